@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <jansson.h>
+
+#include "../def/caps.h"
+#include "../def/domain-def.h"
+
+/* What a definition asks of QEMU, as data: JSON objects in creation order and the descriptors they refer to. Formatted as argv for a
+ * cold start (launch.c) or as QMP commands for hotplug. */
+
+typedef enum ArgKind {
+        ARG_OPTION,    /* a plain argv option that has no run-time form: option + text */
+        ARG_OBJECT,    /* -object JSON   | object-add   */
+        ARG_CHARDEV,   /* -chardev text  | chardev-add; JSON in chardev-add's form {"id","backend":{"type","data"}} */
+        ARG_BLOCKDEV,  /* -blockdev JSON | blockdev-add */
+        ARG_NETDEV,    /* -netdev JSON   | netdev_add   */
+        ARG_DEVICE,    /* -device JSON   | device_add   */
+} ArgKind;
+
+typedef struct Arg {
+        ArgKind kind;
+        const char *option;    /* ARG_OPTION: "-rtc" */
+        char *text;            /* ARG_OPTION: its value, or NULL */
+        json_t *json;
+} Arg;
+
+/* A descriptor QEMU needs. Who opens it, and how, follows from the kind. `number` is what it is called in argv and in QEMU. */
+typedef enum PlanFdKind {
+        PLAN_FD_IMAGE,          /* a disk image or firmware file by path; goes into fdset `fdset` */
+        PLAN_FD_MEMFD,          /* the content of the file `path` as a sealed memfd */
+        PLAN_FD_OUTPUT,         /* the file `path` opened for writing (append or truncate); into fdset `fdset` */
+        PLAN_FD_LISTEN,         /* a listening unix socket at `path` */
+        PLAN_FD_CONNECT,        /* a unix socket connected to `path` */
+        PLAN_FD_CONSOLE,        /* our listening socket for the console `path` (a device id): virtqemud is its only client */
+        PLAN_FD_MONITOR,        /* our listening QMP socket */
+        PLAN_FD_MONITOR_RUN,    /* the supervisor's QMP socketpair end */
+        _PLAN_FD_KIND_MAX,
+        _PLAN_FD_KIND_INVALID = -EINVAL,
+} PlanFdKind;
+DECLARE_ENUM(PlanFdKind, plan_fd_kind);
+
+typedef struct PlanFd {
+        PlanFdKind kind;
+        int number;             /* from PLAN_FD_BASE on */
+        unsigned fdset;         /* 0: none */
+        char *path;
+        bool writable;
+        bool append;
+} PlanFd;
+#define PLAN_FD_BASE 10         /* below: stdio and what the supervisor keeps for itself */
+
+typedef struct Args {
+        const DomainDef *def;
+        const QemuCaps *caps;
+        Arg *items;
+        size_t n, allocated;
+        PlanFd *fds;
+        size_t n_fds, fds_allocated;
+        unsigned next_fdset;    /* from 1 */
+} Args;
+#define ARGS_INIT(d, c) ((Args) { .def = (d), .caps = (c), .next_fdset = 1 })
+void args_clear(Args *a);
+#define _cleanup_args_ _cleanup_(args_clear)
+
+/* Appends; takes over `json`, which may be NULL when its making failed (-ENOMEM then). */
+int args_json(Args *a, ArgKind kind, json_t *json);
+/* Appends a plain option; a NULL format gives an option without value. */
+int args_option(Args *a, const char *option, const char *fmt, ...) _printf_(3, 4);
+
+/* Asks for a descriptor and returns its number (> 0) or a negative errno. Two requests for the same thing are one descriptor. With
+ * `in_fdset`, *ret_fdset tells the set: its path for QEMU is "/dev/fdset/N". */
+int args_fd(Args *a, PlanFdKind kind, const char *path, bool writable, bool append, bool in_fdset, unsigned *ret_fdset);
+
+/* Adds {"bus":…,"addr":…} (pci), {"bus","port"} (usb), scsi-id/lun, … to a device's JSON from its address. */
+int args_address(Args *a, const Device *d, json_t *json, Fault *f);
+/* Adds "bootindex" where the device has a boot order (own or from <os><boot dev>). */
+int args_bootindex(Args *a, const Device *d, json_t *json);

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "../def/caps.h"
+#include "../def/domain-def.h"
+#include "args.h"
+
+typedef enum DeviceKind {
+#define DEVICE(KIND, element, symbol) DEVICE_##KIND,
+#include "list.h"
+#undef DEVICE
+        _DEVICE_KIND_MAX,
+        _DEVICE_KIND_INVALID = -EINVAL,
+} DeviceKind;
+
+/* Where a device has to be plugged in, so that domain-addr can find it a free place. */
+typedef enum SlotKind {
+        SLOT_NONE,             /* needs no address (or brings a bus of its own) */
+        SLOT_PCI,              /* conventional device: any PCI slot; on q35 an integrated or bridge slot, or a root port */
+        SLOT_PCIE,             /* PCI Express device: a root port on q35, any slot on pc */
+        SLOT_PCI_INTEGRATED,   /* sits on the root bus itself (root ports, ich9 functions) */
+        SLOT_DRIVE_IDE,
+        SLOT_DRIVE_SATA,
+        SLOT_DRIVE_SCSI,
+        SLOT_USB,
+        SLOT_VIRTIO_SERIAL,
+} SlotKind;
+
+/* One device type. All functions are pure: no I/O, no globals; each may be NULL where there is nothing to do. */
+struct DeviceOps {
+        DeviceKind kind;
+        const char *element;       /* the XML element */
+        const RecordType *type;
+
+        /* "virtio-disk", "net", "serial": ids are PREFIX + number of the device among those with the same prefix. */
+        const char *(*id_prefix)(const Device *d);
+        /* Fills in what the writer left open (models, target names, controllers it needs), so that the definition says it. */
+        int (*fill)(Device *d, DomainDef *def, Fault *f);
+        SlotKind (*slot)(const Device *d, const DomainDef *def);
+        /* Rules within the definition and against this QEMU. Faults name line and element (xml_fault). */
+        int (*check)(const Device *d, const DomainDef *def, const QemuCaps *caps, Fault *f);
+        /* Appends what QEMU needs, in the order in which it can be created; the same list serves cold start and hotplug. */
+        int (*args)(const Device *d, Args *a, Fault *f);
+};
+
+extern const DeviceOps *const device_ops[_DEVICE_KIND_MAX];
+
+/* By XML element name; NULL if unknown. */
+const DeviceOps *device_ops_by_element(const char *element);
+
+/* A new device of that kind with all fields absent. NULL: out of memory. */
+void *device_new(DeviceKind kind);
+
+static inline DeviceKind device_kind(const Device *d) {
+        return d->ops->kind;
+}
+
+/* Walks the devices of one kind: DEVICE_FOREACH(Disk, disk, def, DEVICE_DISK) { … } */
+Device *device_next(const DomainDef *def, DeviceKind kind, size_t *i);
+#define DEVICE_FOREACH(Struct, var, def, kind)                                                          \
+        for (size_t var##_i = 0, var##_once = 1; var##_once; var##_once = 0)                            \
+                for (Struct *var; (var = (Struct *) device_next((def), (kind), &var##_i));)

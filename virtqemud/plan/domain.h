@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "../def/caps.h"
+#include "../def/domain-def.h"
+
+/* Pure functions: text -> DomainDef -> completed and checked DomainDef -> text. */
+
+/* What the daemon knows about the host and its own settings when it completes a definition. */
+typedef struct DomainDefaults {
+        const char *emulator;        /* where <emulator> is missing */
+        const char *arch;            /* "x86_64" */
+        const char *nvram_folder;    /* where <nvram> of a new UEFI domain goes: FOLDER/NAME_VARS.fd */
+        bool kvm;                    /* /dev/kvm usable */
+} DomainDefaults;
+
+/* Reads a text; syntax, known names and rules within one element only. */
+int domain_parse(const char *text, size_t length, DomainDef **ret, Fault *f);
+
+/* Completes: uuid, defaults, implied controllers, addresses, ids. Filling twice changes nothing. What it adds stays in the
+ * definition, so that addresses are stable for the guest. */
+int domain_fill(DomainDef *def, const DomainDefaults *defaults, Fault *f);
+
+/* Assigns free PCI, drive, USB and virtio-serial addresses and adds the root ports and bridges needed; part of domain_fill(). */
+int domain_assign_addresses(DomainDef *def, Fault *f);
+
+/* Rules across devices, and against what this QEMU can. `caps` NULL: only the former. */
+int domain_check(const DomainDef *def, const QemuCaps *caps, const DomainDefaults *defaults, Fault *f);
+
+/* The persistent text: the document as written, brought up to date (comments and order stay), or a new one where there is none. */
+int domain_format(DomainDef *def, unsigned xml_write_flags, char **ret, Fault *f);
+
+/* A deep copy without the document. */
+int domain_copy(const DomainDef *def, DomainDef **ret);
+
+/* A valid name: 1…200 bytes of UTF-8, no '/', no control characters, not "." or "..", no leading '.' or '-'. */
+int domain_name_check(const char *name, Fault *f);
