@@ -6,6 +6,8 @@
 #include "device-def.h"
 #include "record.h"
 
+typedef struct DomainDef DomainDef;
+
 typedef enum DomainType { DOMAIN_TYPE_NONE, DOMAIN_TYPE_KVM, DOMAIN_TYPE_QEMU, _DOMAIN_TYPE_MAX, _DOMAIN_TYPE_INVALID = -EINVAL } DomainType;
 DECLARE_ENUM(DomainType, domain_type);
 
@@ -60,7 +62,7 @@ DECLARE_ENUM(ClockOffset, clock_offset);
 
 /* <domain>. Sizes are bytes. Members in the order of the table in domain-def.c, which names their places in the XML; enums, records of
  * cpu features, timers, boot devices and the like stand there too. */
-typedef struct DomainDef {
+struct DomainDef {
         Record head;
         xmlDoc *doc;             /* the text as written, with comments; owned; NULL for a live definition made by code */
 
@@ -105,7 +107,7 @@ typedef struct DomainDef {
 
         char *emulator;
         RecordList devices;      /* Device, in document order */
-} DomainDef;
+};
 extern const RecordType domain_record;
 
 typedef struct BootDevice {
