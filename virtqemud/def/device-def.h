@@ -40,6 +40,10 @@ typedef struct Device {
         char *id;              /* QEMU id, assigned by domain-fill; in no table */
 } Device;
 
+/* By XML element; what the table of <domain> needs to know about devices. In device/device.c. NULL: unknown element. */
+const RecordType *device_record_type(const char *element);
+const char *const *device_elements(size_t *ret_n);
+
 /* The rows every device's table starts with. */
 #define DEVICE_FIELDS(Struct)                                                                           \
         { "alias/@name", &field_string, offsetof(Struct, device.alias), .max_length = 64 },             \

@@ -60,6 +60,67 @@ typedef enum ClockOffset {
 } ClockOffset;
 DECLARE_ENUM(ClockOffset, clock_offset);
 
+typedef enum OsFirmware { OS_FIRMWARE_NONE, OS_FIRMWARE_BIOS, OS_FIRMWARE_EFI, _OS_FIRMWARE_MAX, _OS_FIRMWARE_INVALID = -EINVAL } OsFirmware;
+DECLARE_ENUM(OsFirmware, os_firmware);
+
+typedef enum LoaderType { LOADER_NONE, LOADER_ROM, LOADER_PFLASH, _LOADER_TYPE_MAX, _LOADER_TYPE_INVALID = -EINVAL } LoaderType;
+DECLARE_ENUM(LoaderType, loader_type);
+
+typedef enum BootDev { BOOT_NONE, BOOT_FD, BOOT_HD, BOOT_CDROM, BOOT_NETWORK, _BOOT_DEV_MAX, _BOOT_DEV_INVALID = -EINVAL } BootDev;
+DECLARE_ENUM(BootDev, boot_dev);
+
+typedef enum IoapicDriver { IOAPIC_NONE, IOAPIC_KVM, IOAPIC_QEMU, _IOAPIC_DRIVER_MAX, _IOAPIC_DRIVER_INVALID = -EINVAL } IoapicDriver;
+DECLARE_ENUM(IoapicDriver, ioapic_driver);
+
+typedef enum TimerName {
+        TIMER_NONE,
+        TIMER_RTC,
+        TIMER_PIT,
+        TIMER_HPET,
+        TIMER_HYPERVCLOCK,
+        TIMER_KVMCLOCK,
+        TIMER_TSC,
+        _TIMER_NAME_MAX,
+        _TIMER_NAME_INVALID = -EINVAL,
+} TimerName;
+DECLARE_ENUM(TimerName, timer_name);
+
+typedef enum TickPolicy { TICK_NONE, TICK_DELAY, TICK_CATCHUP, TICK_MERGE, TICK_DISCARD, _TICK_POLICY_MAX, _TICK_POLICY_INVALID = -EINVAL } TickPolicy;
+DECLARE_ENUM(TickPolicy, tick_policy);
+
+typedef enum TimerTrack { TRACK_NONE, TRACK_BOOT, TRACK_GUEST, TRACK_WALL, _TIMER_TRACK_MAX, _TIMER_TRACK_INVALID = -EINVAL } TimerTrack;
+DECLARE_ENUM(TimerTrack, timer_track);
+
+typedef enum ClockBasis { BASIS_NONE, BASIS_UTC, BASIS_LOCALTIME, _CLOCK_BASIS_MAX, _CLOCK_BASIS_INVALID = -EINVAL } ClockBasis;
+DECLARE_ENUM(ClockBasis, clock_basis);
+
+typedef enum CpuMatch { CPU_MATCH_NONE, CPU_MATCH_MINIMUM, CPU_MATCH_EXACT, CPU_MATCH_STRICT, _CPU_MATCH_MAX, _CPU_MATCH_INVALID = -EINVAL } CpuMatch;
+DECLARE_ENUM(CpuMatch, cpu_match);
+
+typedef enum CpuCheck { CPU_CHECK_UNSET, CPU_CHECK_NONE, CPU_CHECK_PARTIAL, CPU_CHECK_FULL, _CPU_CHECK_MAX, _CPU_CHECK_INVALID = -EINVAL } CpuCheck;
+DECLARE_ENUM(CpuCheck, cpu_check);
+
+/* A feature element whose bare presence means on: <vmport/>, <vmport state='off'/>. */
+typedef struct Switch {
+        bool present;
+        Tristate state;
+} Switch;
+static inline Tristate switch_state(const Switch *s) {
+        return s->state != UNSET ? s->state : s->present ? YES : UNSET;
+}
+
+typedef enum HypervMode { HYPERV_NONE, HYPERV_CUSTOM, HYPERV_PASSTHROUGH, _HYPERV_MODE_MAX, _HYPERV_MODE_INVALID = -EINVAL } HypervMode;
+DECLARE_ENUM(HypervMode, hyperv_mode);
+
+/* <features><hyperv>: what a Windows guest finds; each is a property of QEMU's CPU (plan/cpu.c). */
+typedef struct Hyperv {
+        int mode;                /* HypervMode */
+        Tristate relaxed, vapic, spinlocks, vpindex, runtime, synic, stimer, stimer_direct, reset, vendor_id, frequencies,
+                reenlightenment, tlbflush, ipi, evmcs, avic;
+        uint64_t spinlock_retries;
+        char *vendor_id_value;
+} Hyperv;
+
 /* <domain>. Sizes are bytes. Members in the order of the table in domain-def.c, which names their places in the XML; enums, records of
  * cpu features, timers, boot devices and the like stand there too. */
 struct DomainDef {
@@ -78,20 +139,27 @@ struct DomainDef {
         int vcpu_placement;      /* enum in domain-def.c: static, auto */
         char *vcpu_cpuset;
 
-        int os_firmware;         /* enum: efi, bios */
+        int os_firmware;         /* OsFirmware */
         int os_type;             /* enum: hvm */
         char *arch, *machine;
+        RecordList firmware_features; /* FirmwareFeature */
         char *kernel, *initrd, *cmdline;
-        char *loader;            int loader_type; Tristate loader_readonly, loader_secure;
+        char *loader;            int loader_type /* LoaderType */; Tristate loader_readonly, loader_secure;
         char *nvram, *nvram_template;
         RecordList boot;         /* BootDevice */
         Tristate bootmenu;       uint64_t bootmenu_timeout; /* ms */
+        int64_t reboot_timeout;  /* ms; -1: stay, the firmware's message standing */
 
-        bool acpi, apic, pae;
+        bool acpi, apic, pae;    Tristate apic_eoi;
+        Switch vmport, smm, pmu, pvspinlock, vmcoreinfo;
+        int ioapic;              /* IoapicDriver */
+        Tristate kvm_hidden, kvm_hint_dedicated, kvm_poll_control, kvm_pv_ipi;
+        Hyperv hyperv;
 
         int cpu_mode;            /* CpuMode */
         int cpu_match, cpu_check; Tristate cpu_migratable;
-        char *cpu_model;         int cpu_fallback;
+        char *cpu_model;         int cpu_fallback; char *cpu_vendor_id;
+        char *cpu_vendor;
         uint64_t cpu_sockets, cpu_dies, cpu_cores, cpu_threads;
         RecordList cpu_features; /* CpuFeature */
 
@@ -112,8 +180,15 @@ extern const RecordType domain_record;
 
 typedef struct BootDevice {
         Record head;
-        int dev;                 /* enum: fd, hd, cdrom, network */
+        int dev;                 /* BootDev */
 } BootDevice;
+
+/* <os><firmware><feature enabled= name=>: what an automatically chosen firmware must have or lack. */
+typedef struct FirmwareFeature {
+        Record head;
+        Tristate enabled;
+        char *name;              /* "secure-boot", "enrolled-keys" */
+} FirmwareFeature;
 
 typedef struct CpuFeature {
         Record head;
@@ -123,13 +198,14 @@ typedef struct CpuFeature {
 
 typedef struct Timer {
         Record head;
-        int name;                /* enum: rtc, pit, hpet, hypervclock, kvmclock, tsc, … */
+        int name;                /* TimerName */
         Tristate present;
-        int tickpolicy, track;
+        int tickpolicy, track;   /* TickPolicy, TimerTrack */
+        uint64_t frequency;      /* Hz; tsc */
 } Timer;
 
 DomainDef *domain_def_free(DomainDef *def);
 DEFINE_CLEANUP(DomainDef *, domain_def_free)
 
-/* The device with that QEMU id, user alias or (disks) target name; NULL if there is none. */
+/* The device with that QEMU id, user alias or (disks) target name; NULL if there is none. In device/device.c. */
 Device *domain_find_device(const DomainDef *def, const char *name);

@@ -34,6 +34,8 @@ struct DeviceOps {
 
         /* "virtio-disk", "net", "serial": ids are PREFIX + number of the device among those with the same prefix. */
         const char *(*id_prefix)(const Device *d);
+        /* The name users know it by besides the id (a disk's target: "vda"); unique in the definition. NULL: none. */
+        const char *(*target)(const Device *d);
         /* Fills in what the writer left open (models, target names, controllers it needs), so that the definition says it. */
         int (*fill)(Device *d, DomainDef *def, Fault *f);
         SlotKind (*slot)(const Device *d, const DomainDef *def);
@@ -47,6 +49,13 @@ extern const DeviceOps *const device_ops[_DEVICE_KIND_MAX];
 
 /* By XML element name; NULL if unknown. */
 const DeviceOps *device_ops_by_element(const char *element);
+
+/* Sets `ops` in devices that were read or copied. */
+void device_bind_ops(DomainDef *def);
+/* RecordType.clear of every device type: frees what no table row owns (the id). */
+void device_clear(Record *r);
+const char *device_target(const Device *d);
+SlotKind device_slot(const Device *d, const DomainDef *def);
 
 /* A new device of that kind with all fields absent. NULL: out of memory. */
 void *device_new(DeviceKind kind);

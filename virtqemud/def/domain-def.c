@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "domain-def.h"
+
+#include "xml-read.h"
+
+DEFINE_ENUM(DomainType, domain_type, NULL, "kvm", "qemu")
+DEFINE_ENUM(LifecycleAction, lifecycle_action, NULL, "destroy", "restart", "preserve", "rename-restart", "coredump-destroy",
+            "coredump-restart")
+DEFINE_ENUM(CpuMode, cpu_mode, NULL, "custom", "host-model", "host-passthrough", "maximum")
+DEFINE_ENUM(CpuPolicy, cpu_policy, NULL, "force", "require", "optional", "disable", "forbid")
+DEFINE_ENUM(CpuMatch, cpu_match, NULL, "minimum", "exact", "strict")
+DEFINE_ENUM(CpuCheck, cpu_check, NULL, "none", "partial", "full")
+DEFINE_ENUM(ClockOffset, clock_offset, NULL, "utc", "localtime", "variable", "timezone", "absolute")
+DEFINE_ENUM(ClockBasis, clock_basis, NULL, "utc", "localtime")
+DEFINE_ENUM(TimerName, timer_name, NULL, "rtc", "pit", "hpet", "hypervclock", "kvmclock", "tsc")
+DEFINE_ENUM(TickPolicy, tick_policy, NULL, "delay", "catchup", "merge", "discard")
+DEFINE_ENUM(TimerTrack, timer_track, NULL, "boot", "guest", "wall")
+DEFINE_ENUM(OsFirmware, os_firmware, NULL, "bios", "efi")
+DEFINE_ENUM(LoaderType, loader_type, NULL, "rom", "pflash")
+DEFINE_ENUM(BootDev, boot_dev, NULL, "fd", "hd", "cdrom", "network")
+DEFINE_ENUM(IoapicDriver, ioapic_driver, NULL, "kvm", "qemu")
+DEFINE_ENUM(HypervMode, hyperv_mode, NULL, "custom", "passthrough")
+
+static const char *const vcpu_placement_words[] = { NULL, "static", "auto" };
+static const EnumTable vcpu_placement_table = { vcpu_placement_words, ARRAY_SIZE(vcpu_placement_words) };
+static const char *const os_type_words[] = { NULL, "hvm" };
+static const EnumTable os_type_table = { os_type_words, ARRAY_SIZE(os_type_words) };
+static const char *const fallback_words[] = { NULL, "allow", "forbid" };
+static const EnumTable fallback_table = { fallback_words, ARRAY_SIZE(fallback_words) };
+
+#define AT(member) offsetof(BootDevice, member)
+static const Field boot_device_fields[] = {
+        { "@dev", &field_enum, AT(dev), FIELD_REQUIRED, .words = &boot_dev_table },
+};
+#undef AT
+static const RecordType boot_device_record = { "boot", sizeof(BootDevice), RECORD_FIELDS(boot_device_fields) };
+
+#define AT(member) offsetof(FirmwareFeature, member)
+static const Field firmware_feature_fields[] = {
+        { "@enabled", &field_yes_no, AT(enabled), FIELD_REQUIRED },
+        { "@name", &field_string, AT(name), FIELD_REQUIRED, .max_length = 64 },
+};
+#undef AT
+static const RecordType firmware_feature_record = { "feature", sizeof(FirmwareFeature), RECORD_FIELDS(firmware_feature_fields) };
+
+#define AT(member) offsetof(CpuFeature, member)
+static const Field cpu_feature_fields[] = {
+        { "@policy", &field_enum, AT(policy), .words = &cpu_policy_table },
+        { "@name", &field_string, AT(name), FIELD_REQUIRED, .max_length = 64 },
+};
+#undef AT
+static const RecordType cpu_feature_record = { "feature", sizeof(CpuFeature), RECORD_FIELDS(cpu_feature_fields) };
+
+#define AT(member) offsetof(Timer, member)
+static const Field timer_fields[] = {
+        { "@name", &field_enum, AT(name), FIELD_REQUIRED, .words = &timer_name_table },
+        { "@present", &field_yes_no, AT(present) },
+        { "@tickpolicy", &field_enum, AT(tickpolicy), .words = &tick_policy_table },
+        { "@track", &field_enum, AT(track), .words = &timer_track_table },
+        { "@frequency", &field_number, AT(frequency), .min = 1 },
+};
+#undef AT
+
+/* Which policies and tracks a timer has is fixed by what QEMU can do for it. */
+static int timer_check(Record *r, Fault *f) {
+        const Timer *t = (const Timer *) r;
+
+        if (t->track != TRACK_NONE && t->name != TIMER_RTC)
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "only the timer 'rtc' has a track");
+        if (t->track == TRACK_BOOT)
+                return xml_fault(r, f, FAULT_NOT_SUPPORTED, "QEMU's 'rtc' can't track 'boot', only 'guest' or 'wall'");
+        if (t->frequency != NUMBER_UNSET && t->name != TIMER_TSC)
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "only the timer 'tsc' has a frequency");
+        if (t->tickpolicy == TICK_NONE)
+                return 0;
+        if (t->name == TIMER_RTC && (t->tickpolicy == TICK_DELAY || t->tickpolicy == TICK_CATCHUP))
+                return 0;
+        if (t->name == TIMER_PIT && (t->tickpolicy == TICK_DELAY || t->tickpolicy == TICK_DISCARD))
+                return 0;
+        return xml_fault(r, f, FAULT_NOT_SUPPORTED, "tickpolicy '%s' does not exist for the timer '%s' (rtc: delay, catchup; pit: delay, discard)",
+                         tick_policy_to_string(t->tickpolicy), timer_name_to_string(t->name));
+}
+static const RecordType timer_record = { "timer", sizeof(Timer), RECORD_FIELDS(timer_fields), .check = timer_check };
+
+#define AT(member) offsetof(DomainDef, member)
+#define SWITCH(path, member)                                                                            \
+        { path, &field_flag, AT(member.present) },                                                      \
+        { path "/@state", &field_on_off, AT(member.state) }
+#define HYPERV(name, member) { "features/hyperv/" name "/@state", &field_on_off, AT(hyperv.member) }
+
+static const Field domain_fields[] = {
+        { "@type", &field_enum, AT(type), FIELD_REQUIRED, .words = &domain_type_table },
+        { "@id", &field_number, AT(id), FIELD_LIVE },
+        { "name", &field_string, AT(name), FIELD_REQUIRED },
+        { "uuid", &field_uuid, AT(uuid) },
+        { "title", &field_string, AT(title) },
+        { "description", &field_string, AT(description), .max_length = 65536 },
+        { "metadata", &field_xml, AT(metadata) },
+        { "memory", &field_size, AT(memory), FIELD_REQUIRED, .unit = "KiB" },
+        { "currentMemory", &field_size, AT(current_memory), .unit = "KiB" },
+        { "vcpu", &field_number, AT(vcpus) },
+        { "vcpu/@placement", &field_enum, AT(vcpu_placement), .words = &vcpu_placement_table },
+        { "vcpu/@cpuset", &field_string, AT(vcpu_cpuset) },
+        { "vcpu/@current", &field_number, AT(vcpus_current) },
+
+        { "os/@firmware", &field_enum, AT(os_firmware), .words = &os_firmware_table },
+        { "os/type", &field_enum, AT(os_type), FIELD_REQUIRED, .words = &os_type_table },
+        { "os/type/@arch", &field_string, AT(arch), .max_length = 64 },
+        { "os/type/@machine", &field_string, AT(machine), .max_length = 64 },
+        { "os/firmware/feature", &field_list, AT(firmware_features), .record = &firmware_feature_record },
+        { "os/loader", &field_string, AT(loader) },
+        { "os/loader/@readonly", &field_yes_no, AT(loader_readonly) },
+        { "os/loader/@secure", &field_yes_no, AT(loader_secure) },
+        { "os/loader/@type", &field_enum, AT(loader_type), .words = &loader_type_table },
+        { "os/nvram", &field_string, AT(nvram) },
+        { "os/nvram/@template", &field_string, AT(nvram_template) },
+        { "os/kernel", &field_string, AT(kernel) },
+        { "os/initrd", &field_string, AT(initrd) },
+        { "os/cmdline", &field_string, AT(cmdline) },
+        { "os/boot", &field_list, AT(boot), .record = &boot_device_record },
+        { "os/bootmenu/@enable", &field_yes_no, AT(bootmenu) },
+        { "os/bootmenu/@timeout", &field_number, AT(bootmenu_timeout), .max = 65535 },
+        { "os/bios/@rebootTimeout", &field_integer, AT(reboot_timeout) },
+
+        { "features/acpi", &field_flag, AT(acpi) },
+        { "features/apic", &field_flag, AT(apic) },
+        { "features/apic/@eoi", &field_on_off, AT(apic_eoi) },
+        { "features/pae", &field_flag, AT(pae) },
+        { "features/hyperv/@mode", &field_enum, AT(hyperv.mode), .words = &hyperv_mode_table },
+        HYPERV("relaxed", relaxed),
+        HYPERV("vapic", vapic),
+        HYPERV("spinlocks", spinlocks),
+        { "features/hyperv/spinlocks/@retries", &field_number, AT(hyperv.spinlock_retries), .min = 4095, .max = UINT32_MAX },
+        HYPERV("vpindex", vpindex),
+        HYPERV("runtime", runtime),
+        HYPERV("synic", synic),
+        HYPERV("stimer", stimer),
+        HYPERV("stimer/direct", stimer_direct),
+        HYPERV("reset", reset),
+        HYPERV("vendor_id", vendor_id),
+        { "features/hyperv/vendor_id/@value", &field_string, AT(hyperv.vendor_id_value), .max_length = 12 },
+        HYPERV("frequencies", frequencies),
+        HYPERV("reenlightenment", reenlightenment),
+        HYPERV("tlbflush", tlbflush),
+        HYPERV("ipi", ipi),
+        HYPERV("evmcs", evmcs),
+        HYPERV("avic", avic),
+        { "features/kvm/hidden/@state", &field_on_off, AT(kvm_hidden) },
+        { "features/kvm/hint-dedicated/@state", &field_on_off, AT(kvm_hint_dedicated) },
+        { "features/kvm/poll-control/@state", &field_on_off, AT(kvm_poll_control) },
+        { "features/kvm/pv-ipi/@state", &field_on_off, AT(kvm_pv_ipi) },
+        SWITCH("features/pvspinlock", pvspinlock),
+        SWITCH("features/pmu", pmu),
+        SWITCH("features/vmport", vmport),
+        { "features/ioapic/@driver", &field_enum, AT(ioapic), .words = &ioapic_driver_table },
+        SWITCH("features/smm", smm),
+        SWITCH("features/vmcoreinfo", vmcoreinfo),
+
+        { "cpu/@mode", &field_enum, AT(cpu_mode), .words = &cpu_mode_table },
+        { "cpu/@match", &field_enum, AT(cpu_match), .words = &cpu_match_table },
+        { "cpu/@check", &field_enum, AT(cpu_check), .words = &cpu_check_table },
+        { "cpu/@migratable", &field_on_off, AT(cpu_migratable) },
+        { "cpu/model", &field_string, AT(cpu_model), .max_length = 64 },
+        { "cpu/model/@fallback", &field_enum, AT(cpu_fallback), .words = &fallback_table },
+        { "cpu/model/@vendor_id", &field_string, AT(cpu_vendor_id), .max_length = 12 },
+        { "cpu/vendor", &field_string, AT(cpu_vendor), .max_length = 64 },
+        { "cpu/topology/@sockets", &field_number, AT(cpu_sockets), .min = 1, .max = 4096 },
+        { "cpu/topology/@dies", &field_number, AT(cpu_dies), .min = 1, .max = 4096 },
+        { "cpu/topology/@cores", &field_number, AT(cpu_cores), .min = 1, .max = 4096 },
+        { "cpu/topology/@threads", &field_number, AT(cpu_threads), .min = 1, .max = 4096 },
+        { "cpu/feature", &field_list, AT(cpu_features), .record = &cpu_feature_record },
+
+        { "clock/@offset", &field_enum, AT(clock_offset), .words = &clock_offset_table },
+        { "clock/@adjustment", &field_integer, AT(clock_adjustment) },
+        { "clock/@basis", &field_enum, AT(clock_basis), .words = &clock_basis_table },
+        { "clock/@timezone", &field_string, AT(clock_timezone), .max_length = 255 },
+        { "clock/@start", &field_number, AT(clock_start), .max = UINT32_MAX },
+        { "clock/timer", &field_list, AT(timers), .record = &timer_record },
+
+        { "on_poweroff", &field_enum, AT(on_poweroff), .words = &lifecycle_action_table },
+        { "on_reboot", &field_enum, AT(on_reboot), .words = &lifecycle_action_table },
+        { "on_crash", &field_enum, AT(on_crash), .words = &lifecycle_action_table },
+        { "pm/suspend-to-mem/@enabled", &field_yes_no, AT(suspend_to_mem) },
+        { "pm/suspend-to-disk/@enabled", &field_yes_no, AT(suspend_to_disk) },
+
+        { "devices/emulator", &field_string, AT(emulator) },
+        { "devices/*", &field_variants, AT(devices), .variant = device_record_type, .names = device_elements },
+};
+#undef AT
+
+const RecordType domain_record = { "domain", sizeof(DomainDef), RECORD_FIELDS(domain_fields) };
+
+DomainDef *domain_def_free(DomainDef *def) {
+        xmlDoc *doc;
+
+        if (!def)
+                return NULL;
+
+        doc = TAKE_PTR(def->doc);
+        record_free(def);
+        xml_doc_free(doc);
+        return NULL;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "device.h"
+
+#include "../def/controller-def.h"
+#include "mem.h"
+#include "str.h"
+
+#define DEVICE(KIND, element, symbol) extern const DeviceOps device_##symbol;
+#include "list.h"
+#undef DEVICE
+
+const DeviceOps *const device_ops[_DEVICE_KIND_MAX] = {
+#define DEVICE(KIND, element, symbol) [DEVICE_##KIND] = &device_##symbol,
+#include "list.h"
+#undef DEVICE
+};
+
+const DeviceOps *device_ops_by_element(const char *element) {
+        assert(element);
+
+        for (size_t i = 0; i < ARRAY_SIZE(device_ops); i++)
+                if (streq(device_ops[i]->element, element))
+                        return device_ops[i];
+        return NULL;
+}
+
+const RecordType *device_record_type(const char *element) {
+        const DeviceOps *ops = device_ops_by_element(element);
+
+        return ops ? ops->type : NULL;
+}
+
+const char *const *device_elements(size_t *ret_n) {
+        static const char *const names[] = {
+#define DEVICE(KIND, element, symbol) element,
+#include "list.h"
+#undef DEVICE
+        };
+
+        *ret_n = ARRAY_SIZE(names);
+        return names;
+}
+
+static const DeviceOps *device_ops_by_type(const RecordType *type) {
+        for (size_t i = 0; i < ARRAY_SIZE(device_ops); i++)
+                if (device_ops[i]->type == type)
+                        return device_ops[i];
+        return NULL;
+}
+
+void device_bind_ops(DomainDef *def) {
+        assert(def);
+
+        for (size_t i = 0; i < def->devices.n; i++) {
+                Device *d = (Device *) def->devices.items[i];
+
+                d->ops = device_ops_by_type(d->head.type);
+                assert(d->ops);
+        }
+}
+
+void *device_new(DeviceKind kind) {
+        Device *d;
+
+        assert(kind >= 0 && kind < _DEVICE_KIND_MAX);
+
+        d = record_new(device_ops[kind]->type);
+        if (d)
+                d->ops = device_ops[kind];
+        return d;
+}
+
+void device_clear(Record *r) {
+        Device *d = (Device *) r;
+
+        d->id = (free(d->id), NULL);
+}
+
+const char *device_target(const Device *d) {
+        return d->ops->target ? d->ops->target(d) : NULL;
+}
+
+SlotKind device_slot(const Device *d, const DomainDef *def) {
+        return d->ops->slot ? d->ops->slot(d, def) : SLOT_NONE;
+}
+
+Device *device_next(const DomainDef *def, DeviceKind kind, size_t *i) {
+        while (*i < def->devices.n) {
+                Device *d = (Device *) def->devices.items[(*i)++];
+
+                if (device_kind(d) == kind)
+                        return d;
+        }
+        return NULL;
+}
+
+Controller *domain_find_controller(const DomainDef *def, ControllerType type, uint64_t index) {
+        assert(def);
+
+        DEVICE_FOREACH(Controller, c, def, DEVICE_CONTROLLER)
+                if (c->type == (int) type && c->index == index)
+                        return c;
+        return NULL;
+}
+
+Controller *domain_add_controller(DomainDef *def, ControllerType type, ControllerModel model, uint64_t index) {
+        Controller *c;
+
+        assert(def);
+
+        c = device_new(DEVICE_CONTROLLER);
+        if (!c)
+                return NULL;
+
+        if (index == NUMBER_UNSET)
+                for (index = 0; domain_find_controller(def, type, index);)
+                        index++;
+        c->type = type;
+        c->model = model;
+        c->index = index;
+        return record_list_add(&def->devices, c) < 0 ? NULL : c;
+}
+
+Device *domain_find_device(const DomainDef *def, const char *name) {
+        assert(def);
+        assert(name);
+
+        for (size_t i = 0; i < def->devices.n; i++) {
+                Device *d = (Device *) def->devices.items[i];
+
+                if (streq_null(d->id, name) || streq_null(d->alias, name) || streq_null(device_target(d), name))
+                        return d;
+        }
+        return NULL;
+}
