@@ -34,7 +34,7 @@ typedef enum ControllerModel {
 DECLARE_ENUM(ControllerModel, controller_model);
 
 /* <controller>. Its QEMU id is PREFIX + index: "pci.3" (built-in roots: "pcie.0", "pci.0"), "usb0", "scsi0", "ide", "sata0",
- * "virtio-serial0". device/controller.c has table and ops. */
+ * "virtio-serial0"; the drive controllers that are part of the board are "ide". device/controller.c has table and ops. */
 typedef struct Controller {
         Device device;
         int type;              /* ControllerType */
@@ -48,6 +48,5 @@ typedef struct Controller {
 
 /* Makes a controller, adds it at the end of the definition's devices and returns it; NULL: out of memory. index NUMBER_UNSET: the
  * first free one of that type. In device/device.c. */
-
 Controller *domain_add_controller(DomainDef *def, ControllerType type, ControllerModel model, uint64_t index);
 Controller *domain_find_controller(const DomainDef *def, ControllerType type, uint64_t index);

@@ -76,3 +76,8 @@ int args_fd(Args *a, PlanFdKind kind, const char *path, bool writable, bool appe
 int args_address(Args *a, const Device *d, json_t *json, Fault *f);
 /* Adds "bootindex" where the device has a boot order (own or from <os><boot dev>). */
 int args_bootindex(Args *a, const Device *d, json_t *json);
+/* The place in the boot order, from 1; 0: not booted from. <os><boot dev> means the first device of its class. */
+uint64_t device_boot_index(const DomainDef *def, const Device *d);
+
+/* The command line's form of a chardev: {"id":…,"backend":{"type":"socket","data":{…}}} -> "socket,id=…,…". */
+char *args_chardev_text(json_t *chardev);

@@ -36,6 +36,8 @@ struct DeviceOps {
         const char *(*id_prefix)(const Device *d);
         /* The name users know it by besides the id (a disk's target: "vda"); unique in the definition. NULL: none. */
         const char *(*target)(const Device *d);
+        /* The class <os><boot dev> means this device by; BOOT_NONE or NULL: it is never booted from. */
+        BootDev (*boot_class)(const Device *d);
         /* Fills in what the writer left open (models, target names, controllers it needs), so that the definition says it. */
         int (*fill)(Device *d, DomainDef *def, Fault *f);
         SlotKind (*slot)(const Device *d, const DomainDef *def);
