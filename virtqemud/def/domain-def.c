@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "domain-def.h"
 
+#include "str.h"
 #include "xml-read.h"
 
 DEFINE_ENUM(DomainType, domain_type, NULL, "kvm", "qemu")
@@ -200,4 +201,16 @@ DomainDef *domain_def_free(DomainDef *def) {
         record_free(def);
         xml_doc_free(doc);
         return NULL;
+}
+
+bool domain_is_i440fx(const DomainDef *def) {
+        return def->machine && (streq(def->machine, "pc") || str_after(def->machine, "pc-i440fx-"));
+}
+
+bool domain_is_q35(const DomainDef *def) {
+        return def->machine && (streq(def->machine, "q35") || str_after(def->machine, "pc-q35-"));
+}
+
+bool domain_has_pcie(const DomainDef *def) {
+        return domain_is_q35(def) || (def->machine && (streq(def->machine, "virt") || str_after(def->machine, "virt-")));
 }

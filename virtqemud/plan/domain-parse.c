@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "domain.h"
+
+#include "../device/device.h"
+#include "mem.h"
+#include "str.h"
+#include "xml-read.h"
+#include "xml-write.h"
+
+#define DOMAIN_NAME_MAX 200u /* "virtqemu@NAME.service" and "NAME.xml" must be file names, also when systemd escapes some letters */
+
+int domain_name_check(const char *name, Fault *f) {
+        const char *wrong = NULL;
+
+        if (is_empty(name))
+                wrong = "is empty";
+        else if (strlen(name) > DOMAIN_NAME_MAX)
+                wrong = "is longer than 200 bytes";
+        else if (!is_utf8(name))
+                wrong = "is not UTF-8";
+        else if (strchr(name, '/'))
+                wrong = "contains '/'";
+        else if (*name == '.' || *name == '-')
+                wrong = "starts with '.' or '-'";
+        for (const char *p = name; !wrong && *p; p++)
+                if ((unsigned char) *p < ' ' || *p == 0x7f)
+                        wrong = "contains a line break or another control character";
+        if (!wrong)
+                return 0;
+
+        return fault_set(f, FAULT_INVALID_DEFINITION, EINVAL, "the name of a domain %s", wrong);
+}
+
+int domain_parse(const char *text, size_t length, DomainDef **ret, Fault *f) {
+        _cleanup_(xml_doc_freep) xmlDoc *doc = NULL;
+        _cleanup_(domain_def_freep) DomainDef *def = NULL;
+        void *record = NULL;
+        int r;
+
+        assert(text);
+        assert(ret);
+
+        r = xml_parse(text, length, "domain", &doc, f);
+        if (r < 0)
+                return r;
+        r = xml_read_record(xmlDocGetRootElement(doc), &domain_record, &record, f);
+        if (r < 0)
+                return r;
+
+        def = record;
+        def->doc = TAKE_PTR(doc);
+        device_bind_ops(def);
+
+        r = domain_name_check(def->name, f);
+        if (r < 0) {
+                fault_prefix(f, "line %u, domain/name", def->head.line);
+                return r;
+        }
+
+        *ret = TAKE_PTR(def);
+        return 0;
+}
+
+/* By way of the text: it is what the tables know, and what a restart of the daemon would read. */
+int domain_copy(const DomainDef *def, DomainDef **ret) {
+        _cleanup_free_ char *text = NULL;
+        _cleanup_(domain_def_freep) DomainDef *copy = NULL;
+        int r;
+
+        assert(def);
+        assert(ret);
+
+        r = xml_record_to_text(&def->head, XML_WRITE_LIVE | XML_WRITE_SECRETS, &text);
+        if (r < 0)
+                return r;
+        r = domain_parse(text, strlen(text), &copy, NULL);
+        if (r < 0)
+                return r;
+
+        for (size_t i = 0; i < MIN(def->devices.n, copy->devices.n); i++) {
+                r = free_and_strdup(&((Device *) copy->devices.items[i])->id, ((Device *) def->devices.items[i])->id);
+                if (r < 0)
+                        return r;
+        }
+        *ret = TAKE_PTR(copy);
+        return 0;
+}

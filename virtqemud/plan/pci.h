@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "../def/domain-def.h"
+
+/* Gives every PCI device a place and adds the root ports (q35) or bridges (pc) needed. Part of domain_assign_addresses(). */
+int pci_assign(DomainDef *def, Fault *f);
+
+/* Adds `n` root ports with nothing in them, for hotplug; needs a board with PCI Express. */
+int pci_add_spare_ports(DomainDef *def, unsigned n, Fault *f);
+
+/* The device's address record, made if it has none; NULL: out of memory. */
+Address *device_add_address(Device *d, AddressType type);
