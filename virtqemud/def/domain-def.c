@@ -34,7 +34,7 @@ static const Field boot_device_fields[] = {
         { "@dev", &field_enum, AT(dev), FIELD_REQUIRED, .words = &boot_dev_table },
 };
 #undef AT
-static const RecordType boot_device_record = { "boot", sizeof(BootDevice), RECORD_FIELDS(boot_device_fields) };
+const RecordType boot_device_record = { "boot", sizeof(BootDevice), RECORD_FIELDS(boot_device_fields) };
 
 #define AT(member) offsetof(FirmwareFeature, member)
 static const Field firmware_feature_fields[] = {

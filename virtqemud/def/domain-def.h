@@ -182,6 +182,7 @@ typedef struct BootDevice {
         Record head;
         int dev;                 /* BootDev */
 } BootDevice;
+extern const RecordType boot_device_record;
 
 /* <os><firmware><feature enabled= name=>: what an automatically chosen firmware must have or lack. */
 typedef struct FirmwareFeature {

@@ -12,10 +12,26 @@ typedef struct DomainDefaults {
         const char *arch;            /* "x86_64" */
         const char *nvram_folder;    /* where <nvram> of a new UEFI domain goes: FOLDER/NAME_VARS.fd */
         bool kvm;                    /* /dev/kvm usable */
+        uint64_t host_memory;        /* bytes; 0: not known, no limit */
+        unsigned spare_root_ports;   /* free root ports for hotplug; each costs QEMU start time, so the usual number is 0 */
 } DomainDefaults;
 
 /* Reads a text; syntax, known names and rules within one element only. */
 int domain_parse(const char *text, size_t length, DomainDef **ret, Fault *f);
+
+/* Takes away what only a running domain has (id, aliases that are not the user's "ua-…"): for a text that may be an exported live
+ * one and is about to become a persistent definition. Before domain_fill(). */
+void domain_drop_live(DomainDef *def);
+
+/* Replaces an alias of the machine type ("q35") by the name that stays the same with every QEMU ("pc-q35-7.2"), so that the guest
+ * finds the same board after an upgrade. At define and start; an unknown type is left to domain_check(). */
+int domain_expand_machine(DomainDef *def, const QemuCaps *caps, Fault *f);
+
+/* Gives each device its QEMU id: a live alias or a user's one, else PREFIX + number. Part of domain_fill(). */
+int domain_assign_ids(DomainDef *def, Fault *f);
+
+/* Makes a live definition of a filled one: a copy whose devices carry their ids as aliases. */
+int domain_make_live(const DomainDef *def, uint64_t id, DomainDef **ret);
 
 /* Completes: uuid, defaults, implied controllers, addresses, ids. Filling twice changes nothing. What it adds stays in the
  * definition, so that addresses are stable for the guest. */

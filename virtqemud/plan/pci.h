@@ -6,7 +6,7 @@
 /* Gives every PCI device a place and adds the root ports (q35) or bridges (pc) needed. Part of domain_assign_addresses(). */
 int pci_assign(DomainDef *def, Fault *f);
 
-/* Adds `n` root ports with nothing in them, for hotplug; needs a board with PCI Express. */
+/* Sees to it that `n` root ports are free for hotplug; on a definition that is placed, of a board with PCI Express. */
 int pci_add_spare_ports(DomainDef *def, unsigned n, Fault *f);
 
 /* The device's address record, made if it has none; NULL: out of memory. */
