@@ -164,7 +164,6 @@ static const Field domain_fields[] = {
         { "cpu/model", &field_string, AT(cpu_model), .max_length = 64 },
         { "cpu/model/@fallback", &field_enum, AT(cpu_fallback), .words = &fallback_table },
         { "cpu/model/@vendor_id", &field_string, AT(cpu_vendor_id), .max_length = 12 },
-        { "cpu/vendor", &field_string, AT(cpu_vendor), .max_length = 64 },
         { "cpu/topology/@sockets", &field_number, AT(cpu_sockets), .min = 1, .max = 4096 },
         { "cpu/topology/@dies", &field_number, AT(cpu_dies), .min = 1, .max = 4096 },
         { "cpu/topology/@cores", &field_number, AT(cpu_cores), .min = 1, .max = 4096 },

@@ -159,7 +159,6 @@ struct DomainDef {
         int cpu_mode;            /* CpuMode */
         int cpu_match, cpu_check; Tristate cpu_migratable;
         char *cpu_model;         int cpu_fallback; char *cpu_vendor_id;
-        char *cpu_vendor;
         uint64_t cpu_sockets, cpu_dies, cpu_cores, cpu_threads;
         RecordList cpu_features; /* CpuFeature */
 

@@ -3,6 +3,7 @@
 
 #include "../def/controller-def.h"
 #include "device.h"
+#include "image.h"
 #include "mem.h"
 #include "str.h"
 
@@ -335,4 +336,32 @@ int args_bootindex(Args *a, const Device *d, json_t *json) {
                 return -ENOMEM;
         index = device_boot_index(a->def, d);
         return index > 0 ? set_number(json, "bootindex", index) : 0;
+}
+
+DEFINE_ENUM(ImageWant, image_want, "fd", "chain", "memfd", "nvram", "output")
+
+void image_requests_clear(ImageRequests *r) {
+        for (size_t i = 0; i < r->n; i++) {
+                free(r->items[i].path);
+                free(r->items[i].format);
+                free(r->items[i].template);
+        }
+        free(r->items);
+        *r = (ImageRequests) {};
+}
+
+int image_request_add(ImageRequests *r, const ImageRequest *request) {
+        ImageRequest *copy;
+
+        assert(r);
+        assert(request);
+
+        if (!GROW(r->items, r->allocated, r->n + 1))
+                return -ENOMEM;
+        copy = &r->items[r->n++];
+        *copy = *request;
+        copy->path = copy->format = copy->template = NULL;
+        if (free_and_strdup(&copy->path, request->path) < 0 || free_and_strdup(&copy->format, request->format) < 0)
+                return -ENOMEM;
+        return free_and_strdup(&copy->template, request->template);
 }

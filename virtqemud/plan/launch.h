@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../device/args.h"
+#include "../device/image.h"
 
 /* Everything needed to run a definition: the command line and the descriptors it refers to. Pure data. */
 typedef struct LaunchPlan {
@@ -9,7 +10,7 @@ typedef struct LaunchPlan {
         char **environment;
         PlanFd *fds;
         size_t n_fds;
-        int monitor_run_fd;     /* the number of PLAN_FD_MONITOR_RUN's *other* end, kept by the supervisor */
+        int monitor_run_fd;     /* what the supervisor calls the other end of PLAN_FD_MONITOR_RUN; below PLAN_FD_BASE */
 } LaunchPlan;
 
 /* `def` is a filled and checked live definition whose disks name their whole backing chains. */
@@ -17,38 +18,8 @@ int launch_plan(const DomainDef *def, const QemuCaps *caps, LaunchPlan **ret, Fa
 LaunchPlan *launch_plan_free(LaunchPlan *p);
 DEFINE_CLEANUP(LaunchPlan *, launch_plan_free)
 
-/* The files that must be opened before a plan can be made: what an image opener is asked for. */
-typedef enum ImageWant {
-        IMAGE_WANT_FD,          /* open this file, no more */
-        IMAGE_WANT_CHAIN,       /* open it, find and open its backing files */
-        IMAGE_WANT_MEMFD,       /* its content as a sealed memfd */
-        IMAGE_WANT_NVRAM,       /* open for writing; copy from `template` when missing */
-        IMAGE_WANT_OUTPUT,      /* create if missing, open for writing */
-        _IMAGE_WANT_MAX,
-        _IMAGE_WANT_INVALID = -EINVAL,
-} ImageWant;
-DECLARE_ENUM(ImageWant, image_want);
-
-typedef struct ImageRequest {
-        ImageWant want;
-        char *path;
-        char *format;           /* "raw", "qcow2"; NULL where it does not matter */
-        char *template;         /* IMAGE_WANT_NVRAM */
-        bool writable, append;
-        unsigned line;          /* of the element that asks, for error texts */
-} ImageRequest;
-
-typedef struct ImageRequests {
-        ImageRequest *items;
-        size_t n, allocated;
-} ImageRequests;
-void image_requests_clear(ImageRequests *r);
-
+/* The files that must be opened before a plan can be made. */
 int launch_images(const DomainDef *def, ImageRequests *ret, Fault *f);
 
 /* Writes a chain that was found into the live definition as <backingStore> elements. `levels` starts with the image itself. */
-typedef struct ImageLevel {
-        const char *path;
-        const char *format;
-} ImageLevel;
 int launch_apply_chain(DomainDef *live, const char *image, const ImageLevel *levels, size_t n, Fault *f);
