@@ -3,7 +3,7 @@
 
 #include "../def/controller-def.h"
 #include "device.h"
-#include "image.h"
+#include "wanted.h"
 #include "mem.h"
 #include "str.h"
 
@@ -338,20 +338,20 @@ int args_bootindex(Args *a, const Device *d, json_t *json) {
         return index > 0 ? set_number(json, "bootindex", index) : 0;
 }
 
-DEFINE_ENUM(ImageWant, image_want, "fd", "chain", "memfd", "nvram", "output")
+DEFINE_ENUM(WantedKind, wanted_kind, "fd", "chain", "memfd", "nvram", "output")
 
-void image_requests_clear(ImageRequests *r) {
+void wanted_files_clear(WantedFiles *r) {
         for (size_t i = 0; i < r->n; i++) {
                 free(r->items[i].path);
                 free(r->items[i].format);
                 free(r->items[i].template);
         }
         free(r->items);
-        *r = (ImageRequests) {};
+        *r = (WantedFiles) {};
 }
 
-int image_request_add(ImageRequests *r, const ImageRequest *request) {
-        ImageRequest *copy;
+int wanted_files_add(WantedFiles *r, const WantedFile *request) {
+        WantedFile *copy;
 
         assert(r);
         assert(request);

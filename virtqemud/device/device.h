@@ -4,7 +4,7 @@
 #include "../def/caps.h"
 #include "../def/domain-def.h"
 #include "args.h"
-#include "image.h"
+#include "wanted.h"
 
 typedef enum DeviceKind {
 #define DEVICE(KIND, element, symbol) DEVICE_##KIND,
@@ -45,10 +45,10 @@ struct DeviceOps {
         /* Rules within the definition and against this QEMU. Faults name line and element (xml_fault). */
         int (*check)(const Device *d, const DomainDef *def, const QemuCaps *caps, Fault *f);
         /* Appends the files that must be opened for it. */
-        int (*images)(const Device *d, ImageRequests *requests);
+        int (*files)(const Device *d, WantedFiles *requests);
         /* If `image` is one of the device's files with an open end of its backing chain: writes the levels below it into the device
          * and returns 1, else 0. */
-        int (*apply_chain)(Device *d, const char *image, const ImageLevel *levels, size_t n);
+        int (*apply_chain)(Device *d, const char *image, const ChainLevel *levels, size_t n);
         /* Appends what QEMU needs, in the order in which it can be created; the same list serves cold start and hotplug. */
         int (*args)(const Device *d, Args *a, Fault *f);
 };

@@ -437,8 +437,8 @@ int launch_plan(const DomainDef *def, const QemuCaps *caps, LaunchPlan **ret, Fa
         return 0;
 }
 
-static int want(ImageRequests *requests, ImageWant kind, const DomainDef *def, const char *path, const char *template, bool writable) {
-        ImageRequest request = {
+static int want(WantedFiles *requests, WantedKind kind, const DomainDef *def, const char *path, const char *template, bool writable) {
+        WantedFile request = {
                 .want = kind,
                 .path = (char *) path,
                 .format = (char *) "raw",
@@ -447,10 +447,10 @@ static int want(ImageRequests *requests, ImageWant kind, const DomainDef *def, c
                 .line = def->head.line,
         };
 
-        return path ? image_request_add(requests, &request) : 0;
+        return path ? wanted_files_add(requests, &request) : 0;
 }
 
-int launch_images(const DomainDef *def, ImageRequests *ret, Fault *f) {
+int launch_files(const DomainDef *def, WantedFiles *ret, Fault *f) {
         bool flash;
         int r;
 
@@ -458,22 +458,22 @@ int launch_images(const DomainDef *def, ImageRequests *ret, Fault *f) {
         assert(ret);
 
         flash = def->loader_type == LOADER_PFLASH;
-        r = want(ret, flash ? IMAGE_WANT_FD : IMAGE_WANT_MEMFD, def, def->loader, NULL, flash && def->loader_readonly == NO);
+        r = want(ret, flash ? WANTED_FD : WANTED_MEMFD, def, def->loader, NULL, flash && def->loader_readonly == NO);
         if (r >= 0)
-                r = want(ret, IMAGE_WANT_NVRAM, def, def->nvram, def->nvram_template, true);
+                r = want(ret, WANTED_NVRAM, def, def->nvram, def->nvram_template, true);
         if (r >= 0)
-                r = want(ret, IMAGE_WANT_MEMFD, def, def->kernel, NULL, false);
+                r = want(ret, WANTED_MEMFD, def, def->kernel, NULL, false);
         if (r >= 0)
-                r = want(ret, IMAGE_WANT_MEMFD, def, def->initrd, NULL, false);
+                r = want(ret, WANTED_MEMFD, def, def->initrd, NULL, false);
         for (size_t i = 0; i < def->devices.n && r >= 0; i++) {
                 const Device *d = (const Device *) def->devices.items[i];
 
-                r = d->ops->images ? d->ops->images(d, ret) : 0;
+                r = d->ops->files ? d->ops->files(d, ret) : 0;
         }
         return r == -ENOMEM ? fault_oom(f) : r;
 }
 
-int launch_apply_chain(DomainDef *live, const char *image, const ImageLevel *levels, size_t n, Fault *f) {
+int launch_apply_chain(DomainDef *live, const char *image, const ChainLevel *levels, size_t n, Fault *f) {
         bool found = false;
 
         assert(live);

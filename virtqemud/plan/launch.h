@@ -2,7 +2,7 @@
 #pragma once
 
 #include "../device/args.h"
-#include "../device/image.h"
+#include "../device/wanted.h"
 
 /* Everything needed to run a definition: the command line and the descriptors it refers to. Pure data. */
 typedef struct LaunchPlan {
@@ -19,7 +19,7 @@ LaunchPlan *launch_plan_free(LaunchPlan *p);
 DEFINE_CLEANUP(LaunchPlan *, launch_plan_free)
 
 /* The files that must be opened before a plan can be made. */
-int launch_images(const DomainDef *def, ImageRequests *ret, Fault *f);
+int launch_files(const DomainDef *def, WantedFiles *ret, Fault *f);
 
 /* Writes a chain that was found into the live definition as <backingStore> elements. `levels` starts with the image itself. */
-int launch_apply_chain(DomainDef *live, const char *image, const ImageLevel *levels, size_t n, Fault *f);
+int launch_apply_chain(DomainDef *live, const char *image, const ChainLevel *levels, size_t n, Fault *f);

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "fault.h"
+#include "table.h"
+
+/* A file that must be opened before a plan can be made. */
+typedef enum WantedKind {
+        WANTED_FD,          /* open this file, no more */
+        WANTED_CHAIN,       /* open it, find and open its backing files */
+        WANTED_MEMFD,       /* its content as a sealed memfd */
+        WANTED_NVRAM,       /* open for writing; copy from `template` when missing */
+        WANTED_OUTPUT,      /* create if missing, open for writing */
+        _WANTED_MAX,
+        _WANTED_INVALID = -EINVAL,
+} WantedKind;
+DECLARE_ENUM(WantedKind, wanted_kind);
+
+typedef struct WantedFile {
+        WantedKind want;
+        char *path;
+        char *format;           /* "raw", "qcow2"; NULL where it does not matter */
+        char *template;         /* WANTED_NVRAM */
+        bool writable, append;
+        unsigned line;          /* of the element that asks, for error texts */
+} WantedFile;
+
+typedef struct WantedFiles {
+        WantedFile *items;
+        size_t n, allocated;
+} WantedFiles;
+void wanted_files_clear(WantedFiles *r);
+
+/* Appends a request; the strings of `request` are copied. In device/args.c. */
+int wanted_files_add(WantedFiles *r, const WantedFile *request);
+
+/* One file of a backing chain. */
+typedef struct ChainLevel {
+        const char *path;
+        const char *format;
+} ChainLevel;
