@@ -133,6 +133,16 @@ static bool is_plain_name(const char *s) {
         return !is_empty(s) && strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+ ") == strlen(s);
 }
 
+static int check_known(const DomainDef *def, const QemuCaps *caps, Fault *f) {
+        const char *near;
+
+        if (caps_cpu_known(caps, def->cpu_model))
+                return 0;
+        near = caps_cpu_near(caps, def->cpu_model);
+        return xml_fault(&def->head, f, FAULT_NOT_SUPPORTED, "cpu/model: this QEMU has no model '%s'%s%s%s", def->cpu_model,
+                         near ? ", did you mean '" : "", near ?: "", near ? "'?" : "");
+}
+
 static int check_model(const DomainDef *def, const QemuCaps *caps, Fault *f) {
         const Record *r = &def->head;
 
@@ -141,7 +151,7 @@ static int check_model(const DomainDef *def, const QemuCaps *caps, Fault *f) {
                         return xml_fault(r, f, FAULT_INVALID_DEFINITION, "cpu: mode 'custom' needs a <model>");
                 if (!is_plain_name(def->cpu_model))
                         return xml_fault(r, f, FAULT_INVALID_DEFINITION, "cpu/model: '%s' is no CPU model name", def->cpu_model);
-                return caps ? check_cpu_known(def, caps, f) : 0;
+                return caps ? check_known(def, caps, f) : 0;
         }
         if (def->cpu_model && def->cpu_mode != CPU_MODE_HOST_MODEL)
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "cpu/model: mode '%s' takes no model",

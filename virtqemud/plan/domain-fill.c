@@ -21,14 +21,15 @@ void domain_drop_live(DomainDef *def) {
 }
 
 int domain_expand_machine(DomainDef *def, const QemuCaps *caps, Fault *f) {
-        const char *name;
+        const CapsMachine *machine;
 
         assert(def);
+        assert(caps);
 
-        name = caps && def->machine ? machine_canonical(caps, def->machine) : NULL;
-        if (!name || streq(name, def->machine))
+        machine = def->machine ? caps_machine(caps, def->machine) : NULL;
+        if (!machine || streq(machine->name, def->machine))
                 return 0;
-        return free_and_strdup(&def->machine, name) < 0 ? fault_oom(f) : 0;
+        return free_and_strdup(&def->machine, machine->name) < 0 ? fault_oom(f) : 0;
 }
 
 static bool set_if_missing(char **p, const char *value) {
