@@ -48,6 +48,22 @@ static int fill_os(DomainDef *def, const DomainDefaults *defaults, Fault *f) {
         return set_if_missing(&def->machine, "pc") ? 0 : fault_oom(f);
 }
 
+/* What libvirt means where the writer is silent. */
+static int fill_loader(DomainDef *def, const DomainDefaults *defaults, Fault *f) {
+        if (!def->loader)
+                return 0;
+        if (def->loader_type == LOADER_NONE)
+                def->loader_type = LOADER_ROM;
+        if (def->loader_type == LOADER_PFLASH && def->loader_readonly == UNSET)
+                def->loader_readonly = YES;
+        if (!def->nvram && def->nvram_template && defaults->nvram_folder) {
+                def->nvram = strf("%s/%s_VARS.fd", defaults->nvram_folder, def->name);
+                if (!def->nvram)
+                        return fault_oom(f);
+        }
+        return 0;
+}
+
 static bool has_boot_order(const DomainDef *def) {
         for (size_t i = 0; i < def->devices.n; i++)
                 if (((const Device *) def->devices.items[i])->boot_order != NUMBER_UNSET)
@@ -244,6 +260,8 @@ int domain_fill(DomainDef *def, const DomainDefaults *defaults, Fault *f) {
         assert(defaults);
 
         r = fill_os(def, defaults, f);
+        if (r >= 0)
+                r = fill_loader(def, defaults, f);
         if (r >= 0)
                 r = fill_scalars(def, f);
         if (r >= 0)
