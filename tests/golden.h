@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Golden data: a folder with one folder per case; a case has an input and the outputs expected of it. REGEN=1 in the environment

@@ -8,10 +8,6 @@
 #include "str.h"
 #include "xml-read.h"
 
-static void json_decrefp(json_t **j) {
-        json_decref(*j);
-}
-
 static int compare_texts(const void *a, const void *b) {
         const FirmwareText *x = a, *y = b;
         int r = strcmp(x->name, y->name);
@@ -120,7 +116,7 @@ int firmware_select(FirmwareText *texts, size_t n, DomainDef *def, const char *n
         if (n > 0)
                 qsort(texts, n, sizeof(*texts), compare_texts);
         for (size_t i = 0; i < n; i++) {
-                _cleanup_(json_decrefp) json_t *descriptor = NULL;
+                json_auto_t *descriptor = NULL;
 
                 if (i > 0 && streq(texts[i].name, texts[i - 1].name))
                         continue;
