@@ -83,6 +83,7 @@ struct RecordType {
         /* Looks at the record as a whole right after it was read (rules between its fields); may be NULL. */
         int (*check)(Record *r, Fault *f);
         void (*clear)(Record *r);   /* members that are in no field; may be NULL */
+        void (*copied)(Record *copy, const Record *from); /* likewise, for record_copy(); may be NULL */
 };
 #define RECORD_FIELDS(table) .fields = (table), .n_fields = ARRAY_SIZE(table)
 
@@ -118,6 +119,9 @@ typedef struct MacAddress {
 void *record_new(const RecordType *type);
 /* Takes NULL, returns NULL. Documents that `node`s point into are not touched. */
 void *record_free(void *record);
+
+/* A deep copy; nodes are NULL, lines stay. */
+int record_copy(const Record *r, void **ret);
 
 /* Takes over `item`, also on failure. */
 int record_list_add(RecordList *list, void *item);

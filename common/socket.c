@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "socket.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "str.h"
+
+/* A name for `path` that fits: the path itself, or the file below a descriptor of its folder. */
+static int make_address(const char *path, struct sockaddr_un *ret, int *ret_folder) {
+        const char *slash = strrchr(path, '/');
+        _cleanup_free_ char *folder = NULL;
+        _cleanup_fd_ int fd = -1;
+
+        *ret = (struct sockaddr_un) { .sun_family = AF_UNIX };
+        if (strlen(path) < sizeof(ret->sun_path)) {
+                memcpy(ret->sun_path, path, strlen(path) + 1);
+                *ret_folder = -1;
+                return 0;
+        }
+        if (!slash || strlen(slash) > 64)
+                return -ENAMETOOLONG;
+
+        folder = strndup(path, (size_t) (slash - path) + 1);
+        if (!folder)
+                return -ENOMEM;
+        fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        (void) snprintf(ret->sun_path, sizeof(ret->sun_path), "/proc/self/fd/%d%s", fd, slash);
+        *ret_folder = TAKE_FD(fd);
+        return 0;
+}
+
+static int remove_stale(const char *path) {
+        struct stat st;
+
+        if (lstat(path, &st) < 0)
+                return errno == ENOENT ? 0 : -errno;
+        if (!S_ISSOCK(st.st_mode))
+                return -EEXIST;
+        return unlink(path) < 0 ? -errno : 0;
+}
+
+int socket_listen_unix(const char *path, mode_t mode) {
+        _cleanup_fd_ int fd = -1, folder = -1;
+        struct sockaddr_un sa;
+        int r;
+
+        assert(path);
+
+        r = make_address(path, &sa, &folder);
+        if (r < 0)
+                return r;
+        r = remove_stale(path);
+        if (r < 0)
+                return r;
+
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+                return -errno;
+        /* The inode gets the socket's own mode, so there is no moment with a wider one. */
+        if (fchmod(fd, mode) < 0 || bind(fd, (struct sockaddr *) &sa, sizeof(sa)) < 0)
+                return -errno;
+        if (chmod(path, mode) < 0 || listen(fd, 16) < 0)
+                return -errno;
+        return TAKE_FD(fd);
+}
+
+int socket_connect_unix(const char *path) {
+        _cleanup_fd_ int fd = -1, folder = -1;
+        struct sockaddr_un sa;
+        int r;
+
+        assert(path);
+
+        r = make_address(path, &sa, &folder);
+        if (r < 0)
+                return r;
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0)
+                return -errno;
+        if (connect(fd, (struct sockaddr *) &sa, sizeof(sa)) < 0)
+                return -errno;
+        return TAKE_FD(fd);
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "test.h"
+
+#include <string.h>
+#include <systemd/sd-event.h>
+
+#include "steps.h"
+#include "str.h"
+
+/* Every begin and undo writes one letter; `fail_at` makes that begin fail, `pending` makes all of them end from the loop. */
+typedef struct Trace {
+        Text text;
+        Steps *steps;
+        sd_event *event;
+        int fail_at;
+        bool pending, finished;
+        int error;
+        char *message;
+} Trace;
+
+static int on_later(sd_event_source *s, void *userdata) {
+        Trace *t = userdata;
+
+        sd_event_source_unref(s);
+        steps_continue(t->steps, 0, NULL);
+        return 0;
+}
+
+static int later(Trace *t) {
+        sd_event_source *s;
+
+        if (!t->pending)
+                return 1;
+        assert_ok(sd_event_add_defer(t->event, &s, on_later, t));
+        return 0;
+}
+
+static int begin(Trace *t, int n, Fault *f) {
+        text_addf(&t->text, "%c", 'a' + n);
+        if (t->fail_at == n)
+                return fault_set(f, FAULT_QEMU, EIO, "step %d broke", n);
+        return later(t);
+}
+
+static int undo(Trace *t, int n) {
+        text_addf(&t->text, "%c", 'A' + n);
+        return later(t);
+}
+
+#define ROW(n)                                                                                          \
+        static int begin_##n(void *t, Fault *f) { return begin(t, n, f); }                              \
+        static int undo_##n(void *t) { return undo(t, n); }
+ROW(0)
+ROW(2)
+
+static int begin_1(void *t, Fault *f) {
+        return begin(t, 1, f);
+}
+
+static const StepRow rows[] = {
+        { "first", begin_0, undo_0 },
+        { "second", begin_1, NULL },
+        { "third", begin_2, undo_2 },
+};
+
+static void on_finished(Steps *s, int error, const Fault *f, void *userdata) {
+        Trace *t = userdata;
+
+        assert_false(t->finished);
+        t->finished = true;
+        t->error = error;
+        if (f->message)
+                t->message = strdup(f->message);
+        t->steps = steps_free(s);
+        sd_event_exit(t->event, 0);
+}
+
+static void run(int fail_at, bool pending, size_t first, const char *expected, int error) {
+        static const StepsWatch watch = { .finished = on_finished };
+        Trace t = { .fail_at = fail_at, .pending = pending };
+        _cleanup_free_ char *text = NULL;
+
+        assert_ok(sd_event_new(&t.event));
+        assert_ok(steps_new(t.event, rows, ARRAY_SIZE(rows), first, &watch, &t, &t.steps));
+        assert_ok(sd_event_loop(t.event));
+        text = text_finish(&t.text);
+        assert_string_equal(text, expected);
+        assert_int_equal(t.error, error);
+        if (error)
+                assert_non_null(t.message);
+        free(t.message);
+        sd_event_unref(t.event);
+}
+
+TEST(all_steps_run) {
+        run(-1, false, 0, "abc", 0);
+        run(-1, true, 0, "abc", 0);
+        run(-1, true, 2, "c", 0);
+}
+
+TEST(each_step_failing_undoes_what_was_begun) {
+        run(0, false, 0, "aA", -EIO);
+        run(1, false, 0, "abA", -EIO);
+        run(2, false, 0, "abcCA", -EIO);
+        run(2, true, 0, "abcCA", -EIO);
+        run(2, true, 2, "cCA", -EIO);
+}
+
+static int never(void *userdata, Fault *f) {
+        return 0;
+}
+
+static int on_cancel(sd_event_source *s, uint64_t usec, void *userdata) {
+        Trace *t = userdata;
+        Fault why = FAULT_INIT;
+
+        sd_event_source_unref(s);
+        fault_set(&why, FAULT_CANCELED, ECANCELED, "canceled");
+        steps_cancel(t->steps, &why);
+        return 0;
+}
+
+TEST(cancel_interrupts_a_step) {
+        static const StepRow stuck[] = { { "first", begin_0, undo_0 }, { "stuck", never, undo_2 } };
+        static const StepsWatch watch = { .finished = on_finished };
+        Trace t = { .fail_at = -1 };
+        _cleanup_free_ char *text = NULL;
+        sd_event_source *s;
+
+        assert_ok(sd_event_new(&t.event));
+        assert_ok(steps_new(t.event, stuck, ARRAY_SIZE(stuck), 0, &watch, &t, &t.steps));
+        assert_ok(sd_event_add_time_relative(t.event, &s, CLOCK_MONOTONIC, 20000, 1000, on_cancel, &t));
+        assert_ok(sd_event_loop(t.event));
+        text = text_finish(&t.text);
+        assert_string_equal(text, "aCA");
+        assert_int_equal(t.error, -ECANCELED);
+        free(t.message);
+        sd_event_unref(t.event);
+}
+
+TEST_MAIN(TEST_ROW(all_steps_run), TEST_ROW(each_step_failing_undoes_what_was_begun), TEST_ROW(cancel_interrupts_a_step))
