@@ -76,6 +76,15 @@ void device_clear(Record *r) {
         d->id = (free(d->id), NULL);
 }
 
+void device_copied(Record *copy, const Record *from) {
+        Device *d = (Device *) copy;
+        const Device *original = (const Device *) from;
+
+        d->ops = original->ops;
+        /* Without memory the copy has no id; whoever uses it then says so, as for any device that was never filled. */
+        d->id = original->id ? strdup(original->id) : NULL;
+}
+
 const char *device_target(const Device *d) {
         return d->ops->target ? d->ops->target(d) : NULL;
 }

@@ -58,10 +58,11 @@ extern const DeviceOps *const device_ops[_DEVICE_KIND_MAX];
 /* By XML element name; NULL if unknown. */
 const DeviceOps *device_ops_by_element(const char *element);
 
-/* Sets `ops` in devices that were read or copied. */
+/* Sets `ops` in devices that were read. */
 void device_bind_ops(DomainDef *def);
-/* RecordType.clear of every device type: frees what no table row owns (the id). */
+/* RecordType.clear and .copied of every device type: what no table row owns (id and ops). */
 void device_clear(Record *r);
+void device_copied(Record *copy, const Record *from);
 const char *device_target(const Device *d);
 SlotKind device_slot(const Device *d, const DomainDef *def);
 

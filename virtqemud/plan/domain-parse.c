@@ -2,10 +2,8 @@
 #include "domain.h"
 
 #include "../device/device.h"
-#include "mem.h"
 #include "str.h"
 #include "xml-read.h"
-#include "xml-write.h"
 
 #define DOMAIN_NAME_MAX 200u /* "virtqemu@NAME.service" and "NAME.xml" must be file names, also when systemd escapes some letters */
 
@@ -61,27 +59,16 @@ int domain_parse(const char *text, size_t length, DomainDef **ret, Fault *f) {
         return 0;
 }
 
-/* By way of the text: it is what the tables know, and what a restart of the daemon would read. */
 int domain_copy(const DomainDef *def, DomainDef **ret) {
-        _cleanup_free_ char *text = NULL;
-        _cleanup_(domain_def_freep) DomainDef *copy = NULL;
+        void *copy = NULL;
         int r;
 
         assert(def);
         assert(ret);
 
-        r = xml_record_to_text(&def->head, XML_WRITE_LIVE | XML_WRITE_SECRETS, &text);
+        r = record_copy(&def->head, &copy);
         if (r < 0)
                 return r;
-        r = domain_parse(text, strlen(text), &copy, NULL);
-        if (r < 0)
-                return r;
-
-        for (size_t i = 0; i < MIN(def->devices.n, copy->devices.n); i++) {
-                r = free_and_strdup(&((Device *) copy->devices.items[i])->id, ((Device *) def->devices.items[i])->id);
-                if (r < 0)
-                        return r;
-        }
-        *ret = TAKE_PTR(copy);
+        *ret = copy;
         return 0;
 }
