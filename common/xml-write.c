@@ -140,9 +140,10 @@ static size_t rank_of(const Writer *w, const char *prefix, const char *name) {
         for (size_t i = 0; i < w->type->n_fields; i++) {
                 const char *path = w->type->fields[i].path;
 
-                if (strncmp(path, prefix, n) != 0)
+                /* The letters first: this runs for every row and sibling. */
+                if (n > 0 && (path[0] != prefix[0] || strncmp(path, prefix, n) != 0))
                         continue;
-                if (strncmp(path + n, name, m) == 0 && (path[n + m] == '\0' || path[n + m] == '/'))
+                if (path[n] == name[0] && strncmp(path + n, name, m) == 0 && (path[n + m] == '\0' || path[n + m] == '/'))
                         return i;
                 if (streq(path + n, "*"))
                         variants = i;
@@ -395,9 +396,10 @@ static int merge_element(const Writer *w, const Field *f, xmlNode *element, void
 }
 
 static void remove_field(const Writer *w, xmlNode *holder, const char *last) {
-        if (last[0] == '@')
-                xmlUnsetProp(holder, (const xmlChar *) last + 1);
-        else {
+        if (last[0] == '@') {
+                if (xmlUnsetProp(holder, (const xmlChar *) last + 1) < 0) /* an empty element may be there for its own sake: <apic/> */
+                        return;
+        } else {
                 xmlNode *n = find_child(holder, last, strlen(last));
 
                 if (!n)

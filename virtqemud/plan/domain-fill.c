@@ -12,6 +12,8 @@ void domain_drop_live(DomainDef *def) {
         assert(def);
 
         def->id = NUMBER_UNSET;
+        if (def->doc)
+                xmlUnsetProp(xmlDocGetRootElement(def->doc), (const xmlChar *) "id");
         for (size_t i = 0; i < def->devices.n; i++) {
                 Device *d = (Device *) def->devices.items[i];
 
