@@ -16,6 +16,7 @@ import re
 import select
 import subprocess
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ GUEST_MODULES = """
 """.split()
 
 # Quick under emulation: no mitigations, no self tests, no waiting for entropy or for a floppy drive's interrupt.
-FAST_CMDLINE = ("console=ttyS0 quiet mitigations=off cryptomgr.notests random.trust_cpu=on nokaslr no_timer_check "
+FAST_CMDLINE = ("console=ttyS0 quiet mitigations=off cryptomgr.notests random.trust_cpu=on no_timer_check "
                 "tsc=reliable rcupdate.rcu_expedited=1 audit=0 selinux=0 apparmor=0 "
                 "usb_storage.delay_use=0")
 
@@ -258,24 +259,39 @@ def build(cache=None):
 
 
 class Console:
-    """The host's end of the guest's first serial port: a connected socket, or anything with fileno()."""
+    """The host's end of the guest's first serial port: a connected socket, a pipe, or anything with fileno().
+
+    A thread reads it all the time: a guest that writes byte by byte fills a socket after some 300 characters, and then
+    the whole machine waits for its serial port. The thread ends when the other end is closed.
+    """
 
     def __init__(self, stream):
         self.stream = stream
-        self.fd = stream.fileno()
         self.lines = []
         self.rest = b""
         self.seen = 0
+        self.closed = False
+        self.news = threading.Condition()
+        threading.Thread(target=self._read, args=[os.dup(stream.fileno())], daemon=True).start()
 
-    def _read(self, deadline, what):
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([self.fd], [], [], left)[0]:
-            raise GuestError(f"the guest did not say {what!r} in time; it said:\n{self.transcript()}")
-        data = os.read(self.fd, 65536)
-        if not data:
-            raise GuestError(f"the guest's console was closed before it said {what!r}; it said:\n{self.transcript()}")
-        *whole, self.rest = (self.rest + data).replace(b"\r", b"").split(b"\n")
-        self.lines += [line.decode(errors="replace") for line in whole]
+    def _read(self, fd):
+        while data := self._read_some(fd):
+            with self.news:
+                *whole, self.rest = (self.rest + data).replace(b"\r", b"").split(b"\n")
+                self.lines += [line.decode(errors="replace") for line in whole]
+                self.news.notify_all()
+        os.close(fd)
+        with self.news:
+            self.closed = True
+            self.news.notify_all()
+
+    @staticmethod
+    def _read_some(fd):
+        try:
+            select.select([fd], [], [])
+            return os.read(fd, 65536)
+        except OSError:
+            return b""
 
     def transcript(self):
         """All that was said so far."""
@@ -284,13 +300,16 @@ class Console:
     def wait(self, pattern, timeout=60):
         """The next line the regular expression is found in; earlier lines are passed over for good."""
         deadline = time.monotonic() + timeout
-        while True:
-            while self.seen < len(self.lines):
-                line = self.lines[self.seen]
-                self.seen += 1
-                if re.search(pattern, line):
-                    return line
-            self._read(deadline, pattern)
+        with self.news:
+            while True:
+                while self.seen < len(self.lines):
+                    line = self.lines[self.seen]
+                    self.seen += 1
+                    if re.search(pattern, line):
+                        return line
+                why = "was closed" if self.closed else "said nothing more in time"
+                if self.closed or not self.news.wait(deadline - time.monotonic()):
+                    raise GuestError(f"the guest's console {why} before {pattern!r}; it said:\n{self.transcript()}")
 
     def ready(self, timeout=60):
         """Wait until the guest takes commands; returns what it found: its DISK, NIC and CMDLINE lines."""
@@ -316,7 +335,7 @@ class Console:
         """Send a command whose answer will not come or is not wanted."""
         data = command.encode() + b"\n"
         while data:
-            data = data[os.write(self.fd, data):]
+            data = data[os.write(self.stream.fileno(), data):]
 
     def clock(self):
         """Seconds since the guest's kernel started, as the guest sees them: stands still while it is paused."""
