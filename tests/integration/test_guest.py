@@ -12,9 +12,9 @@ import rawqemu
 pytestmark = pytest.mark.guest
 
 
-@pytest.fixture(scope="session")
-def image():
-    return guest.build()
+@pytest.fixture
+def image(guest_image):
+    return guest_image
 
 
 def arguments(image, machine="q35", extra="", more=()):
