@@ -236,26 +236,37 @@ def own_directory(path):
     return path
 
 
-def build(cache=None):
-    """Build the guest, or find it built already. Returns a Guest whose files the caller must not change."""
+def build_parts(init_file, module_names, files=(), cache=None):
+    """Build, or find built already, an unpacked kernel and an initramfs with the script init_file as /init, busybox, the
+    modules and further files ((name, path) pairs). Returns (kernel, bzimage, initrd); a caller must not change them."""
     reason = why_not()
     if reason:
         raise GuestError(reason)
     image, modules = find_kernel()
-    init = (HERE / "guest-init").read_text()
+    init = Path(init_file).read_text()
+    extra = [(name, Path(path).read_bytes()) for name, path in files]
     key = hashlib.sha256()
-    for part in (image.read_bytes(), Path(__file__).read_bytes(), init.encode(), BUSYBOX.read_bytes()):
+    for part in (image.read_bytes(), Path(__file__).read_bytes(), init.encode(), BUSYBOX.read_bytes(),
+                 repr((module_names, extra)).encode()):
         key.update(hashlib.sha256(part).digest())
     root = own_directory(Path(cache) if cache else cache_directory())
     stem = key.hexdigest()[:16]
-    vmlinux, initrd = root / f"vmlinux-{stem}", root / f"initrd-{stem}"
+    vmlinux = root / f"vmlinux-{hashlib.sha256(image.read_bytes()).hexdigest()[:16]}"
+    initrd = root / f"initrd-{stem}"
     if not vmlinux.exists():
         publish(vmlinux, unpack_kernel(image.read_bytes()))
     if not initrd.exists():
         cpio = base_archive(init)
-        add_modules(cpio, Modules(modules), GUEST_MODULES)
+        for name, data in extra:
+            cpio.file(name, data, 0o755)
+        add_modules(cpio, Modules(modules), module_names)
         publish(initrd, cpio.finish())
-    return Guest(vmlinux, image, initrd, FAST_CMDLINE)
+    return vmlinux, image, initrd
+
+
+def build(cache=None):
+    """Build the guest, or find it built already. Returns a Guest whose files the caller must not change."""
+    return Guest(*build_parts(HERE / "guest-init", GUEST_MODULES, cache=cache), FAST_CMDLINE)
 
 
 class Console:
