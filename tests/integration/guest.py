@@ -228,6 +228,13 @@ def publish(path, data):
         raise
 
 
+def prune(directory, keep, days=1):
+    """Remove what was built of older inputs, unless a run of late may still want it."""
+    for path in directory.iterdir():
+        if path not in keep and path.stat().st_mtime < time.time() - days * 86400:
+            path.unlink(missing_ok=True)
+
+
 def own_directory(path):
     """A directory nobody else can plant files in."""
     path.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -261,6 +268,7 @@ def build_parts(init_file, module_names, files=(), cache=None):
             cpio.file(name, data, 0o755)
         add_modules(cpio, Modules(modules), module_names)
         publish(initrd, cpio.finish())
+        prune(root, {vmlinux, initrd})
     return vmlinux, image, initrd
 
 

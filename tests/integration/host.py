@@ -251,7 +251,7 @@ class Testbed:
         return clean
 
     def crash(self):
-        """Stop as a power cut does. Follow with boot()."""
+        """Stop as a power cut does. Follow with boot_again()."""
         os.kill(self.pid, signal.SIGKILL)
         self.boot.wait()
         self.stop()

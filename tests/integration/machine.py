@@ -126,7 +126,7 @@ class Machine:
             self.shared.mkdir()
             root.mkdir()
             # Only the root file system, not what is mounted in it; the mount lives in a namespace that goes with QEMU.
-            wrap = ["unshare", "--mount", "--propagation", "private", "sh", "-c", 'mount --bind / "$0" && exec "$@"', str(root)]
+            wrap = ["unshare", "--mount", "--propagation", "private", "sh", "-c", 'mount -n --bind / "$0" && exec "$@"', str(root)]
             self.qemu = rawqemu.RawQemu(self._arguments(root), sockets=["console", "agent"], wrap=wrap, directory=self.directory)
             self.qemu.__enter__()
             self.console = guest.Console(self.qemu.connect("console"))

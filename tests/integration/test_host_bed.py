@@ -116,13 +116,13 @@ install_data('org.virtbus.proof.policy', install_dir: '/usr/share/polkit-1/actio
 
 def test_reboot():
     with Testbed() as bed:
-        where, first = bed.directory, str(bed.run("cat /proc/sys/kernel/random/boot_id; stat -Lc %i /proc/1/ns/pid"))
+        where, first = bed.directory, str(bed.run("systemctl show -P UserspaceTimestampMonotonic"))
         bed.put("/etc/virtbus/kept", "1")
         bed.put("/var/lib/virtbus/kept", "2")
         bed.put("/run/gone", "3")
         bed.run("systemd-run --unit=slow --property='ExecStop=sh -c \"echo stopped >/var/lib/virtbus/stopped\"' sleep 999")
         assert bed.reboot()
-        assert str(bed.run("cat /proc/sys/kernel/random/boot_id; stat -Lc %i /proc/1/ns/pid")) != first
+        assert str(bed.run("systemctl show -P UserspaceTimestampMonotonic")) != first
         assert bed.read("/etc/virtbus/kept") == "1" and bed.read("/var/lib/virtbus/kept") == "2"
         assert bed.read("/var/lib/virtbus/stopped") == "stopped\n" and not bed.exists("/run/gone")
         bed.crash()
