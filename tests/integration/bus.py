@@ -2,7 +2,7 @@
 """A private message bus for the bus tier, with the session daemons of the build tree activatable on it.
 
     with Bus() as bus:
-        manager = bus.object("org.virtbus.qemu1", "/org/virtbus/qemu1")
+        manager = bus.manager("qemu1")
         domain = bus.object("org.virtbus.qemu1", manager.DefineDomain("libvirt-xml", xml, 0, {}))
         domain.Start(0, {})
         assert bus.wait_signal("StateChanged", path=domain.path).args[1] == "running"
@@ -456,6 +456,10 @@ class Bus(Client):
         if not self.address:
             raise RuntimeError(f"dbus-daemon did not start: {self.output()}")
         super().__init__(self.address)
+
+    def manager(self, service):
+        """The root object of one of our daemons, by the end of its name: manager("qemu1")."""
+        return self.object(f"org.virtbus.{service}", f"/org/virtbus/{service}")
 
     def output(self):
         """What the bus and the daemons wrote to their standard error so far."""

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The test tiers as pytest fixtures: guest_image, bus, testbed, machine. Each test has a time limit of its own."""
+"""The test tiers as pytest fixtures: guest_image, bus, qemud, testbed,
+installed, machine. Each test has a time limit of its own."""
 
 import faulthandler
 import os
@@ -103,6 +104,15 @@ def bus():
     from bus import Bus
     with Bus() as b:
         yield b
+
+
+@pytest.fixture
+def qemud(bus):
+    """The manager object of a fresh session virtqemud, started by the bus at the first call."""
+    from bus import daemon_path
+    if not daemon_path("virtqemud"):
+        pytest.skip("no virtqemud: set VIRTBUS_BUILD to a build directory that has it")
+    return bus.manager("qemu1")
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 
 import ctypes
 import json
-import os
 import shutil
 import signal
 import socket
