@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The test tiers as pytest fixtures: guest_image, bus, qemud, testbed,
+installed, machine. Each test has a time limit of its own."""
+
+import faulthandler
+import os
+import signal
+
+import pytest
+
+import guest
+import rawqemu
+
+LIMITS = {"guest": 120, "bus": 120, "host": 240, "machine": 400}
+DEFAULT_LIMIT = 120
+
+
+def _why_not_guest():
+    return rawqemu.why_not() or guest.why_not()
+
+
+def _why_not_bus():
+    try:
+        import bus
+    except (ImportError, ValueError) as e:
+        return f"{e}: install python3-gi"
+    return bus.why_not()
+
+
+def _why_not_host():
+    import host
+    return host.why_not()
+
+
+def _why_not_machine():
+    import machine
+    return machine.why_not()
+
+
+WHY_NOT = {"guest": _why_not_guest, "bus": _why_not_bus, "host": _why_not_host, "machine": _why_not_machine}
+_reasons = {}
+
+
+def _require(tier):
+    if tier not in _reasons:
+        _reasons[tier] = WHY_NOT[tier]()
+    if _reasons[tier]:
+        pytest.skip(_reasons[tier])
+
+
+def _limit(item):
+    if marker := item.get_closest_marker("timeout"):
+        return marker.args[0]
+    return max([LIMITS[tier] for tier in LIMITS if item.get_closest_marker(tier)], default=DEFAULT_LIMIT)
+
+
+def _guarded(item, phase):
+    """Each phase gets the limit, so that cleaning up works after a test that used its time up. Should even the exception
+    not get through, the whole run ends; what it started dies with it."""
+    limit = _limit(item)
+
+    def expired(*_):
+        raise TimeoutError(f"{phase} of {item.nodeid} took more than {limit} s")
+    before = signal.signal(signal.SIGALRM, expired)
+    signal.setitimer(signal.ITIMER_REAL, limit)
+    faulthandler.dump_traceback_later(limit + 60, exit=True)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_setup(item):
+    for tier in WHY_NOT:
+        if item.get_closest_marker(tier):
+            _require(tier)
+    yield from _guarded(item, "setup")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item):
+    yield from _guarded(item, "call")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_teardown(item):
+    yield from _guarded(item, "teardown")
+
+
+@pytest.fixture(scope="session")
+def guest_image():
+    """The built test guest: .kernel, .initrd, .cmdline."""
+    _require("guest")
+    return guest.build()
+
+
+@pytest.fixture
+def bus():
+    """A fresh private message bus with the session daemons of the build tree."""
+    _require("bus")
+    from bus import Bus
+    with Bus() as b:
+        yield b
+
+
+@pytest.fixture
+def qemud(bus):
+    """The manager object of a fresh session virtqemud, started by the bus at the first call."""
+    from bus import daemon_path
+    if not daemon_path("virtqemud"):
+        pytest.skip("no virtqemud: set VIRTBUS_BUILD to a build directory that has it")
+    return bus.manager("qemu1")
+
+
+@pytest.fixture(scope="module")
+def testbed():
+    """A running systemd on a private copy of the host; one for all tests of a file."""
+    _require("host")
+    from host import Testbed
+    with Testbed() as t:
+        yield t
+
+
+@pytest.fixture(scope="module")
+def installed(testbed):
+    """The testbed with the build installed into it."""
+    build = os.environ.get("VIRTBUS_BUILD")
+    if not build:
+        pytest.skip("VIRTBUS_BUILD is not set: run through `meson test`, or name the build directory there")
+    testbed.install(build)
+    return testbed
+
+
+@pytest.fixture(scope="session")
+def machine():
+    """A whole virtual machine with the host's files; one for the whole run."""
+    _require("machine")
+    from machine import Machine
+    with Machine() as m:
+        yield m

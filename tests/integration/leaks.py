@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a test left behind: processes, mounts and files. Found, named, ended by pid."""
+
+import ctypes
+import os
+import signal
+import stat
+import time
+from pathlib import Path
+
+PR_SET_CHILD_SUBREAPER = 36
+MARKER = "VIRTBUS_TEST_ID"
+
+
+def adopt_orphans():
+    """Make this process the parent of whatever its descendants leave behind, so that nothing can slip away."""
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "cannot become a child subreaper")
+
+
+def _stat(pid):
+    """(parent, state, start time) of a process, or None when it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return int(fields[1]), fields[0], int(fields[19])
+
+
+def processes():
+    """{pid: (parent, state, start time)} of all processes that can be seen."""
+    table = {int(p): _stat(p) for p in os.listdir("/proc") if p.isdigit()}
+    return {pid: info for pid, info in table.items() if info}
+
+
+def descendants(root, table, without=()):
+    """Pids below root, leaving out each pid in `without` and all that is below it."""
+    children = {}
+    for pid, info in table.items():
+        children.setdefault(info[0], []).append(pid)
+    found, todo = set(), [root]
+    while todo:
+        new = [p for p in children.get(todo.pop(), ()) if p not in without]
+        found.update(new)
+        todo += new
+    return found
+
+
+def describe(pid):
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+    except OSError:
+        words = []
+    return f"{pid} ({' '.join(w.decode(errors='replace') for w in words)[:300] or 'no command line'})"
+
+
+def marked(test_id, table):
+    """Pids whose environment carries the test's marker, wherever they hang in the process tree."""
+    wanted = f"{MARKER}={test_id}".encode()
+    found = set()
+    for pid in table:
+        try:
+            if wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                found.add(pid)
+        except OSError:
+            continue
+    return found
+
+
+class Watch:
+    """Everything that is started below this process after start(), or carries the marker."""
+
+    def __init__(self, test_id, directory):
+        self.test_id = test_id
+        self.directory = Path(directory)
+        self.before = descendants(os.getpid(), processes())
+
+    def alive(self):
+        """Pids of the test's processes that still run."""
+        table = processes()
+        mine = descendants(os.getpid(), table, without=self.before) | marked(self.test_id, table)
+        return {p for p in mine if table[p][1] not in "ZX" and p != os.getpid()}
+
+    def settle(self, seconds, but=frozenset()):
+        """Give what is ending time to end, then return what still runs, other than the pids in `but`."""
+        deadline = time.monotonic() + seconds
+        while (left := self.alive() - but) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return left
+
+    def kill(self, pids):
+        """End processes by pid and wait until they are gone."""
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        deadline = time.monotonic() + 5
+        while set(pids) & self.alive() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def mounts(self):
+        """Mount points below the test's directory."""
+        prefix = f"{self.directory.resolve()}/"
+        lines = Path("/proc/self/mountinfo").read_text().splitlines()
+        return [line.split()[4] for line in lines if line.split()[4].startswith(prefix)]
+
+
+def sockets_below(directory):
+    return [p for p in files_below(directory) if stat.S_ISSOCK(p.lstat().st_mode)]
+
+
+def files_below(directory):
+    """All that is no directory below a directory, sorted."""
+    return sorted(Path(base) / name for base, dirs, names in os.walk(directory)
+                  for name in [*names, *(d for d in dirs if os.path.islink(os.path.join(base, d)))])
