@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cpu.h"
 
+#include "domain.h"
 #include "str.h"
 #include "xml-read.h"
 
@@ -139,33 +140,31 @@ static int check_known(const DomainDef *def, const QemuCaps *caps, Fault *f) {
         if (caps_cpu_known(caps, def->cpu_model))
                 return 0;
         near = caps_cpu_near(caps, def->cpu_model);
-        return xml_fault(&def->head, f, FAULT_NOT_SUPPORTED, "cpu/model: this QEMU has no model '%s'%s%s%s", def->cpu_model,
+        return domain_fault(def, f, FAULT_NOT_SUPPORTED, "cpu/model", "this QEMU has no model '%s'%s%s%s", def->cpu_model,
                          near ? ", did you mean '" : "", near ?: "", near ? "'?" : "");
 }
 
 static int check_model(const DomainDef *def, const QemuCaps *caps, Fault *f) {
-        const Record *r = &def->head;
-
         if (def->cpu_mode == CPU_MODE_CUSTOM) {
                 if (!def->cpu_model)
-                        return xml_fault(r, f, FAULT_INVALID_DEFINITION, "cpu: mode 'custom' needs a <model>");
+                        return domain_fault(def, f, FAULT_INVALID_DEFINITION, "cpu", "mode 'custom' needs a <model>");
                 if (!is_plain_name(def->cpu_model))
-                        return xml_fault(r, f, FAULT_INVALID_DEFINITION, "cpu/model: '%s' is no CPU model name", def->cpu_model);
+                        return domain_fault(def, f, FAULT_INVALID_DEFINITION, "cpu/model", "'%s' is no CPU model name", def->cpu_model);
                 return caps ? check_known(def, caps, f) : 0;
         }
         if (def->cpu_model && def->cpu_mode != CPU_MODE_HOST_MODEL)
-                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "cpu/model: mode '%s' takes no model",
+                return domain_fault(def, f, FAULT_INVALID_DEFINITION, "cpu/model", "mode '%s' takes no model",
                                  cpu_mode_to_string((CpuMode) def->cpu_mode));
         if (def->cpu_features.n > 0 && def->cpu_mode == CPU_MODE_NONE)
-                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "cpu/feature: features need a <model> or a mode");
+                return domain_fault(def, f, FAULT_INVALID_DEFINITION, "cpu/feature", "features need a <model> or a mode");
         return 0;
 }
 
 static int check_names(const DomainDef *def, Fault *f) {
         if (def->cpu_vendor_id && (!is_plain_name(def->cpu_vendor_id) || strlen(def->cpu_vendor_id) != 12))
-                return xml_fault(&def->head, f, FAULT_INVALID_DEFINITION, "cpu/model/@vendor_id: '%s' is not 12 letters long", def->cpu_vendor_id);
+                return domain_fault(def, f, FAULT_INVALID_DEFINITION, "cpu/model/@vendor_id", "'%s' is not 12 letters long", def->cpu_vendor_id);
         if (def->hyperv.vendor_id_value && !is_plain_name(def->hyperv.vendor_id_value))
-                return xml_fault(&def->head, f, FAULT_INVALID_DEFINITION, "features/hyperv/vendor_id: '%s' holds a letter that is not allowed",
+                return domain_fault(def, f, FAULT_INVALID_DEFINITION, "features/hyperv/vendor_id", "'%s' holds a letter that is not allowed",
                                  def->hyperv.vendor_id_value);
         for (size_t i = 0; i < def->cpu_features.n; i++) {
                 const CpuFeature *feature = (const CpuFeature *) def->cpu_features.items[i];
@@ -185,12 +184,12 @@ int cpu_check(const DomainDef *def, const QemuCaps *caps, Fault *f) {
         assert(def);
 
         if (def->cpu_mode == CPU_MODE_HOST_PASSTHROUGH && def->type != DOMAIN_TYPE_KVM) {
-                r = xml_fault(&def->head, f, FAULT_NOT_SUPPORTED, "cpu: mode 'host-passthrough' needs a domain of type 'kvm'");
+                r = domain_fault(def, f, FAULT_NOT_SUPPORTED, "cpu", "mode 'host-passthrough' needs a domain of type 'kvm'");
                 fault_hint(f, "mode='maximum' gives the most an emulated CPU can do");
                 return r;
         }
         if (def->cpu_match == CPU_MATCH_MINIMUM)
-                return xml_fault(&def->head, f, FAULT_NOT_SUPPORTED, "cpu: match 'minimum' is not supported, use 'exact' or mode='host-model'");
+                return domain_fault(def, f, FAULT_NOT_SUPPORTED, "cpu", "match 'minimum' is not supported, use 'exact' or mode='host-model'");
         r = check_model(def, caps, f);
         return r < 0 ? r : check_names(def, f);
 }

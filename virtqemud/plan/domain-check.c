@@ -7,19 +7,58 @@
 #include "xml-read.h"
 
 #define MIB (UINT64_C(1) << 20)
-#define bad(def, f, ...) xml_fault(&(def)->head, (f), FAULT_INVALID_DEFINITION, __VA_ARGS__)
-#define cannot(def, f, ...) xml_fault(&(def)->head, (f), FAULT_NOT_SUPPORTED, __VA_ARGS__)
+#define bad(def, f, path, ...) domain_fault((def), (f), FAULT_INVALID_DEFINITION, (path), __VA_ARGS__)
+#define cannot(def, f, path, ...) domain_fault((def), (f), FAULT_NOT_SUPPORTED, (path), __VA_ARGS__)
+
+/* The element at "os/nvram", "vcpu/@current"; where it is missing, the nearest one above. */
+static xmlNode *find_element(xmlNode *at, const char *path) {
+        while (at && *path && *path != '@') {
+                size_t n = strcspn(path, "/");
+                xmlNode *child;
+
+                for (child = at->children; child; child = child->next)
+                        if (child->type == XML_ELEMENT_NODE && strncmp((const char *) child->name, path, n) == 0 && !child->name[n])
+                                break;
+                if (!child)
+                        return at;
+                at = child;
+                path += n + (path[n] == '/');
+        }
+        return at;
+}
+
+int domain_fault(const DomainDef *def, Fault *f, FaultKind kind, const char *path, const char *fmt, ...) {
+        xmlNode *node = def->doc ? find_element(def->head.node, path) : NULL;
+        const Record place = {
+                .type = def->head.type,
+                .node = node,
+                .line = node ? (unsigned) xmlGetLineNo(node) : def->head.line,
+        };
+        const char *attribute = strrchr(path, '@');
+        _cleanup_free_ char *message = NULL;
+        va_list ap;
+        int r;
+
+        va_start(ap, fmt);
+        r = vasprintf(&message, fmt, ap);
+        va_end(ap);
+        if (r < 0)
+                return fault_oom(f);
+        if (!node)
+                return xml_fault(&place, f, kind, "%s: %s", path, message);
+        return xml_fault(&place, f, kind, "%s%s%s", attribute ?: "", attribute ? ": " : "", message);
+}
 
 static int check_memory(const DomainDef *def, const DomainDefaults *defaults, Fault *f) {
         if (def->memory < MIB)
-                return bad(def, f, "memory: a domain needs at least 1 MiB, not %" PRIu64 " bytes", def->memory);
+                return bad(def, f, "memory", "a domain needs at least 1 MiB, not %" PRIu64 " bytes", def->memory);
         if (def->current_memory != NUMBER_UNSET && def->current_memory > def->memory)
-                return bad(def, f, "currentMemory: %" PRIu64 " KiB are more than the %" PRIu64 " KiB of memory", def->current_memory / 1024,
+                return bad(def, f, "currentMemory", "%" PRIu64 " KiB are more than the %" PRIu64 " KiB of memory", def->current_memory / 1024,
                            def->memory / 1024);
         if (def->current_memory < MIB)
-                return bad(def, f, "currentMemory: a domain needs at least 1 MiB, not %" PRIu64 " bytes", def->current_memory);
+                return bad(def, f, "currentMemory", "a domain needs at least 1 MiB, not %" PRIu64 " bytes", def->current_memory);
         if (defaults->host_memory > 0 && def->memory > defaults->host_memory)
-                return cannot(def, f, "memory: %" PRIu64 " MiB are more than the %" PRIu64 " MiB this host has", def->memory / MIB,
+                return cannot(def, f, "memory", "%" PRIu64 " MiB are more than the %" PRIu64 " MiB this host has", def->memory / MIB,
                               defaults->host_memory / MIB);
         return 0;
 }
@@ -29,25 +68,25 @@ static int check_topology(const DomainDef *def, Fault *f) {
         uint64_t product;
 
         if (def->cpu_sockets == NUMBER_UNSET && def->cpu_cores == NUMBER_UNSET && def->cpu_threads == NUMBER_UNSET)
-                return def->cpu_dies == NUMBER_UNSET ? 0 : bad(def, f, "cpu/topology: sockets, cores and threads are needed");
+                return def->cpu_dies == NUMBER_UNSET ? 0 : bad(def, f, "cpu/topology", "sockets, cores and threads are needed");
         if (def->cpu_sockets == NUMBER_UNSET || def->cpu_cores == NUMBER_UNSET || def->cpu_threads == NUMBER_UNSET)
-                return bad(def, f, "cpu/topology: sockets, cores and threads are all needed");
+                return bad(def, f, "cpu/topology", "sockets, cores and threads are all needed");
 
         product = def->cpu_sockets * (def->cpu_dies == NUMBER_UNSET ? 1 : def->cpu_dies) * def->cpu_cores * def->cpu_threads;
         if (product != def->vcpus)
-                return bad(def, f, "cpu/topology: sockets x dies x cores x threads is %" PRIu64 ", but there are %" PRIu64 " vcpus", product, def->vcpus);
+                return bad(def, f, "cpu/topology", "sockets x dies x cores x threads is %" PRIu64 ", but there are %" PRIu64 " vcpus", product, def->vcpus);
         return 0;
 }
 
 static int check_vcpus(const DomainDef *def, Fault *f) {
         if (def->vcpus == 0)
-                return bad(def, f, "vcpu: a domain needs at least one");
+                return bad(def, f, "vcpu", "a domain needs at least one");
         if (def->vcpus_current == 0)
-                return bad(def, f, "vcpu/@current: a domain needs at least one");
+                return bad(def, f, "vcpu/@current", "a domain needs at least one");
         if (def->vcpus_current != NUMBER_UNSET && def->vcpus_current > def->vcpus)
-                return bad(def, f, "vcpu/@current: %" PRIu64 " are more than the maximum of %" PRIu64, def->vcpus_current, def->vcpus);
+                return bad(def, f, "vcpu/@current", "%" PRIu64 " are more than the maximum of %" PRIu64, def->vcpus_current, def->vcpus);
         if (def->vcpu_cpuset && (!*def->vcpu_cpuset || strspn(def->vcpu_cpuset, "0123456789,-^") != strlen(def->vcpu_cpuset)))
-                return bad(def, f, "vcpu/@cpuset: '%s' is not a list of CPUs such as '0-3,^2'", def->vcpu_cpuset);
+                return bad(def, f, "vcpu/@cpuset", "'%s' is not a list of CPUs such as '0-3,^2'", def->vcpu_cpuset);
         return check_topology(def, f);
 }
 
@@ -62,13 +101,13 @@ static int check_boot(const DomainDef *def, Fault *f) {
                 seen |= 1u << boot->dev;
         }
         if (def->bootmenu_timeout != NUMBER_UNSET && def->bootmenu != YES)
-                return bad(def, f, "os/bootmenu: a timeout needs enable='yes'");
+                return bad(def, f, "os/bootmenu", "a timeout needs enable='yes'");
         if (def->reboot_timeout != INTEGER_UNSET && (def->reboot_timeout < -1 || def->reboot_timeout > 65535))
-                return bad(def, f, "os/bios/@rebootTimeout: %" PRIi64 " is not between -1 and 65535", def->reboot_timeout);
+                return bad(def, f, "os/bios/@rebootTimeout", "%" PRIi64 " is not between -1 and 65535", def->reboot_timeout);
         if (!def->kernel && def->initrd)
-                return bad(def, f, "os/initrd: an initrd needs a <kernel>");
+                return bad(def, f, "os/initrd", "an initrd needs a <kernel>");
         if (!def->kernel && def->cmdline)
-                return bad(def, f, "os/cmdline: a kernel command line needs a <kernel>");
+                return bad(def, f, "os/cmdline", "a kernel command line needs a <kernel>");
         return 0;
 }
 
@@ -86,25 +125,25 @@ static int check_paths(const DomainDef *def, Fault *f) {
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
                 if (rows[i].path && *rows[i].path != '/')
-                        return bad(def, f, "%s: '%s' is not an absolute path", rows[i].where, rows[i].path);
+                        return bad(def, f, rows[i].where, "'%s' is not an absolute path", rows[i].path);
         if (!def->emulator)
-                return bad(def, f, "devices/emulator: is missing and there is no default one");
+                return bad(def, f, "devices/emulator", "is missing and there is no default one");
         return 0;
 }
 
 static int check_firmware(const DomainDef *def, Fault *f) {
         if (def->firmware_features.n > 0 && def->os_firmware == OS_FIRMWARE_NONE)
-                return bad(def, f, "os/firmware: features need <os firmware='efi'>");
+                return bad(def, f, "os/firmware", "features need <os firmware='efi'>");
         if (def->os_firmware == OS_FIRMWARE_NONE && !def->loader && (def->nvram || def->nvram_template))
-                return bad(def, f, "os/nvram: firmware variables need a <loader type='pflash'> or <os firmware='efi'>");
+                return bad(def, f, "os/nvram", "firmware variables need a <loader type='pflash'> or <os firmware='efi'>");
         if (def->loader && def->loader_type != LOADER_PFLASH && (def->nvram || def->nvram_template))
-                return bad(def, f, "os/nvram: only a loader of type 'pflash' keeps variables");
+                return bad(def, f, "os/nvram", "only a loader of type 'pflash' keeps variables");
         if (def->loader_type == LOADER_PFLASH && !def->loader && def->os_firmware == OS_FIRMWARE_NONE)
-                return bad(def, f, "os/loader: type 'pflash' needs the path of the firmware");
+                return bad(def, f, "os/loader", "type 'pflash' needs the path of the firmware");
         if (def->loader_secure == YES && !domain_is_q35(def))
-                return cannot(def, f, "os/loader: secure='yes' needs System Management Mode, which only machine 'q35' has");
+                return cannot(def, f, "os/loader", "secure='yes' needs System Management Mode, which only machine 'q35' has");
         if (def->loader_secure == YES && switch_state(&def->smm) == NO)
-                return bad(def, f, "os/loader: secure='yes' and <smm state='off'> exclude each other");
+                return bad(def, f, "os/loader", "secure='yes' and <smm state='off'> exclude each other");
         return 0;
 }
 
@@ -116,22 +155,22 @@ static int check_lifecycle(const DomainDef *def, Fault *f) {
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
                 if (rows[i].action > LIFECYCLE_PRESERVE)
-                        return cannot(def, f, "%s: '%s' is not supported, only destroy, restart and preserve", rows[i].where,
+                        return cannot(def, f, rows[i].where, "'%s' is not supported, only destroy, restart and preserve",
                                       lifecycle_action_to_string((LifecycleAction) rows[i].action));
         return 0;
 }
 
 static int check_clock(const DomainDef *def, Fault *f) {
         if ((def->clock_offset == CLOCK_TIMEZONE) != (def->clock_timezone != NULL))
-                return bad(def, f, "clock: offset 'timezone' and the attribute timezone belong together");
+                return bad(def, f, "clock", "offset 'timezone' and the attribute timezone belong together");
         if (def->clock_timezone && (!*def->clock_timezone || *def->clock_timezone == '/' || strstr(def->clock_timezone, "..")))
-                return bad(def, f, "clock/@timezone: '%s' is not the name of a time zone such as 'Europe/Berlin'", def->clock_timezone);
+                return bad(def, f, "clock/@timezone", "'%s' is not the name of a time zone such as 'Europe/Berlin'", def->clock_timezone);
         if ((def->clock_offset == CLOCK_ABSOLUTE) != (def->clock_start != NUMBER_UNSET))
-                return bad(def, f, "clock: offset 'absolute' and the attribute start belong together");
+                return bad(def, f, "clock", "offset 'absolute' and the attribute start belong together");
         if (def->clock_offset == CLOCK_ABSOLUTE && def->clock_adjustment != INTEGER_UNSET)
-                return bad(def, f, "clock/@adjustment: offset 'absolute' takes none");
+                return bad(def, f, "clock/@adjustment", "offset 'absolute' takes none");
         if (def->clock_adjustment != INTEGER_UNSET && (def->clock_adjustment > INT32_MAX || def->clock_adjustment < -INT32_MAX))
-                return bad(def, f, "clock/@adjustment: %" PRIi64 " seconds are too far away", def->clock_adjustment);
+                return bad(def, f, "clock/@adjustment", "%" PRIi64 " seconds are too far away", def->clock_adjustment);
         for (size_t i = 0; i < def->timers.n; i++)
                 for (size_t j = 0; j < i; j++) {
                         const Timer *a = (const Timer *) def->timers.items[i], *b = (const Timer *) def->timers.items[j];
@@ -186,18 +225,18 @@ static int check_machine(const DomainDef *def, const QemuCaps *caps, Fault *f) {
         int r;
 
         if (!streq_null(def->arch, caps->target))
-                return cannot(def, f, "os/type/@arch: '%s' is not what %s emulates, that is '%s'", def->arch ?: "", def->emulator, caps->target);
+                return cannot(def, f, "os/type/@arch", "'%s' is not what %s emulates, that is '%s'", def->arch ?: "", def->emulator, caps->target);
 
         machine = caps_machine(caps, def->machine);
         if (!machine) {
                 near = caps_machine_near(caps, def->machine);
-                r = cannot(def, f, "os/type/@machine: %s has no machine '%s'%s%s%s", def->emulator, def->machine, near ? ", did you mean '" : "",
+                r = cannot(def, f, "os/type/@machine", "%s has no machine '%s'%s%s%s", def->emulator, def->machine, near ? ", did you mean '" : "",
                            near ?: "", near ? "'?" : "");
                 fault_hint(f, "'%s -machine help' lists them", def->emulator);
                 return r;
         }
         if (machine->cpu_max > 0 && def->vcpus > machine->cpu_max)
-                return cannot(def, f, "vcpu: machine '%s' has at most %u, not %" PRIu64, def->machine, machine->cpu_max, def->vcpus);
+                return cannot(def, f, "vcpu", "machine '%s' has at most %u, not %" PRIu64, def->machine, machine->cpu_max, def->vcpus);
         return 0;
 }
 
@@ -206,7 +245,7 @@ static int check_accelerator(const DomainDef *def, const QemuCaps *caps, const D
 
         if (def->type != DOMAIN_TYPE_KVM || (defaults->kvm && (!caps || caps->kvm_present)))
                 return 0;
-        r = cannot(def, f, "@type: 'kvm' can't be used, %s", defaults->kvm ? "this QEMU is built without it" : "/dev/kvm is not usable here");
+        r = cannot(def, f, "@type", "'kvm' can't be used, %s", defaults->kvm ? "this QEMU is built without it" : "/dev/kvm is not usable here");
         fault_hint(f, "type='qemu' emulates the CPU, slowly");
         return r;
 }

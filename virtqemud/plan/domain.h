@@ -49,5 +49,8 @@ int domain_format(DomainDef *def, unsigned xml_write_flags, char **ret, Fault *f
 /* A deep copy without the document. */
 int domain_copy(const DomainDef *def, DomainDef **ret);
 
+/* Sets an error about a part of <domain> itself, named by its path ("os/nvram", "vcpu/@current") and line. Returns -EINVAL. */
+int domain_fault(const DomainDef *def, Fault *f, FaultKind kind, const char *path, const char *fmt, ...) _printf_(5, 6);
+
 /* A valid name: 1…200 bytes of UTF-8, no '/', no control characters, not "." or "..", no leading '.' or '-'. */
 int domain_name_check(const char *name, Fault *f);

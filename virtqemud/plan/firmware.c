@@ -4,9 +4,9 @@
 #include <fnmatch.h>
 #include <jansson.h>
 
+#include "domain.h"
 #include "mem.h"
 #include "str.h"
-#include "xml-read.h"
 
 static int compare_texts(const void *a, const void *b) {
         const FirmwareText *x = a, *y = b;
@@ -125,7 +125,7 @@ int firmware_select(FirmwareText *texts, size_t n, DomainDef *def, const char *n
                         return apply(descriptor, def, nvram_folder) < 0 ? fault_oom(f) : 0;
         }
 
-        xml_fault(&def->head, f, FAULT_NOT_SUPPORTED, "os/@firmware: none of the %zu installed firmware descriptors gives UEFI%s for %s on machine '%s'", n,
+        domain_fault(def, f, FAULT_NOT_SUPPORTED, "os/@firmware", "none of the %zu installed firmware descriptors gives UEFI%s for %s on machine '%s'", n,
                   wants_secure_boot(def) ? " with secure boot" : "", def->arch, def->machine);
         fault_hint(f, "install an EDK2 package for this architecture (ovmf), or name the images in <loader> and <nvram>");
         return -ENOENT;

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "../virtqemud/def/controller-def.h"
+#include "../virtqemud/device/device.h"
+#include "../virtqemud/plan/domain.h"
+#include "../virtqemud/plan/firmware.h"
+#include "../virtqemud/plan/launch.h"
+#include "golden.h"
+#include "str.h"
+#include "test.h"
+
+/* tests/data/domain/NAME/in.xml -> out.xml (completed) and argv, or error. The caps are those of a real QEMU 7.2. */
+
+static const DomainDefaults defaults = {
+        .emulator = "/usr/bin/qemu-system-x86_64",
+        .arch = "x86_64",
+        .nvram_folder = "/var/lib/virtbus/nvram",
+        .host_memory = UINT64_C(64) << 30,
+};
+
+static const char uefi_plain[] =
+        "{\"interface-types\":[\"uefi\"],\"mapping\":{\"device\":\"flash\",\"executable\":{\"filename\":\"/fw/CODE.fd\",\"format\":\"raw\"},"
+        "\"nvram-template\":{\"filename\":\"/fw/VARS.fd\",\"format\":\"raw\"}},"
+        "\"targets\":[{\"architecture\":\"x86_64\",\"machines\":[\"pc-i440fx-*\",\"pc-q35-*\"]}],\"features\":[\"acpi-s3\"]}";
+static const char uefi_secure[] =
+        "{\"interface-types\":[\"uefi\"],\"mapping\":{\"device\":\"flash\",\"executable\":{\"filename\":\"/fw/CODE.secboot.fd\",\"format\":\"raw\"},"
+        "\"nvram-template\":{\"filename\":\"/fw/VARS.ms.fd\",\"format\":\"raw\"}},"
+        "\"targets\":[{\"architecture\":\"x86_64\",\"machines\":[\"pc-q35-*\"]}],"
+        "\"features\":[\"enrolled-keys\",\"requires-smm\",\"secure-boot\"]}";
+
+static int select_firmware(DomainDef *def, Fault *f) {
+        FirmwareText texts[] = {
+                { "60-plain.json", "/usr/share/qemu/firmware", 2, uefi_plain, sizeof(uefi_plain) - 1 },
+                { "40-secure.json", "/usr/share/qemu/firmware", 2, uefi_secure, sizeof(uefi_secure) - 1 },
+                { "10-broken.json", "/etc/qemu/firmware", 1, "{", 1 },
+        };
+
+        return firmware_select(texts, ARRAY_SIZE(texts), def, defaults.nvram_folder, f);
+}
+
+static int complete(DomainDef *def, const QemuCaps *caps, Fault *f) {
+        int r;
+
+        domain_drop_live(def);
+        if (sd_id128_is_null(def->uuid))
+                def->uuid = SD_ID128_MAKE(0c, 2f, 1a, 5e, 11, 22, 43, 44, 85, 66, 77, 88, 99, aa, bb, cc);
+        r = caps ? domain_expand_machine(def, caps, f) : 0;
+        if (r >= 0)
+                r = domain_fill(def, &defaults, f);
+        if (r >= 0)
+                r = select_firmware(def, f);
+        return r < 0 ? r : domain_check(def, caps, &defaults, f);
+}
+
+static char *argv_text(const DomainDef *def, const QemuCaps *caps) {
+        _cleanup_(launch_plan_freep) LaunchPlan *plan = NULL;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        _cleanup_text_ Text t = TEXT_INIT;
+
+        if (launch_plan(def, caps, &plan, &f) < 0)
+                fail_msg("launch_plan: %s", fault_text(&f));
+        for (char **arg = plan->argv; *arg; arg++)
+                text_addf(&t, "%s%s", *arg, arg[1] && arg[1][0] != '-' ? " " : "\n");
+        for (size_t i = 0; i < plan->n_fds; i++)
+                text_addf(&t, "# fd %d: %s %s\n", plan->fds[i].number, plan_fd_kind_to_string(plan->fds[i].kind), plan->fds[i].path ?: "");
+        return text_finish(&t);
+}
+
+/* What was completed once stays as it is. */
+static void check_stable(const char *path, const char *text, const QemuCaps *caps) {
+        _cleanup_(domain_def_freep) DomainDef *def = NULL, *copy = NULL;
+        _cleanup_free_ char *again = NULL;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        if (domain_parse(text, strlen(text), &def, &f) < 0 || complete(def, caps, &f) < 0 || domain_format(def, 0, &again, &f) < 0)
+                fail_msg("%s, second time: %s", path, fault_text(&f));
+        assert_string_equal(text, again);
+        assert_ok(domain_copy(def, &copy));
+        assert_true(record_equal(&def->head, &copy->head));
+}
+
+static void run_case(const char *path, _unused_ const char *name, void *userdata) {
+        const QemuCaps *caps = userdata;
+        _cleanup_(domain_def_freep) DomainDef *def = NULL;
+        _cleanup_free_ char *in = NULL, *out = NULL, *argv = NULL, *error = NULL;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        bool same;
+        size_t n = 0;
+        int r;
+
+        in = golden_read(path, "in.xml", &n);
+        if (!in)
+                fail_msg("%s has no in.xml", path);
+        r = domain_parse(in, n, &def, &f);
+        if (r >= 0)
+                r = complete(def, caps, &f);
+        if (r >= 0)
+                r = domain_format(def, 0, &out, &f);
+        if (r < 0)
+                error = strf("%s: %s\n%s%s", fault_kind_to_string(f.kind), fault_text(&f), f.hint ?: "", f.hint ? "\n" : "");
+        else
+                argv = argv_text(def, caps);
+
+        same = golden_compare(path, "out.xml", out);
+        same = golden_compare(path, "argv", argv) && same;
+        same = golden_compare(path, "error", error) && same;
+        assert_true(same);
+        if (out)
+                check_stable(path, out, caps);
+}
+
+static QemuCaps *read_caps(void) {
+        json_auto_t *json = json_load_file(TEST_DATA "/caps/qemu-7.2.json", 0, NULL);
+        QemuCaps *caps = NULL;
+
+        assert_non_null(json);
+        assert_ok(caps_from_json(json, &caps, NULL));
+        return caps;
+}
+
+TEST(test_golden) {
+        _cleanup_(caps_freep) QemuCaps *caps = read_caps();
+
+        golden_scan(TEST_DATA "/domain", run_case, caps);
+}
+
+TEST(test_names) {
+        static const char *const good[] = { "web", "Büro 3", "a.b-c_d", "虚拟机", "@x" };
+        static const char *const bad[] = { "", ".", "..", ".x", "-x", "a/b", "a\nb", "a\x7f", "\xff" };
+        char longest[202];
+
+        for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+                assert_ok(domain_name_check(good[i], NULL));
+        for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+                assert_error(domain_name_check(bad[i], NULL), EINVAL);
+        memset(longest, 'x', 201);
+        longest[201] = '\0';
+        assert_error(domain_name_check(longest, NULL), EINVAL);
+        longest[200] = '\0';
+        assert_ok(domain_name_check(longest, NULL));
+}
+
+static DomainDef *parse(const char *text) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        DomainDef *def = NULL;
+
+        if (domain_parse(text, strlen(text), &def, &f) < 0)
+                fail_msg("%s", fault_text(&f));
+        return def;
+}
+
+#define SIMPLE(machine, more)                                                                           \
+        "<domain type='qemu'><name>x</name><memory>65536</memory><os><type arch='x86_64' machine='" machine "'>hvm</type></os>" \
+        "<devices><emulator>/usr/bin/qemu-system-x86_64</emulator>" more "</devices></domain>"
+
+static size_t count_pci(const DomainDef *def, ControllerModel model) {
+        size_t n = 0;
+
+        DEVICE_FOREACH(Controller, c, def, DEVICE_CONTROLLER)
+                n += c->model == (int) model;
+        return n;
+}
+
+static void add_controllers(DomainDef *def, unsigned n) {
+        for (unsigned i = 0; i < n; i++)
+                assert_non_null(domain_add_controller(def, CONTROLLER_SCSI, MODEL_VIRTIO_SCSI, NUMBER_UNSET));
+}
+
+TEST(test_many_devices_on_q35) {
+        _cleanup_(domain_def_freep) DomainDef *def = parse(SIMPLE("q35", ""));
+
+        add_controllers(def, 100);
+        assert_ok(domain_fill(def, &defaults, NULL));
+        assert_int_equal(count_pci(def, MODEL_PCIE_ROOT_PORT), 101); /* and the balloon */
+}
+
+TEST(test_many_devices_on_pc) {
+        _cleanup_(domain_def_freep) DomainDef *def = parse(SIMPLE("pc", ""));
+
+        add_controllers(def, 70);
+        assert_ok(domain_fill(def, &defaults, NULL));
+        assert_int_equal(count_pci(def, MODEL_PCI_BRIDGE), 2);
+}
+
+TEST(test_spare_ports) {
+        _cleanup_(domain_def_freep) DomainDef *def = parse(SIMPLE("q35", ""));
+        DomainDefaults spare = defaults;
+
+        spare.spare_root_ports = 3;
+        for (unsigned i = 0; i < 2; i++) {
+                assert_ok(domain_fill(def, &spare, NULL));
+                assert_int_equal(count_pci(def, MODEL_PCIE_ROOT_PORT), 4);
+        }
+}
+
+TEST(test_live) {
+        _cleanup_(domain_def_freep) DomainDef *def = parse(SIMPLE("q35", "")), *live = NULL;
+
+        assert_ok(domain_fill(def, &defaults, NULL));
+        assert_ok(domain_make_live(def, 7, &live));
+        assert_int_equal(live->id, 7);
+        assert_non_null(domain_find_device(live, "pci.1"));
+        assert_string_equal(domain_find_device(live, "pci.1")->alias, "pci.1");
+        domain_drop_live(live);
+        assert_true(record_equal(&def->head, &live->head));
+}
+
+TEST_MAIN(TEST_ROW(test_golden), TEST_ROW(test_names), TEST_ROW(test_many_devices_on_q35), TEST_ROW(test_many_devices_on_pc),
+          TEST_ROW(test_spare_ports), TEST_ROW(test_live))
