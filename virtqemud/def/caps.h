@@ -29,6 +29,7 @@ typedef struct CapsWords {
 } CapsWords;
 
 typedef struct QemuCaps {
+        unsigned n_ref;
         char *target;           /* "x86_64" */
         char *package;          /* what the distribution says, may be "" */
         uint32_t version;       /* 7002022 = 7.2.22 */
@@ -46,7 +47,9 @@ typedef struct QemuCaps {
         CapsWords commands;     /* QMP */
 } QemuCaps;
 
+/* Counted: the store and each domain that was checked against it hold one. caps_free() drops a reference and returns NULL. */
 QemuCaps *caps_new(void);
+QemuCaps *caps_ref(QemuCaps *c);
 QemuCaps *caps_free(QemuCaps *c);
 DEFINE_CLEANUP(QemuCaps *, caps_free)
 
@@ -73,7 +76,7 @@ const char *caps_device_near(const QemuCaps *c, const char *type);
 /* Filling: results of QMP commands. All return -EBADMSG with FAULT_QEMU for a wrong shape. */
 int caps_take_machines(QemuCaps *c, const json_t *query_machines, Fault *f);
 int caps_take_cpus(QemuCaps *c, const json_t *query_cpu_definitions, bool kvm, Fault *f);
-/* The "name" of each entry without `prefix` into a set, abstract or foreign names left out. */
+/* The "name" of each entry of a list into the empty set; with `prefix` only those that have it, without it. */
 int caps_take_names(CapsWords *set, const json_t *list, const char *prefix, Fault *f);
 
 /* The cache's form. caps_from_json() borrows and trusts nothing: FAULT_STORE, -EBADMSG. NULL: out of memory. */

@@ -14,7 +14,7 @@ typedef struct CapsWait CapsWait;
 #define CAPS_PROBE_USEC UINT64_C(10000000)   /* for one run of QEMU */
 
 /* `caps` is valid inside the callback and until the store learns about a changed binary: keep a reference with caps_ref().
- * Otherwise NULL and the fault. */
+ * Otherwise NULL and the fault. The store must not be freed inside. */
 typedef void (*CapsFunc)(CapsStore *s, const char *binary, QemuCaps *caps, const Fault *fault, void *userdata);
 
 /* `cache_dir` need not exist; NULL: nothing is kept on disk. SIGCHLD must be blocked before the first probe (sd-event wants it). */

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "bus.h"
+
+#include "str.h"
+
+int bus_get_string(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                   void *value, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "s", *(char **) value ?: "");
+}
+
+int bus_get_bool(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                 void *value, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "b", *(bool *) value);
+}
+
+int bus_get_id(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+               void *value, sd_bus_error *error) {
+        return sd_bus_message_append_array(reply, 'y', ((sd_id128_t *) value)->bytes, sizeof(sd_id128_t));
+}
+
+int bus_get_strings(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                    void *value, sd_bus_error *error) {
+        return sd_bus_message_append_strv(reply, *(char ***) value);
+}
+
+static int read_option(sd_bus_message *m, const char *name, const BusOption *options, size_t n, Fault *f) {
+        for (size_t i = 0; i < n; i++) {
+                char type[2] = { options[i].type, '\0' };
+
+                if (!streq(options[i].name, name))
+                        continue;
+                if (sd_bus_message_read(m, "v", type, options[i].value) < 0)
+                        return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "the option \"%s\" must have type '%s'", name, type);
+                return 0;
+        }
+        fault_set(f, FAULT_INVALID_ARGS, EINVAL, "unknown option \"%s\"", name);
+        if (n == 0)
+                fault_hint(f, "this method knows no options yet: give an empty array");
+        return -EINVAL;
+}
+
+int bus_read_options(sd_bus_message *m, uint64_t known_flags, uint64_t *ret_flags, const BusOption *options, size_t n, Fault *f) {
+        uint64_t flags;
+        int r;
+
+        assert(m && ret_flags);
+
+        r = sd_bus_message_read(m, "t", &flags);
+        if (r < 0)
+                return r;
+        if (flags & ~known_flags)
+                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "this method does not know the flags 0x%" PRIx64, flags & ~known_flags);
+
+        r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                const char *name;
+
+                r = sd_bus_message_read(m, "s", &name);
+                if (r >= 0)
+                        r = read_option(m, name, options, n, f);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        if (r < 0)
+                return r;
+        r = sd_bus_message_exit_container(m);
+        if (r >= 0)
+                *ret_flags = flags;
+        return r;
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "sdbus.h"
+
+#include "fault.h"
+
+/* A daemon's place on D-Bus: the same objects on the message bus and on every connection to its private socket. */
+typedef struct Bus Bus;
+typedef struct BusObject BusObject;
+
+#define BUS_PEERS_MAX 512u          /* connections to the private socket at a time */
+#define BUS_PEERS_PER_USER_MAX 64u  /* of one user that is neither root nor ours */
+
+/* A kind of object and one of its interfaces. An interface may be made of several vtables. */
+struct BusObject {
+        const char *path;           /* of the one object, or of the folder that holds many */
+        bool many;                  /* objects are PATH/… */
+        const char *interface;
+        const sd_bus_vtable *const *vtables; /* ends in NULL */
+        /* For `many`: the object of a path, or 0. *ret may be freed before an answer to a message is ready, so it is looked up again. */
+        int (*find)(const char *path, void *userdata, void **ret);
+        /* The paths of all objects; one row per folder has it. */
+        int (*enumerate)(char ***ret, void *userdata);
+        /* What polkit is told about the object, so that rules can decide by it: appended as details. May be NULL. */
+        int (*details)(void *object, sd_bus_message *call);
+};
+
+typedef struct BusOptions {
+        sd_event *event;
+        bool user;                      /* the session bus */
+        const char *name;               /* "org.virtbus.qemu1" */
+        const char *root;               /* "/org/virtbus/qemu1": carries the ObjectManager */
+        const BusObject *const *objects; /* ends in NULL */
+        void *userdata;                 /* for find() and enumerate(), and of the objects that are not `many` */
+        void (*activity)(void *userdata);                   /* a message came in: not idle */
+        void (*lost)(void *userdata);                       /* the message bus has gone away */
+        void (*peer_gone)(sd_bus *peer, void *userdata);    /* may be NULL */
+} BusOptions;
+
+int bus_new(const BusOptions *options, Bus **ret);
+Bus *bus_free(Bus *b);
+DEFINE_CLEANUP(Bus *, bus_free)
+
+/* Connects to the message bus; objects are there before the name is asked for. */
+int bus_connect(Bus *b);
+/* Asks for the name: from here on messages come. */
+int bus_take_name(Bus *b);
+/* Gives it up; `released` is called with BusOptions.userdata when all that was sent to it before has been handled. */
+void bus_release_name(Bus *b, void (*released)(void *userdata));
+/* Serves connections to a listening socket, which it takes over. */
+int bus_listen(Bus *b, int fd);
+
+/* The connection to the message bus; NULL without one. */
+sd_bus *bus_broker(Bus *b);
+bool bus_is_peer(Bus *b, sd_bus *connection);
+sd_event *bus_event(Bus *b);
+
+/* A property has another value now. Signals go out together when the loop comes round, one per object and interface. */
+void bus_changed(Bus *b, const char *path, const char *interface, const char *property);
+void bus_added(Bus *b, const char *path);
+void bus_removed(Bus *b, const char *path);
+/* Sends a signal on every connection. */
+int bus_emit(Bus *b, const char *path, const char *interface, const char *member, const char *types, ...);
+
+/* Introspection of one interface as a whole <interface> element, for --introspect and tests. */
+int bus_introspect(const BusObject *const *objects, const char *interface, char **ret);
+
+/* --- property getters by offset --- */
+int bus_get_string(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                   void *value, sd_bus_error *error);       /* char *, NULL as "" */
+int bus_get_bool(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                 void *value, sd_bus_error *error);         /* bool */
+int bus_get_id(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+               void *value, sd_bus_error *error);           /* sd_id128_t as ay */
+int bus_get_strings(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                    void *value, sd_bus_error *error);      /* char ** */
+
+/* --- arguments that every changing method ends in --- */
+typedef struct BusOption {
+        const char *name;
+        char type;            /* 's', 'b', 't', 'u', 'h' */
+        void *value;          /* const char **, int *, uint64_t *, uint32_t *, int * */
+} BusOption;
+/* Reads `t flags, a{sv} options`. A flag outside `known_flags` or an option outside the table is FAULT_INVALID_ARGS. */
+int bus_read_options(sd_bus_message *m, uint64_t known_flags, uint64_t *ret_flags, const BusOption *options, size_t n, Fault *f);
+
+#define BUS_FLAG_LIVE UINT64_C(1)
+#define BUS_FLAG_CONFIG UINT64_C(2)
+#define BUS_FLAG_FORCE UINT64_C(4)
+#define BUS_FLAG_NO_WAIT UINT64_C(8)
+#define BUS_FLAG_VALIDATE_ONLY UINT64_C(16)
+#define BUS_FLAG_SENSITIVE UINT64_C(32)

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <systemd/sd-id128.h>
+
+#include "macro.h"
+
+/* Objects by name and by UUID, both unique, kept in the order they came. The objects belong to the caller. */
+typedef struct Registry Registry;
+
+int registry_new(Registry **ret);
+Registry *registry_free(Registry *r);
+DEFINE_CLEANUP(Registry *, registry_free)
+
+/* -EEXIST: the name or the UUID is taken. The name is copied. */
+int registry_add(Registry *r, const char *name, sd_id128_t id, void *object);
+void registry_remove(Registry *r, sd_id128_t id);
+/* -EEXIST, -ENOENT. */
+int registry_rename(Registry *r, sd_id128_t id, const char *name);
+
+void *registry_find_name(const Registry *r, const char *name);
+void *registry_find_id(const Registry *r, sd_id128_t id);
+size_t registry_count(const Registry *r);
+
+/* The object after the one with that UUID; a null UUID gives the first. Stays right when objects are removed on the way, as long as
+ * the one just visited is asked for its follower first. */
+void *registry_next(const Registry *r, sd_id128_t id);
+
+/* REGISTRY_FOREACH(Domain, d, registry) { … }: the current object may be removed inside. Needs a member `uuid`. */
+#define REGISTRY_FOREACH(Type, var, registry)                                                           \
+        for (Type *var = registry_next((registry), SD_ID128_NULL),                                      \
+                  *var##_after = var ? registry_next((registry), var->uuid) : NULL;                     \
+             var; var = var##_after, var##_after = var ? registry_next((registry), var->uuid) : NULL)

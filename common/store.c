@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "store.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "file.h"
+#include "mem.h"
+#include "str.h"
+
+#define LEFTOVER_PREFIX ".#" /* what file_write_atomic() puts before a temporary name */
+
+struct Store {
+        char *folder, *suffix;
+        bool made;
+};
+
+int store_new(const char *folder, const char *suffix, Store **ret) {
+        _cleanup_(store_freep) Store *s = NULL;
+
+        assert(folder && suffix && ret);
+
+        s = new0(Store, 1);
+        if (!s || free_and_strdup(&s->folder, folder) < 0 || free_and_strdup(&s->suffix, suffix) < 0)
+                return -ENOMEM;
+        *ret = TAKE_PTR(s);
+        return 0;
+}
+
+Store *store_free(Store *s) {
+        if (!s)
+                return NULL;
+        free(s->folder);
+        free(s->suffix);
+        free(s);
+        return NULL;
+}
+
+static bool stays(const char *name, const char *p) {
+        unsigned char c = (unsigned char) *p;
+
+        return c >= 0x80 || isalnum(c) || c == '_' || c == '-' || (c == '.' && p != name);
+}
+
+char *store_escape(const char *name) {
+        Text t = TEXT_INIT;
+
+        assert(name);
+
+        text_add(&t, "");
+        for (const char *p = name; *p; p++)
+                if (stays(name, p))
+                        text_addn(&t, p, 1);
+                else
+                        text_addf(&t, "%%%02X", (unsigned char) *p);
+        return text_finish(&t);
+}
+
+char *store_unescape(const char *file) {
+        Text t = TEXT_INIT;
+
+        assert(file);
+
+        text_add(&t, "");
+        for (const char *p = file; *p; p++) {
+                char hex[3] = {}, c;
+                uint64_t v;
+
+                if (*p != '%') {
+                        text_addn(&t, p, 1);
+                        continue;
+                }
+                if (!p[1] || !p[2]) {
+                        text_clear(&t);
+                        return NULL;
+                }
+                memcpy(hex, p + 1, 2);
+                if (parse_u64(hex, 16, &v) < 0 || v == 0) {
+                        text_clear(&t);
+                        return NULL;
+                }
+                c = (char) v;
+                text_addn(&t, &c, 1);
+                p += 2;
+        }
+        return text_finish(&t);
+}
+
+char *store_path(const Store *s, const char *name) {
+        _cleanup_free_ char *file = NULL;
+
+        assert(s && name);
+
+        file = store_escape(name);
+        return file ? strf("%s/%s%s", s->folder, file, s->suffix) : NULL;
+}
+
+static int path_of(const Store *s, const char *name, char **ret) {
+        _cleanup_free_ char *path = NULL;
+
+        if (!*name || strlen(name) > STORE_NAME_MAX)
+                return -EINVAL;
+        path = store_path(s, name);
+        if (!path)
+                return -ENOMEM;
+        if (strlen(strrchr(path, '/')) > NAME_MAX - strlen(LEFTOVER_PREFIX))
+                return -EINVAL;
+        *ret = TAKE_PTR(path);
+        return 0;
+}
+
+int store_write(Store *s, const char *name, const void *data, size_t length) {
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        assert(s && name);
+
+        r = path_of(s, name, &path);
+        if (r < 0)
+                return r;
+        if (!s->made) {
+                r = mkdir_parents(s->folder, 0700);
+                if (r < 0)
+                        return r;
+                s->made = true;
+        }
+        r = file_write_atomic(path, data, length, 0600);
+        if (r == -ENOENT) /* somebody removed the folder */
+                s->made = false;
+        return r;
+}
+
+int store_read(Store *s, const char *name, char **ret, size_t *ret_length) {
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        assert(s && name && ret);
+
+        r = path_of(s, name, &path);
+        return r < 0 ? r : file_read(path, STORE_FILE_MAX, ret, ret_length);
+}
+
+int store_remove(Store *s, const char *name) {
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        assert(s && name);
+
+        r = path_of(s, name, &path);
+        return r < 0 ? r : file_remove(path);
+}
+
+bool store_exists(Store *s, const char *name) {
+        _cleanup_free_ char *path = NULL;
+
+        assert(s && name);
+
+        return path_of(s, name, &path) >= 0 && access(path, F_OK) == 0;
+}
+
+static int is_visible_or_leftover(const struct dirent *e) {
+        return !streq(e->d_name, ".") && !streq(e->d_name, "..");
+}
+
+static int scan_one(Store *s, const char *file, StoreFunc found, void *userdata) {
+        _cleanup_free_ char *stem = NULL, *name = NULL, *path = NULL, *text = NULL;
+        size_t length = 0;
+        int r;
+
+        path = strf("%s/%s", s->folder, file);
+        if (!path)
+                return -ENOMEM;
+        if (str_after(file, LEFTOVER_PREFIX) && str_ends(file, s->suffix)) {
+                (void) unlink(path);
+                return 0;
+        }
+        if (!str_ends(file, s->suffix))
+                return 0;
+        stem = strndup(file, strlen(file) - strlen(s->suffix));
+        name = stem ? store_unescape(stem) : NULL;
+        if (!name)
+                return stem ? 0 : -ENOMEM;
+
+        r = file_read(path, STORE_FILE_MAX, &text, &length);
+        return found(name, text, length, r, userdata);
+}
+
+int store_scan(Store *s, StoreFunc found, void *userdata) {
+        struct dirent **list = NULL;
+        int n, r = 0;
+
+        assert(s && found);
+
+        n = scandir(s->folder, &list, is_visible_or_leftover, alphasort);
+        if (n < 0)
+                return errno == ENOENT ? 0 : -errno;
+        for (int i = 0; i < n; i++) {
+                if (r >= 0)
+                        r = scan_one(s, list[i]->d_name, found, userdata);
+                free(list[i]);
+        }
+        free(list);
+        return MIN(r, 0);
+}

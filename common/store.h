@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "macro.h"
+
+/* A folder of small files, one per object, replaced atomically. File names are object names with everything escaped that a file name
+ * can't hold, so any object name of up to STORE_NAME_MAX bytes works and comes back as it was. */
+typedef struct Store Store;
+
+#define STORE_NAME_MAX 200u
+#define STORE_FILE_MAX (16u * 1024 * 1024)
+
+/* `suffix` (".xml") ends every file's name. The folder is made when the first file is written. Both are copied. */
+int store_new(const char *folder, const char *suffix, Store **ret);
+Store *store_free(Store *s);
+DEFINE_CLEANUP(Store *, store_free)
+
+/* The file as a whole, mode 0600. -EINVAL: a name that can't be stored. */
+int store_write(Store *s, const char *name, const void *data, size_t length);
+int store_read(Store *s, const char *name, char **ret, size_t *ret_length);
+/* A file that is not there is no error. */
+int store_remove(Store *s, const char *name);
+bool store_exists(Store *s, const char *name);
+/* "FOLDER/escaped.xml", for messages; NULL: out of memory. */
+char *store_path(const Store *s, const char *name);
+
+/* Calls for every file in the order of names. `error` is negative and `text` NULL for one that can't be read. Leftovers of writes
+ * that a crash interrupted are removed; other files without the suffix are none of ours. A callback's negative answer ends it. */
+typedef int (*StoreFunc)(const char *name, const char *text, size_t length, int error, void *userdata);
+int store_scan(Store *s, StoreFunc found, void *userdata);
+
+/* Letters, digits, "_-." (not first) and bytes of UTF-8 stay; the rest is %XX. Reversible. */
+char *store_escape(const char *name);
+char *store_unescape(const char *file);

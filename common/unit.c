@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "unit.h"
+
+#include <ctype.h>
+
+#include "mem.h"
+#include "str.h"
+
+#define SYSTEMD "org.freedesktop.systemd1"
+#define MANAGER_PATH "/org/freedesktop/systemd1"
+#define MANAGER SYSTEMD ".Manager"
+#define UNIT_NAME_MAX 255u
+#define CALL_TIMEOUT_USEC (25u * 1000 * 1000)
+
+/* --- names --- */
+
+int unit_name_from_instance(const char *prefix, const char *instance, const char *suffix, char **ret) {
+        _cleanup_free_ char *name = NULL;
+        Text t = TEXT_INIT;
+
+        assert(prefix && instance && suffix && ret);
+
+        if (!*instance)
+                return -EINVAL;
+        text_addf(&t, "%s@", prefix);
+        for (const char *p = instance; *p; p++)
+                if (isalnum((unsigned char) *p) || *p == '_' || *p == ':' || ((*p == '.' || *p == '-') && p != instance))
+                        text_addn(&t, p, 1);
+                else
+                        text_addf(&t, "\\x%02x", (unsigned char) *p);
+        text_add(&t, suffix);
+        name = text_finish(&t);
+        if (!name)
+                return -ENOMEM;
+        if (strlen(name) > UNIT_NAME_MAX)
+                return -ENAMETOOLONG;
+        *ret = TAKE_PTR(name);
+        return 0;
+}
+
+int unit_instance_unescape(const char *escaped, char **ret) {
+        Text t = TEXT_INIT;
+
+        assert(escaped && ret);
+
+        text_add(&t, "");
+        for (const char *p = escaped; *p; p++) {
+                char hex[3] = {}, c;
+                uint64_t v;
+
+                if (*p != '\\') {
+                        text_addn(&t, p, 1);
+                        continue;
+                }
+                if (p[1] != 'x' || !p[2] || !p[3]) {
+                        text_clear(&t);
+                        return -EINVAL;
+                }
+                memcpy(hex, p + 2, 2);
+                if (parse_u64(hex, 16, &v) < 0 || v == 0) {
+                        text_clear(&t);
+                        return -EINVAL;
+                }
+                c = (char) v;
+                text_addn(&t, &c, 1);
+                p += 3;
+        }
+        *ret = text_finish(&t);
+        return *ret ? 0 : -ENOMEM;
+}
+
+/* --- calls --- */
+
+struct UnitCall {
+        sd_bus *bus;
+        char *unit, *job;
+        const char *verb;          /* "start", "stop", … for messages */
+        sd_bus_slot *match, *call;
+        char *early_job, *early_result; /* JobRemoved may come before the answer that names the job */
+        UnitDone done;
+        void *userdata;
+};
+
+UnitCall *unit_call_free(UnitCall *c) {
+        if (!c)
+                return NULL;
+        sd_bus_slot_unref(c->match);
+        sd_bus_slot_unref(c->call);
+        sd_bus_unref(c->bus);
+        free(c->unit);
+        free(c->job);
+        free(c->early_job);
+        free(c->early_result);
+        free(c);
+        return NULL;
+}
+
+static void finish(UnitCall *c, const char *problem, const char *words) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        c->match = sd_bus_slot_unref(c->match);
+        c->call = sd_bus_slot_unref(c->call);
+        if (problem) {
+                fault_set(&f, FAULT_UNIT, EIO, "can't %s %s: %s", c->verb, c->unit, words ?: problem);
+                fault_hint(&f, "systemctl status %s tells more", c->unit);
+        }
+        c->done(problem ? &f : NULL, c->userdata);
+}
+
+static void job_result(UnitCall *c, const char *result) {
+        if (streq(result, "done") || streq(result, "skipped"))
+                finish(c, NULL, NULL);
+        else if (streq(result, "failed"))
+                finish(c, result, "the unit has failed");
+        else if (streq(result, "dependency"))
+                finish(c, result, "a unit it depends on has failed");
+        else
+                finish(c, result, NULL);
+}
+
+static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        UnitCall *c = userdata;
+        const char *job, *unit, *result;
+        uint32_t id;
+
+        if (sd_bus_message_read(m, "uoss", &id, &job, &unit, &result) < 0 || !streq(unit, c->unit))
+                return 0;
+        if (!c->job) {
+                (void) free_and_strdup(&c->early_job, job);
+                (void) free_and_strdup(&c->early_result, result);
+        } else if (streq(job, c->job))
+                job_result(c, result);
+        return 0;
+}
+
+static int on_job_queued(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        UnitCall *c = userdata;
+        const sd_bus_error *e = sd_bus_message_get_error(reply);
+        const char *job;
+
+        c->call = sd_bus_slot_unref(c->call);
+        if (e) {
+                finish(c, e->name, e->message);
+                return 0;
+        }
+        if (sd_bus_message_read(reply, "o", &job) < 0 || free_and_strdup(&c->job, job) < 0)
+                finish(c, "failed", "systemd's answer can't be read");
+        else if (streq_null(c->early_job, c->job))
+                job_result(c, c->early_result);
+        return 0;
+}
+
+static int new_call(sd_bus *bus, const char *unit, const char *verb, UnitDone done, void *userdata, UnitCall **ret) {
+        _cleanup_(unit_call_freep) UnitCall *c = new0(UnitCall, 1);
+
+        if (!c)
+                return -ENOMEM;
+        *c = (UnitCall) { .bus = sd_bus_ref(bus), .unit = strdup(unit), .verb = verb, .done = done, .userdata = userdata };
+        if (!c->unit)
+                return -ENOMEM;
+        *ret = TAKE_PTR(c);
+        return 0;
+}
+
+static int call_job(sd_bus *bus, const char *method, const char *verb, const char *unit, const char *mode, UnitDone done,
+                    void *userdata, UnitCall **ret) {
+        _cleanup_(unit_call_freep) UnitCall *c = NULL;
+        int r;
+
+        assert(bus && unit && mode && done && ret);
+
+        r = new_call(bus, unit, verb, done, userdata, &c);
+        if (r < 0)
+                return r;
+        /* The match goes out before the call, so that no end of a job is missed. */
+        r = sd_bus_match_signal_async(bus, &c->match, SYSTEMD, MANAGER_PATH, MANAGER, "JobRemoved", on_job_removed, NULL, c);
+        if (r >= 0)
+                r = sd_bus_call_method_async(bus, &c->call, SYSTEMD, MANAGER_PATH, MANAGER, method, on_job_queued, c, "ss", unit, mode);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(c);
+        return 0;
+}
+
+int unit_start(sd_bus *bus, const char *unit, const char *mode, UnitDone done, void *userdata, UnitCall **ret) {
+        return call_job(bus, "StartUnit", "start", unit, mode, done, userdata, ret);
+}
+
+int unit_stop(sd_bus *bus, const char *unit, const char *mode, UnitDone done, void *userdata, UnitCall **ret) {
+        return call_job(bus, "StopUnit", "stop", unit, mode, done, userdata, ret);
+}
+
+static int on_reloaded(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *e = sd_bus_message_get_error(reply);
+
+        finish(userdata, e ? e->name : NULL, e ? e->message : NULL);
+        return 0;
+}
+
+static int on_enabled(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        UnitCall *c = userdata;
+        const sd_bus_error *e = sd_bus_message_get_error(reply);
+        int r;
+
+        c->call = sd_bus_slot_unref(c->call);
+        if (e) {
+                finish(c, e->name, e->message);
+                return 0;
+        }
+        r = sd_bus_call_method_async(c->bus, &c->call, SYSTEMD, MANAGER_PATH, MANAGER, "Reload", on_reloaded, c, NULL);
+        if (r < 0)
+                finish(c, "failed", strerror(-r));
+        return 0;
+}
+
+int unit_set_enabled(sd_bus *bus, const char *unit, bool on, UnitDone done, void *userdata, UnitCall **ret) {
+        _cleanup_(unit_call_freep) UnitCall *c = NULL;
+        int r;
+
+        assert(bus && unit && done && ret);
+
+        r = new_call(bus, unit, on ? "enable" : "disable", done, userdata, &c);
+        if (r < 0)
+                return r;
+        if (on)
+                r = sd_bus_call_method_async(bus, &c->call, SYSTEMD, MANAGER_PATH, MANAGER, "EnableUnitFiles", on_enabled, c,
+                                             "asbb", 1, unit, false, true);
+        else
+                r = sd_bus_call_method_async(bus, &c->call, SYSTEMD, MANAGER_PATH, MANAGER, "DisableUnitFiles", on_enabled, c,
+                                             "asb", 1, unit, false);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(c);
+        return 0;
+}
+
+/* --- waiting for the end --- */
+
+struct UnitGone {
+        sd_bus *bus;
+        char *path;
+        sd_bus_slot *match, *call;
+        bool again;                /* changed while we asked: that answer may be old */
+        UnitGoneFunc gone;
+        void *userdata;
+};
+
+UnitGone *unit_gone_free(UnitGone *g) {
+        if (!g)
+                return NULL;
+        sd_bus_slot_unref(g->match);
+        sd_bus_slot_unref(g->call);
+        sd_bus_unref(g->bus);
+        free(g->path);
+        free(g);
+        return NULL;
+}
+
+static bool is_gone(const char *state) {
+        return streq(state, "inactive") || streq(state, "failed");
+}
+
+static int ask(UnitGone *g);
+
+static int on_active_state(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        UnitGone *g = userdata;
+        const char *state = "inactive"; /* a unit that is not loaded any more has gone */
+
+        g->call = sd_bus_slot_unref(g->call);
+        if (!sd_bus_message_is_method_error(reply, NULL) && sd_bus_message_read(reply, "v", "s", &state) < 0)
+                state = "inactive";
+        if (is_gone(state))
+                g->gone(g->userdata);
+        else if (g->again)
+                (void) ask(g);
+        return 0;
+}
+
+static int ask(UnitGone *g) {
+        g->again = g->call;
+        if (g->call)
+                return 0;
+        return sd_bus_call_method_async(g->bus, &g->call, SYSTEMD, g->path, "org.freedesktop.DBus.Properties", "Get",
+                                        on_active_state, g, "ss", SYSTEMD ".Unit", "ActiveState");
+}
+
+static int on_unit_changed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return ask(userdata);
+}
+
+int unit_gone_watch(sd_bus *bus, const char *unit, UnitGoneFunc gone, void *userdata, UnitGone **ret) {
+        _cleanup_(unit_gone_freep) UnitGone *g = NULL;
+        int r;
+
+        assert(bus && unit && gone && ret);
+
+        g = new0(UnitGone, 1);
+        if (!g)
+                return -ENOMEM;
+        g->bus = sd_bus_ref(bus);
+        g->gone = gone;
+        g->userdata = userdata;
+        r = sd_bus_path_encode(MANAGER_PATH "/unit", unit, &g->path);
+        if (r >= 0)
+                r = sd_bus_match_signal_async(bus, &g->match, SYSTEMD, g->path, "org.freedesktop.DBus.Properties",
+                                              "PropertiesChanged", on_unit_changed, NULL, g);
+        if (r >= 0)
+                r = ask(g);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(g);
+        return 0;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "sdbus.h"
+
+#include "fault.h"
+
+/* systemd's units, over an asynchronous bus: the system's manager on the system bus, the user's on the user bus. */
+
+/* "virtqemu" + "my-vm" -> "virtqemu@my-vm.service". What a unit name can't hold, and '-' at the beginning, becomes \xNN.
+ * -ENAMETOOLONG, -EINVAL. Pure, and reversible with unit_instance_unescape(). */
+int unit_name_from_instance(const char *prefix, const char *instance, const char *suffix, char **ret);
+int unit_instance_unescape(const char *escaped, char **ret);
+
+/* A call under way. Freeing it forgets the answer; systemd still does what it was asked. */
+typedef struct UnitCall UnitCall;
+UnitCall *unit_call_free(UnitCall *c);
+DEFINE_CLEANUP(UnitCall *, unit_call_free)
+
+/* Exactly once. `f` is NULL when all went well; FAULT_UNIT otherwise, with systemd's words. */
+typedef void (*UnitDone)(const Fault *f, void *userdata);
+
+/* Starts or stops a unit and waits for the job to be over; `mode` as in systemd ("replace", "fail"). */
+int unit_start(sd_bus *bus, const char *unit, const char *mode, UnitDone done, void *userdata, UnitCall **ret);
+int unit_stop(sd_bus *bus, const char *unit, const char *mode, UnitDone done, void *userdata, UnitCall **ret);
+/* `on`: enables the unit as its [Install] says, else disables it; then lets systemd read the links. */
+int unit_set_enabled(sd_bus *bus, const char *unit, bool on, UnitDone done, void *userdata, UnitCall **ret);
+
+/* Tells when a unit is neither active nor on its way to or from it; at once if it is so already. */
+typedef struct UnitGone UnitGone;
+typedef void (*UnitGoneFunc)(void *userdata);
+int unit_gone_watch(sd_bus *bus, const char *unit, UnitGoneFunc gone, void *userdata, UnitGone **ret);
+UnitGone *unit_gone_free(UnitGone *g);
+DEFINE_CLEANUP(UnitGone *, unit_gone_free)

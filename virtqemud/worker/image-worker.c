@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* virtqemu-image: opens files of users for virtqemud, which must not hang when a file server does. Standard input is a JSON list of
+ * requests; on the SOCK_SEQPACKET socket 3 go
+ *   {"open": PATH}                                     before each path it touches, so that a timeout can name it
+ *   {"i", "path", "format", "block", "dev", "inode", "size"} + descriptor    for each level, top first
+ *   {"error": {"kind", "errno", "message", "hint"}}    the first failure, then it ends
+ *   {"end": true}                                      all is well */
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "image-file.h"
+#include "qcow2.h"
+#include "str.h"
+
+#define SOCKET_FD 3
+#define REQUEST_MAX ((size_t) 4 * 1024 * 1024)
+#define CHAIN_MAX 64u
+#define MEMFD_MAX (UINT64_C(1) << 30)
+
+typedef struct Level {
+        size_t request;
+        const char *path, *format;
+        uint64_t guest_size;
+} Level;
+
+/* The files of one chain, to notice a loop. */
+typedef struct Chain {
+        size_t n;
+        struct { uint64_t dev, inode; } seen[CHAIN_MAX];
+} Chain;
+
+static int send_json(json_t *json, int fd) {
+        json_auto_t *taken = json;
+        _cleanup_free_ char *text = taken ? json_dumps(taken, JSON_COMPACT) : NULL;
+        ssize_t n;
+
+        if (!text)
+                return -ENOMEM;
+        n = fd_send(SOCKET_FD, text, strlen(text), &fd, fd >= 0 ? 1 : 0);
+        return n < 0 ? (int) n : 0;
+}
+
+static int send_level(const Level *l, const ImageFile *file) {
+        return send_json(json_pack("{s:I,s:s,s:s,s:b,s:I,s:I,s:I}", "i", (json_int_t) l->request, "path", l->path, "format", l->format,
+                                   "block", file->block_device, "dev", (json_int_t) file->dev, "inode", (json_int_t) file->inode,
+                                   "size", (json_int_t) l->guest_size), file->fd);
+}
+
+static int send_fault(const Fault *f) {
+        return send_json(json_pack("{s:{s:s,s:i,s:s,s:s*}}", "error", "kind", fault_kind_to_string(f->kind), "errno", f->error,
+                                   "message", fault_text(f), "hint", f->hint), -1);
+}
+
+/* QEMU opens extents and backing files of these by name, which it can't in its sandbox. */
+static bool is_refused_format(const char *format) {
+        return streq(format, "vmdk") || streq(format, "qed") || streq(format, "qcow");
+}
+
+static int check_format(const char *path, const char *format, Fault *f) {
+        static const char *const known[] = { "raw", "qcow2", "luks", "vdi", "vhdx", "vpc", "bochs", "cloop", "dmg", "parallels" };
+        const char *near;
+
+        if (is_refused_format(format)) {
+                fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "%s: images of format %s can't be used", path, format);
+                fault_hint(f, "convert it: qemu-img convert -f %s -O qcow2 %s NEW.qcow2", format, path);
+                return -EOPNOTSUPP;
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+                if (streq(known[i], format))
+                        return 0;
+        near = str_nearest(format, known, ARRAY_SIZE(known));
+        fault_set(f, FAULT_IMAGE, EINVAL, "%s: \"%s\" is no image format", path, format);
+        if (near)
+                fault_hint(f, "did you mean %s?", near);
+        return -EINVAL;
+}
+
+/* The path of the next level; `name` is what the image says. */
+static int backing_path(const char *path, const char *name, char **ret, Fault *f) {
+        const char *colon = strchr(name, ':'), *slash = strchr(name, '/'), *plain = str_after(name, "file:");
+        const char *folder_end = strrchr(path, '/');
+
+        if (!is_utf8(name))
+                return fault_set(f, FAULT_IMAGE, EINVAL, "%s: the name of its backing image is no UTF-8", path);
+        if (!plain && colon && (!slash || colon < slash)) {
+                fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "%s: its backing image \"%s\" is no file; only files and block devices can be used",
+                          path, name);
+                fault_hint(f, "use the backing image as a network disk, or copy it into a file");
+                return -EOPNOTSUPP;
+        }
+        name = plain ?: name;
+        *ret = name[0] == '/' ? strdup(name) : strf("%.*s/%s", (int) (folder_end - path), path, name);
+        return *ret ? 0 : fault_oom(f);
+}
+
+static int read_header(const char *path, const ImageFile *file, Qcow2Header *ret, Fault *f) {
+        _cleanup_free_ char *data = malloc(QCOW2_READ);
+        const char *problem = NULL;
+        ssize_t n;
+        int r;
+
+        if (!data)
+                return fault_oom(f);
+        n = pread(file->fd, data, QCOW2_READ, 0);
+        if (n < 0)
+                return fault_set(f, FAULT_IMAGE, errno, "%s: can't be read: %s", path, strerror(errno));
+        r = qcow2_parse(data, (size_t) n, ret, &problem);
+        if (r == -ENOMEM)
+                return fault_oom(f);
+        if (r < 0) {
+                fault_set(f, FAULT_IMAGE, EBADMSG, "%s: %s", path, problem);
+                fault_hint(f, "name the true format of the image (raw, qcow2, …) where it is defined");
+                return r;
+        }
+        if (ret->data_file) {
+                qcow2_clear(ret);
+                return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "%s: keeps its data in another file, which can't be used", path);
+        }
+        return 0;
+}
+
+static int chain_note(Chain *c, const char *path, const ImageFile *file, Fault *f) {
+        for (size_t i = 0; i < c->n; i++)
+                if (c->seen[i].dev == file->dev && c->seen[i].inode == file->inode)
+                        return fault_set(f, FAULT_IMAGE, ELOOP, "%s: the chain of backing images comes back to it", path);
+        if (c->n >= CHAIN_MAX)
+                return fault_set(f, FAULT_LIMIT, E2BIG, "%s: the chain of backing images has more than %u levels", path, CHAIN_MAX);
+        c->seen[c->n].dev = file->dev;
+        c->seen[c->n++].inode = file->inode;
+        return 0;
+}
+
+static int next_level(const char *path, const Qcow2Header *h, char **ret_path, Fault *f) {
+        int r;
+
+        r = backing_path(path, h->backing, ret_path, f);
+        if (r < 0)
+                return r;
+        if (!h->backing_format) {
+                fault_set(f, FAULT_IMAGE, EINVAL, "%s: does not record the format of its backing image %s", path, h->backing);
+                fault_hint(f, "record it: qemu-img rebase -u -b %s -F raw %s (or the format it really has)", h->backing, path);
+                return -EINVAL;
+        }
+        return 0;
+}
+
+static int open_level(const Level *l, Chain *chain, bool writable, bool follow, Qcow2Header *ret, Fault *f) {
+        _cleanup_(image_file_clear) ImageFile file = IMAGE_FILE_INIT;
+        _cleanup_(qcow2_clear) Qcow2Header header = {};
+        Level told = *l;
+        int r;
+
+        (void) send_json(json_pack("{s:s}", "open", l->path), -1);
+        r = check_format(l->path, l->format, f);
+        if (r < 0)
+                return r;
+        r = image_file_open(l->path, writable, &file, f);
+        if (r < 0)
+                return r;
+        r = chain_note(chain, l->path, &file, f);
+        if (r < 0)
+                return r;
+        told.guest_size = file.size;
+        if (streq(l->format, "qcow2")) {
+                r = read_header(l->path, &file, &header, f);
+                if (r < 0)
+                        return r;
+                told.guest_size = header.size;
+        }
+        r = send_level(&told, &file);
+        if (r < 0)
+                return fault_set(f, FAULT_IMAGE, -r, "%s: can't be handed over: %s", l->path, strerror(-r));
+        if (follow)
+                *ret = TAKE(header, (Qcow2Header) {});
+        return 0;
+}
+
+static int open_chain(size_t request, const char *top, const char *format, bool writable, bool follow, Fault *f) {
+        _cleanup_free_ char *path = strdup(top), *level_format = strdup(format);
+        Chain chain = {};
+        int r;
+
+        if (!path || !level_format)
+                return fault_oom(f);
+        for (;;) {
+                _cleanup_(qcow2_clear) Qcow2Header header = {};
+                Level level = { .request = request, .path = path, .format = level_format };
+                char *next;
+
+                r = open_level(&level, &chain, writable, follow, &header, f);
+                if (r >= 0 && header.backing)
+                        r = next_level(path, &header, &next, f);
+                if (r < 0 && chain.n > 0 && !streq(path, top))
+                        fault_prefix(f, "%s: a backing image can't be used", top);
+                if (r < 0 || !header.backing)
+                        return r;
+                free(path);
+                path = next;
+                free(level_format);
+                level_format = TAKE_PTR(header.backing_format);
+                writable = false;
+        }
+}
+
+static int open_memfd(size_t request, const char *path, Fault *f) {
+        _cleanup_(image_file_clear) ImageFile file = IMAGE_FILE_INIT;
+        Level level = { .request = request, .path = path, .format = "raw" };
+        int r;
+
+        (void) send_json(json_pack("{s:s}", "open", path), -1);
+        r = image_file_open(path, false, &file, f);
+        if (r < 0)
+                return r;
+        r = image_file_to_memfd(path, &file, MEMFD_MAX, f);
+        if (r < 0)
+                return r;
+        level.guest_size = file.size;
+        r = send_level(&level, &file);
+        if (r < 0)
+                return fault_set(f, FAULT_IMAGE, -r, "%s: can't be handed over: %s", path, strerror(-r));
+        return 0;
+}
+
+static int serve(size_t i, const json_t *request, Fault *f) {
+        const char *path = json_string_value(json_object_get(request, "path"));
+        const char *want = json_string_value(json_object_get(request, "want"));
+        const char *format = json_string_value(json_object_get(request, "format"));
+        const char *from = json_string_value(json_object_get(request, "template"));
+        bool writable = json_is_true(json_object_get(request, "writable"));
+        int r;
+
+        if (!path || path[0] != '/')
+                return fault_set(f, FAULT_INVALID_DEFINITION, EINVAL, "%s: is no absolute path", path ?: "(nothing)");
+        if (streq_null(want, "memfd"))
+                return open_memfd(i, path, f);
+        if (streq_null(want, "nvram") && from) {
+                (void) send_json(json_pack("{s:s}", "open", path), -1);
+                r = image_file_create(path, from, f);
+                if (r < 0)
+                        return r;
+        }
+        if (!streq_null(want, "fd") && !streq_null(want, "chain") && !streq_null(want, "nvram"))
+                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "%s: unknown wish \"%s\"", path, want ?: "");
+        return open_chain(i, path, format ?: "raw", writable, streq_null(want, "chain"), f);
+}
+
+static int serve_all(Fault *f) {
+        _cleanup_free_ char *text = NULL;
+        json_auto_t *requests = NULL;
+        const json_t *request;
+        size_t length, i;
+        int r;
+
+        r = fd_read_all(STDIN_FILENO, REQUEST_MAX, &text, &length);
+        if (r >= 0)
+                requests = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
+        if (!json_is_array(requests))
+                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "no list of requests on standard input");
+        json_array_foreach(requests, i, request) {
+                r = serve(i, request, f);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int main(int argc, char *argv[]) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        struct stat st;
+        int r;
+
+        if (argc > 1 || fstat(SOCKET_FD, &st) < 0 || !S_ISSOCK(st.st_mode)) {
+                fprintf(stderr, "%s is started by virtqemud: requests on standard input, a socket as descriptor 3\n", argv[0]);
+                return argc > 1 && streq(argv[1], "--help") ? EXIT_SUCCESS : EXIT_FAILURE;
+        }
+        umask(077);
+        r = serve_all(&f);
+        r = r < 0 ? send_fault(&f) : send_json(json_pack("{s:b}", "end", 1), -1);
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

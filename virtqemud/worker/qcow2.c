@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "qcow2.h"
+
+#include <endian.h>
+#include <string.h>
+
+#include "str.h"
+
+/* Offsets of the header, all numbers big-endian. */
+enum {
+        OFFSET_VERSION = 4,
+        OFFSET_BACKING = 8,         /* 8 bytes: where the name stands */
+        OFFSET_BACKING_SIZE = 16,
+        OFFSET_SIZE = 24,
+        HEADER_V2 = 72,
+        OFFSET_INCOMPATIBLE = 72,
+        OFFSET_HEADER_LENGTH = 100,
+        HEADER_V3 = 104,
+};
+#define MAGIC UINT32_C(0x514649fb)
+#define EXTENSION_BACKING_FORMAT UINT32_C(0xe2792aca)
+#define INCOMPATIBLE_DATA_FILE (UINT64_C(1) << 2)
+#define NAME_MAX_BYTES 1023u
+
+static uint32_t get32(const uint8_t *p) {
+        uint32_t n;
+
+        memcpy(&n, p, sizeof(n));
+        return be32toh(n);
+}
+
+static uint64_t get64(const uint8_t *p) {
+        uint64_t n;
+
+        memcpy(&n, p, sizeof(n));
+        return be64toh(n);
+}
+
+static int problem(const char **ret_problem, const char *text) {
+        *ret_problem = text;
+        return -EBADMSG;
+}
+
+static int take_text(const uint8_t *p, size_t n, char **ret) {
+        if (memchr(p, '\0', n))
+                return -EBADMSG;
+        *ret = strndup((const char *) p, n);
+        return *ret ? 0 : -ENOMEM;
+}
+
+/* The list of extensions starts after the header and ends at type 0 or where the backing name begins. */
+static int extensions_parse(const uint8_t *data, size_t at, size_t end, Qcow2Header *h) {
+        while (end - at >= 8) {
+                uint32_t type = get32(data + at), n = get32(data + at + 4);
+                int r;
+
+                at += 8;
+                if (type == 0)
+                        return 0;
+                if (n > end - at)
+                        return -EBADMSG;
+                if (type == EXTENSION_BACKING_FORMAT && !h->backing_format) {
+                        r = n > 64 ? -EBADMSG : take_text(data + at, n, &h->backing_format);
+                        if (r < 0)
+                                return r;
+                }
+                at += MIN(((size_t) n + 7) & ~(size_t) 7, end - at);
+        }
+        return 0;
+}
+
+int qcow2_parse(const void *bytes, size_t length, Qcow2Header *ret, const char **ret_problem) {
+        _cleanup_(qcow2_clear) Qcow2Header h = {};
+        const uint8_t *data = bytes;
+        uint32_t version, name_size, header;
+        uint64_t name_at;
+        int r;
+
+        assert((data || length == 0) && ret && ret_problem);
+
+        if (length < HEADER_V2 || get32(data) != MAGIC)
+                return problem(ret_problem, "is no qcow2 image: it does not start with \"QFI\\xfb\"");
+        version = get32(data + OFFSET_VERSION);
+        if ((version != 2 && version != 3) || (version == 3 && length < HEADER_V3))
+                return problem(ret_problem, "is no qcow2 image of version 2 or 3");
+        header = version == 2 ? HEADER_V2 : get32(data + OFFSET_HEADER_LENGTH);
+        name_at = get64(data + OFFSET_BACKING);
+        name_size = get32(data + OFFSET_BACKING_SIZE);
+        if (header < (version == 2 ? HEADER_V2 : HEADER_V3) || header > length)
+                return problem(ret_problem, "has a broken qcow2 header: its length is wrong");
+        if (name_at != 0 && (name_at < header || name_size == 0 || name_size > NAME_MAX_BYTES || name_at > length ||
+                             name_size > length - name_at))
+                return problem(ret_problem, "has a broken qcow2 header: the name of the backing image lies outside");
+
+        h.size = get64(data + OFFSET_SIZE);
+        h.data_file = version == 3 && get64(data + OFFSET_INCOMPATIBLE) & INCOMPATIBLE_DATA_FILE;
+        r = extensions_parse(data, header, name_at != 0 ? (size_t) name_at : length, &h);
+        if (r >= 0 && name_at != 0)
+                r = take_text(data + name_at, name_size, &h.backing);
+        if (r == -EBADMSG)
+                return problem(ret_problem, "has a broken qcow2 header: an extension or the name of the backing image can't be read");
+        if (r < 0)
+                return r;
+        *ret = TAKE(h, (Qcow2Header) {});
+        return 0;
+}
+
+void qcow2_clear(Qcow2Header *h) {
+        free(h->backing);
+        free(h->backing_format);
+        *h = (Qcow2Header) {};
+}
