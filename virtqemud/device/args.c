@@ -120,11 +120,13 @@ static void add_members(Text *t, json_t *data) {
         json_t *value;
 
         json_object_foreach(data, key, value) {
+                const char *name = key; /* the loop goes on from `key` */
+
                 if (streq(key, "out") || streq(key, "device"))
-                        key = "path";
+                        name = "path";
                 else if (streq(key, "str"))
-                        key = "fd";
-                add_member(t, key, value);
+                        name = "fd";
+                add_member(t, name, value);
         }
 }
 

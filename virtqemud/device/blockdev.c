@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "disk.h"
+#include "mem.h"
+#include "str.h"
+#include "virtio.h"
+
+/* A disk's images as QEMU's graph of nodes: for each level one node that reads the file (through an fdset, because QEMU opens nothing)
+ * and one that understands the format. */
+
+#define NODE_NAME_MAX 31u /* QEMU's limit */
+
+/* One level, whichever record it comes from. */
+typedef struct Level {
+        const char *path;
+        bool block, writable;
+        int format;
+        unsigned depth;        /* 0: the top */
+} Level;
+
+/* "virtio-disk0-1-format"; a long alias of the user is cut and made distinct again by a sum over the whole of it. */
+static char *node_name(const Disk *d, unsigned depth, const char *what) {
+        _cleanup_free_ char *tail = depth == 0 ? strf("-%s", what) : strf("-%u-%s", depth, what);
+        size_t room = tail ? NODE_NAME_MAX - strlen(tail) : 0;
+        uint32_t sum = 2166136261u;
+
+        if (!tail)
+                return NULL;
+        if (strlen(d->device.id) <= room)
+                return strf("%s%s", d->device.id, tail);
+        for (const char *p = d->device.id; *p; p++)
+                sum = (sum ^ (unsigned char) *p) * 16777619u;
+        return strf("%.*s-%08x%s", (int) room - 9, d->device.id, sum, tail);
+}
+
+char *blockdev_top_name(const Disk *d) {
+        return node_name(d, 0, "format");
+}
+
+static int add_cache(const Disk *d, json_t *json) {
+        bool direct = d->cache == CACHE_NONE || d->cache == CACHE_DIRECTSYNC, no_flush = d->cache == CACHE_UNSAFE;
+
+        if (d->cache == CACHE_UNSET || d->cache == CACHE_DEFAULT)
+                return 0;
+        return json_object_set_new(json, "cache", json_pack("{s:b, s:b}", "direct", direct, "no-flush", no_flush)) < 0 ? -ENOMEM : 0;
+}
+
+static int add_storage(const Disk *d, const Level *l, const char *name, Args *a) {
+        _cleanup_free_ char *file = NULL;
+        json_auto_t *json = NULL;
+        unsigned set;
+        int r;
+
+        r = args_fd(a, PLAN_FD_IMAGE, l->path, l->writable, false, true, &set);
+        if (r < 0)
+                return r;
+        file = strf("/dev/fdset/%u", set);
+        json = file ? json_pack("{s:s, s:s, s:s, s:b}", "driver", l->block ? "host_device" : "file", "filename", file,
+                                "node-name", name, "read-only", !l->writable) : NULL;
+        if (!json || add_cache(d, json) < 0 || json_set_text(json, "aio", disk_io_word(d)) < 0 ||
+            json_set_text(json, "discard", disk_discard_word(d)) < 0)
+                return -ENOMEM;
+        return args_json(a, ARG_BLOCKDEV, TAKE_PTR(json));
+}
+
+static int add_format(const Disk *d, const Level *l, const char *storage, const char *below, Args *a) {
+        _cleanup_free_ char *name = node_name(d, l->depth, "format");
+        json_auto_t *json = NULL;
+
+        json = name ? json_pack("{s:s, s:s, s:s, s:b}", "driver", disk_format_to_string((DiskFormat) l->format), "file", storage,
+                                "node-name", name, "read-only", !l->writable) : NULL;
+        if (!json || add_cache(d, json) < 0 || json_set_text(json, "discard", disk_discard_word(d)) < 0)
+                return -ENOMEM;
+        if (l->depth == 0 && json_set_text(json, "detect-zeroes", disk_detect_zeroes_word(d)) < 0)
+                return -ENOMEM;
+        /* Said in any case, so that QEMU never follows what is written in the image. */
+        if (l->format == DISK_QCOW2 &&
+            json_object_set_new(json, "backing", below ? json_string(below) : json_null()) < 0)
+                return -ENOMEM;
+        return args_json(a, ARG_BLOCKDEV, TAKE_PTR(json));
+}
+
+/* Deepest first: a node has to be there before another one builds on it. */
+static int add_level(const Disk *d, const Level *l, const BackingStore *below, Args *a) {
+        _cleanup_free_ char *storage = node_name(d, l->depth, "storage"), *below_name = NULL;
+        bool has_below = below && below->type != DISK_TYPE_NONE;
+        int r;
+
+        if (!storage)
+                return -ENOMEM;
+        if (has_below) {
+                const Level next = {
+                        .path = backing_path(below), .block = below->type == DISK_BLOCK, .format = below->format, .depth = l->depth + 1,
+                };
+
+                below_name = node_name(d, next.depth, "format");
+                r = below_name ? add_level(d, &next, below->below, a) : -ENOMEM;
+                if (r < 0)
+                        return r;
+        }
+        r = add_storage(d, l, storage, a);
+        return r < 0 ? r : add_format(d, l, storage, below_name, a);
+}
+
+int blockdev_args(const Disk *d, Args *a) {
+        const Level top = {
+                .path = disk_path(d), .block = d->type == DISK_BLOCK, .writable = !d->readonly, .format = d->format,
+        };
+
+        return add_level(d, &top, d->below, a);
+}

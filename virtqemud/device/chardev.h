@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "device.h"
+
+/* What <serial>, <console> and later <channel> have in common: the host's end of a character device. QEMU opens nothing: a pty is a
+ * socket whose only client the daemon is, and the daemon keeps the pty itself, so that it can have several readers. */
+typedef enum ChardevType {
+        CHARDEV_NONE, CHARDEV_PTY, CHARDEV_FILE, CHARDEV_UNIX, CHARDEV_NULL,
+        _CHARDEV_TYPE_MAX, _CHARDEV_TYPE_INVALID = -EINVAL,
+} ChardevType;
+DECLARE_ENUM(ChardevType, chardev_type);
+
+typedef enum SerialTarget {
+        TARGET_NONE, TARGET_ISA_SERIAL, TARGET_PCI_SERIAL, TARGET_USB_SERIAL, TARGET_SERIAL, TARGET_VIRTIO,
+        _SERIAL_TARGET_MAX, _SERIAL_TARGET_INVALID = -EINVAL,
+} SerialTarget;
+DECLARE_ENUM(SerialTarget, serial_target);
+
+typedef enum SocketMode { SOCKET_NONE, SOCKET_BIND, SOCKET_CONNECT, _SOCKET_MODE_MAX, _SOCKET_MODE_INVALID = -EINVAL } SocketMode;
+DECLARE_ENUM(SocketMode, socket_mode);
+
+typedef struct Chardev {
+        Device device;
+        int type;              /* ChardevType */
+        char *tty;             /* live: "/dev/pts/3" */
+        char *path;            /* file, unix; live: of the pty */
+        int mode;              /* SocketMode; unix */
+        Tristate append;       /* file */
+        char *log;             /* <log file=…>: gets everything the guest writes */
+        Tristate log_append;
+        int target;            /* SerialTarget */
+        uint64_t port;
+        char *target_model;    /* <target><model name=…>: as other tools write it; says the same as the type */
+} Chardev;
+
+#define CHARDEV_AT(member) offsetof(Chardev, member)
+#define CHARDEV_FIELDS                                                                                  \
+        { "@type", &field_enum, CHARDEV_AT(type), FIELD_REQUIRED, .words = &chardev_type_table },       \
+        { "@tty", &field_string, CHARDEV_AT(tty), FIELD_LIVE },                                         \
+        { "source/@mode", &field_enum, CHARDEV_AT(mode), .words = &socket_mode_table },                 \
+        { "source/@path", &field_string, CHARDEV_AT(path) },                                            \
+        { "source/@append", &field_on_off, CHARDEV_AT(append) },                                        \
+        { "log/@file", &field_string, CHARDEV_AT(log) },                                                \
+        { "log/@append", &field_on_off, CHARDEV_AT(log_append) },                                       \
+        { "target/@type", &field_enum, CHARDEV_AT(target), .words = &serial_target_table },             \
+        { "target/@port", &field_number, CHARDEV_AT(port), .max = 255 },                                \
+        { "target/model/@name", &field_string, CHARDEV_AT(target_model), .max_length = 32 },            \
+        DEVICE_FIELDS(Chardev)
+
+int chardev_check_record(Record *r, Fault *f);
+int chardev_files(const Device *d, WantedFiles *requests);
+/* Appends the -chardev for it; its id is "char" + the device's. */
+int chardev_args(const Chardev *c, Args *a);
+int chardev_copy_source(Chardev *to, const Chardev *from);
+
+/* A console the daemon serves: a pty of a device that exists in QEMU (not a <console> that only mirrors a <serial>). */
+bool device_is_console(const Device *d);
+/* A <console> that is another name for the serial port of the same number. */
+bool console_is_mirror(const Device *d);

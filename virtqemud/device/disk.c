@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "disk.h"
+
+#include "../def/controller-def.h"
+#include "mem.h"
+#include "str.h"
+#include "virtio.h"
+#include "xml-read.h"
+
+DEFINE_ENUM(DiskDevice, disk_device, NULL, "disk", "cdrom")
+DEFINE_ENUM(DiskType, disk_type, NULL, "file", "block")
+DEFINE_ENUM(DiskBus, disk_bus, NULL, "virtio", "scsi", "sata", "ide", "usb")
+DEFINE_ENUM(DiskFormat, disk_format, NULL, "raw", "qcow2")
+DEFINE_ENUM(DiskCache, disk_cache, NULL, "default", "none", "writeback", "writethrough", "directsync", "unsafe")
+
+static const char *const io_words[] = { NULL, "native", "threads", "io_uring" };
+static const EnumTable io_table = { io_words, ARRAY_SIZE(io_words) };
+static const char *const discard_words[] = { NULL, "unmap", "ignore" };
+static const EnumTable discard_table = { discard_words, ARRAY_SIZE(discard_words) };
+static const char *const detect_words[] = { NULL, "off", "on", "unmap" };
+static const EnumTable detect_table = { detect_words, ARRAY_SIZE(detect_words) };
+static const char *const policy_words[] = { NULL, "stop", "report", "ignore", "enospace" };
+static const EnumTable policy_table = { policy_words, ARRAY_SIZE(policy_words) };
+static const char *const startup_words[] = { NULL, "mandatory", "requisite", "optional" };
+static const EnumTable startup_table = { startup_words, ARRAY_SIZE(startup_words) };
+static const char *const tray_words[] = { NULL, "closed", "open" };
+static const EnumTable tray_table = { tray_words, ARRAY_SIZE(tray_words) };
+
+const char *disk_io_word(const Disk *d) {
+        return enum_to_word(&io_table, d->io);
+}
+
+const char *disk_discard_word(const Disk *d) {
+        return enum_to_word(&discard_table, d->discard);
+}
+
+const char *disk_detect_zeroes_word(const Disk *d) {
+        return enum_to_word(&detect_table, d->detect_zeroes);
+}
+
+static const RecordType backing_record;
+
+#define AT(member) offsetof(BackingStore, member)
+static const Field backing_fields[] = {
+        { "@type", &field_enum, AT(type), .words = &disk_type_table },
+        { "format/@type", &field_enum, AT(format), .words = &disk_format_table },
+        { "source/@file", &field_string, AT(file) },
+        { "source/@dev", &field_string, AT(dev) },
+        { "backingStore", &field_record, AT(below), .record = &backing_record },
+};
+#undef AT
+
+static int check_path(const Record *r, int type, const char *file, const char *dev, Fault *f) {
+        const char *path = type == DISK_BLOCK ? dev : file;
+
+        if ((type == DISK_BLOCK && file) || (type == DISK_FILE && dev))
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type '%s' takes <source %s='…'/>", disk_type_to_string((DiskType) type),
+                                 type == DISK_BLOCK ? "dev" : "file");
+        if (path && path[0] != '/')
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "source '%.128s' is not an absolute path", path);
+        return 0;
+}
+
+static int check_backing(Record *r, Fault *f) {
+        const BackingStore *b = (const BackingStore *) r;
+
+        if (b->type == DISK_TYPE_NONE && (b->file || b->dev || b->format != DISK_FORMAT_NONE || b->below))
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type is missing");
+        if (b->type == DISK_TYPE_NONE)
+                return 0;
+        if (!backing_path(b) || b->format == DISK_FORMAT_NONE)
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "a backing store needs <format type='…'/> and <source …/>");
+        return check_path(r, b->type, b->file, b->dev, f);
+}
+
+static const RecordType backing_record = {
+        "backingStore", sizeof(BackingStore), RECORD_FIELDS(backing_fields), .check = check_backing,
+};
+
+#define AT(member) offsetof(Disk, member)
+static const Field disk_fields[] = {
+        { "@type", &field_enum, AT(type), .words = &disk_type_table },
+        { "@device", &field_enum, AT(what), .words = &disk_device_table },
+        { "driver/@name", &field_string, AT(driver), .max_length = 16 },
+        { "driver/@type", &field_enum, AT(format), .words = &disk_format_table },
+        { "driver/@cache", &field_enum, AT(cache), .words = &disk_cache_table },
+        { "driver/@io", &field_enum, AT(io), .words = &io_table },
+        { "driver/@error_policy", &field_enum, AT(error_policy), .words = &policy_table },
+        { "driver/@rerror_policy", &field_enum, AT(rerror_policy), .words = &policy_table },
+        { "driver/@discard", &field_enum, AT(discard), .words = &discard_table },
+        { "driver/@detect_zeroes", &field_enum, AT(detect_zeroes), .words = &detect_table },
+        { "driver/@copy_on_read", &field_on_off, AT(copy_on_read) },
+        { "source/@file", &field_string, AT(file) },
+        { "source/@dev", &field_string, AT(dev) },
+        { "source/@startupPolicy", &field_enum, AT(startup_policy), .words = &startup_table },
+        { "backingStore", &field_record, AT(below), .record = &backing_record },
+        { "target/@dev", &field_string, AT(target), FIELD_REQUIRED, .max_length = 32 },
+        { "target/@bus", &field_enum, AT(bus), .words = &disk_bus_table },
+        { "target/@tray", &field_enum, AT(tray), .words = &tray_table },
+        { "readonly", &field_flag, AT(readonly) },
+        { "shareable", &field_flag, AT(shareable) },
+        { "serial", &field_string, AT(serial), .max_length = 36 },
+        { "wwn", &field_string, AT(wwn), .max_length = 16 },
+        DEVICE_FIELDS(Disk),
+};
+#undef AT
+
+static int check_record(Record *r, Fault *f) {
+        const Disk *d = (const Disk *) r;
+
+        if (d->driver && !streq(d->driver, "qemu"))
+                return xml_fault(r, f, FAULT_NOT_SUPPORTED, "driver name '%.16s' is not supported, expected 'qemu'", d->driver);
+        if (strspn(d->target, "abcdefghijklmnopqrstuvwxyz0123456789") != strlen(d->target) || !*d->target)
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "target '%.32s' is not a device name such as 'vda'", d->target);
+        if (d->wwn && (strlen(d->wwn) != 16 || strspn(d->wwn, "0123456789abcdefABCDEF") != 16))
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "wwn '%.16s' is not 16 hexadecimal digits", d->wwn);
+        return check_path(r, d->type == DISK_TYPE_NONE ? DISK_FILE : d->type, d->file, d->dev, f);
+}
+
+static const RecordType disk_record = {
+        "disk", sizeof(Disk), RECORD_FIELDS(disk_fields), .check = check_record, .clear = device_clear, .copied = device_copied,
+};
+
+static const char *disk_prefix(const Device *d) {
+        static const char *const prefixes[] = {
+                [DISK_BUS_NONE] = "disk", [DISK_VIRTIO] = "virtio-disk", [DISK_SCSI] = "scsi-disk", [DISK_SATA] = "sata-disk",
+                [DISK_IDE] = "ide-disk", [DISK_USB] = "usb-disk",
+        };
+
+        return prefixes[((const Disk *) d)->bus];
+}
+
+static const char *disk_target(const Device *d) {
+        return ((const Disk *) d)->target;
+}
+
+static BootDev disk_boot_class(const Device *d) {
+        return ((const Disk *) d)->what == DISK_CDROM ? BOOT_CDROM : BOOT_HD;
+}
+
+static DiskBus bus_of_target(const Disk *d, const DomainDef *def) {
+        if (str_after(d->target, "vd"))
+                return DISK_VIRTIO;
+        if (str_after(d->target, "hd"))
+                return domain_is_i440fx(def) ? DISK_IDE : DISK_SATA;
+        if (str_after(d->target, "sd"))
+                return d->what == DISK_CDROM || domain_has_pcie(def) ? DISK_SATA : DISK_SCSI;
+        return domain_is_i440fx(def) ? DISK_IDE : DISK_SATA;
+}
+
+static int disk_fill(Device *device, DomainDef *def, Fault *f) {
+        Disk *d = (Disk *) device;
+
+        if (d->type == DISK_TYPE_NONE)
+                d->type = DISK_FILE;
+        if (d->what == DISK_DEVICE_NONE)
+                d->what = DISK_DISK;
+        if (d->format == DISK_FORMAT_NONE)
+                d->format = DISK_RAW; /* never guessed from the content, which the guest writes */
+        if (!d->driver && free_and_strdup(&d->driver, "qemu") < 0)
+                return fault_oom(f);
+        if (d->bus == DISK_BUS_NONE)
+                d->bus = bus_of_target(d, def);
+        if (d->what == DISK_CDROM)
+                d->readonly = true;
+        return 0;
+}
+
+static SlotKind disk_slot(const Device *d, const DomainDef *def) {
+        switch ((DiskBus) ((const Disk *) d)->bus) {
+        case DISK_VIRTIO:
+                return SLOT_PCIE;
+        case DISK_SCSI:
+                return SLOT_DRIVE_SCSI;
+        case DISK_SATA:
+                return SLOT_DRIVE_SATA;
+        case DISK_IDE:
+                return SLOT_DRIVE_IDE;
+        case DISK_USB:
+                return SLOT_USB;
+        case DISK_BUS_NONE:
+        case _DISK_BUS_MAX:
+        case _DISK_BUS_INVALID:
+                break;
+        }
+        return SLOT_NONE;
+}
+
+static const char *disk_driver(const Disk *d) {
+        bool cdrom = d->what == DISK_CDROM;
+
+        switch ((DiskBus) d->bus) {
+        case DISK_VIRTIO:
+                return "virtio-blk-pci";
+        case DISK_SCSI:
+                return cdrom ? "scsi-cd" : "scsi-hd";
+        case DISK_SATA:
+        case DISK_IDE:
+                return cdrom ? "ide-cd" : "ide-hd";
+        case DISK_USB:
+                return "usb-storage";
+        case DISK_BUS_NONE:
+        case _DISK_BUS_MAX:
+        case _DISK_BUS_INVALID:
+                break;
+        }
+        return NULL;
+}
+
+static size_t serial_max(const Disk *d) {
+        return d->bus == DISK_SCSI ? 36 : 20;
+}
+
+static int check_target_unique(const Disk *d, const DomainDef *def, Fault *f) {
+        DEVICE_FOREACH(Disk, other, def, DEVICE_DISK) {
+                if (other == d)
+                        return 0;
+                if (streq(other->target, d->target))
+                        return xml_fault(&d->device.head, f, FAULT_INVALID_DEFINITION, "target '%s' is already that of the disk in line %u",
+                                         d->target, other->device.head.line);
+        }
+        return 0;
+}
+
+static int disk_check(const Device *device, const DomainDef *def, const QemuCaps *caps, Fault *f) {
+        const Disk *d = (const Disk *) device;
+        const Record *r = &device->head;
+
+        if (!disk_path(d) && d->what != DISK_CDROM)
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "only a cdrom can be without <source>");
+        if (d->bus == DISK_VIRTIO && d->what == DISK_CDROM)
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "there are no virtio cdroms, use bus 'sata' or 'scsi'");
+        if (d->what == DISK_DISK && d->readonly && (d->bus == DISK_IDE || d->bus == DISK_SATA))
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "ide and sata disks can't be read-only, use bus 'virtio' or 'scsi'");
+        if (d->serial && strlen(d->serial) > serial_max(d))
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "serial '%s' is longer than the %zu characters of bus '%s'", d->serial,
+                                 serial_max(d), disk_bus_to_string((DiskBus) d->bus));
+        if (d->wwn && (d->bus == DISK_VIRTIO || d->bus == DISK_USB))
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "disks on bus '%s' have no wwn", disk_bus_to_string((DiskBus) d->bus));
+        if (d->io == 1 && d->cache != CACHE_NONE && d->cache != CACHE_DIRECTSYNC) {
+                xml_fault(r, f, FAULT_INVALID_DEFINITION, "io='native' needs a cache that goes past the host's");
+                fault_hint(f, "set cache='none' or cache='directsync'");
+                return -EINVAL;
+        }
+        if (d->copy_on_read == YES)
+                return xml_fault(r, f, FAULT_NOT_SUPPORTED, "copy_on_read is not supported");
+        if (d->below && d->below->type != DISK_TYPE_NONE && d->format == DISK_RAW)
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "a raw image has no backing store");
+        if (caps && !caps_has_device(caps, disk_driver(d)))
+                return xml_fault(r, f, FAULT_NOT_SUPPORTED, "this QEMU has no device '%s'", disk_driver(d));
+        return check_target_unique(d, def, f);
+}
+
+/* --- files --- */
+
+static bool chain_is_open(const Disk *d) {
+        const BackingStore *b = d->below;
+
+        if (d->format == DISK_RAW)
+                return false;
+        while (b && b->type != DISK_TYPE_NONE) {
+                if (b->format == DISK_RAW)
+                        return false;
+                b = b->below;
+        }
+        return !b;
+}
+
+static int want_level(const Disk *d, WantedFiles *requests, const char *path, int format, bool writable, bool last) {
+        const WantedFile file = {
+                .want = last && chain_is_open(d) ? WANTED_CHAIN : WANTED_FD,
+                .path = (char *) path, .format = (char *) disk_format_to_string((DiskFormat) format), .writable = writable,
+                .line = d->device.head.line,
+        };
+
+        return wanted_files_add(requests, &file);
+}
+
+static int disk_files(const Device *device, WantedFiles *requests) {
+        const Disk *d = (const Disk *) device;
+        const BackingStore *b = d->below;
+        bool last = !b || b->type == DISK_TYPE_NONE;
+        int r;
+
+        if (!disk_path(d))
+                return 0;
+        r = want_level(d, requests, disk_path(d), d->format, !d->readonly, last);
+        for (; b && b->type != DISK_TYPE_NONE && r >= 0; b = b->below)
+                r = want_level(d, requests, backing_path(b), b->format, false, !b->below || b->below->type == DISK_TYPE_NONE);
+        return r;
+}
+
+/* The end of what the definition names: where the levels that were found go. */
+static BackingStore **chain_end(Disk *d, const char **ret_path) {
+        BackingStore **end = &d->below;
+
+        *ret_path = disk_path(d);
+        while (*end && (*end)->type != DISK_TYPE_NONE) {
+                *ret_path = backing_path(*end);
+                end = &(*end)->below;
+        }
+        return end;
+}
+
+static BackingStore *new_backing(const ChainLevel *l) {
+        BackingStore *b = record_new(&backing_record);
+
+        if (!b || !l)
+                return b;
+        b->type = DISK_FILE;
+        b->format = disk_format_from_string(l->format);
+        b->file = strdup(l->path);
+        return b->file && b->format > 0 ? b : record_free(b);
+}
+
+static int disk_apply_chain(Device *device, const char *image, const ChainLevel *levels, size_t n) {
+        Disk *d = (Disk *) device;
+        BackingStore **end;
+        const char *path;
+
+        if (!disk_path(d) || !chain_is_open(d))
+                return 0;
+        end = chain_end(d, &path);
+        if (!streq(path, image))
+                return 0;
+        for (size_t i = 1; i < n; i++) {
+                *end = new_backing(&levels[i]);
+                if (!*end)
+                        return -ENOMEM;
+                end = &(*end)->below;
+        }
+        *end = new_backing(NULL);
+        return *end ? 1 : -ENOMEM;
+}
+
+/* --- QEMU --- */
+
+static int add_identity(const Disk *d, json_t *json) {
+        _cleanup_free_ char *wwn = d->wwn ? strf("0x%s", d->wwn) : NULL;
+
+        if (json_set_text(json, "serial", d->serial) < 0)
+                return -ENOMEM;
+        if (d->bus == DISK_SCSI && json_set_text(json, "device_id", d->serial ?: d->device.id) < 0)
+                return -ENOMEM;
+        if (wwn) {
+                uint64_t n;
+
+                if (parse_u64(d->wwn, 16, &n) < 0 || n > INT64_MAX) /* JSON numbers end there, the option also takes text */
+                        return json_set_text(json, "wwn", wwn);
+                return json_object_set_new(json, "wwn", json_integer((json_int_t) n)) < 0 ? -ENOMEM : 0;
+        }
+        return 0;
+}
+
+static int add_drive(const Disk *d, json_t *json) {
+        _cleanup_free_ char *node = blockdev_top_name(d);
+        bool through = d->cache == CACHE_WRITETHROUGH || d->cache == CACHE_DIRECTSYNC;
+
+        if (!node || json_set_text(json, "drive", node) < 0)
+                return -ENOMEM;
+        if (d->cache != CACHE_UNSET && d->cache != CACHE_DEFAULT && d->what == DISK_DISK && d->bus != DISK_USB &&
+            json_set_text(json, "write-cache", through ? "off" : "on") < 0)
+                return -ENOMEM;
+        if (d->shareable && json_set_switch(json, "share-rw", YES) < 0)
+                return -ENOMEM;
+        if (json_set_text(json, "werror", d->error_policy == 4 ? "enospc" : enum_to_word(&policy_table, d->error_policy)) < 0)
+                return -ENOMEM;
+        return json_set_text(json, "rerror", enum_to_word(&policy_table, d->rerror_policy ?: (d->error_policy == 4 ? 2 : d->error_policy)));
+}
+
+static int disk_args(const Device *device, Args *a, Fault *f) {
+        const Disk *d = (const Disk *) device;
+        json_auto_t *json = NULL;
+        int r = 0;
+
+        if (disk_path(d))
+                r = blockdev_args(d, a);
+        if (r < 0)
+                return r;
+        json = json_pack("{s:s, s:s}", "driver", disk_driver(d), "id", device->id);
+        if (!json || (disk_path(d) && add_drive(d, json) < 0) || add_identity(d, json) < 0)
+                return -ENOMEM;
+        r = args_address(a, device, json, f);
+        if (r >= 0)
+                r = args_bootindex(a, device, json);
+        return r < 0 ? r : args_json(a, ARG_DEVICE, TAKE_PTR(json));
+}
+
+const DeviceOps device_disk = {
+        .kind = DEVICE_DISK, .element = "disk", .type = &disk_record,
+        .id_prefix = disk_prefix, .target = disk_target, .boot_class = disk_boot_class,
+        .fill = disk_fill, .slot = disk_slot, .check = disk_check,
+        .files = disk_files, .apply_chain = disk_apply_chain, .args = disk_args,
+};

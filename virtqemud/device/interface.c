@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "interface.h"
+
+#include "device.h"
+#include "mem.h"
+#include "str.h"
+#include "virtio.h"
+#include "xml-read.h"
+
+DEFINE_ENUM(InterfaceType, interface_type, NULL, "user")
+DEFINE_ENUM(InterfaceModel, interface_model, NULL, "virtio", "e1000", "e1000e", "rtl8139")
+DEFINE_ENUM(LinkState, link_state, NULL, "up", "down")
+
+#define AT(member) offsetof(Interface, member)
+static const Field interface_fields[] = {
+        { "@type", &field_enum, AT(type), FIELD_REQUIRED, .words = &interface_type_table },
+        { "mac/@address", &field_mac, AT(mac) },
+        { "target/@dev", &field_string, AT(host), FIELD_LIVE, .max_length = 15 },
+        { "model/@type", &field_enum, AT(model), .words = &interface_model_table },
+        { "mtu/@size", &field_number, AT(mtu), .min = 68, .max = 65535 },
+        { "link/@state", &field_enum, AT(link), .words = &link_state_table },
+        DEVICE_FIELDS(Interface),
+};
+#undef AT
+
+static int check_record(Record *r, Fault *f) {
+        const Interface *i = (const Interface *) r;
+
+        if (i->mac.set && (i->mac.octets[0] & 1))
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "the MAC address is a multicast one; its first octet must be even");
+        return 0;
+}
+
+static const RecordType interface_record = {
+        "interface", sizeof(Interface), RECORD_FIELDS(interface_fields), .check = check_record, .clear = device_clear,
+        .copied = device_copied,
+};
+
+static const char *interface_prefix(const Device *d) {
+        return "net";
+}
+
+static BootDev interface_boot_class(const Device *d) {
+        return BOOT_NETWORK;
+}
+
+/* QEMU's own prefix, the rest by chance. */
+static int interface_fill(Device *d, DomainDef *def, Fault *f) {
+        Interface *i = (Interface *) d;
+        sd_id128_t chance;
+        int r;
+
+        if (i->model == INTERFACE_MODEL_NONE)
+                i->model = INTERFACE_VIRTIO;
+        if (i->mac.set)
+                return 0;
+        r = sd_id128_randomize(&chance);
+        if (r < 0)
+                return r;
+        i->mac = (MacAddress) { { 0x52, 0x54, 0x00, chance.bytes[0], chance.bytes[1], chance.bytes[2] }, true };
+        return 0;
+}
+
+static SlotKind interface_slot(const Device *d, const DomainDef *def) {
+        const Interface *i = (const Interface *) d;
+
+        return i->model == INTERFACE_VIRTIO || i->model == INTERFACE_E1000E ? SLOT_PCIE : SLOT_PCI;
+}
+
+static const char *interface_driver(const Interface *i) {
+        static const char *const drivers[] = {
+                [INTERFACE_VIRTIO] = "virtio-net-pci", [INTERFACE_E1000] = "e1000", [INTERFACE_E1000E] = "e1000e",
+                [INTERFACE_RTL8139] = "rtl8139",
+        };
+
+        return drivers[i->model];
+}
+
+static int interface_check(const Device *d, const DomainDef *def, const QemuCaps *caps, Fault *f) {
+        const Interface *i = (const Interface *) d;
+
+        DEVICE_FOREACH(Interface, other, def, DEVICE_INTERFACE) {
+                if (other == i)
+                        break;
+                if (field_mac.equal(&other->mac, &i->mac))
+                        return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "its MAC address is already that of the interface in line %u",
+                                         other->device.head.line);
+        }
+        if (i->mtu != NUMBER_UNSET && i->model != INTERFACE_VIRTIO)
+                return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "only model 'virtio' can tell the guest an mtu");
+        if (caps && !caps_has_device(caps, interface_driver(i)))
+                return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "this QEMU has no device '%s'", interface_driver(i));
+        return 0;
+}
+
+static int interface_args(const Device *d, Args *a, Fault *f) {
+        const Interface *i = (const Interface *) d;
+        _cleanup_free_ char *netdev = strf("host%s", d->id), *mac = field_mac.to_text(NULL, &i->mac);
+        json_auto_t *json = NULL;
+        int r;
+
+        if (!netdev || !mac)
+                return -ENOMEM;
+        r = args_json(a, ARG_NETDEV, json_pack("{s:s, s:s}", "type", "user", "id", netdev));
+        if (r < 0)
+                return r;
+        json = json_pack("{s:s, s:s, s:s, s:s}", "driver", interface_driver(i), "id", d->id, "netdev", netdev, "mac", mac);
+        if (!json || (i->mtu != NUMBER_UNSET && json_object_set_new(json, "host_mtu", json_integer((json_int_t) i->mtu)) < 0))
+                return -ENOMEM;
+        r = args_bootindex(a, d, json);
+        if (r >= 0)
+                r = args_address(a, d, json, f);
+        return r < 0 ? r : args_json(a, ARG_DEVICE, TAKE_PTR(json));
+}
+
+const DeviceOps device_interface = {
+        .kind = DEVICE_INTERFACE, .element = "interface", .type = &interface_record,
+        .id_prefix = interface_prefix, .boot_class = interface_boot_class,
+        .fill = interface_fill, .slot = interface_slot, .check = interface_check, .args = interface_args,
+};

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "../def/device-def.h"
+
+typedef enum InterfaceType { INTERFACE_NONE, INTERFACE_USER, _INTERFACE_TYPE_MAX, _INTERFACE_TYPE_INVALID = -EINVAL } InterfaceType;
+DECLARE_ENUM(InterfaceType, interface_type);
+
+typedef enum InterfaceModel {
+        INTERFACE_MODEL_NONE, INTERFACE_VIRTIO, INTERFACE_E1000, INTERFACE_E1000E, INTERFACE_RTL8139,
+        _INTERFACE_MODEL_MAX, _INTERFACE_MODEL_INVALID = -EINVAL,
+} InterfaceModel;
+DECLARE_ENUM(InterfaceModel, interface_model);
+
+typedef enum LinkState { LINK_NONE, LINK_UP, LINK_DOWN, _LINK_STATE_MAX, _LINK_STATE_INVALID = -EINVAL } LinkState;
+DECLARE_ENUM(LinkState, link_state);
+
+typedef struct Interface {
+        Device device;
+        int type;              /* InterfaceType */
+        int model;             /* InterfaceModel */
+        MacAddress mac;
+        int link;              /* LinkState */
+        uint64_t mtu;
+        char *host;            /* live: name of the host's end */
+} Interface;

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <jansson.h>
+
+#include "record.h"
+
+/* "virtio-rng" -> "virtio-rng-pci", or its transitional or non-transitional form. Valid until the next call but three. */
+const char *virtio_driver(const char *base, bool transitional, bool non_transitional);
+
+/* Sets a boolean unless it is unset; -ENOMEM. */
+int json_set_switch(json_t *json, const char *key, Tristate value);
+int json_set_text(json_t *json, const char *key, const char *value);
