@@ -103,10 +103,9 @@ static int on_ended(sd_event_source *source, const siginfo_t *si, void *userdata
         int status = si->si_code == CLD_EXITED ? (si->si_status & 0xff) << 8 : si->si_status & 0x7f;
 
         c->ended = true;
-        if (c->released) { /* its memory goes with the source */
+        if (c->released) /* its memory goes with the source, whose only reference this drops */
                 (void) sd_event_source_set_floating(source, false);
-                sd_event_source_unref(source);
-        } else if (c->done)
+        else if (c->done)
                 c->done(c, status, c->userdata);
         return 0;
 }

@@ -24,6 +24,7 @@ struct Daemon {
         bool user;
         bool activated;              /* by systemd or the bus: ends when idle and comes back on demand */
         bool busy;
+        bool own_socket;             /* made by us, not by systemd: goes with us */
         sd_event *event;
         Bus *bus;
         void *state;
@@ -208,6 +209,7 @@ static int get_listen_fd(Daemon *d) {
         for (int i = 0; i < n; i++)
                 if (sd_is_socket_unix(SD_LISTEN_FDS_START + i, SOCK_STREAM, 1, NULL, 0) > 0)
                         return SD_LISTEN_FDS_START + i;
+        d->own_socket = true;
         return socket_listen_unix(d->socket, d->user ? 0600 : 0666);
 }
 
@@ -289,6 +291,8 @@ static void teardown(Daemon *d) {
         if (d->state)
                 d->spec->stop(d->state);
         bus_free(d->bus);
+        if (d->own_socket)
+                (void) unlink(d->socket);
         sd_event_source_disable_unref(d->idle);
         sd_event_unref(d->event);
         free(d->config);

@@ -18,8 +18,8 @@ struct Job {
         Jobs *jobs;
         uint32_t id, uid;
         char *path, *operation, *object, *phase;
-        char *objects[2];
         sd_bus_message *call;
+        bool reply_object;
         JobCancel cancel;
         void *userdata;
         uint64_t done, total, started, told;
@@ -83,6 +83,8 @@ static void answer(Job *j, const char *path, int error, const Fault *f) {
                 return;
         if (error < 0)
                 (void) bus_reply_fault(call, f, error);
+        else if (j->reply_object)
+                (void) sd_bus_reply_method_return(call, "oo", j->object, path);
         else
                 (void) sd_bus_reply_method_return(call, "o", path);
         sd_bus_message_unref(call);
@@ -139,8 +141,8 @@ int job_new(Jobs *jobs, const JobSpec *spec, Job **ret, Fault *f) {
         j->object = strdup(spec->object ?: "/");
         if (!j->path || !j->operation || !j->object)
                 return fault_oom(f);
-        j->objects[0] = j->object;
         j->cancel = spec->cancel;
+        j->reply_object = spec->reply_object;
         j->userdata = spec->userdata;
         j->call = sd_bus_message_ref(spec->call);
         j->started = now(CLOCK_REALTIME);

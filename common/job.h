@@ -34,7 +34,7 @@ typedef struct JobSpec {
         const char *object;        /* path of what it works on; "/" for none */
         sd_bus_message *call;      /* answered by the job; NULL: nobody asked */
         bool reply_early;          /* with the job's path at once, else when it is over (with path "/") */
-        const char *reply_types;   /* what the answer holds besides the path; see job_new() */
+        bool reply_object;         /* the answer is `object` and the path, not the path alone */
         JobCancel cancel;          /* NULL: can't be */
         void *userdata;
 } JobSpec;

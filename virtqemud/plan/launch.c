@@ -251,15 +251,19 @@ static int add_monitors(Args *a) {
         return r < 0 ? r : args_option(a, "-mon", "chardev=mon1,mode=control");
 }
 
+bool launch_holds_on_shutdown(const DomainDef *def) {
+        return def->on_poweroff != LIFECYCLE_DESTROY ||
+                (def->on_reboot != LIFECYCLE_RESTART && def->on_reboot != LIFECYCLE_DESTROY);
+}
+
 /* Only what QEMU would not do by itself. Where the daemon has to act, QEMU waits, paused, until it does. */
 static int add_actions(Args *a, const DomainDef *def) {
         _cleanup_text_ Text t = TEXT_INIT;
         _cleanup_free_ char *text = NULL;
-        bool quits = def->on_poweroff == LIFECYCLE_DESTROY && (def->on_reboot == LIFECYCLE_RESTART || def->on_reboot == LIFECYCLE_DESTROY);
 
         if (def->on_reboot != LIFECYCLE_RESTART)
                 text_add(&t, ",reboot=shutdown");
-        if (!quits)
+        if (launch_holds_on_shutdown(def))
                 text_add(&t, ",shutdown=pause");
         if (def->on_crash != LIFECYCLE_DESTROY)
                 text_add(&t, ",panic=pause");

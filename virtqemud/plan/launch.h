@@ -18,6 +18,9 @@ int launch_plan(const DomainDef *def, const QemuCaps *caps, LaunchPlan **ret, Fa
 LaunchPlan *launch_plan_free(LaunchPlan *p);
 DEFINE_CLEANUP(LaunchPlan *, launch_plan_free)
 
+/* Whether QEMU is told to wait, paused, when the guest has powered off, because the definition wants something else then than an end. */
+bool launch_holds_on_shutdown(const DomainDef *def);
+
 /* The files that must be opened before a plan can be made. */
 int launch_files(const DomainDef *def, WantedFiles *ret, Fault *f);
 

@@ -22,7 +22,8 @@ DEFINE_ENUM(ImageWant, image_want,
         [IMAGE_FD] = "fd",
         [IMAGE_CHAIN] = "chain",
         [IMAGE_MEMFD] = "memfd",
-        [IMAGE_NVRAM] = "nvram")
+        [IMAGE_NVRAM] = "nvram",
+        [IMAGE_OUTPUT] = "output")
 
 struct ImageOpen {
         int fd;
@@ -201,9 +202,9 @@ static json_t *requests_to_json(const ImageRequest *requests, size_t n) {
         for (size_t i = 0; i < n; i++) {
                 const ImageRequest *q = &requests[i];
 
-                if (json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:s*,s:b}", "path", q->path, "want", image_want_to_string(q->want),
+                if (json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:s*,s:b,s:b}", "path", q->path, "want", image_want_to_string(q->want),
                                                           "format", q->format ?: "raw", "template", q->template_path,
-                                                          "writable", q->writable)) < 0)
+                                                          "writable", q->writable, "append", q->append)) < 0)
                         return NULL;
         }
         return TAKE_PTR(list);

@@ -21,6 +21,7 @@ typedef enum ImageWant {
         IMAGE_CHAIN,    /* with all backing levels, found through the formats recorded in the images */
         IMAGE_MEMFD,    /* the content as a sealed memfd */
         IMAGE_NVRAM,    /* as IMAGE_FD; created from `template` if it is missing */
+        IMAGE_OUTPUT,   /* a file that is written from its beginning, or appended to; created if it is missing */
         _IMAGE_WANT_MAX,
         _IMAGE_WANT_INVALID = -EINVAL,
 } ImageWant;
@@ -32,6 +33,7 @@ typedef struct ImageRequest {
         const char *template_path; /* IMAGE_NVRAM: copied if `path` is missing; NULL: must exist */
         ImageWant want;
         bool writable;          /* the top level; backing levels are always read-only */
+        bool append;            /* IMAGE_OUTPUT: what is in the file stays */
 } ImageRequest;
 
 typedef struct ImageLevel {

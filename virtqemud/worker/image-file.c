@@ -145,6 +145,25 @@ int image_file_open(const char *path, bool writable, ImageFile *ret, Fault *f) {
         return 0;
 }
 
+int image_file_open_output(const char *path, bool append, ImageFile *ret, Fault *f) {
+        _cleanup_(image_file_clear) ImageFile file = IMAGE_FILE_INIT;
+        struct stat st;
+        int r;
+
+        assert(path && ret);
+
+        if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+                return fault_set(f, FAULT_IMAGE, S_ISDIR(st.st_mode) ? EISDIR : EINVAL, "%s: is no regular file to write output to", path);
+        file.fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (append ? O_APPEND : O_TRUNC), 0600);
+        if (file.fd < 0 || fstat(file.fd, &st) < 0)
+                return path_fault(path, true, errno, f);
+        r = file_describe(path, &st, &file, f);
+        if (r < 0)
+                return r;
+        *ret = TAKE(file, IMAGE_FILE_INIT);
+        return 0;
+}
+
 /* ---- copies ---- */
 
 static int copy_bytes(int from, int to, uint64_t max) {

@@ -16,6 +16,8 @@ void image_file_clear(ImageFile *f);
 
 /* Regular files and block devices only; pipes, terminals and other devices are refused unopened. */
 int image_file_open(const char *path, bool writable, ImageFile *ret, Fault *f);
+/* A file for output, created (0600) if it is missing; emptied unless `append`. Existing ones must be regular files. */
+int image_file_open_output(const char *path, bool append, ImageFile *ret, Fault *f);
 /* Replaces the descriptor by a sealed memfd with the content, at most `max` bytes. */
 int image_file_to_memfd(const char *path, ImageFile *file, uint64_t max, Fault *f);
 /* Creates `path` (0600) from a copy of `from` unless it is there; nobody ever sees half of it. */

@@ -228,6 +228,21 @@ static int open_memfd(size_t request, const char *path, Fault *f) {
         return 0;
 }
 
+static int open_output(size_t request, const char *path, bool append, Fault *f) {
+        _cleanup_(image_file_clear) ImageFile file = IMAGE_FILE_INIT;
+        Level level = { .request = request, .path = path, .format = "raw" };
+        int r;
+
+        (void) send_json(json_pack("{s:s}", "open", path), -1);
+        r = image_file_open_output(path, append, &file, f);
+        if (r < 0)
+                return r;
+        r = send_level(&level, &file);
+        if (r < 0)
+                return fault_set(f, FAULT_IMAGE, -r, "%s: can't be handed over: %s", path, strerror(-r));
+        return 0;
+}
+
 static int serve(size_t i, const json_t *request, Fault *f) {
         const char *path = json_string_value(json_object_get(request, "path"));
         const char *want = json_string_value(json_object_get(request, "want"));
@@ -240,6 +255,8 @@ static int serve(size_t i, const json_t *request, Fault *f) {
                 return fault_set(f, FAULT_INVALID_DEFINITION, EINVAL, "%s: is no absolute path", path ?: "(nothing)");
         if (streq_null(want, "memfd"))
                 return open_memfd(i, path, f);
+        if (streq_null(want, "output"))
+                return open_output(i, path, json_is_true(json_object_get(request, "append")), f);
         if (streq_null(want, "nvram") && from) {
                 (void) send_json(json_pack("{s:s}", "open", path), -1);
                 r = image_file_create(path, from, f);

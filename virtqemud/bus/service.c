@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "service.h"
+
+#include <stdio.h>
+
+#include "mem.h"
+#include "str.h"
+
+const BusObject *const service_objects[] = {
+        &manager_object, &domain_object, &device_object, &disk_object, &nic_object, &console_object, &job_object, NULL
+};
+
+static Jobs *jobs_from(void *userdata) {
+        return service_of(userdata)->jobs;
+}
+
+static int new_manager(Service *s) {
+        const ManagerOptions options = {
+                .event = daemon_event(s->daemon),
+                .bus = bus_broker(s->bus),
+                .user = daemon_is_user(s->daemon),
+                .dirs = {
+                        .config = daemon_config_dir(s->daemon), .state = daemon_state_dir(s->daemon),
+                        .run = daemon_run_dir(s->daemon), .cache = daemon_cache_dir(s->daemon), .log = daemon_log_dir(s->daemon),
+                },
+                .peer_socket = daemon_socket(s->daemon),
+                .watch = signal_watch,
+                .watch_userdata = s,
+        };
+
+        return manager_new(&options, &s->manager);
+}
+
+int service_start(Daemon *d, void **ret) {
+        const JobsOptions jobs = {
+                .bus = daemon_bus(d), .root = QEMU1_ROOT, .manager_interface = QEMU1_MANAGER, .cancel_action = ACTION_POWER,
+        };
+        Service *s = new0(Service, 1);
+        int r;
+
+        if (!s)
+                return -ENOMEM;
+        *ret = s;
+        s->daemon = d;
+        s->bus = daemon_bus(d);
+        jobs_set_lookup(jobs_from);
+        r = jobs_new(&jobs, &s->jobs);
+        if (r >= 0)
+                r = new_manager(s);
+        /* Before the first call is answered: what is defined and what runs. Nothing of it waits for QEMU. */
+        return r < 0 ? r : manager_load(s->manager);
+}
+
+void service_stop(void *state) {
+        Service *s = state;
+
+        s->jobs = jobs_free(s->jobs);
+        manager_free(s->manager);
+        free(s);
+}
+
+int service_reload(void *state) {
+        return manager_reload(((Service *) state)->manager);
+}
+
+const char *domain_path(const Domain *d, char buffer[static DOMAIN_PATH_MAX]) {
+        char hex[SD_ID128_STRING_MAX];
+
+        (void) snprintf(buffer, DOMAIN_PATH_MAX, QEMU1_ROOT "/domain/%s", sd_id128_to_string(d->uuid, hex));
+        return buffer;
+}
+
+int domain_find_path(const char *path, void *userdata, Domain **ret, const char **ret_rest) {
+        Service *s = service_of(userdata);
+        const char *hex = str_after(path, QEMU1_ROOT "/domain/");
+        char text[SD_ID128_STRING_MAX] = {};
+        sd_id128_t id;
+
+        if (!s || !s->manager || !hex || strlen(hex) < 32)
+                return 0;
+        memcpy(text, hex, 32);
+        if (sd_id128_from_string(text, &id) < 0)
+                return 0;
+        *ret = manager_find_uuid(s->manager, id);
+        *ret_rest = hex + 32;
+        return *ret ? 1 : 0;
+}
+
+int service_find_domain(Service *s, const char *name, Domain **ret, Fault *f) {
+        unsigned best = (unsigned) strlen(name) / 3 + 2;
+        const char *near = NULL;
+
+        *ret = manager_find(s->manager, name);
+        if (*ret)
+                return 0;
+        REGISTRY_FOREACH(Domain, d, s->manager->domains) {
+                unsigned n = str_distance(name, d->name, best);
+
+                if (n < best) {
+                        best = n;
+                        near = d->name;
+                }
+        }
+        fault_set(f, FAULT_NO_SUCH_DOMAIN, ENOENT, "no domain is called \"%.200s\"", name);
+        if (near)
+                fault_hint(f, "did you mean \"%s\"?", near);
+        return -ENOENT;
+}

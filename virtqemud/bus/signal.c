@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "../run/instance.h"
+#include "../run/operation.h"
+#include "device-bus.h"
+#include "mem.h"
+#include "service.h"
+
+/* What run/ tells, as D-Bus signals. */
+
+static void on_added(Domain *d, void *userdata) {
+        Service *s = userdata;
+        char path[DOMAIN_PATH_MAX];
+
+        bus_added(s->bus, domain_path(d, path));
+        device_bus_refresh(s, d);
+        (void) bus_emit(s->bus, QEMU1_ROOT, QEMU1_MANAGER, "DomainNew", "so", d->name, path);
+        bus_changed(s->bus, QEMU1_ROOT, QEMU1_MANAGER, "DomainCount");
+}
+
+static void on_removed(Domain *d, void *userdata) {
+        Service *s = userdata;
+        char path[DOMAIN_PATH_MAX];
+
+        (void) domain_path(d, path);
+        (void) bus_emit(s->bus, QEMU1_ROOT, QEMU1_MANAGER, "DomainRemoved", "so", d->name, path);
+        device_bus_forget(s, d);
+        bus_removed(s->bus, path);
+        bus_changed(s->bus, QEMU1_ROOT, QEMU1_MANAGER, "DomainCount");
+}
+
+/* Which properties follow from what changed. A new property that can change is a row here. */
+static const struct {
+        unsigned what;
+        const char *property;
+} properties[] = {
+        { DOMAIN_CHANGED_STATE, "State" },
+        { DOMAIN_CHANGED_STATE, "StateReason" },
+        { DOMAIN_CHANGED_STATE, "StateTimestamp" },
+        { DOMAIN_CHANGED_STATE, "StartTimestamp" },
+        { DOMAIN_CHANGED_STATE, "PauseReason" },
+        { DOMAIN_CHANGED_CONFIG, "Title" },
+        { DOMAIN_CHANGED_CONFIG, "Description" },
+        { DOMAIN_CHANGED_CONFIG, "Persistent" },
+        { DOMAIN_CHANGED_CONFIG, "ConfigGeneration" },
+        { DOMAIN_CHANGED_CONFIG | DOMAIN_CHANGED_LIVE, "PendingChanges" },
+        { DOMAIN_CHANGED_CONFIG | DOMAIN_CHANGED_LIVE, "MachineType" },
+        { DOMAIN_CHANGED_CONFIG | DOMAIN_CHANGED_LIVE, "Firmware" },
+        { DOMAIN_CHANGED_CONFIG | DOMAIN_CHANGED_LIVE, "VCPUs" },
+        { DOMAIN_CHANGED_CONFIG | DOMAIN_CHANGED_LIVE, "MemoryMax" },
+        { DOMAIN_CHANGED_CONFIG | DOMAIN_CHANGED_LIVE | DOMAIN_CHANGED_MEMORY, "MemoryCurrent" },
+        { DOMAIN_CHANGED_CONFIG | DOMAIN_CHANGED_LIVE, "BootOrder" },
+        { DOMAIN_CHANGED_CONFIG | DOMAIN_CHANGED_LIVE, "Metadata" },
+        { DOMAIN_CHANGED_LIVE, "LiveGeneration" },
+        { DOMAIN_CHANGED_LIVE, "MachineName" },
+        { DOMAIN_CHANGED_LIVE, "Unit" },
+        { DOMAIN_CHANGED_LIVE, "MainPID" },
+        { DOMAIN_CHANGED_AUTOSTART, "Autostart" },
+        { DOMAIN_CHANGED_WARNINGS, "Warnings" },
+        { DOMAIN_CHANGED_TAINTED, "Tainted" },
+        { DOMAIN_CHANGED_ERROR, "LastError" },
+        { DOMAIN_CHANGED_OPERATION, "Job" },
+};
+
+static void on_changed(Domain *d, unsigned what, void *userdata) {
+        Service *s = userdata;
+        char path[DOMAIN_PATH_MAX];
+
+        (void) domain_path(d, path);
+        for (size_t i = 0; i < ARRAY_SIZE(properties); i++)
+                if (properties[i].what & what)
+                        bus_changed(s->bus, path, QEMU1_DOMAIN, properties[i].property);
+        if (what & (DOMAIN_CHANGED_CONFIG | DOMAIN_CHANGED_LIVE))
+                device_bus_refresh(s, d);
+        if ((what & DOMAIN_CHANGED_OPERATION) && d->operation && d->operation->watcher)
+                job_set_phase(d->operation->watcher, steps_current(d->operation->steps));
+}
+
+static void on_state(Domain *d, DomainState old, void *userdata) {
+        Service *s = userdata;
+        char path[DOMAIN_PATH_MAX];
+        const char *job = d->operation && d->operation->watcher ? job_path(d->operation->watcher) : "/";
+
+        (void) bus_emit(s->bus, domain_path(d, path), QEMU1_DOMAIN, "StateChanged", "ssss", domain_state_to_string(old),
+                        domain_state_to_string(d->state), state_reason_to_string(d->reason), job);
+}
+
+static void on_operation_finished(Operation *o, int error, const Fault *f, void *userdata) {
+        Job *j = TAKE_PTR(o->watcher);
+
+        if (j)
+                job_finish(j, error, f);
+}
+
+static void on_panicked(Domain *d, void *userdata) {
+        Service *s = userdata;
+        char path[DOMAIN_PATH_MAX];
+
+        (void) bus_emit(s->bus, domain_path(d, path), QEMU1_DOMAIN, "GuestPanicked", "");
+}
+
+static void on_io_error(Domain *d, const char *device, const char *action, const char *reason, void *userdata) {
+        _cleanup_free_ char *device_path = device_bus_path(d, device);
+        Service *s = userdata;
+        char path[DOMAIN_PATH_MAX];
+
+        (void) bus_emit(s->bus, domain_path(d, path), QEMU1_DOMAIN, "IOError", "oss", device_path ?: "/", action, reason);
+}
+
+static void on_busy(bool busy, void *userdata) {
+        Service *s = userdata;
+
+        daemon_set_busy(s->daemon, busy);
+}
+
+const DomainWatch signal_watch = {
+        .added = on_added, .removed = on_removed, .changed = on_changed, .state = on_state,
+        .operation_finished = on_operation_finished, .panicked = on_panicked, .io_error = on_io_error, .busy = on_busy,
+};

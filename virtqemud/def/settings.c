@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "settings.h"
+
+#include "conf.h"
+#include "mem.h"
+#include "str.h"
+
+#define SECOND UINT64_C(1000000)
+
+DEFINE_ENUM(LaunchMode, launch_mode, "auto", "unit", "direct")
+
+#define AT(member) offsetof(Settings, member)
+static const ConfRow rows[] = {
+        { "Domains", "Launch", conf_enum, AT(launch), .words = &launch_mode_table },
+        { "Domains", "Emulator", conf_path, AT(emulator) },
+        { "Domains", "SpareRootPorts", conf_number, AT(spare_root_ports), .max = 64 },
+        { "Shutdown", "StopTimeout", conf_duration, AT(stop_timeout_usec), .min = SECOND, .max = 24 * 3600 * SECOND },
+        { "Shutdown", "PowerButtonInterval", conf_duration, AT(powerdown_interval_usec), .min = SECOND, .max = 3600 * SECOND },
+};
+
+int settings_load(const char *config_dir, Settings *ret, Fault *f) {
+        _cleanup_free_ char *path = strf("%s/qemu.conf", config_dir);
+        Settings s = { .launch = LAUNCH_AUTO, .stop_timeout_usec = 90 * SECOND, .powerdown_interval_usec = 5 * SECOND };
+        int r;
+
+        assert(config_dir && ret);
+
+        if (!path)
+                return fault_oom(f);
+        r = conf_load(path, rows, ARRAY_SIZE(rows), &s, f);
+        if (r < 0) {
+                settings_clear(&s);
+                return r;
+        }
+        *ret = s;
+        return 0;
+}
+
+void settings_clear(Settings *s) {
+        free(s->emulator);
+        *s = (Settings) {};
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "fault.h"
+#include "table.h"
+
+/* How supervisors are started. */
+typedef enum LaunchMode {
+        LAUNCH_AUTO,     /* as units where systemd runs, else by ourselves */
+        LAUNCH_UNIT,
+        LAUNCH_DIRECT,
+        _LAUNCH_MODE_MAX,
+        _LAUNCH_MODE_INVALID = -EINVAL,
+} LaunchMode;
+DECLARE_ENUM(LaunchMode, launch_mode);
+
+/* CONFIG/qemu.conf and CONFIG/qemu.conf.d/<any>.conf; docs/qemu.conf.rst explains them. A new setting is a row in settings.c. */
+typedef struct Settings {
+        int launch;                    /* LaunchMode */
+        char *emulator;                /* where <emulator> is missing; NULL: by architecture */
+        uint64_t spare_root_ports;     /* free PCI Express ports of a new domain */
+        uint64_t stop_timeout_usec;    /* how long a guest may take to power off when its unit is stopped */
+        uint64_t powerdown_interval_usec; /* until the power button is pressed again */
+} Settings;
+
+/* What is not set keeps its default. A wrong line is a fault naming file and line. */
+int settings_load(const char *config_dir, Settings *ret, Fault *f);
+void settings_clear(Settings *s);

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "adopt.h"
+
+#include <signal.h>
+
+#include "instance.h"
+#include "mem.h"
+#include "start.h"
+#include "status.h"
+#include "str.h"
+
+static int restore_domain(Manager *m, Status *s, DomainDef *live, Domain **ret) {
+        _cleanup_(domain_def_freep) DomainDef *owned = live;
+        Domain *d = manager_find_uuid(m, s->uuid);
+        int r;
+
+        if (!d) {
+                r = domain_new(m, s->name, s->uuid, NULL, &d); /* transient */
+                if (r < 0)
+                        return r;
+        }
+        d->live = TAKE_PTR(owned);
+        d->live_generation = 1;
+        d->start_usec = s->start_usec;
+        d->warnings = TAKE_PTR(s->warnings);
+        d->pause_reason = TAKE_PTR(s->pause_reason);
+        *ret = d;
+        return 0;
+}
+
+static int restore_instance(Domain *d, Status *s, Fault *f) {
+        Instance *i;
+        int r;
+
+        r = instance_new(d, &i, f);
+        if (r < 0)
+                return r;
+        i->unit = TAKE_PTR(s->unit);
+        i->machine_name = TAKE_PTR(s->machine_name);
+        i->handed_over = s->handed_over;
+        i->running_guest = s->running_guest;
+        i->terminated = s->terminated;
+
+        /* Set directly: this is where the domain was, not a change. */
+        d->state = s->state;
+        d->reason = s->reason;
+        d->state_usec = s->state_usec;
+        return instance_set_supervisor(i, s->supervisor_pid, s->supervisor_start, f);
+}
+
+static int reconnect(Domain *d, const Status *s, Fault *f) {
+        Instance *i = d->instance;
+
+        if (s->step)
+                return start_resume(d, s->start_flags, f);
+        instance_connect_consoles(i);
+        (void) instance_find_qemu(i, NULL);
+        return instance_connect_monitor(i, f);
+}
+
+/* The plan was not given away: there is no QEMU, and the supervisor that waited for it has lost us and ends. */
+static void roll_back(Domain *d) {
+        log_domain_notice(d, "its start was interrupted before QEMU ran; rolled back");
+        (void) process_signal(&d->instance->supervisor, SIGQUIT);
+        instance_ended(d->instance);
+}
+
+static int adopt(Manager *m, Status *s, Fault *f) {
+        DomainDef *live;
+        Domain *d;
+        int r;
+
+        r = domain_parse(s->definition, strlen(s->definition), &live, f);
+        if (r < 0)
+                return r;
+        r = domain_fill(live, &m->defaults, f);
+        if (r < 0) {
+                domain_def_free(live);
+                return r;
+        }
+        r = restore_domain(m, s, live, &d);
+        if (r < 0)
+                return r;
+        r = restore_instance(d, s, f);
+        if (!d->instance)
+                return r;
+
+        if (s->step && !s->handed_over) {
+                roll_back(d);
+                return 0;
+        }
+        if (r >= 0)
+                r = reconnect(d, s, f);
+        if (r < 0 && !process_is_alive(&d->instance->qemu)) {
+                log_domain_notice(d, "has ended while nobody watched: %s", fault_text(f));
+                fault_clear(f);
+                instance_ended(d->instance);
+                return 0;
+        }
+        return r;
+}
+
+static int on_status_file(const char *name, const char *text, size_t length, int error, void *userdata) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        _cleanup_status_ Status s = {};
+        Manager *m = userdata;
+        int r = error;
+
+        if (r >= 0)
+                r = status_parse(text, length, &s, &f);
+        if (r >= 0)
+                r = adopt(m, &s, &f);
+        if (r < 0)
+                log_error("the run state of %s can't be taken up: %s", s.name ?: name,
+                          fault_is_set(&f) ? fault_text(&f) : strerror(-r));
+        return 0;
+}
+
+int adopt_all(Manager *m) {
+        assert(m);
+
+        return store_scan(m->statuses, on_status_file, m);
+}

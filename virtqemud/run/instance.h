@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <systemd/sd-event.h>
+
+#include "../qmp/qmp.h"
+#include "console.h"
+#include "domain.h"
+#include "process.h"
+#include "unit.h"
+
+/* A console of a running domain. */
+typedef struct InstanceConsole {
+        char *id;              /* device id */
+        Console *console;
+} InstanceConsole;
+
+/* Everything about one run of a domain: its supervisor, its QEMU, its monitor. Exists from the moment something outside this process
+ * may exist because of it (a folder, a unit, a process) until all of that is gone. */
+struct Instance {
+        Domain *domain;
+        char *folder;          /* RUNDIR/qemu/UUID: its sockets */
+        char *unit;            /* "virtqemu@web.service"; NULL when we launched the supervisor ourselves */
+        char *machine_name;    /* as registered with machined, or NULL */
+
+        Process supervisor, qemu;
+        sd_event_source *supervisor_source, *qemu_source;
+
+        Qmp *qmp;
+        bool monitor_ready;
+        sd_event_source *reconnect;
+        unsigned reconnect_tries;
+        sd_event_source *kill_grace;
+        int64_t log_start;     /* size of the log when this run began */
+
+        InstanceConsole *consoles;
+        size_t n_consoles;
+
+        bool handed_over;      /* the plan was given away: from here on there may be a QEMU */
+        bool running_guest;    /* the guest has run */
+        bool terminated;       /* we were asked to kill it */
+        bool shutdown_seen;    /* QEMU said SHUTDOWN … */
+        bool shutdown_by_guest;
+        bool panicked;
+};
+
+int instance_new(Domain *d, Instance **ret, Fault *f);
+/* Lets go of everything without ending anything: what runs goes on. */
+Instance *instance_free(Instance *i);
+DEFINE_CLEANUP(Instance *, instance_free)
+
+/* "FOLDER/NAME.sock". */
+char *instance_socket(const Instance *i, const char *name);
+
+/* Takes the supervisor by pid (and start time, unless 0) and watches it. */
+int instance_set_supervisor(Instance *i, pid_t pid, uint64_t start_time, Fault *f);
+/* Finds QEMU as the supervisor's child and watches it. */
+int instance_find_qemu(Instance *i, Fault *f);
+
+/* Connects to the monitor's socket. What comes then goes to monitor.c. */
+int instance_connect_monitor(Instance *i, Fault *f);
+void instance_connect_consoles(Instance *i);
+Console *instance_find_console(const Instance *i, const char *device_id);
+
+/* QEMU is gone: removes what is left, sets the state, frees the instance. */
+void instance_ended(Instance *i);
+/* Only the removing and freeing; a unit that is still on its way out is remembered in Domain.leaving. */
+void instance_remove(Instance *i);
+
+/* Kills QEMU at once, however stuck it is. The end comes as an event. */
+void instance_kill(Instance *i);

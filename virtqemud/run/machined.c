@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "machined.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+#include "mem.h"
+#include "str.h"
+
+#define REGISTER_TIMEOUT_USEC (5u * 1000 * 1000)
+#define MACHINE_NAME_MAX 64u
+
+struct MachineRegistration {
+        sd_bus *bus;
+        char *domain_name, *name;
+        sd_id128_t uuid;
+        pid_t leader;
+        bool second_try;
+        sd_bus_slot *slot;
+        MachineDone done;
+        void *userdata;
+};
+
+char *machine_name_from_domain(const char *name, const char *suffix) {
+        size_t room = MACHINE_NAME_MAX - (suffix ? strlen(suffix) + 1 : 0);
+        Text t = TEXT_INIT;
+        char last = '-'; /* no '-' or '.' at the beginning, none twice */
+
+        assert(name && room > 0);
+
+        for (const char *p = name; *p && t.length < room; p++) {
+                char c = isalnum((unsigned char) *p) || *p == '_' || *p == '.' ? *p : '-';
+
+                if ((c == '-' && last == '-' && t.length == 0) || (c == '.' && (last == '.' || last == '-')))
+                        continue;
+                if (c == '-' && *p != '-' && last == '-')
+                        continue;
+                text_addn(&t, &c, 1);
+                last = c;
+        }
+        while (t.length > 0 && (t.data[t.length - 1] == '-' || t.data[t.length - 1] == '.'))
+                t.length--;
+        if (t.length == 0)
+                text_add(&t, "vm");
+        t.data[t.length] = '\0';
+        if (suffix)
+                text_addf(&t, "-%s", suffix);
+        return text_finish(&t);
+}
+
+MachineRegistration *machine_registration_free(MachineRegistration *m) {
+        if (!m)
+                return NULL;
+        sd_bus_slot_unref(m->slot);
+        sd_bus_unref(m->bus);
+        free(m->domain_name);
+        free(m->name);
+        free(m);
+        return NULL;
+}
+
+static int send_register(MachineRegistration *m);
+
+static int try_longer_name(MachineRegistration *m) {
+        char suffix[9], hex[SD_ID128_STRING_MAX], *name;
+
+        (void) snprintf(suffix, sizeof(suffix), "%.8s", sd_id128_to_string(m->uuid, hex));
+        name = machine_name_from_domain(m->domain_name, suffix);
+        if (!name)
+                return -ENOMEM;
+        free_and_replace(&m->name, name);
+        m->second_try = true;
+        return send_register(m);
+}
+
+static int on_registered(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        MachineRegistration *m = userdata;
+        const sd_bus_error *e = sd_bus_message_get_error(reply);
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        m->slot = sd_bus_slot_unref(m->slot);
+        if (e && !m->second_try && streq(e->name, "org.freedesktop.machine1.MachineExists") && try_longer_name(m) >= 0)
+                return 0;
+        if (e)
+                fault_set(&f, FAULT_UNIT, EIO, "not registered with systemd-machined: %s", e->message ?: e->name);
+        m->done(e ? NULL : m->name, &f, m->userdata);
+        return 0;
+}
+
+static int send_register(MachineRegistration *m) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_call(m->bus, &call, "org.freedesktop.machine1", "/org/freedesktop/machine1",
+                                           "org.freedesktop.machine1.Manager", "RegisterMachine");
+        if (r < 0)
+                return r;
+        r = sd_bus_message_append(call, "s", m->name);
+        if (r >= 0)
+                r = sd_bus_message_append_array(call, 'y', m->uuid.bytes, sizeof(m->uuid.bytes));
+        if (r >= 0)
+                r = sd_bus_message_append(call, "ssus", "virtqemud", "vm", (uint32_t) m->leader, "");
+        if (r < 0)
+                return r;
+        return sd_bus_call_async(m->bus, &m->slot, call, on_registered, m, REGISTER_TIMEOUT_USEC);
+}
+
+int machine_register(sd_bus *bus, const char *name, sd_id128_t uuid, pid_t leader, MachineDone done, void *userdata,
+                     MachineRegistration **ret) {
+        _cleanup_(machine_registration_freep) MachineRegistration *m = NULL;
+        int r;
+
+        assert(bus && name && done && ret);
+
+        m = new0(MachineRegistration, 1);
+        if (!m)
+                return -ENOMEM;
+        *m = (MachineRegistration) {
+                .bus = sd_bus_ref(bus), .uuid = uuid, .leader = leader, .done = done, .userdata = userdata,
+                .domain_name = strdup(name), .name = machine_name_from_domain(name, NULL),
+        };
+        if (!m->domain_name || !m->name)
+                return -ENOMEM;
+        r = send_register(m);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(m);
+        return 0;
+}

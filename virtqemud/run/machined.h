@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "sdbus.h"
+
+#include "fault.h"
+
+/* Registration with systemd-machined, so that machinectl sees the VM and its verbs reach the guest (through the signals the supervisor
+ * understands: the supervisor is the leader, never QEMU). A machine goes away by itself when its unit ends. */
+
+typedef struct MachineRegistration MachineRegistration;
+
+/* Exactly once. `name` is what it was registered as; NULL with a Fault when it was not. */
+typedef void (*MachineDone)(const char *name, const Fault *f, void *userdata);
+
+/* `leader` must be in the VM's unit. A name that machined does not allow is made fit, one that is taken gets a part of the uuid. */
+int machine_register(sd_bus *bus, const char *name, sd_id128_t uuid, pid_t leader, MachineDone done, void *userdata,
+                     MachineRegistration **ret);
+MachineRegistration *machine_registration_free(MachineRegistration *m);
+DEFINE_CLEANUP(MachineRegistration *, machine_registration_free)
+
+/* The name as a valid host name of at most 64 characters: letters, digits, '-', '.', '_'; what is not becomes '-'. `suffix` (may be
+ * NULL) is appended after a '-'. Pure. */
+char *machine_name_from_domain(const char *name, const char *suffix);

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "manager.h"
+
+#include <pwd.h>
+#include <sys/utsname.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "adopt.h"
+#include "autostart.h"
+#include "define.h"
+#include "instance.h"
+#include "mem.h"
+#include "operation.h"
+#include "sdbus.h"
+#include "str.h"
+#include "unit.h"
+
+static uint64_t host_memory(void) {
+        long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+
+        return pages > 0 && size > 0 ? (uint64_t) pages * (uint64_t) size : 0;
+}
+
+static int fill_defaults(Manager *m) {
+        struct utsname u;
+
+        (void) uname(&u);
+        m->arch = strdup(u.machine);
+        m->emulator = m->arch ? strf("/usr/bin/qemu-system-%s", m->arch) : NULL;
+        m->nvram_folder = strf("%s/nvram", m->dirs.state);
+        if (!m->emulator || !m->nvram_folder)
+                return -ENOMEM;
+        m->defaults = (DomainDefaults) {
+                .emulator = m->settings.emulator ?: m->emulator,
+                .arch = m->arch,
+                .nvram_folder = m->nvram_folder,
+                .kvm = access("/dev/kvm", R_OK | W_OK) == 0,
+                .host_memory = host_memory(),
+                .spare_root_ports = m->settings.spare_root_ports,
+        };
+        return 0;
+}
+
+static int open_stores(Manager *m) {
+        _cleanup_free_ char *configs = strf("%s/domains", m->dirs.config), *statuses = strf("%s/qemu/status", m->dirs.run);
+        int r;
+
+        if (!configs || !statuses)
+                return -ENOMEM;
+        r = store_new(configs, ".xml", &m->configs);
+        if (r >= 0)
+                r = store_new(statuses, ".json", &m->statuses);
+        return r < 0 ? r : caps_store_new(m->event, m->dirs.cache, &m->caps);
+}
+
+/* The folder we run from, so that an installed daemon uses installed helpers and one from a build tree its own. */
+static int find_helpers(Manager *m) {
+        char path[4096];
+        ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+        if (n < 0)
+                return -errno;
+        path[n] = '\0';
+        *strrchr(path, '/') = '\0';
+        m->libexec = strdup(path);
+        m->image_worker = strf("%s/virtqemu-image", path);
+        return m->libexec && m->image_worker ? 0 : -ENOMEM;
+}
+
+static int on_unit_files_changed(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        autostart_refresh(userdata);
+        return 0;
+}
+
+/* systemd sends signals only when somebody has subscribed. */
+static int listen_to_systemd(Manager *m) {
+        int r;
+
+        r = sd_bus_call_method_async(m->bus, &m->subscribe, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
+                                     "org.freedesktop.systemd1.Manager", "Subscribe", NULL, NULL, NULL);
+        if (r >= 0)
+                r = sd_bus_match_signal_async(m->bus, &m->unit_files, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
+                                              "org.freedesktop.systemd1.Manager", "UnitFilesChanged", on_unit_files_changed, NULL, m);
+        return r;
+}
+
+static bool has_user_manager(void) {
+        const char *folder = getenv("XDG_RUNTIME_DIR");
+        _cleanup_free_ char *path = folder ? strf("%s/systemd/private", folder) : NULL;
+
+        return path && access(path, F_OK) == 0;
+}
+
+static bool decide_by_unit(const Manager *m) {
+        if (m->settings.launch != LAUNCH_AUTO)
+                return m->settings.launch == LAUNCH_UNIT;
+        if (!m->bus || sd_booted() <= 0)
+                return false;
+        /* A user's session need not have a manager of its own. */
+        return !m->user || has_user_manager();
+}
+
+/* Where there are no units to give each VM a user of its own, all share one that owns nothing. */
+static void find_launch_user(Manager *m) {
+        static const char *const names[] = { "virtbus-qemu", "nobody" };
+
+        if (m->user || geteuid() != 0)
+                return;
+        for (size_t i = 0; i < ARRAY_SIZE(names) && m->launch_uid == 0; i++) {
+                const struct passwd *p = getpwnam(names[i]);
+
+                if (p) {
+                        m->launch_uid = p->pw_uid;
+                        m->launch_gid = p->pw_gid;
+                }
+        }
+}
+
+static int load_settings(const Manager *m, Settings *ret) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        int r = settings_load(m->dirs.config, ret, &f);
+
+        if (r < 0)
+                log_error("%s", fault_text(&f));
+        return r;
+}
+
+int manager_new(const ManagerOptions *options, Manager **ret) {
+        _cleanup_(manager_freep) Manager *m = NULL;
+        int r;
+
+        assert(options && options->event && ret);
+
+        m = new0(Manager, 1);
+        if (!m)
+                return -ENOMEM;
+        m->event = sd_event_ref(options->event);
+        m->bus = sd_bus_ref(options->bus);
+        m->user = options->user;
+        m->dirs = options->dirs;
+        m->watch = options->watch;
+        m->watch_userdata = options->watch_userdata;
+        m->peer_socket = strdup(options->peer_socket);
+        if (!m->peer_socket)
+                return -ENOMEM;
+
+        r = load_settings(m, &m->settings);
+        if (r >= 0)
+                r = registry_new(&m->domains);
+        if (r >= 0)
+                r = find_helpers(m);
+        if (r >= 0)
+                r = fill_defaults(m);
+        if (r >= 0)
+                r = open_stores(m);
+        if (r < 0)
+                return r;
+
+        find_launch_user(m);
+        m->by_unit = decide_by_unit(m);
+        if (m->by_unit) {
+                r = listen_to_systemd(m);
+                if (r < 0)
+                        return r;
+        }
+        *ret = TAKE_PTR(m);
+        return 0;
+}
+
+static void ignore_domain(Domain *d, void *userdata) {}
+static void ignore_change(Domain *d, unsigned what, void *userdata) {}
+static void ignore_state(Domain *d, DomainState old, void *userdata) {}
+static void ignore_operation(Operation *o, int error, const Fault *f, void *userdata) {}
+static void ignore_io_error(Domain *d, const char *device, const char *action, const char *reason, void *userdata) {}
+static void ignore_busy(bool busy, void *userdata) {}
+
+static const DomainWatch silent = {
+        .added = ignore_domain, .removed = ignore_domain, .changed = ignore_change, .state = ignore_state,
+        .operation_finished = ignore_operation, .panicked = ignore_domain, .io_error = ignore_io_error, .busy = ignore_busy,
+};
+
+Manager *manager_free(Manager *m) {
+        if (!m)
+                return NULL;
+        m->watch = silent; /* that we end does not end what runs */
+        if (m->domains)
+                REGISTRY_FOREACH(Domain, d, m->domains)
+                        domain_free(d);
+        define_clear(m);
+        autostart_clear(m);
+        registry_free(m->domains);
+        store_free(m->configs);
+        store_free(m->statuses);
+        caps_store_free(m->caps);
+        sd_bus_slot_unref(m->subscribe);
+        sd_bus_slot_unref(m->unit_files);
+        settings_clear(&m->settings);
+        free(m->peer_socket);
+        free(m->libexec);
+        free(m->image_worker);
+        free(m->arch);
+        free(m->emulator);
+        free(m->nvram_folder);
+        sd_bus_unref(m->bus);
+        sd_event_unref(m->event);
+        free(m);
+        return NULL;
+}
+
+static int on_config_file(const char *name, const char *text, size_t length, int error, void *userdata) {
+        Manager *m = userdata;
+        Domain *known = manager_find_name(m, name);
+
+        if (registry_count(m->domains) >= DOMAINS_MAX) {
+                log_error("more than %u definitions, the rest is left out", DOMAINS_MAX);
+                return -ENOSPC;
+        }
+        if (known)
+                return define_reload(known, text, length);
+        if (error < 0)
+                return define_unreadable(m, name, error);
+        return define_load(m, name, text, length);
+}
+
+int manager_load(Manager *m) {
+        int r;
+
+        assert(m);
+
+        r = store_scan(m->configs, on_config_file, m);
+        if (r < 0)
+                (void) log_error_errno(r, "can't read the definitions in %s: %m", m->dirs.config);
+        r = adopt_all(m);
+        if (r < 0)
+                (void) log_error_errno(r, "can't read the run state in %s: %m", m->dirs.run);
+        autostart_refresh(m);
+        if (!m->by_unit)
+                autostart_run(m);
+        manager_busy_changed(m);
+        return 0;
+}
+
+int manager_reload(Manager *m) {
+        Settings fresh;
+        int r;
+
+        assert(m);
+
+        r = load_settings(m, &fresh);
+        if (r < 0)
+                return log_error_errno(r, "the settings stay as they were");
+        settings_clear(&m->settings);
+        m->settings = fresh;
+        m->defaults.emulator = m->settings.emulator ?: m->emulator;
+        m->defaults.spare_root_ports = m->settings.spare_root_ports;
+
+        REGISTRY_FOREACH(Domain, d, m->domains)
+                if (d->config && !store_exists(m->configs, d->name))
+                        define_forget(d);
+        r = store_scan(m->configs, on_config_file, m);
+        autostart_refresh(m);
+        return r;
+}
+
+Domain *manager_find_name(Manager *m, const char *name) {
+        assert(m && name);
+
+        return registry_find_name(m->domains, name);
+}
+
+Domain *manager_find_uuid(Manager *m, sd_id128_t uuid) {
+        assert(m);
+
+        return registry_find_id(m->domains, uuid);
+}
+
+Domain *manager_find(Manager *m, const char *name_or_uuid) {
+        Domain *d = manager_find_name(m, name_or_uuid);
+        sd_id128_t uuid;
+
+        if (!d && sd_id128_from_string(name_or_uuid, &uuid) >= 0)
+                d = manager_find_uuid(m, uuid);
+        return d;
+}
+
+Domain *manager_find_pid(Manager *m, pid_t pid) {
+        assert(m);
+
+        REGISTRY_FOREACH(Domain, d, m->domains)
+                if (d->instance && pid > 0 && (d->instance->supervisor.pid == pid || d->instance->qemu.pid == pid))
+                        return d;
+        return NULL;
+}
+
+int manager_link(Manager *m, Domain *d) {
+        int r;
+
+        assert(m && d);
+
+        r = registry_add(m->domains, d->name, d->uuid, d);
+        if (r >= 0)
+                d->manager = m;
+        return r;
+}
+
+void manager_unlink(Manager *m, Domain *d) {
+        assert(m && d);
+
+        registry_remove(m->domains, d->uuid);
+        d->manager = NULL;
+}
+
+int manager_relink(Manager *m, Domain *d, char *new_name) {
+        _cleanup_free_ char *unit = NULL;
+        int r;
+
+        assert(m && d && new_name);
+
+        if (m->by_unit) {
+                r = unit_name_from_instance("virtqemu", new_name, ".service", &unit);
+                if (r < 0) {
+                        free(new_name);
+                        return r;
+                }
+        }
+        r = registry_rename(m->domains, d->uuid, new_name);
+        if (r < 0) {
+                free(new_name);
+                return r;
+        }
+        free_and_replace(&d->unit, TAKE_PTR(unit));
+        m->watch.removed(d, m->watch_userdata);
+        free_and_replace(&d->name, new_name);
+        d->scope.domain = d->name;
+        m->watch.added(d, m->watch_userdata);
+        return 0;
+}
+
+int manager_reidentify(Manager *m, Domain *d, sd_id128_t uuid) {
+        int r;
+
+        assert(m && d);
+
+        if (sd_id128_equal(d->uuid, uuid))
+                return 0;
+        m->watch.removed(d, m->watch_userdata);
+        registry_remove(m->domains, d->uuid);
+        d->uuid = uuid;
+        (void) sd_id128_to_uuid_string(uuid, d->uuid_string);
+        r = registry_add(m->domains, d->name, d->uuid, d);
+        m->watch.added(d, m->watch_userdata);
+        return r;
+}
+
+int manager_keep_identity(Manager *m, DomainDef *def) {
+        Domain *d;
+
+        assert(m && def);
+
+        d = def->name ? manager_find_name(m, def->name) : NULL;
+        if (d && d->config && sd_id128_is_null(def->uuid))
+                def->uuid = d->uuid;
+        return 0;
+}
+
+bool manager_is_busy(const Manager *m) {
+        assert(m);
+
+        REGISTRY_FOREACH(Domain, d, m->domains)
+                if (d->instance || d->operation)
+                        return true;
+        return false;
+}
+
+void manager_busy_changed(Manager *m) {
+        bool busy = manager_is_busy(m);
+
+        if (busy == m->was_busy)
+                return;
+        m->was_busy = busy;
+        m->watch.busy(busy, m->watch_userdata);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+#include "../def/settings.h"
+#include "../plan/domain.h"
+#include "caps-probe.h"
+#include "domain.h"
+#include "registry.h"
+#include "store.h"
+
+/* Folders of this daemon, each ending in "virtbus". */
+typedef struct ManagerDirs {
+        const char *config, *state, *run, *cache, *log;
+} ManagerDirs;
+
+typedef struct AutostartCall AutostartCall;
+typedef struct Defining Defining;
+
+#define DOMAINS_MAX 20000u   /* definitions one daemon holds */
+
+/* All domains of one daemon, and what they share. */
+struct Manager {
+        sd_event *event;
+        sd_bus *bus;                 /* where systemd and machined are asked; NULL without a bus */
+        bool user;                   /* session mode */
+        bool by_unit;                /* VMs are systemd units; else we launch the supervisors ourselves */
+        ManagerDirs dirs;
+        char *peer_socket;           /* where supervisors fetch their plans */
+        char *libexec;               /* folder of our helper programs */
+        char *image_worker;
+        uid_t launch_uid;            /* who supervisors run as that we launch ourselves; 0: as we do */
+        gid_t launch_gid;
+        char *arch, *emulator, *nvram_folder; /* what `defaults` points to */
+        Settings settings;
+        DomainDefaults defaults;
+
+        Registry *domains;
+        Store *configs, *statuses;
+        CapsStore *caps;
+        sd_bus_slot *subscribe, *unit_files;
+        AutostartCall *autostart_calls;
+        Defining *defining;          /* definitions that wait for capabilities */
+        unsigned last_operation;
+
+        DomainWatch watch;
+        void *watch_userdata;
+        bool was_busy;
+};
+
+typedef struct ManagerOptions {
+        sd_event *event;
+        sd_bus *bus;
+        bool user;
+        ManagerDirs dirs;
+        const char *peer_socket;
+        DomainWatch watch;
+        void *watch_userdata;
+} ManagerOptions; /* strings are copied, but for the folders' */
+
+int manager_new(const ManagerOptions *options, Manager **ret);
+Manager *manager_free(Manager *m);
+DEFINE_CLEANUP(Manager *, manager_free)
+
+/* Reads all definitions, adopts what runs, starts what is to be started by us. */
+int manager_load(Manager *m);
+/* Reads the settings and definitions again: new files appear, changed ones of inactive domains are taken. */
+int manager_reload(Manager *m);
+
+Domain *manager_find(Manager *m, const char *name_or_uuid);
+Domain *manager_find_name(Manager *m, const char *name);
+Domain *manager_find_uuid(Manager *m, sd_id128_t uuid);
+Domain *manager_find_pid(Manager *m, pid_t pid);
+
+int manager_link(Manager *m, Domain *d);
+void manager_unlink(Manager *m, Domain *d);
+/* Takes over the name. */
+int manager_relink(Manager *m, Domain *d, char *new_name);
+int manager_reidentify(Manager *m, Domain *d, sd_id128_t uuid);
+/* A definition without <uuid> that names a known domain is a new version of that one. */
+int manager_keep_identity(Manager *m, DomainDef *def);
+
+/* Whether anything runs or is under way, so that the daemon must not go idle. */
+bool manager_is_busy(const Manager *m);
+/* Something ended or began: tells DomainWatch.busy when the answer is another one now. */
+void manager_busy_changed(Manager *m);

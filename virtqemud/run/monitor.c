@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "monitor.h"
+
+#include "../plan/launch.h"
+#include "../qmp/qmp-cmd.h"
+#include "manager.h"
+#include "mem.h"
+#include "operation.h"
+#include "start.h"
+#include "stop.h"
+#include "str.h"
+
+#define TELL_TIMEOUT_USEC (30u * 1000 * 1000)
+
+static void on_told(Qmp *q, json_t *result, const Fault *f, void *userdata) {
+        Instance *i = userdata;
+
+        if (!result)
+                log_domain_warning(i->domain, "%s", fault_text(f));
+}
+
+void monitor_tell(Instance *i, const char *command, json_t *arguments) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        int r;
+
+        assert(i && command);
+
+        if (!i->qmp) {
+                json_decref(arguments);
+                return;
+        }
+        /* No handle is kept: the Qmp dies with the Instance, so `i` outlives the answer. */
+        r = qmp_send(i->qmp, command, arguments, TELL_TIMEOUT_USEC, on_told, i, NULL);
+        if (r < 0)
+                (void) log_domain_warning_errno(i->domain, r, "can't send %s to QEMU: %m", command);
+}
+
+void monitor_end_on_shutdown(Instance *i, bool on) {
+        assert(i && i->domain->live);
+
+        if (launch_holds_on_shutdown(i->domain->live))
+                monitor_tell(i, "set-action", json_pack("{s:s}", "shutdown", on ? "poweroff" : "pause"));
+}
+
+static void on_stop(Instance *i, json_t *data) {
+        Domain *d = i->domain;
+
+        /* A panic, an I/O error, the end or a sleep have set their own state; STOP only says that the vCPUs stand. */
+        if (d->state == DOMAIN_RUNNING)
+                domain_set_state(d, DOMAIN_PAUSED, d->pause_reason ? REASON_IO_ERROR : REASON_USER);
+}
+
+static void on_resume(Instance *i, json_t *data) {
+        Domain *d = i->domain;
+
+        i->running_guest = true;
+        free_and_replace(&d->pause_reason, NULL);
+        if (d->state != DOMAIN_STARTING)
+                domain_set_state(d, DOMAIN_RUNNING, d->state == DOMAIN_PMSUSPENDED ? REASON_WAKEUP : REASON_USER);
+}
+
+/* What comes after the guest's power off is the supervisor's to do: it is there also when we are not. */
+static void on_shutdown(Instance *i, json_t *data) {
+        const char *reason = json_string_value(json_object_get(data, "reason")) ?: "";
+
+        log_domain_debug(i->domain, "QEMU shuts down: %s", reason);
+        i->shutdown_seen = true;
+        i->shutdown_by_guest = json_is_true(json_object_get(data, "guest"));
+        if (streq(reason, "guest-panic"))
+                i->panicked = true;
+        else if (i->shutdown_by_guest)
+                domain_set_state(i->domain, DOMAIN_SHUTDOWN, REASON_GUEST);
+}
+
+static void on_reset(Instance *i, json_t *data) {
+        log_domain_info(i->domain, "guest reset");
+        i->shutdown_seen = i->shutdown_by_guest = i->panicked = false;
+        stop_guest_reset(i->domain);
+}
+
+static void on_panicked(Instance *i, json_t *data) {
+        Domain *d = i->domain;
+        const char *action = json_string_value(json_object_get(data, "action")) ?: "";
+
+        log_domain_warning(d, "the guest has panicked");
+        i->panicked = true;
+        d->manager->watch.panicked(d, d->manager->watch_userdata);
+        if (!streq(action, "pause"))
+                return; /* QEMU ends by itself */
+
+        if (d->live && d->live->on_crash == LIFECYCLE_RESTART) {
+                monitor_tell(i, "system_reset", NULL);
+                monitor_tell(i, "cont", NULL);
+                return;
+        }
+        domain_set_state(d, DOMAIN_CRASHED, REASON_PANICKED);
+}
+
+static void on_io_error(Instance *i, json_t *data) {
+        Domain *d = i->domain;
+        const char *device = json_string_value(json_object_get(data, "device"));
+        const char *node = json_string_value(json_object_get(data, "node-name"));
+        const char *action = json_string_value(json_object_get(data, "action")) ?: "";
+        const char *why = json_is_true(json_object_get(data, "nospace")) ? "no space left" :
+                          json_string_value(json_object_get(data, "reason")) ?: "unknown";
+        const char *path = json_string_value(json_object_get(data, "qom-path"));
+        const char *id = is_empty(device) ? (path && strrchr(path, '/') ? strrchr(path, '/') + 1 : node) : device;
+
+        log_domain_warning(d, "I/O error on %s: %s (%s)", id ?: "?", why, action);
+        if (streq(action, "stop")) {
+                char *text = strf("I/O error on %s: %s", id ?: "?", why);
+
+                if (text)
+                        free_and_replace(&d->pause_reason, text);
+                domain_set_state(d, DOMAIN_PAUSED, REASON_IO_ERROR);
+        }
+        d->manager->watch.io_error(d, id ?: "", action, why, d->manager->watch_userdata);
+}
+
+static void on_suspend(Instance *i, json_t *data) {
+        domain_set_state(i->domain, DOMAIN_PMSUSPENDED, REASON_GUEST);
+}
+
+static void on_wakeup(Instance *i, json_t *data) {
+        if (i->domain->state == DOMAIN_PMSUSPENDED)
+                domain_set_state(i->domain, DOMAIN_RUNNING, REASON_WAKEUP);
+}
+
+static void on_watchdog(Instance *i, json_t *data) {
+        const char *action = json_string_value(json_object_get(data, "action")) ?: "none";
+
+        log_domain_warning(i->domain, "the guest's watchdog fired: %s", action);
+        if (streq(action, "pause"))
+                domain_set_state(i->domain, DOMAIN_PAUSED, REASON_WATCHDOG);
+}
+
+static void on_balloon(Instance *i, json_t *data) {
+        json_t *actual = json_object_get(data, "actual");
+
+        if (!i->domain->live || !json_is_integer(actual))
+                return;
+        i->domain->live->current_memory = (uint64_t) json_integer_value(actual);
+        domain_changed(i->domain, DOMAIN_CHANGED_MEMORY);
+}
+
+/* A new event is a row here. Those without one are of no concern to the state of a domain. */
+static const struct {
+        const char *name;
+        void (*handle)(Instance *i, json_t *data);
+} events[] = {
+        { "BALLOON_CHANGE", on_balloon },
+        { "BLOCK_IO_ERROR", on_io_error },
+        { "GUEST_PANICKED", on_panicked },
+        { "RESET", on_reset },
+        { "RESUME", on_resume },
+        { "SHUTDOWN", on_shutdown },
+        { "STOP", on_stop },
+        { "SUSPEND", on_suspend },
+        { "WAKEUP", on_wakeup },
+        { "WATCHDOG", on_watchdog },
+};
+
+void monitor_event(Instance *i, const char *name, json_t *data) {
+        assert(i && name);
+
+        for (size_t k = 0; k < ARRAY_SIZE(events); k++)
+                if (streq(events[k].name, name)) {
+                        events[k].handle(i, data);
+                        return;
+                }
+        log_domain_debug(i->domain, "QEMU event %s", name);
+}
+
+/* What a QEMU that is not running stands for. */
+static const struct {
+        QemuState qemu;
+        DomainState state;
+        StateReason reason;
+} stopped_states[] = {
+        { QEMU_STATE_SUSPENDED, DOMAIN_PMSUSPENDED, REASON_GUEST },
+        { QEMU_STATE_SHUTDOWN, DOMAIN_SHUTDOWN, REASON_GUEST },
+        { QEMU_STATE_GUEST_PANICKED, DOMAIN_CRASHED, REASON_PANICKED },
+        { QEMU_STATE_IO_ERROR, DOMAIN_PAUSED, REASON_IO_ERROR },
+        { QEMU_STATE_WATCHDOG, DOMAIN_PAUSED, REASON_WATCHDOG },
+};
+
+/* The state of a QEMU we did not watch from its beginning, or lost sight of for a while. */
+static void adopt_state(Instance *i, const QmpStatus *status) {
+        Domain *d = i->domain;
+
+        if (status->running) {
+                i->running_guest = true;
+                domain_set_state(d, DOMAIN_RUNNING, d->state == DOMAIN_RUNNING ? d->reason : REASON_UNKNOWN);
+                return;
+        }
+        for (size_t k = 0; k < ARRAY_SIZE(stopped_states); k++)
+                if (stopped_states[k].qemu == status->state) {
+                        domain_set_state(d, stopped_states[k].state, stopped_states[k].reason);
+                        return;
+                }
+        domain_set_state(d, DOMAIN_PAUSED, d->state == DOMAIN_PAUSED ? d->reason : REASON_UNKNOWN);
+}
+
+static void on_status(Qmp *q, json_t *result, const Fault *why, void *userdata) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        Instance *i = userdata;
+        QmpStatus status;
+
+        if (!result || qmp_read_status(result, &status, &f) < 0) {
+                log_domain_warning(i->domain, "%s", fault_text(result ? &f : why));
+                return;
+        }
+        if (i->qemu.pid == 0 && instance_find_qemu(i, NULL) < 0)
+                log_domain_warning(i->domain, "can't find QEMU's process");
+        adopt_state(i, &status);
+        domain_changed(i->domain, DOMAIN_CHANGED_LIVE);
+}
+
+void monitor_ready(Instance *i) {
+        int r;
+
+        assert(i);
+
+        if (start_monitor_ready(i->domain))
+                return;
+        r = qmp_send(i->qmp, "query-status", NULL, TELL_TIMEOUT_USEC, on_status, i, NULL);
+        if (r < 0)
+                (void) log_domain_warning_errno(i->domain, r, "can't ask QEMU for its state: %m");
+}
+
+void monitor_closed(Instance *i, const Fault *why) {
+        assert(i && why);
+
+        start_monitor_closed(i->domain, why);
+}

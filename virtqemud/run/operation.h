@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "domain.h"
+#include "steps.h"
+
+/* Something that changes a domain and takes time: a table of steps with its own state behind `data`. A domain has at most one; a
+ * second one is refused with FAULT_BUSY. bus/ shows it as a job. */
+typedef struct OperationType OperationType;
+
+struct Operation {
+        Domain *domain;
+        const OperationType *type;
+        const char *name;          /* "start", "shutdown", … */
+        unsigned id;               /* never used twice in one life of the daemon */
+        Steps *steps;
+        void *data;                /* what its steps work on */
+        void *watcher;             /* bus/'s job, set and cleared by it */
+};
+
+struct OperationType {
+        const char *name;
+        const StepRow *steps;      /* their userdata is the Operation */
+        size_t n_steps;
+        void (*free_data)(void *data);
+        /* Runs before anybody hears of the end; may be NULL. */
+        void (*finished)(Operation *o, int error, const Fault *f);
+};
+
+/* Begins; takes over `data`, also on failure. FAULT_BUSY while another operation has the domain. */
+int operation_begin(Domain *d, const OperationType *type, size_t first_step, void *data, Operation **ret, Fault *f);
+
+/* Ends it as failed with that cause; its undos run. */
+void operation_cancel(Operation *o, Fault *why);
+
+/* Forgets it without undoing: this daemon ends, the next one takes it up. */
+Operation *operation_free(Operation *o);
+DEFINE_CLEANUP(Operation *, operation_free)

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "prepare.h"
+
+#include <sys/socket.h>
+
+#include "fd.h"
+#include "file.h"
+#include "image.h"
+#include "instance.h"
+#include "manager.h"
+#include "mem.h"
+#include "qemu-log.h"
+#include "socket.h"
+#include "str.h"
+
+struct Prepare {
+        Domain *domain;
+        DomainDef *live;
+        const QemuCaps *caps;
+        WantedFiles wanted;
+        ImageOpen *open;
+        ImageResult *results;    /* parallel to wanted */
+        size_t n_results;
+        sd_event_source *defer;  /* nothing to open: done() all the same comes from the loop */
+        LaunchPlan *plan;
+        int *fds;                /* plan->n_fds + PREPARE_EXTRA_FDS */
+        PrepareDone done;
+        void *userdata;
+};
+
+Prepare *prepare_free(Prepare *p) {
+        if (!p)
+                return NULL;
+        image_open_free(p->open);
+        sd_event_source_disable_unref(p->defer);
+        for (size_t i = 0; i < p->n_results; i++)
+                image_result_clear(&p->results[i]);
+        free(p->results);
+        for (size_t i = 0; p->fds && i < p->plan->n_fds + PREPARE_EXTRA_FDS; i++)
+                fd_close(p->fds[i]);
+        free(p->fds);
+        launch_plan_free(p->plan);
+        wanted_files_clear(&p->wanted);
+        free(p);
+        return NULL;
+}
+
+static int apply_chain(Prepare *p, size_t i, Fault *f) {
+        const ImageResult *r = &p->results[i];
+        _cleanup_free_ ChainLevel *levels = new0(ChainLevel, r->n_levels);
+
+        if (!levels)
+                return fault_oom(f);
+        for (size_t k = 0; k < r->n_levels; k++)
+                levels[k] = (ChainLevel) { r->levels[k].path, r->levels[k].format };
+        return launch_apply_chain(p->live, p->wanted.items[i].path, levels, r->n_levels, f);
+}
+
+static int make_plan(Prepare *p, Fault *f) {
+        int r = 0;
+
+        for (size_t i = 0; i < p->n_results && r >= 0; i++)
+                if (p->wanted.items[i].want == WANTED_CHAIN)
+                        r = apply_chain(p, i, f);
+        return r < 0 ? r : launch_plan(p->live, p->caps, &p->plan, f);
+}
+
+static void finish(Prepare *p, int error, Fault *f) {
+        if (error >= 0)
+                error = make_plan(p, f);
+        p->done(p, MIN(error, 0), f, p->userdata);
+}
+
+static void on_opened(ImageOpen *o, ImageResult *results, size_t n, const Fault *why, void *userdata) {
+        Prepare *p = userdata;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        if (!results) {
+                (void) fault_copy(&f, why);
+                finish(p, -why->error, &f);
+                return;
+        }
+        p->results = new0(ImageResult, n);
+        if (!p->results) {
+                finish(p, fault_oom(&f), &f);
+                return;
+        }
+        memcpy(p->results, results, n * sizeof(*results));
+        memset(results, 0, n * sizeof(*results)); /* taken */
+        p->n_results = n;
+        finish(p, 0, &f);
+}
+
+static int on_defer(sd_event_source *source, void *userdata) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        finish(userdata, 0, &f);
+        return 0;
+}
+
+static int open_files(Prepare *p, Fault *f) {
+        static const ImageWant wants[_WANTED_MAX] = {
+                [WANTED_FD] = IMAGE_FD, [WANTED_CHAIN] = IMAGE_CHAIN, [WANTED_MEMFD] = IMAGE_MEMFD,
+                [WANTED_NVRAM] = IMAGE_NVRAM, [WANTED_OUTPUT] = IMAGE_OUTPUT,
+        };
+        sd_event *event = p->domain->manager->event;
+        _cleanup_free_ ImageRequest *requests = NULL;
+
+        if (p->wanted.n == 0)
+                return sd_event_add_defer(event, &p->defer, on_defer, p);
+
+        requests = new0(ImageRequest, p->wanted.n);
+        if (!requests)
+                return fault_oom(f);
+        for (size_t i = 0; i < p->wanted.n; i++) {
+                const WantedFile *w = &p->wanted.items[i];
+
+                requests[i] = (ImageRequest) {
+                        .path = w->path, .format = w->format, .template_path = w->template,
+                        .want = wants[w->want], .writable = w->writable, .append = w->append,
+                };
+        }
+        return image_open(event, p->domain->manager->image_worker, requests, p->wanted.n, 0, on_opened, p, &p->open, f);
+}
+
+/* Only these decide about the plan. */
+static void keep_chains(WantedFiles *w) {
+        size_t kept = 0;
+
+        for (size_t i = 0; i < w->n; i++) {
+                WantedFile item = w->items[i];
+
+                if (item.want == WANTED_CHAIN) {
+                        item.writable = false;
+                        w->items[i] = w->items[kept];
+                        w->items[kept++] = item;
+                }
+        }
+        for (size_t i = kept; i < w->n; i++) {
+                free(w->items[i].path);
+                free(w->items[i].format);
+                free(w->items[i].template);
+        }
+        w->n = kept;
+}
+
+static int make_nvram_folder(const Prepare *p, Fault *f) {
+        const char *folder = p->domain->manager->nvram_folder;
+        int r = 0;
+
+        for (size_t i = 0; i < p->wanted.n && r >= 0; i++)
+                if (p->wanted.items[i].want == WANTED_NVRAM && str_after(p->wanted.items[i].path, folder))
+                        r = mkdir_parents(folder, 0700);
+        return r < 0 ? fault_set(f, FAULT_STORE, -r, "can't make %s: %s", folder, strerror(-r)) : 0;
+}
+
+int prepare_new(Domain *d, DomainDef *live, const QemuCaps *caps, bool look_only, PrepareDone done, void *userdata, Prepare **ret, Fault *f) {
+        _cleanup_(prepare_freep) Prepare *p = NULL;
+        int r;
+
+        assert(d && live && caps && done && ret);
+
+        p = new0(Prepare, 1);
+        if (!p)
+                return fault_oom(f);
+        *p = (Prepare) { .domain = d, .live = live, .caps = caps, .done = done, .userdata = userdata };
+        r = launch_files(live, &p->wanted, f);
+        if (r >= 0 && look_only)
+                keep_chains(&p->wanted);
+        if (r >= 0 && !look_only)
+                r = make_nvram_folder(p, f);
+        if (r >= 0)
+                r = open_files(p, f);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(p);
+        return 0;
+}
+
+const LaunchPlan *prepare_plan(const Prepare *p) {
+        assert(p);
+
+        return p->plan;
+}
+
+const int *prepare_fds(const Prepare *p) {
+        assert(p);
+
+        return p->fds;
+}
+
+/* --- descriptors --- */
+
+/* A file that was opened for this request, as a descriptor of its own. */
+static int take_opened(Prepare *p, const PlanFd *want, bool memfd, Fault *f) {
+        for (size_t i = 0; i < p->n_results; i++)
+                for (size_t k = 0; k < p->results[i].n_levels; k++) {
+                        const ImageLevel *l = &p->results[i].levels[k];
+                        bool writable = k == 0 && p->wanted.items[i].writable;
+
+                        if (l->fd < 0 || !streq(l->path, want->path) || (p->wanted.items[i].want == WANTED_MEMFD) != memfd)
+                                continue;
+                        if (!memfd && writable != want->writable)
+                                continue;
+                        return fd_copy(l->fd);
+                }
+        return fault_set(f, FAULT_IMAGE, ENOENT, "%s was not opened", want->path);
+}
+
+static int listen_own(const Instance *i, const char *name, Fault *f) {
+        _cleanup_free_ char *path = instance_socket(i, name);
+        int fd;
+
+        if (!path)
+                return fault_oom(f);
+        fd = socket_listen_unix(path, 0600);
+        return fd >= 0 ? fd : fault_set(f, FAULT_STORE, -fd, "can't make the socket %s: %s", path, strerror(-fd));
+}
+
+static int listen_console(const Instance *i, const char *id, Fault *f) {
+        _cleanup_free_ char *name = strf("console-%s", id);
+
+        return name ? listen_own(i, name, f) : fault_oom(f);
+}
+
+static int user_socket(const PlanFd *want, Fault *f) {
+        int fd = want->kind == PLAN_FD_LISTEN ? socket_listen_unix(want->path, 0660) : socket_connect_unix(want->path);
+
+        if (fd == -EEXIST)
+                return fault_set(f, FAULT_IMAGE, EEXIST, "%s exists and is not a socket", want->path);
+        if (fd < 0)
+                return fault_set(f, FAULT_IMAGE, -fd, "can't %s the socket %s: %s",
+                                 want->kind == PLAN_FD_LISTEN ? "make" : "connect to", want->path, strerror(-fd));
+        (void) fd_set_nonblock(fd, false);
+        return fd;
+}
+
+static int monitor_pair(Prepare *p, Fault *f) {
+        int pair[2];
+
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+                return fault_set(f, FAULT_QEMU, errno, "can't make a socket pair: %m");
+        p->fds[p->plan->n_fds + PREPARE_MONITOR_FD] = pair[1];
+        return pair[0];
+}
+
+static int get_descriptor(Prepare *p, const PlanFd *want, Fault *f) {
+        const Instance *i = p->domain->instance;
+
+        switch (want->kind) {
+        case PLAN_FD_IMAGE:
+        case PLAN_FD_OUTPUT:
+                return take_opened(p, want, false, f);
+        case PLAN_FD_MEMFD:
+                return take_opened(p, want, true, f);
+        case PLAN_FD_LISTEN:
+        case PLAN_FD_CONNECT:
+                return user_socket(want, f);
+        case PLAN_FD_CONSOLE:
+                return listen_console(i, want->path, f);
+        case PLAN_FD_MONITOR:
+                return listen_own(i, "monitor", f);
+        case PLAN_FD_MONITOR_RUN:
+                return monitor_pair(p, f);
+        case _PLAN_FD_KIND_MAX:
+        case _PLAN_FD_KIND_INVALID:
+                break;
+        }
+        return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "a descriptor of an unknown kind is wanted");
+}
+
+int prepare_descriptors(Prepare *p, Fault *f) {
+        assert(p && p->plan && !p->fds && p->domain->instance);
+
+        p->fds = new0(int, p->plan->n_fds + PREPARE_EXTRA_FDS);
+        if (!p->fds)
+                return fault_oom(f);
+        for (size_t i = 0; i < p->plan->n_fds + PREPARE_EXTRA_FDS; i++)
+                p->fds[i] = -1;
+        for (size_t i = 0; i < p->plan->n_fds; i++) {
+                p->fds[i] = get_descriptor(p, &p->plan->fds[i], f);
+                if (p->fds[i] < 0)
+                        return p->fds[i];
+        }
+        p->fds[p->plan->n_fds + PREPARE_LOG_FD] = qemu_log_open(p->domain);
+        if (p->fds[p->plan->n_fds + PREPARE_LOG_FD] < 0)
+                (void) domain_warn(p->domain, "QEMU's output is not kept: %s",
+                                   strerror(-p->fds[p->plan->n_fds + PREPARE_LOG_FD]));
+        return 0;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "../plan/launch.h"
+#include "domain.h"
+
+/* From a live definition to everything its QEMU is started with: files opened by the worker, backing chains written into the
+ * definition, the plan made, and its descriptors gathered. */
+typedef struct Prepare Prepare;
+
+/* Exactly once, never from within prepare_new(). A fault is moved out by whoever wants it. */
+typedef void (*PrepareDone)(Prepare *p, int error, Fault *f, void *userdata);
+
+/* `live` must stay until the Prepare is freed; chains that are found are written into it. With `look_only` nothing is opened for
+ * writing and nothing created: enough for the plan, but there are no descriptors. */
+int prepare_new(Domain *d, DomainDef *live, const QemuCaps *caps, bool look_only, PrepareDone done, void *userdata, Prepare **ret, Fault *f);
+Prepare *prepare_free(Prepare *p);
+DEFINE_CLEANUP(Prepare *, prepare_free)
+
+/* After done(): the plan. */
+const LaunchPlan *prepare_plan(const Prepare *p);
+
+/* What the supervisor keeps for itself, behind the plan's descriptors. */
+enum { PREPARE_MONITOR_FD, PREPARE_LOG_FD, PREPARE_EXTRA_FDS };
+
+/* Makes the sockets of the domain's Instance and gathers all descriptors, which prepare_fds() then gives: those of the plan in its
+ * order, then PREPARE_EXTRA_FDS more (the log may be missing: negative). All stay the Prepare's. */
+int prepare_descriptors(Prepare *p, Fault *f);
+const int *prepare_fds(const Prepare *p);

@@ -1,0 +1,558 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "start.h"
+
+#include "../plan/launch.h"
+#include "../qmp/qmp-cmd.h"
+#include "caps-probe.h"
+#include "firmware-files.h"
+#include "instance.h"
+#include "launcher.h"
+#include "machined.h"
+#include "manager.h"
+#include "mem.h"
+#include "monitor.h"
+#include "prepare.h"
+#include "qemu-log.h"
+#include "sdbus.h"
+#include "status.h"
+#include "str.h"
+#include "unit.h"
+
+#define HANDOVER_TIMEOUT_USEC (30u * 1000 * 1000)   /* from asking for the unit to the supervisor asking for its plan */
+#define MONITOR_TIMEOUT_USEC (60u * 1000 * 1000)    /* from handing over to QEMU answering: firmware and much memory take a while */
+
+/* Which answer the step under way waits for. */
+typedef enum StartWait { WAIT_NOTHING, WAIT_UNIT_LEFT, WAIT_HANDOVER, WAIT_MONITOR, WAIT_CONT, WAIT_END } StartWait;
+
+/* What a start holds until it has ended. */
+typedef struct Start {
+        unsigned flags;
+        QemuCaps *caps;
+        CapsWait *caps_wait;
+        Prepare *prepare;            /* images, descriptors, plan */
+        PlanRequest *request;        /* the supervisor that waits for its plan */
+        Launcher *launcher;
+        sd_event_source *timeout;
+        MachineRegistration *registration;
+        StartWait wait;
+} Start;
+
+static void refuse_request(Start *s, const Fault *f) {
+        PlanRequest *request = TAKE_PTR(s->request);
+
+        if (request)
+                request->refuse(request, f);
+}
+
+static void start_free(void *data) {
+        Start *s = data;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        fault_set(&f, FAULT_CANCELED, ECANCELED, "the start was given up");
+        refuse_request(s, &f);
+        caps_wait_free(s->caps_wait);
+        caps_free(s->caps);
+        prepare_free(s->prepare);
+        launcher_free(s->launcher);
+        machine_registration_free(s->registration);
+        sd_event_source_disable_unref(s->timeout);
+        free(s);
+}
+
+static const OperationType start_type;
+
+static Start *start_of(const Domain *d) {
+        return d->operation && d->operation->type == &start_type ? d->operation->data : NULL;
+}
+
+static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
+        Operation *o = userdata;
+        Start *s = o->data;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        if (s->wait == WAIT_MONITOR)
+                fault_set(&f, FAULT_TIMEOUT, ETIMEDOUT, "QEMU of %s did not answer within %u s", o->domain->name,
+                          MONITOR_TIMEOUT_USEC / 1000000);
+        else
+                fault_set(&f, FAULT_TIMEOUT, ETIMEDOUT, "the supervisor of %s did not come within %u s", o->domain->name,
+                          HANDOVER_TIMEOUT_USEC / 1000000);
+        steps_continue(o->steps, -ETIMEDOUT, &f);
+        return 0;
+}
+
+static int arm_timeout(Operation *o, uint64_t usec) {
+        Start *s = o->data;
+
+        s->timeout = sd_event_source_disable_unref(s->timeout);
+        return sd_event_add_time_relative(o->domain->manager->event, &s->timeout, CLOCK_MONOTONIC, usec, 0, on_timeout, o);
+}
+
+/* --- leaving: a unit that has not quite ended would make systemd answer a start with "is running" --- */
+
+static int begin_leaving(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Start *s = o->data;
+
+        domain_set_state(o->domain, DOMAIN_STARTING, REASON_STARTING_UP);
+        strv_free(TAKE_PTR(o->domain->warnings));
+        if (!o->domain->leaving || s->request)
+                return 1;
+        s->wait = WAIT_UNIT_LEFT;
+        return 0;
+}
+
+void start_unit_left(Domain *d) {
+        Start *s = start_of(d);
+
+        if (s && s->wait == WAIT_UNIT_LEFT) {
+                s->wait = WAIT_NOTHING;
+                steps_continue(d->operation->steps, 0, NULL);
+        }
+}
+
+/* --- capabilities: what can this QEMU do, and can it do what the definition asks? --- */
+
+static int build_live(Operation *o, Fault *f) {
+        Domain *d = o->domain;
+        Start *s = o->data;
+        int r = 0;
+
+        if (!d->live) { /* a transient domain has brought its own */
+                r = domain_make_live(d->config, o->id, &d->live);
+                if (r < 0)
+                        return r;
+        }
+        d->live_generation = 1;
+        r = domain_expand_machine(d->live, s->caps, f);
+        if (r >= 0)
+                r = firmware_files_choose(d->manager, d->live, f);
+        if (r >= 0)
+                r = domain_check(d->live, s->caps, &d->manager->defaults, f);
+        return r;
+}
+
+static void on_caps(CapsStore *store, const char *binary, QemuCaps *caps, const Fault *why, void *userdata) {
+        Operation *o = userdata;
+        Start *s = o->data;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        int r;
+
+        s->caps_wait = caps_wait_free(s->caps_wait);
+        if (caps) {
+                s->caps = caps_ref(caps);
+                r = build_live(o, &f);
+        } else {
+                r = -why->error;
+                (void) fault_copy(&f, why);
+        }
+        steps_continue(o->steps, r, &f);
+}
+
+static int begin_capabilities(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Domain *d = o->domain;
+        Start *s = o->data;
+        QemuCaps *known;
+        int r;
+
+        r = instance_new(d, NULL, f);
+        if (r < 0)
+                return r;
+        known = caps_store_peek(d->manager->caps, domain_def(d)->emulator);
+        if (known) {
+                s->caps = caps_ref(known);
+                r = build_live(o, f);
+                return r < 0 ? r : 1;
+        }
+        return caps_store_get(d->manager->caps, domain_def(d)->emulator, on_caps, o, &s->caps_wait);
+}
+
+/* The last undo: nothing of this run is left. */
+static int undo_capabilities(void *userdata) {
+        Operation *o = userdata;
+        Domain *d = o->domain;
+        Start *s = o->data;
+
+        s->caps_wait = caps_wait_free(s->caps_wait);
+        s->prepare = prepare_free(s->prepare);
+        if (d->instance)
+                instance_remove(d->instance);
+        return 1;
+}
+
+/* --- prepare: open what QEMU needs, make the plan --- */
+
+static void on_prepared(Prepare *p, int error, Fault *f, void *userdata) {
+        Operation *o = userdata;
+
+        free_and_replace(&o->domain->live_text, NULL); /* backing chains were written into it */
+        if (error >= 0)
+                error = prepare_descriptors(p, f);
+        steps_continue(o->steps, error, f);
+}
+
+static int begin_prepare(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Start *s = o->data;
+
+        return prepare_new(o->domain, o->domain->live, s->caps, false, on_prepared, o, &s->prepare, f);
+}
+
+static int undo_prepare(void *userdata) {
+        Operation *o = userdata;
+        Start *s = o->data;
+
+        s->prepare = prepare_free(s->prepare);
+        return 1;
+}
+
+/* --- unit: a supervisor comes and takes the plan --- */
+
+static int hand_over(Operation *o, Fault *f) {
+        Domain *d = o->domain;
+        Start *s = o->data;
+        PlanRequest *request;
+        int r;
+
+        s->wait = WAIT_NOTHING;
+        s->timeout = sd_event_source_disable_unref(s->timeout);
+        r = instance_set_supervisor(d->instance, s->request->pid, 0, f);
+        if (r < 0)
+                return r;
+        /* Everything is connected while we still hold the listening sockets: from now on their end is QEMU's end. */
+        r = instance_connect_monitor(d->instance, f);
+        if (r < 0)
+                return r;
+        instance_connect_consoles(d->instance);
+
+        d->instance->handed_over = true;
+        status_save(d);
+        request = TAKE_PTR(s->request);
+        request->answer(request, prepare_plan(s->prepare), prepare_fds(s->prepare), d);
+        s->prepare = prepare_free(s->prepare); /* our copies of the descriptors are closed */
+        return 1;
+}
+
+static void on_launch_failed(const Fault *why, void *userdata) {
+        Operation *o = userdata;
+        Start *s = o->data;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        if (s->wait != WAIT_HANDOVER)
+                return; /* it has its plan: what becomes of QEMU is seen at the monitor */
+        s->wait = WAIT_NOTHING;
+        (void) fault_copy(&f, why);
+        steps_continue(o->steps, -why->error, &f);
+}
+
+static int begin_unit(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Domain *d = o->domain;
+        Start *s = o->data;
+        int r;
+
+        if (d->manager->by_unit) {
+                r = free_and_strdup(&d->instance->unit, d->unit);
+                if (r < 0)
+                        return fault_oom(f);
+        }
+        if (s->request) /* the unit was started by somebody else */
+                return hand_over(o, f);
+        s->wait = WAIT_HANDOVER;
+        r = arm_timeout(o, HANDOVER_TIMEOUT_USEC);
+        return r < 0 ? r : launcher_new(d, on_launch_failed, o, &s->launcher, f);
+}
+
+/* The supervisor is told to kill; its end is waited for, so that the next start finds nothing in its way. */
+static int undo_unit(void *userdata) {
+        Operation *o = userdata;
+        Start *s = o->data;
+        Instance *i = o->domain->instance;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        s->launcher = launcher_free(s->launcher);
+        s->timeout = sd_event_source_disable_unref(s->timeout);
+        fault_set(&f, FAULT_CANCELED, ECANCELED, "the start of %s failed", o->domain->name);
+        refuse_request(s, &f);
+        if (!i || !process_is_alive(&i->supervisor))
+                return 1;
+        s->wait = WAIT_END;
+        instance_kill(i);
+        return 0;
+}
+
+/* --- monitor: QEMU answers --- */
+
+static int found_qemu(Operation *o, Fault *f) {
+        Start *s = o->data;
+
+        s->wait = WAIT_NOTHING;
+        s->timeout = sd_event_source_disable_unref(s->timeout);
+        return instance_find_qemu(o->domain->instance, f);
+}
+
+static int begin_monitor(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Instance *i = o->domain->instance;
+        Start *s = o->data;
+        int r;
+
+        if (!i->qmp) { /* taken up after a restart of ours */
+                r = instance_connect_monitor(i, f);
+                if (r < 0)
+                        return r;
+        }
+        if (i->monitor_ready) {
+                r = found_qemu(o, f);
+                return r < 0 ? r : 1;
+        }
+        s->wait = WAIT_MONITOR;
+        r = arm_timeout(o, MONITOR_TIMEOUT_USEC);
+        return r < 0 ? r : 0;
+}
+
+bool start_monitor_ready(Domain *d) {
+        Start *s = start_of(d);
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        if (!s)
+                return false;
+        if (s->wait == WAIT_MONITOR)
+                steps_continue(d->operation->steps, found_qemu(d->operation, &f), &f);
+        return true;
+}
+
+/* What the supervisor passed on of QEMU's own words, where there are any. */
+static void fail_with_last_words(Domain *d, const Fault *why) {
+        Start *s = start_of(d);
+        _cleanup_free_ char *words = NULL;
+        Fault f = FAULT_INIT;
+
+        s->wait = WAIT_NOTHING;
+        words = qemu_log_last_words(d);
+        if (words)
+                fault_set(&f, FAULT_QEMU, EIO, "QEMU of %s ended during the start: %s", d->name, words);
+        else if (why)
+                (void) fault_copy(&f, why);
+        else
+                fault_set(&f, FAULT_QEMU, EIO, "QEMU of %s ended during the start without saying why", d->name);
+        steps_cancel(d->operation->steps, &f);
+}
+
+void start_monitor_closed(Domain *d, const Fault *why) {
+        Start *s = start_of(d);
+
+        /* QEMU's end comes right after, with more to tell; only a monitor that breaks while QEMU lives on is a failure by itself. */
+        if (s && !steps_undoing(d->operation->steps) && d->instance && process_is_alive(&d->instance->supervisor) &&
+            why->kind != FAULT_DISCONNECTED)
+                fail_with_last_words(d, why);
+}
+
+bool start_qemu_ended(Domain *d) {
+        Start *s = start_of(d);
+
+        if (!s)
+                return false;
+        if (steps_undoing(d->operation->steps)) {
+                if (s->wait == WAIT_END && !process_is_alive(&d->instance->supervisor)) {
+                        s->wait = WAIT_NOTHING;
+                        steps_continue(d->operation->steps, 0, NULL);
+                }
+        } else
+                fail_with_last_words(d, NULL);
+        return true;
+}
+
+/* --- register: machinectl shall see it --- */
+
+static void on_registered(const char *name, const Fault *why, void *userdata) {
+        Operation *o = userdata;
+        Start *s = o->data;
+        Domain *d = o->domain;
+
+        if (name)
+                (void) free_and_strdup(&d->instance->machine_name, name);
+        else
+                (void) domain_warn(d, "%s", fault_text(why));
+        s->registration = machine_registration_free(s->registration);
+        domain_changed(d, DOMAIN_CHANGED_LIVE);
+        steps_continue(o->steps, 0, NULL);
+}
+
+static int begin_register(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Domain *d = o->domain;
+        Start *s = o->data;
+        int r;
+
+        /* A process in a user's session would be registered as that user's whole session, which "terminate" then ends. */
+        if (!d->manager->by_unit || d->manager->user || !d->manager->bus || d->instance->machine_name)
+                return 1;
+        r = machine_register(d->manager->bus, d->name, d->uuid, d->instance->supervisor.pid, on_registered, o, &s->registration);
+        if (r < 0) {
+                (void) domain_warn(d, "not registered with systemd-machined: %s", strerror(-r));
+                return 1;
+        }
+        return 0;
+}
+
+static int undo_register(void *userdata) {
+        Operation *o = userdata;
+        Start *s = o->data;
+
+        s->registration = machine_registration_free(s->registration); /* the machine itself goes with its unit */
+        return 1;
+}
+
+/* --- run: the guest's first instruction --- */
+
+static void started(Operation *o, bool running) {
+        Domain *d = o->domain;
+
+        d->instance->running_guest = running;
+        domain_set_state(d, running ? DOMAIN_RUNNING : DOMAIN_PAUSED, running ? REASON_BOOTED : REASON_USER);
+        domain_set_error(d, NULL);
+        domain_changed(d, DOMAIN_CHANGED_LIVE);
+}
+
+static void on_cont(Qmp *q, json_t *result, const Fault *why, void *userdata) {
+        Instance *i = userdata;
+        Domain *d = i->domain;
+        Start *s = start_of(d);
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        if (!s || s->wait != WAIT_CONT)
+                return;
+        s->wait = WAIT_NOTHING;
+        if (result)
+                started(d->operation, true);
+        else
+                (void) fault_copy(&f, why);
+        steps_continue(d->operation->steps, result ? 0 : -EIO, &f);
+}
+
+static int begin_run(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Instance *i = o->domain->instance;
+        Start *s = o->data;
+        int r;
+
+        if (s->flags & START_PAUSED) {
+                started(o, false);
+                return 1;
+        }
+        s->wait = WAIT_CONT;
+        r = qmp_call(i->qmp, "cont", on_cont, i, NULL);
+        return r < 0 ? r : 0;
+}
+
+/* Steps up to this one are over once the plan was handed over; what is interrupted later is taken up with the one after it. */
+#define STEP_UNIT 3
+
+static const StepRow start_steps[] = {
+        { "leaving", begin_leaving, NULL },
+        { "capabilities", begin_capabilities, undo_capabilities },
+        { "prepare", begin_prepare, undo_prepare },
+        [STEP_UNIT] = { "unit", begin_unit, undo_unit },
+        { "monitor", begin_monitor, NULL },
+        { "register", begin_register, undo_register },
+        { "run", begin_run, NULL },
+};
+
+static void start_finished(Operation *o, int error, const Fault *f) {
+        Domain *d = o->domain;
+        Start *s = o->data;
+
+        if (error >= 0)
+                return;
+        refuse_request(s, f);
+        d->live = domain_def_free(d->live);
+        d->live_generation = 0;
+        domain_set_state(d, DOMAIN_SHUTOFF, error == -ECANCELED ? REASON_DESTROYED : REASON_FAILED);
+        domain_changed(d, DOMAIN_CHANGED_LIVE);
+}
+
+static const OperationType start_type = {
+        .name = "start",
+        .steps = start_steps, .n_steps = ARRAY_SIZE(start_steps),
+        .free_data = start_free, .finished = start_finished,
+};
+
+static int begin(Domain *d, unsigned flags, PlanRequest *request, size_t first, Operation **ret, Fault *f) {
+        Start *s = new0(Start, 1);
+
+        if (!s) {
+                fault_oom(f);
+                if (request)
+                        request->refuse(request, f);
+                return -ENOMEM;
+        }
+        s->flags = flags;
+        s->request = request;
+        return operation_begin(d, &start_type, first, s, ret, f);
+}
+
+int start_domain(Domain *d, unsigned flags, Operation **ret, Fault *f) {
+        assert(d);
+
+        if (d->state == DOMAIN_BROKEN) {
+                fault_set(f, FAULT_INVALID_DEFINITION, EINVAL, "%s can't be started: %s", d->name, fault_text(&d->broken));
+                fault_hint(f, "mend its definition");
+                return -EINVAL;
+        }
+        if (domain_state_is_active(d->state) && !d->operation)
+                return fault_set(f, FAULT_INVALID_STATE, EALREADY, "%s is %s already", d->name, domain_state_to_string(d->state));
+        return begin(d, flags, NULL, 0, ret, f);
+}
+
+int start_resume(Domain *d, unsigned flags, Fault *f) {
+        assert(d && d->instance);
+
+        return begin(d, flags, NULL, STEP_UNIT + 1, NULL, f);
+}
+
+/* Why a unit that was started from outside can't become this domain; 0: it can. */
+static int check_outside_start(const Domain *d, Fault *f) {
+        if (d->state == DOMAIN_BROKEN)
+                return fault_set(f, FAULT_INVALID_DEFINITION, EINVAL, "%s: %s", d->name, fault_text(&d->broken));
+        if (d->operation)
+                return fault_set(f, FAULT_BUSY, EBUSY, "%s is busy: job %u (%s) is under way", d->name, d->operation->id,
+                                 d->operation->name);
+        if (domain_state_is_active(d->state))
+                return fault_set(f, FAULT_INVALID_STATE, EALREADY, "%s is %s already", d->name, domain_state_to_string(d->state));
+        return 0;
+}
+
+void start_supervisor_asks(Domain *d, PlanRequest *request) {
+        Start *s = start_of(d);
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        int r;
+
+        if (!s) {
+                r = check_outside_start(d, &f);
+                if (r < 0)
+                        request->refuse(request, &f);
+                else
+                        (void) begin(d, 0, request, 0, NULL, &f); /* refuses it itself when it fails */
+                return;
+        }
+        if (s->request || steps_undoing(d->operation->steps) || (d->instance && d->instance->handed_over)) {
+                fault_set(&f, FAULT_INVALID_STATE, EALREADY, "the plan of %s was given away already", d->name);
+                request->refuse(request, &f);
+                return;
+        }
+        s->request = request;
+        if (s->wait == WAIT_HANDOVER) {
+                r = hand_over(d->operation, &f);
+                steps_continue(d->operation->steps, r, &f);
+        } else
+                start_unit_left(d); /* it comes from the new unit, so the old one is gone */
+}
+
+bool start_is_under_way(const Domain *d, unsigned *ret_flags) {
+        const Start *s = start_of(d);
+
+        if (s)
+                *ret_flags = s->flags;
+        return s;
+}

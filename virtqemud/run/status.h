@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "domain.h"
+
+/* The journal of what runs: one file per active domain in RUNDIR, replaced at every step and change of state, so that the next
+ * daemon finds everything this one knew. Contents: JSON with the live definition as XML inside. */
+
+/* Writes the file of an active domain, removes that of an inactive one. Failures are logged: a VM is not stopped for them. */
+void status_save(Domain *d);
+
+/* What a file says. */
+typedef struct Status {
+        char *name;
+        sd_id128_t uuid;
+        DomainState state;
+        StateReason reason;
+        uint64_t state_usec, start_usec;
+        char *step;                  /* of the start that was under way; NULL: none */
+        unsigned start_flags;
+        bool handed_over, running_guest, terminated;
+        pid_t supervisor_pid;        /* 0: none yet */
+        uint64_t supervisor_start;
+        char *unit, *machine_name, *pause_reason;
+        char **warnings;
+        char *definition;            /* live XML */
+} Status;
+
+int status_parse(const char *text, size_t length, Status *ret, Fault *f);
+void status_clear(Status *s);
+#define _cleanup_status_ _cleanup_(status_clear)

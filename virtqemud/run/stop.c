@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "stop.h"
+
+#include <signal.h>
+#include <string.h>
+
+#include "instance.h"
+#include "manager.h"
+#include "mem.h"
+#include "monitor.h"
+#include "sdbus.h"
+
+/* What a shutdown or reboot that is under way holds. */
+typedef struct Stopping {
+        bool reboot;
+        uint64_t timeout_usec;
+        sd_event_source *again, *timeout;
+} Stopping;
+
+static void stopping_free(void *data) {
+        Stopping *s = data;
+
+        sd_event_source_disable_unref(s->again);
+        sd_event_source_disable_unref(s->timeout);
+        free(s);
+}
+
+static int on_again(sd_event_source *source, uint64_t usec, void *userdata) {
+        Operation *o = userdata;
+
+        if (o->domain->instance)
+                monitor_tell(o->domain->instance, "system_powerdown", NULL);
+        (void) sd_event_source_set_time_relative(source, POWERDOWN_INTERVAL_USEC);
+        (void) sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+        return 0;
+}
+
+static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
+        Operation *o = userdata;
+        Stopping *s = o->data;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        if (s->reboot && o->domain->instance) {
+                log_domain_notice(o->domain, "the guest ignores the power button, resetting it");
+                monitor_tell(o->domain->instance, "system_reset", NULL);
+                return 0; /* RESET ends the step */
+        }
+        fault_set(&f, FAULT_TIMEOUT, ETIMEDOUT, "the guest of %s did not power off within %" PRIu64 " s", o->domain->name,
+                  s->timeout_usec / 1000000);
+        fault_hint(&f, "it may have no ACPI support or be stuck; Terminate() ends it at once");
+        steps_continue(o->steps, -ETIMEDOUT, &f);
+        return 0;
+}
+
+static int begin_shutdown(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Stopping *s = o->data;
+        Instance *i = o->domain->instance;
+        sd_event *event = o->domain->manager->event;
+        int r;
+
+        if (!i)
+                return 1;
+        monitor_end_on_shutdown(i, true);
+        /* Stopped vCPUs can't see a button. */
+        if (o->domain->state == DOMAIN_PAUSED)
+                monitor_tell(i, "cont", NULL);
+        if (o->domain->state == DOMAIN_PMSUSPENDED)
+                monitor_tell(i, "system_wakeup", NULL);
+        monitor_tell(i, "system_powerdown", NULL);
+
+        r = sd_event_add_time_relative(event, &s->again, CLOCK_MONOTONIC, POWERDOWN_INTERVAL_USEC, 0, on_again, o);
+        if (r >= 0)
+                r = sd_event_add_time_relative(event, &s->timeout, CLOCK_MONOTONIC, s->timeout_usec, 0, on_timeout, o);
+        return r < 0 ? r : 0;
+}
+
+static void stop_timers(Stopping *s) {
+        s->again = sd_event_source_disable_unref(s->again);
+        s->timeout = sd_event_source_disable_unref(s->timeout);
+}
+
+static int undo_shutdown(void *userdata) {
+        Operation *o = userdata;
+
+        stop_timers(o->data);
+        if (o->domain->instance)
+                monitor_end_on_shutdown(o->domain->instance, false);
+        return 1;
+}
+
+/* The supervisor presses the power button and resets the guest when it has powered off, as it does for "machinectl reboot". */
+static int begin_reboot(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Stopping *s = o->data;
+        int r;
+
+        if (!o->domain->instance)
+                return 1;
+        r = process_signal(&o->domain->instance->supervisor, SIGINT);
+        if (r < 0)
+                return fault_set(f, FAULT_UNIT, -r, "%s: the supervisor can't be reached: %s", o->domain->name, strerror(-r));
+        r = sd_event_add_time_relative(o->domain->manager->event, &s->timeout, CLOCK_MONOTONIC, s->timeout_usec, 0, on_timeout, o);
+        return r < 0 ? r : 0;
+}
+
+static int undo_reboot(void *userdata) {
+        Operation *o = userdata;
+
+        stop_timers(o->data);
+        return 1;
+}
+
+static const StepRow shutdown_steps[] = {
+        { "shutdown", begin_shutdown, undo_shutdown },
+};
+
+static const StepRow reboot_steps[] = {
+        { "reboot", begin_reboot, undo_reboot },
+};
+
+static const OperationType shutdown_type = {
+        .name = "shutdown", .steps = shutdown_steps, .n_steps = ARRAY_SIZE(shutdown_steps), .free_data = stopping_free,
+};
+
+static const OperationType reboot_type = {
+        .name = "reboot", .steps = reboot_steps, .n_steps = ARRAY_SIZE(reboot_steps), .free_data = stopping_free,
+};
+
+/* The guest can only be asked when it runs or can be made to. */
+static int check_can_ask(const Domain *d, Fault *f) {
+        switch (d->state) {
+        case DOMAIN_RUNNING:
+        case DOMAIN_PAUSED:
+        case DOMAIN_PMSUSPENDED:
+                break;
+        case DOMAIN_SHUTOFF:
+        case DOMAIN_BROKEN:
+        case DOMAIN_STARTING:
+        case DOMAIN_SHUTDOWN:
+        case DOMAIN_CRASHED:
+        case _DOMAIN_STATE_MAX:
+        case _DOMAIN_STATE_INVALID:
+                return fault_set(f, FAULT_INVALID_STATE, EINVAL, "%s is %s: there is no running guest to ask", d->name,
+                                 domain_state_to_string(d->state));
+        }
+        if (!d->instance || !d->instance->monitor_ready)
+                return fault_set(f, FAULT_DISCONNECTED, ENOTCONN, "%s: QEMU's monitor does not answer", d->name);
+        return 0;
+}
+
+static int begin(Domain *d, const OperationType *type, bool reboot, uint64_t timeout_usec, Operation **ret, Fault *f) {
+        Stopping *s;
+        int r;
+
+        assert(d);
+
+        r = check_can_ask(d, f);
+        if (r < 0)
+                return r;
+        s = new0(Stopping, 1);
+        if (!s)
+                return fault_oom(f);
+        s->reboot = reboot;
+        s->timeout_usec = timeout_usec;
+        return operation_begin(d, type, 0, s, ret, f);
+}
+
+int stop_shutdown(Domain *d, uint64_t timeout_usec, Operation **ret, Fault *f) {
+        return begin(d, &shutdown_type, false, timeout_usec ?: SHUTDOWN_TIMEOUT_USEC, ret, f);
+}
+
+int stop_reboot(Domain *d, Operation **ret, Fault *f) {
+        return begin(d, &reboot_type, true, REBOOT_TIMEOUT_USEC, ret, f);
+}
+
+void stop_guest_reset(Domain *d) {
+        assert(d);
+
+        if (d->operation && d->operation->type == &reboot_type)
+                steps_continue(d->operation->steps, 0, NULL);
+}
+
+/* --- Terminate --- */
+
+typedef struct Termination {
+        Domain *domain;
+        StopDone done;
+        void *userdata;
+        sd_event_source *timeout;
+        struct Termination *next;
+} Termination;
+
+static void termination_end(Termination *t, int error, const Fault *f) {
+        Termination **p;
+
+        for (p = &t->domain->terminations; *p != t; p = &(*p)->next)
+                ;
+        *p = t->next;
+        sd_event_source_disable_unref(t->timeout);
+        t->done(t->domain, error, f, t->userdata);
+        free(t);
+}
+
+static int on_terminate_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
+        Termination *t = userdata;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        fault_set(&f, FAULT_TIMEOUT, ETIMEDOUT, "%s: QEMU was killed but has not ended", t->domain->name);
+        fault_hint(&f, "it is stuck in the kernel, most likely on storage that does not answer");
+        termination_end(t, -ETIMEDOUT, &f);
+        return 0;
+}
+
+int stop_terminate(Domain *d, StopDone done, void *userdata, Fault *f) {
+        Termination *t;
+        int r;
+
+        assert(d && done);
+
+        if (!domain_state_is_active(d->state))
+                return fault_set(f, FAULT_INVALID_STATE, EINVAL, "%s is not running", d->name);
+
+        t = new0(Termination, 1);
+        if (!t)
+                return fault_oom(f);
+        *t = (Termination) { .domain = d, .done = done, .userdata = userdata, .next = d->terminations };
+        r = sd_event_add_time_relative(d->manager->event, &t->timeout, CLOCK_MONOTONIC, TERMINATE_TIMEOUT_USEC, 0,
+                                       on_terminate_timeout, t);
+        if (r < 0) {
+                free(t);
+                return r;
+        }
+        d->terminations = t;
+
+        if (d->operation) {
+                Fault why = FAULT_INIT;
+
+                fault_set(&why, FAULT_CANCELED, ECANCELED, "%s was terminated", d->name);
+                operation_cancel(d->operation, &why);
+        }
+        if (d->instance)
+                instance_kill(d->instance);
+        return 0;
+}
+
+void stop_domain_off(Domain *d) {
+        assert(d);
+
+        if (d->operation && (d->operation->type == &shutdown_type || d->operation->type == &reboot_type)) {
+                Fault f = FAULT_INIT;
+                bool wanted = d->operation->type == &shutdown_type;
+
+                if (!wanted)
+                        fault_set(&f, FAULT_CANCELED, ECANCELED, "%s went off instead of rebooting", d->name);
+                steps_continue(d->operation->steps, wanted ? 0 : -ECANCELED, &f);
+        }
+        while (d->terminations)
+                termination_end(d->terminations, 0, NULL);
+}

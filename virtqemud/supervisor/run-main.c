@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* virtqemu-run: the main process of a VM's unit. Fetches the plan from virtqemud and becomes virtqemu-watch, which runs QEMU. It has
+ * no work besides, so it may wait. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-bus.h>
+#include <unistd.h>
+
+#include "mem.h"
+#include "plan-format.h"
+#include "run.h"
+#include "str.h"
+
+#define GET_PLAN_TIMEOUT_USEC UINT64_C(150000000)
+#define EXIT_NOT_REACHED 69
+#define EXIT_BAD_DEFINITION 78
+
+static int usage(const char *program, int status) {
+        fprintf(status == 0 ? stdout : stderr,
+                "%s [OPTION...] NAME\n\n"
+                "Runs a virtual machine that virtqemud has defined. Started as the unit virtqemu@NAME.service.\n\n"
+                "     --socket=PATH  virtqemud's private socket\n"
+                "     --user         The calling user's virtqemud, not the system's\n", program);
+        return status;
+}
+
+static int parse_options(int argc, char *argv[], char **ret_socket, const char **ret_name) {
+        enum { OPT_SOCKET = 0x100, OPT_USER };
+        static const struct option options[] = {
+                { "help", no_argument, NULL, 'h' },
+                { "socket", required_argument, NULL, OPT_SOCKET },
+                { "user", no_argument, NULL, OPT_USER },
+                {}
+        };
+        const char *folder = getenv("XDG_RUNTIME_DIR"), *socket = "/run/virtbus/virtqemud.sock";
+        bool user = false;
+        int c;
+
+        while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
+                switch (c) {
+                case 'h': exit(usage(argv[0], 0));
+                case OPT_SOCKET: socket = optarg; break;
+                case OPT_USER: user = true; break;
+                default: return -EINVAL;
+                }
+        if (optind + 1 != argc || (user && !folder))
+                return -EINVAL;
+        *ret_socket = user ? strf("%s/virtbus/virtqemud.sock", folder) : strdup(socket);
+        *ret_name = argv[optind];
+        return *ret_socket ? 0 : -ENOMEM;
+}
+
+/* D-Bus addresses escape all but a few characters. */
+static char *address_of(const char *path) {
+        Text t = TEXT_INIT;
+
+        text_add(&t, "unix:path=");
+        for (; *path; path++)
+                if (strchr("-/_.*", *path) || (*path >= '0' && *path <= '9') || (*path >= 'a' && *path <= 'z') || (*path >= 'A' && *path <= 'Z'))
+                        text_addn(&t, path, 1);
+                else
+                        text_addf(&t, "%%%02x", (unsigned char) *path);
+        return text_finish(&t);
+}
+
+static int connect_to(const char *socket, sd_bus **ret) {
+        _cleanup_(sd_bus_unrefp) sd_bus *bus = NULL;
+        _cleanup_free_ char *address = address_of(socket);
+        int r;
+
+        if (!address)
+                return -ENOMEM;
+        r = sd_bus_new(&bus);
+        if (r >= 0)
+                r = sd_bus_set_address(bus, address);
+        if (r >= 0)
+                r = sd_bus_negotiate_fds(bus, true);
+        if (r >= 0)
+                r = sd_bus_start(bus);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(bus);
+        return 0;
+}
+
+static int refused(const char *name, const sd_bus_error *error, int r) {
+        static const char *const bad[] = { "org.virtbus.Error.NoSuchDomain", "org.virtbus.Error.InvalidDefinition" };
+        bool disconnected = r == -ECONNREFUSED || r == -ENOENT || r == -ECONNRESET || r == -ENOTCONN;
+
+        fprintf(stderr, "%s can't be started: %s\n", name, error->message ?: strerror(-r));
+        for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+                if (sd_bus_error_has_name(error, bad[i]))
+                        return EXIT_BAD_DEFINITION;
+        return disconnected ? EXIT_NOT_REACHED : EXIT_FAILURE;
+}
+
+int main(int argc, char *argv[]) {
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *reply = NULL;
+        _cleanup_(sd_bus_unrefp) sd_bus *bus = NULL;
+        _cleanup_free_ char *socket = NULL;
+        const char *name;
+        int r;
+
+        if (parse_options(argc, argv, &socket, &name) < 0)
+                return usage(argv[0], 64);
+        r = connect_to(socket, &bus);
+        if (r < 0) {
+                fprintf(stderr, "virtqemud can't be reached at %s: %s\n", socket, strerror(-r));
+                return EXIT_NOT_REACHED;
+        }
+        r = sd_bus_message_new_method_call(bus, &call, NULL, "/org/virtbus/qemu1", "org.virtbus.qemu1.Manager", "GetPlan");
+        if (r >= 0)
+                r = sd_bus_message_append(call, "s", name);
+        if (r >= 0)
+                r = sd_bus_call(bus, call, GET_PLAN_TIMEOUT_USEC, &error, &reply);
+        if (r < 0)
+                return refused(name, &error, r);
+        r = run_plan(reply);
+        fprintf(stderr, "%s can't be started: %s\n", name, strerror(-r));
+        return EXIT_FAILURE;
+}
