@@ -22,37 +22,72 @@
 
 static int usage(const char *program, int status) {
         fprintf(status == 0 ? stdout : stderr,
-                "%s [OPTION...] NAME\n\n"
+                "%s [OPTION...] [NAME]\n\n"
                 "Runs a virtual machine that virtqemud has defined. Started as the unit virtqemu@NAME.service.\n\n"
-                "     --socket=PATH  virtqemud's private socket\n"
-                "     --user         The calling user's virtqemud, not the system's\n", program);
+                "     --instance=TEXT  The name as it is in the name of its unit\n"
+                "     --socket=PATH    virtqemud's private socket\n"
+                "     --user           The calling user's virtqemud, not the system's\n", program);
         return status;
 }
 
-static int parse_options(int argc, char *argv[], char **ret_socket, const char **ret_name) {
-        enum { OPT_SOCKET = 0x100, OPT_USER };
+typedef struct Options {
+        char *socket, *name;
+} Options;
+
+static void options_clear(Options *o) {
+        free(o->socket);
+        free(o->name);
+}
+
+/* "my\\x20vm" -> "my vm". Unlike systemd's %I this leaves '-' alone: names may hold it, but no '/'. */
+static char *unescape_instance(const char *escaped) {
+        char *name = strdup(escaped), *to = name;
+
+        for (const char *p = escaped; name && *p; p++) {
+                char hex[3] = {};
+                uint64_t value;
+
+                if (*p == '\\' && p[1] == 'x' && p[2] && p[3]) {
+                        memcpy(hex, p + 2, 2);
+                        if (parse_u64(hex, 16, &value) >= 0 && value > 0) {
+                                *to++ = (char) value;
+                                p += 3;
+                                continue;
+                        }
+                }
+                *to++ = *p;
+        }
+        if (name)
+                *to = '\0';
+        return name;
+}
+
+static int parse_options(int argc, char *argv[], Options *o) {
+        enum { OPT_SOCKET = 0x100, OPT_USER, OPT_INSTANCE };
         static const struct option options[] = {
                 { "help", no_argument, NULL, 'h' },
+                { "instance", required_argument, NULL, OPT_INSTANCE },
                 { "socket", required_argument, NULL, OPT_SOCKET },
                 { "user", no_argument, NULL, OPT_USER },
                 {}
         };
-        const char *folder = getenv("XDG_RUNTIME_DIR"), *socket = "/run/virtbus/virtqemud.sock";
+        const char *folder = getenv("XDG_RUNTIME_DIR"), *socket = "/run/virtbus/virtqemud.sock", *instance = NULL;
         bool user = false;
         int c;
 
         while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
                 switch (c) {
                 case 'h': exit(usage(argv[0], 0));
+                case OPT_INSTANCE: instance = optarg; break;
                 case OPT_SOCKET: socket = optarg; break;
                 case OPT_USER: user = true; break;
                 default: return -EINVAL;
                 }
-        if (optind + 1 != argc || (user && !folder))
+        if (optind + (instance ? 0 : 1) != argc || (user && !folder))
                 return -EINVAL;
-        *ret_socket = user ? strf("%s/virtbus/virtqemud.sock", folder) : strdup(socket);
-        *ret_name = argv[optind];
-        return *ret_socket ? 0 : -ENOMEM;
+        o->socket = user ? strf("%s/virtbus/virtqemud.sock", folder) : strdup(socket);
+        o->name = instance ? unescape_instance(instance) : strdup(argv[optind]);
+        return o->socket && o->name ? 0 : -ENOMEM;
 }
 
 /* D-Bus addresses escape all but a few characters. */
@@ -103,25 +138,24 @@ int main(int argc, char *argv[]) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *reply = NULL;
         _cleanup_(sd_bus_unrefp) sd_bus *bus = NULL;
-        _cleanup_free_ char *socket = NULL;
-        const char *name;
+        _cleanup_(options_clear) Options o = {};
         int r;
 
-        if (parse_options(argc, argv, &socket, &name) < 0)
+        if (parse_options(argc, argv, &o) < 0)
                 return usage(argv[0], 64);
-        r = connect_to(socket, &bus);
+        r = connect_to(o.socket, &bus);
         if (r < 0) {
-                fprintf(stderr, "virtqemud can't be reached at %s: %s\n", socket, strerror(-r));
+                fprintf(stderr, "virtqemud can't be reached at %s: %s\n", o.socket, strerror(-r));
                 return EXIT_NOT_REACHED;
         }
         r = sd_bus_message_new_method_call(bus, &call, NULL, "/org/virtbus/qemu1", "org.virtbus.qemu1.Manager", "GetPlan");
         if (r >= 0)
-                r = sd_bus_message_append(call, "s", name);
+                r = sd_bus_message_append(call, "s", o.name);
         if (r >= 0)
                 r = sd_bus_call(bus, call, GET_PLAN_TIMEOUT_USEC, &error, &reply);
         if (r < 0)
-                return refused(name, &error, r);
+                return refused(o.name, &error, r);
         r = run_plan(reply);
-        fprintf(stderr, "%s can't be started: %s\n", name, strerror(-r));
+        fprintf(stderr, "%s can't be started: %s\n", o.name, strerror(-r));
         return EXIT_FAILURE;
 }
