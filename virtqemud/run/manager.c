@@ -77,7 +77,7 @@ static int on_unit_files_changed(sd_bus_message *message, void *userdata, sd_bus
 static int listen_to_systemd(Manager *m) {
         int r;
 
-        r = sd_bus_call_method_async(m->bus, &m->subscribe, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
+        r = sd_bus_call_method_async(m->bus, NULL, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
                                      "org.freedesktop.systemd1.Manager", "Subscribe", NULL, NULL, NULL);
         if (r >= 0)
                 r = sd_bus_match_signal_async(m->bus, &m->unit_files, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
@@ -193,7 +193,6 @@ Manager *manager_free(Manager *m) {
         store_free(m->configs);
         store_free(m->statuses);
         caps_store_free(m->caps);
-        sd_bus_slot_unref(m->subscribe);
         sd_bus_slot_unref(m->unit_files);
         settings_clear(&m->settings);
         free(m->peer_socket);

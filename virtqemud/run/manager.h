@@ -40,7 +40,7 @@ struct Manager {
         Registry *domains;
         Store *configs, *statuses;
         CapsStore *caps;
-        sd_bus_slot *subscribe, *unit_files;
+        sd_bus_slot *unit_files;
         AutostartCall *autostart_calls;
         Defining *defining;          /* definitions that wait for capabilities */
         unsigned last_operation;
