@@ -71,7 +71,10 @@ static void send_journal(int level, int error, const LogScope *scope, const char
                         iov[n++] = (struct iovec) { s, strlen(s) };                                     \
         } while (false)
 
-        FIELD("MESSAGE=%s", text);
+        if (scope && scope->domain)
+                FIELD("MESSAGE=%s: %s", scope->domain, text);
+        else
+                FIELD("MESSAGE=%s", text);
         FIELD("PRIORITY=%d", level);
         FIELD("SYSLOG_IDENTIFIER=%s", log_identifier);
         FIELD("CODE_FILE=%s", file);

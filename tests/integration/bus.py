@@ -43,6 +43,9 @@ SERVICES = {
 
 DBUS = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
 PROPERTIES = "org.freedesktop.DBus.Properties"
+# What a daemon must never write: it is broken then, even if every answer was right.
+COMPLAINTS = ("AddressSanitizer", "LeakSanitizer", "runtime error:", "Assertion ", "dumped core")
+
 STANDARD = ("org.freedesktop.DBus.",)
 
 CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
@@ -509,6 +512,7 @@ class Bus(Client):
         self.watch.kill(left)
         found += [f"file {path}" for path in self._left_files()]
         found += [f"mount {path}" for path in self.watch.mounts()]
+        found += [line for line in self.output().splitlines() if any(word in line for word in COMPLAINTS)]
         return found
 
     def _clean(self):

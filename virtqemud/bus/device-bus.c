@@ -154,6 +154,17 @@ void device_bus_forget(Service *s, Domain *d) {
                 drop(s, &d->device_objects);
 }
 
+void device_bus_clear(Domain *d) {
+        assert(d);
+
+        while (d->device_objects) {
+                DeviceObject *o = d->device_objects;
+
+                d->device_objects = o->next;
+                object_free(o);
+        }
+}
+
 int device_bus_enumerate(const Domain *d, char ***paths) {
         int r = 0;
 

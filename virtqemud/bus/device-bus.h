@@ -11,6 +11,9 @@ void device_bus_refresh(Service *s, Domain *d);
 /* All of them go, with their domain. */
 void device_bus_forget(Service *s, Domain *d);
 
+/* Frees them without a word: the daemon ends, the domains go on. */
+void device_bus_clear(Domain *d);
+
 /* New string; NULL: out of memory. */
 char *device_bus_path(const Domain *d, const char *device_id);
 /* Appends the paths of all device objects. */

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "device-bus.h"
 #include "mem.h"
 #include "str.h"
 
@@ -55,6 +56,9 @@ void service_stop(void *state) {
         Service *s = state;
 
         s->jobs = jobs_free(s->jobs);
+        if (s->manager)
+                REGISTRY_FOREACH(Domain, d, s->manager->domains)
+                        device_bus_clear(d);
         manager_free(s->manager);
         free(s);
 }

@@ -82,7 +82,7 @@ static void take_lines(Watch *w) {
                         take_line(w, w->line + begin, length);
                 begin += length + 1;
         }
-        if (!w->line)
+        if (!w->line || begin == 0)
                 return;
         memmove(w->line, w->line + begin, w->length - begin);
         w->length -= begin;

@@ -87,6 +87,7 @@ int watch_reap(Watch *w) {
         while (waitid(P_PIDFD, (id_t) w->qemu_fd, &info, WEXITED) < 0 && errno == EINTR)
                 ;
         (void) watch_pass_output(w);
+        free(w->line);
         if (info.si_code == CLD_EXITED)
                 return w->phase == PHASE_KILLED ? 0 : info.si_status;
         if (w->phase == PHASE_KILLED && info.si_status == SIGKILL)

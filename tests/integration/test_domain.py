@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""virtqemud on a private message bus, without systemd and without root: real QEMU, real guests."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from domains import (CONFIG, FORMAT, LIVE, NO_WAIT, SERVICE, VALIDATE_ONLY, console, define, device, disk_xml, guest_xml, job_done, states,
+                     tiny_xml)
+
+pytestmark = pytest.mark.bus
+
+
+def qemu_img(*args):
+    subprocess.run(["qemu-img", *map(str, args)], check=True, capture_output=True)
+
+
+def test_life_of_a_guest(bus, qemud, guest_image, tmp_path):
+    """From XML to a guest that finds its disks, sleeps, wakes up and powers off, with every signal in its order."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "raw.img").write_bytes(b"first disk".ljust(1 << 20, b"\0"))
+    (closed / "base.img").write_bytes(b"lower layer".ljust(2 << 20, b"\0"))
+    qemu_img("create", "-q", "-f", "qcow2", "-b", closed / "base.img", "-F", "raw", closed / "top.qcow2")
+    domain = define(bus, guest_xml(guest_image, devices=disk_xml(closed / "raw.img") +
+                                   disk_xml(closed / "top.qcow2", "vdb", kind="qcow2")))
+    assert domain.State == "shutoff" and domain.Persistent
+
+    assert domain.Start(0, {}) == "/"
+    assert domain.State == "running" and domain.StateReason == "booted" and domain.MainPID > 0
+    assert qemud.GetDomainByPID(domain.MainPID) == domain.path
+    con = console(bus, domain)
+    con.wait("VIRTBUS-GUEST-UP")
+    con.ready()
+    disks = con.ask("disks")
+    assert any("vda 1048576 first" in d for d in disks) and any("vdb 2097152 lower" in d for d in disks)
+
+    clock = float(con.ask("clock")[0].split()[1])
+    domain.Suspend(0, {})
+    bus.wait_property(domain, "State", "paused")
+    time.sleep(1.5)
+    domain.Resume(0, {})
+    bus.wait_property(domain, "State", "running")
+    assert float(con.ask("clock")[0].split()[1]) - clock < 1.4, "the guest's clock stood while it was suspended"
+
+    job = domain.Shutdown("acpi", 0, {})
+    assert job.startswith("/org/virtbus/qemu1/job/")
+    con.wait("VIRTBUS-GUEST-POWERDOWN")
+    bus.wait_property(domain, "State", "shutoff")
+    assert job_done(bus, job) == ("done", "", "")
+    assert states(bus, domain) == [("starting", "starting-up"), ("running", "booted"), ("paused", "user"), ("running", "user"),
+                                   ("shutdown", "guest"), ("shutoff", "shutdown")]
+    assert domain.MainPID == 0 and (closed / "base.img").read_bytes()[:11] == b"lower layer"
+
+
+def test_reboot_and_reset(bus, qemud, guest_image):
+    domain = define(bus, guest_xml(guest_image))
+    domain.Start(0, {})
+    con = console(bus, domain)
+    con.ready()
+    pid = domain.MainPID
+    job = domain.Reboot(0, {})
+    con.wait("VIRTBUS-GUEST-POWERDOWN")
+    con.ready()
+    assert job_done(bus, job)[0] == "done"
+    assert domain.MainPID == pid and domain.State == "running"
+    domain.Reset(0, {})
+    con.ready()
+    assert domain.MainPID == pid
+    domain.Terminate(0, {})
+    assert domain.State == "shutoff" and domain.StateReason == "destroyed"
+
+
+@pytest.mark.parametrize("on_poweroff, on_reboot, command, expected", [
+    ("destroy", "restart", "reboot", "running"),
+    ("restart", "restart", "poweroff", "running"),
+    ("preserve", "restart", "poweroff", "shutdown"),
+    ("destroy", "destroy", "reboot", "shutoff"),
+    ("destroy", "preserve", "reboot", "shutdown"),
+])
+def test_lifecycle_actions(bus, qemud, guest_image, on_poweroff, on_reboot, command, expected):
+    domain = define(bus, guest_xml(guest_image, extra=f"<on_poweroff>{on_poweroff}</on_poweroff><on_reboot>{on_reboot}</on_reboot>"))
+    domain.Start(0, {})
+    con = console(bus, domain)
+    con.ready()
+    pid = domain.MainPID
+    con.send(command)
+    if expected == "running":
+        con.ready()
+        bus.wait_property(domain, "State", "running")
+        assert domain.MainPID == pid
+    else:
+        bus.wait_property(domain, "State", expected)
+    if expected != "shutoff":
+        domain.Terminate(0, {})
+
+
+def test_panic(bus, qemud, guest_image):
+    domain = define(bus, guest_xml(guest_image, extra="<on_crash>preserve</on_crash>"))
+    text = domain.ExportDefinition(FORMAT, CONFIG)
+    assert "<on_crash>preserve</on_crash>" in text
+    domain.Start(0, {})
+    assert "pvpanic" not in " ".join(domain.PlanStart(0, {})[0]), "panic devices come with a later version"
+    domain.Terminate(0, {})
+
+
+def test_definition_keeps_what_people_wrote(bus, qemud):
+    text = """<domain type='qemu'>
+  <!-- the web server of the shop; ask Eve before touching it -->
+  <vcpu>1</vcpu>
+  <name>shop</name>
+  <title>Shop &amp; more</title>
+  <os><type machine='q35'>hvm</type></os>
+  <memory unit='GiB'>1</memory>
+  <metadata><a:note xmlns:a="urn:example">kept</a:note></metadata>
+  <devices>
+    <!-- no console -->
+    <memballoon model='none'/>
+  </devices>
+</domain>
+"""
+    domain = define(bus, text)
+    back = domain.ExportDefinition(FORMAT, CONFIG)
+    assert "<!-- the web server of the shop; ask Eve before touching it -->" in back and "<!-- no console -->" in back
+    assert back.index("<vcpu>") < back.index("<name>") < back.index("<memory")
+    assert domain.Title == "Shop & more" and domain.MemoryMax == 1 << 30
+    assert domain.Metadata["urn:example"].count("kept") == 1
+    # What it adds stays the same from then on.
+    again = define(bus, back)
+    assert again.path == domain.path and again.ExportDefinition(FORMAT, CONFIG) == back
+    assert again.ConfigGeneration == 2
+    with bus.fails("Error.InvalidState", "generation"):
+        bus.manager("qemu1").DefineDomain(FORMAT, back, 0, {"if-generation": bus_t(1)})
+
+
+def bus_t(n):
+    from gi.repository import GLib
+    return GLib.Variant("t", n)
+
+
+def test_names_and_verbs_of_the_manager(bus, qemud):
+    domain = define(bus, tiny_xml("one two"))
+    assert qemud.GetDomain("one two") == domain.path
+    with bus.fails("Error.NoSuchDomain", 'did you mean "one two"'):
+        qemud.GetDomain("one twoo")
+    name, state, uuid, unit, path = qemud.ListDomains()[0]
+    assert (name, state, unit, path) == ("one two", "shutoff", "", domain.path) and uuid == domain.UUID
+    assert qemud.GetDomainByUUID(uuid) == domain.path and qemud.GetDomain(uuid.hex()) == domain.path
+    qemud.StartDomain("one two", 0)
+    bus.wait_property(domain, "State", "running")
+    with bus.fails("Error.InvalidState", "running already"):
+        qemud.StartDomain("one two", 0)
+    qemud.SuspendDomain("one two", 0)
+    bus.wait_property(domain, "State", "paused")
+    qemud.ResumeDomain("one two", 0)
+    bus.wait_property(domain, "State", "running")
+    qemud.TerminateDomain("one two", 0)
+    assert domain.State == "shutoff"
+
+
+def test_rename_undefine_autostart(bus, qemud):
+    domain = define(bus, tiny_xml("old"))
+    define(bus, tiny_xml("taken"))
+    with bus.fails("Error.DomainExists", "taken"):
+        domain.Rename("taken", 0, {})
+    with bus.fails("Error.InvalidDefinition"):
+        domain.Rename("a/b", 0, {})
+    domain.SetAutostart(True, 0, {})
+    assert domain.Autostart is True
+    domain.Rename("new", 0, {})
+    assert domain.Name == "new" and sorted(d[0] for d in qemud.ListDomains()) == ["new", "taken"]
+    folder = bus.directory / "config/virtbus/domains"
+    assert sorted(p.name for p in folder.iterdir()) == ["new.xml", "taken.xml"]
+    domain.Start(0, {})
+    with bus.fails("Error.InvalidState", "only a domain that is off"):
+        domain.Rename("newer", 0, {})
+    domain.Undefine(0, {})
+    assert domain.Persistent is False and domain.State == "running"
+    domain.Terminate(0, {})
+    bus.wait_signal("DomainRemoved", match=lambda name, path: name == "new")
+    assert [d[0] for d in qemud.ListDomains()] == ["taken"]
+
+
+def test_transient(bus, qemud):
+    path, job = qemud.StartTransient(FORMAT, tiny_xml("passing"), [], 0, {})
+    domain = bus.object(SERVICE, path)
+    assert job == "/" and domain.State == "running" and not domain.Persistent
+    with bus.fails("Error.InvalidState", "transient"):
+        domain.ExportDefinition(FORMAT, CONFIG)
+    assert "<name>passing</name>" in domain.ExportDefinition(FORMAT, LIVE)
+    domain.Terminate(0, {})
+    bus.wait_signal("DomainRemoved", match=lambda name, _: name == "passing")
+    assert qemud.ListDomains() == []
+
+
+def test_plan_touches_nothing(bus, qemud, tmp_path):
+    (tmp_path / "d.img").write_bytes(bytes(4096))
+    before = (tmp_path / "d.img").stat()
+    domain = define(bus, tiny_xml("plan", disk_xml(tmp_path / "d.img")))
+    argv, resources = domain.PlanStart(0, {})
+    assert argv[0].endswith("qemu-system-x86_64") and any("/dev/fdset/" in a for a in argv)
+    assert any(str(tmp_path / "d.img") in d for d in resources["descriptors"])
+    assert domain.State == "shutoff" and (tmp_path / "d.img").stat().st_mtime_ns == before.st_mtime_ns
+    assert states(bus, domain) == []
+
+
+def test_validate_only(bus, qemud):
+    assert define(bus, tiny_xml("never"), VALIDATE_ONLY) is None
+    assert qemud.ListDomains() == []
+
+
+def test_console_readers_and_writer(bus, qemud, guest_image):
+    domain = define(bus, guest_xml(guest_image))
+    domain.Start(0, {})
+    writer = console(bus, domain)
+    writer.ready()
+    with bus.fails("Error.Busy"):
+        device(bus, domain, "serial0").Open(0, {})
+    reader = console(bus, domain, write=False)
+    reader.wait("VIRTBUS-GUEST-READY")       # from the scrollback
+    writer.ask("echo seen by both")
+    reader.wait("seen by both")
+    taken = console(bus, domain, force=True)
+    taken.ask("echo taken over")
+    writer.wait("taken over")
+    tty = device(bus, domain, "serial0").TTY
+    assert tty.startswith("/dev/pts/") and Path(tty).exists()
+    domain.Terminate(0, {})
+    assert device(bus, domain, "serial0").TTY == ""
+
+
+def test_start_paused_and_pending_changes(bus, qemud):
+    domain = define(bus, tiny_xml("two"))
+    domain.Start(0, {"paused": True})
+    assert domain.State == "paused" and domain.PendingChanges == []
+    define(bus, tiny_xml("two", memory=32))
+    assert domain.PendingChanges == ["memory"] and domain.MemoryMax == 16 << 20
+    domain.Resume(0, {})
+    bus.wait_property(domain, "State", "running")
+    domain.Terminate(0, {})
+    assert domain.PendingChanges == [] and domain.MemoryMax == 32 << 20
+
+
+def test_no_wait_and_cancel(bus, qemud, guest_image):
+    domain = define(bus, guest_xml(guest_image, features="<apic/>"))   # without ACPI it can't hear the button
+    job = domain.Start(NO_WAIT, {})
+    assert job != "/" and job_done(bus, job)[0] == "done"
+    job = domain.Shutdown("acpi", 0, {})
+    with bus.fails("Error.Busy", "shutdown"):
+        domain.Reboot(0, {})
+    assert [j[2] for j in qemud.ListJobs()] == ["shutdown"]
+    bus.object(SERVICE, job).Cancel(0, {})
+    assert job_done(bus, job)[0] == "canceled" and domain.State == "running"
+    job = domain.Shutdown("acpi", 0, {"timeout-usec": bus_t(300000)})
+    assert job_done(bus, job)[0] == "timeout" and domain.State == "running"
+    domain.Terminate(0, {})
+
+
+def test_stopped_qemu_is_terminated_at_once(bus, qemud):
+    domain = define(bus, tiny_xml("stuck"))
+    domain.Start(0, {})
+    os.kill(domain.MainPID, signal.SIGSTOP)
+    began = time.monotonic()
+    domain.Terminate(0, {})
+    assert time.monotonic() - began < 1 and domain.State == "shutoff"
+
+
+def test_qemu_killed_from_outside(bus, qemud):
+    domain = define(bus, tiny_xml("victim"))
+    domain.Start(0, {})
+    os.kill(domain.MainPID, signal.SIGKILL)
+    bus.wait_property(domain, "State", "shutoff")
+    assert domain.StateReason == "crashed"
+    domain.Start(0, {})
+    assert domain.State == "running"
+    domain.Terminate(0, {})
+
+
+def test_qmp_command_taints(bus, qemud):
+    domain = define(bus, tiny_xml("probe"))
+    domain.Start(0, {})
+    assert '"running": true' in domain.QMPCommand("query-status")
+    with bus.fails("Error.QemuFailed", "no-such"):
+        domain.QMPCommand('{"execute":"no-such-command"}')
+    assert domain.Tainted == ["custom-monitor"]
+    domain.Terminate(0, {})
+
+
+def test_objects_come_and_go(bus, qemud):
+    bus.mark()
+    domain = define(bus, tiny_xml("obj", "<input type='tablet' bus='usb'/>"))
+    path = bus.wait_signal("InterfacesAdded", match=lambda p, i: p == domain.path).args
+    assert path[1]["org.virtbus.qemu1.Domain"]["Name"] == "obj"
+    objects = bus.call(SERVICE, "/org/virtbus/qemu1", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")[0]
+    classes = {v["org.virtbus.qemu1.Device"]["Class"] for k, v in objects.items() if k.startswith(domain.path + "/device/")}
+    assert {"input", "controller"} <= classes
+    domain.Undefine(0, {})
+    bus.wait_signal("InterfacesRemoved", match=lambda p, i: p == domain.path)
