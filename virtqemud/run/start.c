@@ -549,6 +549,12 @@ void start_supervisor_asks(Domain *d, PlanRequest *request) {
                 start_unit_left(d); /* it comes from the new unit, so the old one is gone */
 }
 
+bool start_is_paused(const Domain *d) {
+        const Start *s = start_of(d);
+
+        return s && (s->flags & START_PAUSED);
+}
+
 bool start_is_under_way(const Domain *d, unsigned *ret_flags) {
         const Start *s = start_of(d);
 

@@ -26,5 +26,7 @@ bool start_qemu_ended(Domain *d);
 /* systemd has done with the unit of the run before. */
 void start_unit_left(Domain *d);
 
+bool start_is_paused(const Domain *d);
+
 /* For the status file. */
 bool start_is_under_way(const Domain *d, unsigned *ret_flags);

@@ -7,6 +7,7 @@
 #define PLAN_STOP_TIMEOUT "stop-timeout-usec"           /* t: for the guest to power off */
 #define PLAN_POWERDOWN_INTERVAL "powerdown-interval-usec" /* t: the power button is pressed again after that */
 #define PLAN_HELD "held"                                /* b: QEMU waits, paused, when the guest has powered off */
+#define PLAN_PAUSED "paused"                            /* b: the guest is not to run yet when the start is over */
 #define PLAN_ON_POWEROFF "on-poweroff"                  /* s: what is done then, if held: destroy, restart, preserve */
 #define PLAN_ON_REBOOT "on-reboot"                      /* s: likewise after a reset by the guest */
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "mem.h"
@@ -61,6 +62,7 @@ static const struct {
         { PLAN_STOP_TIMEOUT, "stop-timeout", 't' },
         { PLAN_POWERDOWN_INTERVAL, "powerdown-interval", 't' },
         { PLAN_HELD, "held", 'b' },
+        { PLAN_PAUSED, "paused", 'b' },
         { PLAN_ON_POWEROFF, "on-poweroff", 's' },
         { PLAN_ON_REBOOT, "on-reboot", 's' },
 };
@@ -162,6 +164,16 @@ static int keep_environment(Plan *p) {
         return r;
 }
 
+/* A session's soft limit is too low for a guest with many disks. */
+static void raise_limit(void) {
+        struct rlimit l;
+
+        if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
+                l.rlim_cur = l.rlim_max;
+                (void) setrlimit(RLIMIT_NOFILE, &l);
+        }
+}
+
 int run_plan(sd_bus_message *reply) {
         _cleanup_(plan_clear) Plan p = {};
         _cleanup_strv_ char **argv = NULL;
@@ -170,6 +182,7 @@ int run_plan(sd_bus_message *reply) {
 
         if (!program)
                 return -ENOENT;
+        raise_limit();
         r = sd_bus_message_read_strv(reply, &p.argv);
         if (r >= 0)
                 r = sd_bus_message_read_strv(reply, &p.environment);

@@ -21,6 +21,7 @@ static int usage(const char *program, int status) {
                 "     --stop-timeout=USEC        Time for the guest to power off\n"
                 "     --powerdown-interval=USEC  The power button is pressed again after that\n"
                 "     --held                     QEMU pauses when the guest has powered off\n"
+                "     --paused                   The guest is started without running\n"
                 "     --on-poweroff=ACTION       What is done then: destroy, restart, preserve\n"
                 "     --on-reboot=ACTION         Likewise after a reset by the guest\n", program);
         return status;
@@ -48,7 +49,7 @@ static bool read_fd(const char *text, int *ret) {
 }
 
 static bool parse_options(int argc, char *argv[], Watch *w, bool *ret_help) {
-        enum { OPT_MONITOR = 0x100, OPT_LOG, OPT_TIMEOUT, OPT_INTERVAL, OPT_HELD, OPT_POWEROFF, OPT_REBOOT };
+        enum { OPT_MONITOR = 0x100, OPT_LOG, OPT_TIMEOUT, OPT_INTERVAL, OPT_HELD, OPT_PAUSED, OPT_POWEROFF, OPT_REBOOT };
         static const struct option options[] = {
                 { "help", no_argument, NULL, 'h' },
                 { "monitor-fd", required_argument, NULL, OPT_MONITOR },
@@ -56,6 +57,7 @@ static bool parse_options(int argc, char *argv[], Watch *w, bool *ret_help) {
                 { "stop-timeout", required_argument, NULL, OPT_TIMEOUT },
                 { "powerdown-interval", required_argument, NULL, OPT_INTERVAL },
                 { "held", no_argument, NULL, OPT_HELD },
+                { "paused", no_argument, NULL, OPT_PAUSED },
                 { "on-poweroff", required_argument, NULL, OPT_POWEROFF },
                 { "on-reboot", required_argument, NULL, OPT_REBOOT },
                 {}
@@ -71,6 +73,7 @@ static bool parse_options(int argc, char *argv[], Watch *w, bool *ret_help) {
                 case OPT_TIMEOUT: good = read_number(optarg, UINT64_MAX / 2, &w->stop_timeout); break;
                 case OPT_INTERVAL: good = read_number(optarg, UINT64_MAX / 2, &w->interval) && w->interval > 0; break;
                 case OPT_HELD: w->held = true; break;
+                case OPT_PAUSED: w->paused = true; break;
                 case OPT_POWEROFF: w->on_poweroff = optarg; break;
                 case OPT_REBOOT: w->on_reboot = optarg; break;
                 default: good = false;

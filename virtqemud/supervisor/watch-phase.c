@@ -83,13 +83,24 @@ static void on_shutdown(Watch *w, const json_t *data) {
                 decide(w, strcmp(reason, "guest-reset") == 0 ? w->on_reboot : w->on_poweroff);
 }
 
-void watch_on_ready(Watch *w) {
+/* The unit is started when the guest runs, not before, so that what is ordered after it finds it so. */
+static void tell_started(Watch *w) {
+        if (w->started)
+                return;
+        w->started = true;
         notify("READY=1\nSTATUS=Running QEMU, PID %d", (int) w->qemu);
+}
+
+void watch_on_ready(Watch *w) {
+        if (w->paused)
+                tell_started(w);
 }
 
 void watch_on_event(Watch *w, const char *event, json_t *data) {
         if (strcmp(event, "SHUTDOWN") == 0)
                 on_shutdown(w, data);
+        else if (strcmp(event, "RESUME") == 0)
+                tell_started(w);
         else if (strcmp(event, "RESET") == 0 && w->phase == PHASE_REBOOT) {
                 /* Somebody was quicker, or the guest rebooted by itself. */
                 watch_hold(w, w->held);

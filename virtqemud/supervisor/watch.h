@@ -30,6 +30,7 @@ typedef struct Watch {
         int monitor, log;               /* -1: none */
         uint64_t stop_timeout, interval;
         bool held;                      /* QEMU waits, paused, when the guest has powered off */
+        bool paused;                    /* the start is over before the guest runs */
         const char *on_poweroff, *on_reboot;
         char **argv;
 
@@ -38,6 +39,7 @@ typedef struct Watch {
         int qemu_fd;                    /* its pidfd */
         int signals, output;
         bool ready;                     /* the monitor answers */
+        bool started;                   /* systemd was told so */
         Phase phase;
         uint64_t press_at;              /* CLOCK_MONOTONIC: the power button is pressed again */
         uint64_t give_up_at;            /* the phase has lasted too long */

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The installed system under a real systemd: VMs as units, machined, polkit, sessions."""
+
+import json
+import re
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from domains import guest_xml, tiny_xml
+from host import USER
+
+pytestmark = pytest.mark.host
+
+CALL = "busctl {bus} --timeout=60 call org.virtbus.qemu1 /org/virtbus/qemu1 org.virtbus.qemu1.Manager {method} {args}"
+SECURITY = {"virtqemu@x.service": 2.0, "virtqemud.service": 5.0}
+
+
+def call(bed, method, *args, user=None, check=True, options=""):
+    words = " ".join(f"'{a}'" for a in args)
+    return bed.run(CALL.format(bus=f"{options} --user" if user else options, method=method, args=words), user=user, check=check, timeout=70)
+
+
+def define(bed, xml, user=None):
+    """Define a domain the way people do it by hand."""
+    bed.put("/srv/definition.xml", xml)
+    return bed.run(CALL.format(bus="--user" if user else "", method="DefineDomain",
+                               args="'ssta{sv}' libvirt-xml \"$(cat /srv/definition.xml)\" 0 0"), user=user).stdout.split('"')[1]
+
+
+def state(bed, name, user=None):
+    listed = json.loads(call(bed, "ListDomains", user=user, options="--json=short").stdout)["data"][0]
+    return next((d[1] for d in listed if d[0] == name), None)
+
+
+def wait_state(bed, name, wanted, timeout=40, user=None):
+    bed.wait(lambda: state(bed, name, user) == wanted, timeout, f"{name} is {wanted}")
+
+
+@pytest.fixture(scope="module")
+def bed(installed, guest_image):
+    """The installed testbed, with the guest's files where an admin would put them."""
+    installed.put("/srv/kernel", open(guest_image.kernel, "rb").read())
+    installed.put("/srv/initrd", open(guest_image.initrd, "rb").read())
+    installed.run("systemctl enable --now virtqemud.socket")
+    installed.guest = SimpleNamespace(kernel="/srv/kernel", initrd="/srv/initrd", cmdline=guest_image.cmdline)
+    return installed
+
+
+def guest(bed, name, **options):
+    """A guest whose serial port is a file, so that what it said can be read after everything has ended."""
+    bed.run("mkdir -p /var/lib/guests")
+    xml = guest_xml(bed.guest, name=name, **options).replace(
+        "<serial type='pty'/>", f"<serial type='file'><source path='/var/lib/guests/{name}.txt' append='on'/></serial>")
+    define(bed, xml)
+
+
+def said(bed, name):
+    path = f"/var/lib/guests/{name}.txt"
+    return bed.read(path) if bed.exists(path) else ""
+
+
+def wait_said(bed, name, text, times=1, timeout=60):
+    bed.wait(lambda: said(bed, name).count(text) >= times, timeout, f"{name} says {text} {times} times")
+
+
+def machines(bed):
+    return bed.run("machinectl list --no-legend").stdout
+
+
+def test_start_by_systemctl_and_poweroff_by_machinectl(bed):
+    guest(bed, "web")
+    bed.run("systemctl start virtqemu@web")
+    assert state(bed, "web") == "running"
+    assert re.search(r"^web\s+vm\s+virtqemud", machines(bed), re.M)
+    status = bed.run("machinectl status web").stdout
+    assert "Unit: virtqemu@web.service" in status and "virtqemu-watch" in status
+    shown = bed.run("machinectl show web").stdout
+    uuid = bed.run("busctl call org.virtbus.qemu1 /org/virtbus/qemu1 org.virtbus.qemu1.Manager GetDomain s web").stdout
+    assert re.search("^Id=(.*)$", shown, re.M).group(1) == uuid.split("/")[-1].strip('"\n')
+    assert "Running QEMU" in bed.run("systemctl status virtqemu@web").stdout
+    wait_said(bed, "web", "VIRTBUS-GUEST-READY")
+    bed.run("machinectl poweroff web")
+    bed.wait(lambda: bed.run("systemctl is-active virtqemu@web", check=False).stdout.strip() == "inactive")
+    assert "VIRTBUS-GUEST-POWERDOWN" in said(bed, "web")
+    wait_state(bed, "web", "shutoff")
+    assert "web" not in machines(bed)
+
+
+def test_qemu_is_confined(bed):
+    guest(bed, "cell")
+    bed.run("systemctl start virtqemu@cell")
+    pid = bed.run("systemctl show -P MainPID virtqemu@cell").stdout.strip()
+    qemu = bed.run(f"cat /proc/{pid}/task/{pid}/children").stdout.strip()
+    status = bed.read(f"/proc/{qemu}/status")
+    assert int(re.search(r"^Uid:\s+(\d+)", status, re.M).group(1)) >= 61184, "a dynamic user"
+    assert re.search(r"^CapBnd:\s+0+$", status, re.M) and re.search(r"^Seccomp:\s+2$", status, re.M)
+    links = bed.run(f"nsenter -t {qemu} -n ip -o link").stdout
+    assert links.count("\n") == 1 and "lo" in links
+    assert bed.run(f"nsenter -t {qemu} -m ls /run /var /srv /home", check=False).stdout.count("kernel") == 0
+    call(bed, "TerminateDomain", "st", "cell", 0)
+    assert state(bed, "cell") == "shutoff"
+    assert bed.run("systemctl is-failed virtqemu@cell", check=False).stdout.strip() != "failed"
+
+
+def test_reboot_and_terminate_by_machinectl(bed):
+    guest(bed, "again")
+    call(bed, "StartDomain", "st", "again", 0)
+    wait_said(bed, "again", "VIRTBUS-GUEST-READY")
+    pid = bed.run("systemctl show -P MainPID virtqemu@again").stdout
+    bed.run("machinectl reboot again")
+    wait_said(bed, "again", "VIRTBUS-GUEST-READY", times=2)
+    assert bed.run("systemctl show -P MainPID virtqemu@again").stdout == pid
+    wait_state(bed, "again", "running")
+    bed.run("machinectl terminate again")
+    wait_state(bed, "again", "shutoff")
+    assert said(bed, "again").count("VIRTBUS-GUEST-POWERDOWN") == 2, "terminate stops the unit: the guest powers off"
+
+
+def test_kill_and_stop_by_systemctl(bed):
+    guest(bed, "killed")
+    bed.run("systemctl start virtqemu@killed")
+    bed.run("systemctl kill --signal=SIGKILL virtqemu@killed")
+    wait_state(bed, "killed", "shutoff")
+    bed.run("systemctl reset-failed virtqemu@killed")
+    bed.run("systemctl start virtqemu@killed")
+    wait_said(bed, "killed", "VIRTBUS-GUEST-READY")
+    bed.run("systemctl stop virtqemu@killed", timeout=60)
+    assert state(bed, "killed") == "shutoff" and said(bed, "killed").count("VIRTBUS-GUEST-POWERDOWN") == 1
+
+
+def test_unknown_and_busy_units(bed):
+    assert bed.run("systemctl start virtqemu@nobody", check=False).returncode != 0
+    assert 'no domain is called "nobody"' in bed.journal("virtqemu@nobody")
+    assert "status=78" in bed.journal("virtqemu@nobody")
+
+
+def test_names_survive_the_way_through_units(bed):
+    for name in ("with space", "with-dash", "ünï.cöde", "a_b:c@d"):
+        define(bed, tiny_xml(name))
+        call(bed, "StartDomain", "st", name, 0)
+        assert state(bed, name) == "running"
+        call(bed, "TerminateDomain", "st", name, 0)
+    assert bed.exists("/etc/virtbus/domains/with-dash.xml")
+
+
+def test_requires_between_vms(bed):
+    define(bed, tiny_xml("db"))
+    define(bed, tiny_xml("app"))
+    bed.put("/etc/systemd/system/virtqemu@app.service.d/needs.conf",
+            "[Unit]\nRequires=virtqemu@db.service\nAfter=virtqemu@db.service\n")
+    bed.run("systemctl daemon-reload")
+    bed.run("systemctl start virtqemu@app")
+    assert state(bed, "db") == "running" and state(bed, "app") == "running"
+    call(bed, "TerminateDomain", "st", "app", 0)
+    call(bed, "TerminateDomain", "st", "db", 0)
+
+
+def test_polkit_refuses_ordinary_users(bed):
+    define(bed, tiny_xml("mine"))
+    listed = bed.run("busctl call org.virtbus.qemu1 /org/virtbus/qemu1 org.virtbus.qemu1.Manager ListDomains", user=USER)
+    assert '"mine"' in listed.stdout
+    refused = bed.run("dbus-send --system --print-reply --dest=org.virtbus.qemu1 /org/virtbus/qemu1 "
+                      "org.virtbus.qemu1.Manager.StartDomain string:mine uint64:0", user=USER, check=False)
+    assert refused.returncode != 0 and "org.virtbus.qemu1.manage-power" in refused.stderr
+    assert state(bed, "mine") == "shutoff"
+    bed.put("/etc/polkit-1/rules.d/50-test.rules",
+            'polkit.addRule(function(action, subject) {\n'
+            '  if (action.id == "org.virtbus.qemu1.manage-power" && action.lookup("domain") == "mine" && subject.user == "%s")\n'
+            '    return polkit.Result.YES;\n});\n' % USER)
+    path = bed.run("busctl call org.virtbus.qemu1 /org/virtbus/qemu1 org.virtbus.qemu1.Manager GetDomain s mine",
+                   user=USER).stdout.split('"')[1]
+    bed.wait(lambda: bed.run(f"busctl call org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain Start 'ta{{sv}}' 0 0", user=USER,
+                             check=False).returncode == 0, what="the rule is in force")
+    assert state(bed, "mine") == "running"
+    call(bed, "TerminateDomain", "st", "mine", 0)
+
+
+def test_session_mode(bed):
+    bed.run("systemctl --user start virtqemud.socket", user=USER)
+    bed.run("mkdir -p /home/tester/vm && cp /srv/kernel /srv/initrd /home/tester/vm/ && chown -R tester /home/tester/vm")
+    image = SimpleNamespace(kernel=f"/home/{USER}/vm/kernel", initrd=f"/home/{USER}/vm/initrd", cmdline=bed.guest.cmdline)
+    bed.put("/srv/definition.xml", guest_xml(image, name="own").replace(
+        "<serial type='pty'/>", f"<serial type='file'><source path='/home/{USER}/vm/own.txt'/></serial>"))
+    define(bed, bed.read("/srv/definition.xml"), user=USER)
+    bed.run("systemctl --user start virtqemu@own", user=USER)
+    assert state(bed, "own", user=USER) == "running"
+    assert state(bed, "own") is None, "the system's virtqemud has nothing to do with it"
+    assert "own" not in machines(bed)
+    bed.wait(lambda: "VIRTBUS-GUEST-READY" in bed.read(f"/home/{USER}/vm/own.txt"), 60)
+    bed.run("systemctl --user stop virtqemu@own", user=USER, timeout=60)
+    assert "VIRTBUS-GUEST-POWERDOWN" in bed.read(f"/home/{USER}/vm/own.txt")
+    assert bed.exists(f"/home/{USER}/.config/virtbus/domains/own.xml")
+
+
+def test_security_figures(bed):
+    for unit, limit in SECURITY.items():
+        text = bed.run(f"systemd-analyze security --no-pager {unit}").stdout.splitlines()[-1]
+        assert float(re.search(r"(\d+\.\d+)", text).group(1)) < limit, text
+
+
+def test_installed_files_only(bed):
+    """What runs comes from where it was installed to."""
+    bed.run("busctl call org.virtbus.qemu1 /org/virtbus/qemu1 org.virtbus.qemu1.Manager ListDomains")
+    pid = bed.run("systemctl show -P MainPID virtqemud").stdout.strip()
+    assert bed.run(f"readlink /proc/{pid}/exe").stdout.strip() == "/usr/lib/virtbus/virtqemud"
+
+
+def test_death_of_the_daemon(bed):
+    guest(bed, "steady")
+    call(bed, "StartDomain", "st", "steady", 0)
+    pid = bed.run("systemctl show -P MainPID virtqemud").stdout.strip()
+    vm = bed.run("systemctl show -P MainPID virtqemu@steady").stdout
+    bed.run(f"kill -9 {pid}")
+    bed.wait(lambda: state(bed, "steady") == "running", what="it is adopted")
+    assert bed.run("systemctl show -P MainPID virtqemud").stdout.strip() != pid
+    assert bed.run("systemctl show -P MainPID virtqemu@steady").stdout == vm
+    bed.run("systemctl restart virtqemud")
+    assert state(bed, "steady") == "running"
+    # Powered off while no virtqemud is there to see it.
+    wait_said(bed, "steady", "VIRTBUS-GUEST-READY")
+    bed.run("systemctl stop virtqemud.socket virtqemud.service")
+    bed.run("systemctl kill --signal=SIGTERM --kill-who=main virtqemu@steady")
+    bed.wait(lambda: bed.run("systemctl is-active virtqemu@steady", check=False).stdout.strip() == "inactive", 40)
+    bed.run("systemctl start virtqemud.socket")
+    assert state(bed, "steady") == "shutoff"
+
+
+def test_autostart_and_host_shutdown(bed):
+    """Enabled VMs start with the host, and power off with it."""
+    guest(bed, "always")
+    path = bed.run("busctl call org.virtbus.qemu1 /org/virtbus/qemu1 org.virtbus.qemu1.Manager GetDomain s always").stdout.split('"')[1]
+    bed.run(f"busctl call org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain SetAutostart 'bta{{sv}}' true 0 0")
+    assert bed.run("systemctl is-enabled virtqemu@always").stdout.strip() == "enabled"
+    assert "b true" in bed.run(f"busctl get-property org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain Autostart").stdout
+    assert bed.reboot(timeout=60)
+    bed.wait(lambda: state(bed, "always") == "running", 30)
+    wait_said(bed, "always", "VIRTBUS-GUEST-READY")
+    assert bed.stop(timeout=90), "the host's shutdown was clean"
+    bed.boot_again()
+    assert said(bed, "always").count("VIRTBUS-GUEST-POWERDOWN") >= 1
+    bed.run("systemctl disable virtqemu@always")
+    bed.wait(lambda: "b false" in bed.run(f"busctl get-property org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain Autostart").stdout)
+    bed.run("systemctl stop virtqemu@always", timeout=100)
