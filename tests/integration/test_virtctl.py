@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""virtctl, as people use it: against the daemon on a private bus."""
+
+import json
+import os
+import pty
+import select
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from domains import disk_xml, guest_xml, tiny_xml
+
+pytestmark = pytest.mark.bus
+
+
+@pytest.fixture
+def virtctl(bus, qemud):
+    program = Path(os.environ["VIRTBUS_BUILD"]) / "virtctl" / "virtctl"
+
+    def run(*args, check=True, **options):
+        return bus.run(program, "--user", *args, check=check, **options)
+    run.program = program
+    return run
+
+
+def test_a_day_with_virtctl(bus, virtctl, guest_image, tmp_path):
+    (tmp_path / "d.img").write_bytes(bytes(1 << 20))
+    (tmp_path / "web.xml").write_text(guest_xml(guest_image, devices=disk_xml(tmp_path / "d.img")))
+    assert "valid" in virtctl("define", "--validate", tmp_path / "web.xml").stderr
+    assert "defined" in virtctl("define", tmp_path / "web.xml").stderr
+    assert virtctl("list").stdout.splitlines()[1].split()[:2] == ["web", "shutoff"]
+    virtctl("start", "web")
+    status = virtctl("status", "web").stdout
+    assert "State: running (booted)" in status and str(tmp_path / "d.img") in status and "Memory: 160M" in status
+    assert "Console: serial0 on /dev/pts/" in status
+    said = subprocess.run([virtctl.program, "--user", "-q", "console", "web"], env=bus.environment, input="echo typed\npoweroff\n",
+                          capture_output=True, text=True, timeout=60).stdout
+    assert "VIRTBUS-GUEST-UP" in said
+    bus.wait_property(bus.object("org.virtbus.qemu1", bus.manager("qemu1").GetDomain("web")), "State", "shutoff")
+    virtctl("start", "web")
+    with subprocess.Popen([virtctl.program, "--user", "console", "web"], env=bus.environment, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as console:
+        assert any("VIRTBUS-GUEST-READY" in line for line in console.stdout)
+        virtctl("stop", "web", timeout=90)
+        assert "VIRTBUS-GUEST-POWERDOWN" in console.stdout.read()
+    listed = json.loads(virtctl("list", "--json=short").stdout)
+    assert listed[0]["name"] == "web" and listed[0]["state"] == "shutoff"
+    assert "<name>web</name>" in virtctl("export", "web").stdout
+    virtctl("undefine", "web")
+    assert "0 machines listed" in virtctl("list").stdout
+
+
+def test_power_verbs(bus, virtctl, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.xml").write_text(tiny_xml(name))
+    virtctl("define", tmp_path / "a.xml", tmp_path / "b.xml")
+    virtctl("start", "a", "b")
+    virtctl("suspend", "a")
+    assert "State: paused (user)" in virtctl("status", "a").stdout
+    virtctl("resume", "a")
+    virtctl("reset", "a")
+    slow = virtctl("stop", "a", "--timeout=1", check=False)
+    assert slow.returncode == 1 and "did not power off within 1 s" in slow.stderr
+    virtctl("kill", "a", "b")
+    virtctl("enable", "a")
+    assert "enabled" in virtctl("status", "a").stdout
+    virtctl("disable", "a")
+    virtctl("rename", "a", "c")
+    assert json.loads(virtctl("status", "c", "--json=pretty").stdout)["Name"] == "c"
+    assert "-uuid" in virtctl("plan", "c").stdout
+
+
+def test_errors_help(bus, virtctl, tmp_path):
+    (tmp_path / "bad.xml").write_text("<domain type='qemu'>\n <name>x</name>\n <memori>1</memori>\n</domain>\n")
+    bad = virtctl("define", tmp_path / "bad.xml", check=False)
+    assert bad.returncode == 1 and "line 3" in bad.stderr and "memory" in bad.stderr and "bad.xml was not defined" in bad.stderr
+    (tmp_path / "web.xml").write_text(tiny_xml("web"))
+    virtctl("define", tmp_path / "web.xml")
+    missing = virtctl("start", "wep", check=False)
+    assert missing.returncode == 3 and 'did you mean "web"?' in missing.stderr
+    both = virtctl("start", "wep", "web", check=False)
+    assert both.returncode == 3 and "running" in virtctl("list").stdout
+    assert virtctl("define", tmp_path / "nothing", check=False).returncode == 1
+    assert virtctl("export", check=False).returncode == 2
+    wrong = virtctl("stats", check=False)
+    assert wrong.returncode == 2 and "did you mean start" in wrong.stderr or "status" in wrong.stderr
+    assert "Verbs:" in virtctl("--help").stdout and "virtctl 0" in virtctl("--version").stdout
+    gone = bus.run(virtctl.program, f"--address=unix:path={tmp_path}/none", "list", check=False)
+    assert gone.returncode == 5
+    virtctl("kill", "web")
+
+
+def test_console_on_a_terminal(bus, virtctl, guest_image, tmp_path):
+    """Ctrl-] leaves, and the terminal is as it was."""
+    (tmp_path / "web.xml").write_text(guest_xml(guest_image))
+    virtctl("define", tmp_path / "web.xml")
+    virtctl("start", "web")
+    master, slave = pty.openpty()
+    before = subprocess.run(["stty", "-g"], stdin=slave, capture_output=True, text=True).stdout
+    with subprocess.Popen([virtctl.program, "--user", "console", "web"], env=bus.environment, stdin=slave, stdout=slave,
+                          stderr=slave) as p:
+        seen, deadline = b"", time.monotonic() + 60
+        while b"VIRTBUS-GUEST-READY" not in seen and time.monotonic() < deadline:
+            if select.select([master], [], [], 1)[0]:
+                seen += os.read(master, 4096)
+        assert b"leave with Ctrl-]" in seen and b"VIRTBUS-GUEST-READY" in seen
+        os.write(master, b"\x1d")
+        assert p.wait(10) == 0
+    assert subprocess.run(["stty", "-g"], stdin=slave, capture_output=True, text=True).stdout == before
+    os.close(master)
+    os.close(slave)
+    virtctl("kill", "web")

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <jansson.h>
+#include <systemd/sd-bus.h>
+
+#include "macro.h"
+
+/* What every verb works with: options, the bus, and how errors are told. A client may wait for its answers. */
+
+#define QEMU1 "org.virtbus.qemu1"
+#define QEMU1_ROOT "/org/virtbus/qemu1"
+#define MANAGER_INTERFACE QEMU1 ".Manager"
+#define DOMAIN_INTERFACE QEMU1 ".Domain"
+
+/* Exit statuses, as the manual has them. */
+enum { DONE = 0, FAILED = 1, USAGE = 2, NO_SUCH = 3, DENIED = 4, UNREACHABLE = 5 };
+
+#define FLAG_LIVE UINT64_C(1)
+#define FLAG_CONFIG UINT64_C(2)
+#define FLAG_FORCE UINT64_C(4)
+#define FLAG_NO_WAIT UINT64_C(8)
+#define FLAG_VALIDATE_ONLY UINT64_C(16)
+#define FLAG_SENSITIVE UINT64_C(32)
+
+typedef enum JsonMode { JSON_OFF, JSON_SHORT, JSON_PRETTY } JsonMode;
+
+typedef struct Client {
+        sd_bus *bus;
+        bool user, quiet, no_wait, force, live, secrets, validate;
+        JsonMode json;
+        const char *address;     /* of a bus; NULL: the usual one */
+        const char *timeout;     /* --timeout=, seconds */
+        json_t *ended;           /* jobs by path: what went wrong, or "" */
+} Client;
+
+/* Connects; tells what is wrong. 0 or UNREACHABLE. */
+int client_connect(Client *c);
+
+/* Calls a method of virtqemud. On failure tells why, with the hint, and returns an exit status; else 0 with *ret set (may be NULL). */
+int client_call(Client *c, const char *path, const char *interface, const char *method, sd_bus_message **ret, const char *types, ...);
+/* A message to be filled by hand, and the call of it, which takes it over. */
+int client_new_call(Client *c, sd_bus_message **ret, const char *path, const char *interface, const char *method);
+int client_send(Client *c, sd_bus_message *call, sd_bus_message **ret);
+
+/* Path of a domain by name or UUID. */
+int client_domain(Client *c, const char *name, char **ret);
+/* Waits for the end of a job; Ctrl-C asks to cancel it. */
+int client_wait_job(Client *c, const char *job);
+
+/* "virtctl: TEXT" on standard error; returns FAILED. */
+int client_fail(const char *fmt, ...) _printf_(1, 2);
+/* An answer that can't be read. */
+int client_garbled(int r);

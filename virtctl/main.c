@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <getopt.h>
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "str.h"
+#include "verbs.h"
+#include "version.h"
+
+static const Verb verbs[] = {
+        { "list", "", "List all VMs", 0, 0, verb_list },
+        { "status", "NAME...", "Show everything about VMs", 1, -1, verb_status },
+        { "define", "FILE...", "Define VMs from libvirt XML; - is standard input", 1, -1, verb_define },
+        { "undefine", "NAME...", "Remove definitions; what runs goes on until it ends", 1, -1, verb_undefine },
+        { "export", "NAME", "Print a definition (--live, --secrets)", 1, 1, verb_export },
+        { "rename", "OLD NEW", "Give a VM that is off another name", 2, 2, verb_rename },
+        { "enable", "NAME...", "Start VMs when the host starts", 1, -1, verb_enable },
+        { "disable", "NAME...", "Don't", 1, -1, verb_disable },
+        { "start", "NAME...", "Start VMs", 1, -1, verb_start },
+        { "stop", "NAME...", "Ask guests to power off, and wait (--timeout=SECONDS)", 1, -1, verb_stop },
+        { "reboot", "NAME...", "Ask guests to reboot, and wait", 1, -1, verb_reboot },
+        { "reset", "NAME...", "Press the reset button", 1, -1, verb_reset },
+        { "kill", "NAME...", "End VMs at once, as a power cut does", 1, -1, verb_kill },
+        { "suspend", "NAME...", "Stop the guests' processors", 1, -1, verb_suspend },
+        { "resume", "NAME...", "Let them go on", 1, -1, verb_resume },
+        { "console", "NAME [DEVICE]", "Connect the terminal to a guest's console (--force)", 1, 2, verb_console },
+        { "plan", "NAME", "Show what a start would execute", 1, 1, verb_plan },
+};
+
+static int help(void) {
+        printf("virtctl [OPTION...] VERB [ARGUMENT...]\n\nManage virtual machines.\n\nVerbs:\n");
+        for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+                printf("  %-9s %-14s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].help);
+        printf("\nOptions:\n"
+               "     --user            VMs of your own session\n"
+               "     --system          VMs of the host (default)\n"
+               "     --json=MODE       short or pretty (list, status)\n"
+               "     --no-wait         Don't wait until it is done\n"
+               "     --timeout=SECONDS How long a guest may take to power off\n"
+               "     --force           Take a console over from whoever types\n"
+               "     --live --secrets  Which definition is exported, and with what\n"
+               "     --validate        Check definitions only\n"
+               "  -q --quiet           Say only what went wrong\n"
+               "     --no-pager        Accepted; nothing is paged\n"
+               "  -h --help, --version\n\nSee virtctl(1).\n");
+        return 0;
+}
+
+static int unknown_verb(const char *word) {
+        const char *names[ARRAY_SIZE(verbs)], *near;
+
+        for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+                names[i] = verbs[i].name;
+        near = str_nearest(word, names, ARRAY_SIZE(verbs));
+        if (near)
+                (void) client_fail("there is no verb \"%s\"; did you mean %s?", word, near);
+        else
+                (void) client_fail("there is no verb \"%s\"; see virtctl --help", word);
+        return USAGE;
+}
+
+static const Verb *find_verb(const char *word) {
+        for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+                if (streq(verbs[i].name, word))
+                        return &verbs[i];
+        return NULL;
+}
+
+static int set_json(Client *c, const char *mode) {
+        static const char *const words[] = { [JSON_OFF] = "off", [JSON_SHORT] = "short", [JSON_PRETTY] = "pretty" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+                if (streq(words[i], mode)) {
+                        c->json = (JsonMode) i;
+                        return 0;
+                }
+        (void) client_fail("--json=%s: expected short, pretty or off", mode);
+        return USAGE;
+}
+
+enum { OPT_VERSION = 0x100, OPT_USER, OPT_SYSTEM, OPT_JSON, OPT_NO_WAIT, OPT_TIMEOUT, OPT_FORCE, OPT_LIVE, OPT_SECRETS, OPT_VALIDATE,
+       OPT_NO_PAGER, OPT_ADDRESS };
+
+/* -1: go on; else the exit status. */
+static int take_option(Client *c, int option) {
+        switch (option) {
+        case 'h': return help();
+        case 'q': c->quiet = true; break;
+        case OPT_VERSION: printf("virtctl %s\n", VIRTBUS_VERSION); return 0;
+        case OPT_USER: c->user = true; break;
+        case OPT_SYSTEM: c->user = false; break;
+        case OPT_JSON: return set_json(c, optarg) ?: -1;
+        case OPT_NO_WAIT: c->no_wait = true; break;
+        case OPT_TIMEOUT: c->timeout = optarg; break;
+        case OPT_FORCE: c->force = true; break;
+        case OPT_LIVE: c->live = true; break;
+        case OPT_SECRETS: c->secrets = true; break;
+        case OPT_VALIDATE: c->validate = true; break;
+        case OPT_NO_PAGER: break;
+        case OPT_ADDRESS: c->address = optarg; break;
+        default: return USAGE;
+        }
+        return -1;
+}
+
+int main(int argc, char *argv[]) {
+        static const struct option options[] = {
+                { "help", no_argument, NULL, 'h' }, { "quiet", no_argument, NULL, 'q' }, { "version", no_argument, NULL, OPT_VERSION },
+                { "user", no_argument, NULL, OPT_USER }, { "system", no_argument, NULL, OPT_SYSTEM },
+                { "json", required_argument, NULL, OPT_JSON }, { "no-wait", no_argument, NULL, OPT_NO_WAIT },
+                { "timeout", required_argument, NULL, OPT_TIMEOUT }, { "force", no_argument, NULL, OPT_FORCE },
+                { "live", no_argument, NULL, OPT_LIVE }, { "secrets", no_argument, NULL, OPT_SECRETS },
+                { "validate", no_argument, NULL, OPT_VALIDATE }, { "no-pager", no_argument, NULL, OPT_NO_PAGER },
+                { "address", required_argument, NULL, OPT_ADDRESS }, {}
+        };
+        const Verb *verb;
+        Client c = {};
+        int option, r;
+
+        (void) setlocale(LC_ALL, "");
+        while ((option = getopt_long(argc, argv, "hq", options, NULL)) >= 0) {
+                r = take_option(&c, option);
+                if (r >= 0)
+                        return r;
+        }
+        argc -= optind;
+        argv += optind;
+        verb = argc > 0 ? find_verb(argv[0]) : find_verb("list");
+        if (!verb)
+                return unknown_verb(argv[0]);
+        argc = MAX(argc - 1, 0);
+        if (argc < verb->min || (verb->max >= 0 && argc > verb->max)) {
+                fprintf(stderr, "usage: virtctl %s %s\n", verb->name, verb->arguments);
+                return USAGE;
+        }
+        r = client_connect(&c);
+        if (r == 0)
+                r = verb->handler(&c, argc, argv + 1);
+        sd_bus_flush_close_unref(c.bus);
+        json_decref(c.ended);
+        return r;
+}

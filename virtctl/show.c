@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "show.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "str.h"
+
+bool color_wanted(void) {
+        const char *no = getenv("NO_COLOR");
+
+        return isatty(STDOUT_FILENO) && (!no || !*no);
+}
+
+const char *color_of_state(const char *state) {
+        if (!color_wanted())
+                return "";
+        if (streq(state, "running"))
+                return "\033[32m";
+        if (streq(state, "crashed") || streq(state, "broken"))
+                return "\033[31m";
+        return streq(state, "shutoff") ? "" : "\033[33m";
+}
+
+const char *color_off(void) {
+        return color_wanted() ? "\033[0m" : "";
+}
+
+void format_size(uint64_t bytes, char *buffer, size_t size) {
+        static const char units[] = "BKMGTPE";
+        unsigned u = 0;
+        uint64_t whole = bytes, rest = 0;
+
+        while (whole >= 1024 && u + 2 < sizeof(units)) {
+                rest = whole % 1024;
+                whole /= 1024;
+                u++;
+        }
+        if (rest * 10 / 1024 > 0 && whole < 100)
+                (void) snprintf(buffer, size, "%llu.%llu%c", (unsigned long long) whole, (unsigned long long) (rest * 10 / 1024), units[u]);
+        else
+                (void) snprintf(buffer, size, "%llu%c", (unsigned long long) whole, units[u]);
+}
+
+static void format_age(uint64_t usec, char *buffer, size_t size) {
+        static const struct {
+                const char *name;
+                uint64_t seconds;
+        } units[] = { { "d", 86400 }, { "h", 3600 }, { "min", 60 }, { "s", 1 } };
+        uint64_t left = usec / 1000000;
+        size_t n = 0, parts = 0;
+
+        buffer[0] = '\0';
+        for (size_t i = 0; i < ARRAY_SIZE(units) && parts < 2 && n < size; i++) {
+                uint64_t count = left / units[i].seconds;
+
+                left %= units[i].seconds;
+                if (count == 0 && !(i + 1 == ARRAY_SIZE(units) && parts == 0))
+                        continue;
+                n += (size_t) snprintf(buffer + n, size - n, "%s%llu%s", parts ? " " : "", (unsigned long long) count, units[i].name);
+                parts++;
+        }
+}
+
+void format_since(uint64_t usec, uint64_t now, char *buffer, size_t size) {
+        time_t seconds = (time_t) (usec / 1000000);
+        char date[64] = "", age[64];
+        struct tm t;
+
+        if (localtime_r(&seconds, &t))
+                (void) strftime(date, sizeof(date), "%a %F %T %Z", &t);
+        format_age(now > usec ? now - usec : 0, age, sizeof(age));
+        (void) snprintf(buffer, size, "%s; %s ago", date, age);
+}
+
+/* Columns on the screen, not bytes: names may be in any script. */
+static size_t width(const char *s) {
+        size_t n = 0;
+
+        for (; *s; s++)
+                n += ((unsigned char) *s & 0xc0) != 0x80;
+        return n;
+}
+
+void print_table(const char *const *cells, size_t columns, size_t rows) {
+        for (size_t row = 0; row < rows; row++) {
+                for (size_t c = 0; c < columns; c++) {
+                        const char *cell = cells[row * columns + c], *color = row > 0 ? color_of_state(cell) : "";
+                        size_t widest = 0;
+
+                        for (size_t other = 0; other < rows; other++)
+                                widest = MAX(widest, width(cells[other * columns + c]));
+                        printf("%s%s%s", color, cell, *color ? color_off() : "");
+                        if (c + 1 < columns)
+                                printf("%*s", (int) (widest - width(cell) + 1), "");
+                }
+                putchar('\n');
+        }
+}
+
+int print_json(const Client *c, json_t *json) {
+        int r;
+
+        if (!json)
+                return client_fail("out of memory");
+        r = json_dumpf(json, stdout, JSON_ENCODE_ANY | (c->json == JSON_PRETTY ? JSON_INDENT(2) : JSON_COMPACT));
+        putchar('\n');
+        json_decref(json);
+        return r < 0 ? client_fail("standard output can't be written to") : 0;
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "mem.h"
+#include "str.h"
+#include "verbs.h"
+
+#define ESCAPE 0x1d     /* Ctrl-] */
+
+/* The terminal as it was; restored however we leave. */
+static struct termios before;
+static bool is_raw;
+
+static void restore_terminal(void) {
+        if (is_raw)
+                (void) tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
+        is_raw = false;
+}
+
+static void on_signal(int sig) {
+        restore_terminal();
+        (void) signal(sig, SIG_DFL);
+        (void) raise(sig);
+}
+
+static void make_raw(void) {
+        static const int signals[] = { SIGTERM, SIGHUP, SIGINT, SIGQUIT };
+        struct termios t;
+
+        if (tcgetattr(STDIN_FILENO, &before) < 0)
+                return;
+        for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+                (void) signal(signals[i], on_signal);
+        (void) atexit(restore_terminal);
+        t = before;
+        cfmakeraw(&t);
+        is_raw = tcsetattr(STDIN_FILENO, TCSADRAIN, &t) >= 0;
+}
+
+/* The objects below a domain that are consoles; the first in the order of names, or the one asked for. */
+static int find_console(Client *c, const char *domain, const char *wanted, char **ret) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_free_ char *prefix = strf("%s/device/", domain);
+        const char *path, *interface;
+        int r;
+
+        r = client_call(c, QEMU1_ROOT, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", &reply, NULL);
+        if (r != 0)
+                return r;
+        r = sd_bus_message_enter_container(reply, 'a', "{oa{sa{sv}}}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'e', "oa{sa{sv}}")) > 0) {
+                r = sd_bus_message_read(reply, "o", &path);
+                if (r >= 0)
+                        r = sd_bus_message_enter_container(reply, 'a', "{sa{sv}}");
+                while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'e', "sa{sv}")) > 0) {
+                        _cleanup_free_ char *id = NULL;
+
+                        r = sd_bus_message_read(reply, "s", &interface);
+                        if (r >= 0 && streq(interface, QEMU1 ".Console") && str_after(path, prefix) &&
+                            sd_bus_path_decode(path, strndupa(prefix, strlen(prefix) - 1), &id) > 0 &&
+                            (wanted ? streq(id, wanted) : !*ret || strcmp(path, *ret) < 0))
+                                r = free_and_strdup(ret, path);
+                        if (r >= 0)
+                                r = sd_bus_message_skip(reply, "a{sv}");
+                        if (r >= 0)
+                                r = sd_bus_message_exit_container(reply);
+                }
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(reply);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(reply);
+        }
+        if (r < 0)
+                return client_garbled(r);
+        if (*ret)
+                return 0;
+        return wanted ? client_fail("there is no console %s", wanted) : client_fail("there is no console; define a <serial> or <console>");
+}
+
+/* Bytes from one side to the other. false: that side has ended, or the escape was typed. */
+static bool pass(int from, int to, bool typed) {
+        char buffer[4096], *end;
+        ssize_t n = read(from, buffer, sizeof(buffer));
+
+        if (n < 0)
+                return errno == EINTR || errno == EAGAIN;
+        end = typed && n > 0 ? memchr(buffer, ESCAPE, (size_t) n) : NULL;
+        if (fd_write_all(to, buffer, end ? (size_t) (end - buffer) : (size_t) n) < 0)
+                return false;
+        return n > 0 && !end;
+}
+
+static void talk(int stream) {
+        struct pollfd fds[] = { { .fd = stream, .events = POLLIN }, { .fd = STDIN_FILENO, .events = POLLIN } };
+        bool typing = true;
+
+        for (;;) {
+                if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+                        return;
+                if (fds[0].revents && !pass(stream, STDOUT_FILENO, false))
+                        return;
+                if (fds[1].revents && typing && !pass(STDIN_FILENO, stream, true)) {
+                        if (isatty(STDIN_FILENO))
+                                return;
+                        typing = false; /* a script's input has ended; what the guest still says is wanted */
+                        fds[1].fd = -1;
+                }
+        }
+}
+
+int verb_console(Client *c, int argc, char **argv) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_free_ char *domain = NULL, *path = NULL;
+        _cleanup_fd_ int fd = -1;
+        int r;
+
+        r = client_domain(c, argv[0], &domain);
+        if (r == 0)
+                r = find_console(c, domain, argc > 1 ? argv[1] : NULL, &path);
+        if (r == 0)
+                r = client_call(c, path, QEMU1 ".Console", "Open", &reply, "ta{sv}", c->force ? FLAG_FORCE : UINT64_C(0), 0);
+        if (r != 0)
+                return r;
+        r = sd_bus_message_read(reply, "h", &fd);
+        if (r >= 0) {
+                fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+                r = fd < 0 ? -errno : fd_set_nonblock(fd, false);
+        }
+        if (r < 0) {
+                fd = -1;
+                return client_garbled(r);
+        }
+        if (!c->quiet)
+                fprintf(stderr, "Connected to %s; leave with Ctrl-].\n", argv[0]);
+        make_raw();
+        talk(fd);
+        restore_terminal();
+        if (!c->quiet)
+                fprintf(stderr, "\nDisconnected.\n");
+        return 0;
+}

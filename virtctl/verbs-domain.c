@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "str.h"
+#include "verbs.h"
+
+#define DEFINITION_MAX ((size_t) 8 * 1024 * 1024)
+
+/* --- one call on each of several domains --- */
+
+typedef int (*OnDomain)(Client *c, const char *path);
+
+/* Goes on after a failure; the first one decides about the exit status. */
+static int each(Client *c, int argc, char **argv, OnDomain f) {
+        int status = 0;
+
+        for (int i = 0; i < argc; i++) {
+                _cleanup_free_ char *path = NULL;
+                int r = client_domain(c, argv[i], &path);
+
+                if (r == 0)
+                        r = f(c, path);
+                status = status ?: r;
+        }
+        return status;
+}
+
+/* A verb without arguments of its own, whose answer is a job. */
+static int call_job(Client *c, const char *path, const char *method, uint64_t flags) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        const char *job;
+        int r;
+
+        r = client_call(c, path, DOMAIN_INTERFACE, method, &reply, "ta{sv}", flags, 0);
+        if (r != 0)
+                return r;
+        r = sd_bus_message_read(reply, "o", &job);
+        return r < 0 ? client_garbled(r) : client_wait_job(c, job);
+}
+
+static int start(Client *c, const char *path) {
+        return call_job(c, path, "Start", c->no_wait ? FLAG_NO_WAIT : 0);
+}
+
+int verb_start(Client *c, int argc, char **argv) {
+        return each(c, argc, argv, start);
+}
+
+static int stop(Client *c, const char *path) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        uint64_t seconds = 0;
+        const char *job;
+        int r;
+
+        if (c->timeout && parse_u64(c->timeout, 10, &seconds) < 0) {
+                (void) client_fail("--timeout=%s: expected a number of seconds", c->timeout);
+                return USAGE;
+        }
+        if (c->timeout)
+                r = client_call(c, path, DOMAIN_INTERFACE, "Shutdown", &reply, "sta{sv}", "acpi", UINT64_C(0), 1, "timeout-usec", "t",
+                                seconds * 1000000);
+        else
+                r = client_call(c, path, DOMAIN_INTERFACE, "Shutdown", &reply, "sta{sv}", "acpi", UINT64_C(0), 0);
+        if (r != 0)
+                return r;
+        r = sd_bus_message_read(reply, "o", &job);
+        return r < 0 ? client_garbled(r) : client_wait_job(c, job);
+}
+
+int verb_stop(Client *c, int argc, char **argv) {
+        return each(c, argc, argv, stop);
+}
+
+#define SIMPLE_VERB(verb, method)                                                                       \
+        static int do_##verb(Client *c, const char *path) {                                             \
+                return call_job(c, path, (method), 0);                                                  \
+        }                                                                                               \
+        int verb_##verb(Client *c, int argc, char **argv) {                                             \
+                return each(c, argc, argv, do_##verb);                                                  \
+        }
+
+SIMPLE_VERB(kill, "Terminate")
+SIMPLE_VERB(reboot, "Reboot")
+SIMPLE_VERB(reset, "Reset")
+SIMPLE_VERB(suspend, "Suspend")
+SIMPLE_VERB(resume, "Resume")
+
+static int undefine(Client *c, const char *path) {
+        return client_call(c, path, DOMAIN_INTERFACE, "Undefine", NULL, "ta{sv}", UINT64_C(0), 0);
+}
+
+int verb_undefine(Client *c, int argc, char **argv) {
+        return each(c, argc, argv, undefine);
+}
+
+int verb_rename(Client *c, int argc, char **argv) {
+        _cleanup_free_ char *path = NULL;
+        int r = client_domain(c, argv[0], &path);
+
+        return r ?: client_call(c, path, DOMAIN_INTERFACE, "Rename", NULL, "sta{sv}", argv[1], UINT64_C(0), 0);
+}
+
+static int enable(Client *c, const char *path) {
+        return client_call(c, path, DOMAIN_INTERFACE, "SetAutostart", NULL, "bta{sv}", 1, UINT64_C(0), 0);
+}
+
+static int disable(Client *c, const char *path) {
+        return client_call(c, path, DOMAIN_INTERFACE, "SetAutostart", NULL, "bta{sv}", 0, UINT64_C(0), 0);
+}
+
+int verb_enable(Client *c, int argc, char **argv) {
+        return each(c, argc, argv, enable);
+}
+
+int verb_disable(Client *c, int argc, char **argv) {
+        return each(c, argc, argv, disable);
+}
+
+/* --- definitions --- */
+
+static int read_file(const char *name, char **ret) {
+        bool standard_input = streq(name, "-");
+        _cleanup_fd_ int fd = standard_input ? dup(STDIN_FILENO) : open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        _cleanup_free_ char *text = NULL;
+        size_t length;
+        int r = fd < 0 ? -errno : fd_read_all(fd, DEFINITION_MAX, &text, &length);
+
+        if (r == -EFBIG)
+                return client_fail("%s: larger than %zu MiB, so it is no definition", name, DEFINITION_MAX >> 20);
+        if (r < 0)
+                return client_fail("%s: %s", name, strerror(-r));
+        if (strlen(text) != length || !is_utf8(text))
+                return client_fail("%s: is no text in UTF-8", name);
+        *ret = TAKE_PTR(text);
+        return 0;
+}
+
+int verb_define(Client *c, int argc, char **argv) {
+        int status = 0;
+
+        for (int i = 0; i < argc; i++) {
+                _cleanup_free_ char *text = NULL;
+                int r = read_file(argv[i], &text);
+
+                if (r == 0)
+                        r = client_call(c, QEMU1_ROOT, MANAGER_INTERFACE, "DefineDomain", NULL, "ssta{sv}", "libvirt-xml", text,
+                                        c->validate ? FLAG_VALIDATE_ONLY : UINT64_C(0), 0);
+                if (r != 0)
+                        fprintf(stderr, "  %s was not %s.\n", argv[i], c->validate ? "accepted" : "defined");
+                else if (!c->quiet)
+                        fprintf(stderr, "%s: %s\n", argv[i], c->validate ? "valid" : "defined");
+                status = status ?: r;
+        }
+        return status;
+}
+
+int verb_export(Client *c, int argc, char **argv) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_free_ char *path = NULL;
+        const char *text;
+        int r;
+
+        r = client_domain(c, argv[0], &path);
+        if (r == 0)
+                r = client_call(c, path, DOMAIN_INTERFACE, "ExportDefinition", &reply, "st", "libvirt-xml",
+                                (c->live ? FLAG_LIVE : FLAG_CONFIG) | (c->secrets ? FLAG_SENSITIVE : 0));
+        if (r != 0)
+                return r;
+        r = sd_bus_message_read(reply, "s", &text);
+        if (r < 0)
+                return client_garbled(r);
+        return fputs(text, stdout) < 0 ? client_fail("standard output can't be written to") : 0;
+}
+
+/* As a shell would take it. */
+static void print_argument(const char *s) {
+        if (*s && !s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./,:=+@%")]) {
+                printf("%s\n", s);
+                return;
+        }
+        putchar('\'');
+        for (; *s; s++)
+                if (*s == '\'')
+                        fputs("'\\''", stdout);
+                else
+                        putchar(*s);
+        puts("'");
+}
+
+static int print_resources(sd_bus_message *m) {
+        const char *key, *item;
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                r = sd_bus_message_read(m, "s", &key);
+                printf("\n# %s\n", key);
+                if (r >= 0)
+                        r = sd_bus_message_enter_container(m, 'v', "as");
+                if (r >= 0)
+                        r = sd_bus_message_enter_container(m, 'a', "s");
+                while (r >= 0 && (r = sd_bus_message_read(m, "s", &item)) > 0)
+                        printf("#   %s\n", item);
+                for (int i = 0; i < 3 && r >= 0; i++)
+                        r = sd_bus_message_exit_container(m);
+        }
+        return r;
+}
+
+int verb_plan(Client *c, int argc, char **argv) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_free_ char *path = NULL;
+        const char *argument;
+        int r;
+
+        r = client_domain(c, argv[0], &path);
+        if (r == 0)
+                r = client_call(c, path, DOMAIN_INTERFACE, "PlanStart", &reply, "ta{sv}", UINT64_C(0), 0);
+        if (r != 0)
+                return r;
+        r = sd_bus_message_enter_container(reply, 'a', "s");
+        while (r >= 0 && (r = sd_bus_message_read(reply, "s", &argument)) > 0)
+                print_argument(argument);
+        if (r >= 0)
+                r = sd_bus_message_exit_container(reply);
+        if (r >= 0)
+                r = print_resources(reply);
+        return r < 0 ? client_garbled(r) : 0;
+}

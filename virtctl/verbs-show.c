@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-id128.h>
+#include <time.h>
+
+#include "mem.h"
+#include "show.h"
+#include "str.h"
+#include "verbs.h"
+
+/* list and status. All that is known about a domain is read as JSON, which --json prints as it is. */
+
+/* --- D-Bus values as JSON --- */
+
+static json_t *read_value(sd_bus_message *m);
+
+static json_t *read_bytes(sd_bus_message *m) {
+        char uuid[SD_ID128_UUID_STRING_MAX];
+        const void *bytes;
+        sd_id128_t id;
+        size_t n;
+
+        if (sd_bus_message_read_array(m, 'y', &bytes, &n) < 0 || n != sizeof(id))
+                return json_null();
+        memcpy(&id, bytes, n);
+        return json_string(sd_id128_to_uuid_string(id, uuid));
+}
+
+static json_t *read_dictionary(sd_bus_message *m, const char *entry) {
+        _cleanup_free_ char *inside = strndup(entry + 1, strlen(entry) - 2);
+        json_t *o = json_object();
+        const char *key;
+
+        if (!inside || sd_bus_message_enter_container(m, 'a', entry) < 0)
+                return o;
+        while (sd_bus_message_enter_container(m, 'e', inside) > 0) {
+                if (sd_bus_message_read_basic(m, inside[0], &key) < 0)
+                        break;
+                (void) json_object_set_new(o, key, read_value(m));
+                (void) sd_bus_message_exit_container(m);
+        }
+        (void) sd_bus_message_exit_container(m);
+        return o;
+}
+
+static json_t *read_list(sd_bus_message *m, char type, const char *inside) {
+        json_t *a = json_array();
+
+        if (sd_bus_message_enter_container(m, type, inside) < 0)
+                return a;
+        while (sd_bus_message_at_end(m, false) == 0)
+                if (json_array_append_new(a, read_value(m)) < 0)
+                        break;
+        (void) sd_bus_message_exit_container(m);
+        return a;
+}
+
+static json_t *read_basic(sd_bus_message *m, char type) {
+        union { const char *s; int b; uint32_t u; int32_t i; uint64_t t; double d; } v = {};
+
+        if (sd_bus_message_read_basic(m, type, &v) < 0)
+                return json_null();
+        switch (type) {
+        case 's': case 'o': case 'g': return json_string(v.s);
+        case 'b': return json_boolean(v.b);
+        case 'u': return json_integer(v.u);
+        case 'i': return json_integer(v.i);
+        case 'd': return json_real(v.d);
+        default: return json_integer((json_int_t) v.t);
+        }
+}
+
+static json_t *read_value(sd_bus_message *m) {
+        const char *inside;
+        json_t *value;
+        char type;
+
+        if (sd_bus_message_peek_type(m, &type, &inside) <= 0)
+                return json_null();
+        if (type == 'v') {
+                if (sd_bus_message_enter_container(m, 'v', inside) < 0)
+                        return json_null();
+                value = read_value(m);
+                (void) sd_bus_message_exit_container(m);
+                return value;
+        }
+        if (type == 'a' && streq(inside, "y"))
+                return read_bytes(m);
+        if (type == 'a' && inside[0] == '{')
+                return read_dictionary(m, inside);
+        if (type == 'a' || type == 'r')
+                return read_list(m, type, inside);
+        return read_basic(m, type);
+}
+
+/* --- list --- */
+
+static json_t *listed(Client *c, int *ret_status) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+
+        *ret_status = client_call(c, QEMU1_ROOT, MANAGER_INTERFACE, "ListDomains", &reply, NULL);
+        return *ret_status == 0 ? read_value(reply) : NULL;
+}
+
+static int by_name(const void *a, const void *b) {
+        return strcmp(json_string_value(json_array_get(*(json_t *const *) a, 0)) ?: "",
+                      json_string_value(json_array_get(*(json_t *const *) b, 0)) ?: "");
+}
+
+static json_t *list_to_json(json_t *const *sorted, size_t n) {
+        static const char *const keys[] = { "name", "state", "uuid", "unit", "path" };
+        json_t *out = json_array();
+
+        for (size_t i = 0; i < n; i++) {
+                json_t *o = json_object();
+
+                for (size_t k = 0; k < ARRAY_SIZE(keys); k++)
+                        (void) json_object_set(o, keys[k], json_array_get(sorted[i], k));
+                (void) json_array_append_new(out, o);
+        }
+        return out;
+}
+
+static int print_list(const Client *c, json_t *const *sorted, size_t n) {
+        const char **cells = new0(const char *, (n + 1) * 4);
+
+        if (!cells)
+                return client_fail("out of memory");
+        cells[0] = "NAME";
+        cells[1] = "STATE";
+        cells[2] = "UUID";
+        cells[3] = "UNIT";
+        for (size_t i = 0; i < n; i++)
+                for (size_t k = 0; k < 4; k++) {
+                        const char *s = json_string_value(json_array_get(sorted[i], k));
+
+                        cells[(i + 1) * 4 + k] = is_empty(s) ? "-" : s;
+                }
+        print_table(cells, 4, n + 1);
+        free(cells);
+        if (!c->quiet)
+                printf("\n%zu machine%s listed.\n", n, n == 1 ? "" : "s");
+        return 0;
+}
+
+int verb_list(Client *c, int argc, char **argv) {
+        int r;
+        json_t *all = listed(c, &r), **sorted;
+        size_t n = json_array_size(all);
+
+        if (r != 0)
+                return r;
+        sorted = new0(json_t *, n);
+        for (size_t i = 0; sorted && i < n; i++)
+                sorted[i] = json_array_get(all, i);
+        if (sorted) {
+                qsort(sorted, n, sizeof(*sorted), by_name);
+                r = c->json != JSON_OFF ? print_json(c, list_to_json(sorted, n)) : print_list(c, sorted, n);
+        }
+        free(sorted);
+        json_decref(all);
+        return r;
+}
+
+/* --- status --- */
+
+static const char *text_of(const json_t *o, const char *key) {
+        return json_string_value(json_object_get(o, key)) ?: "";
+}
+
+static uint64_t number_of(const json_t *o, const char *key) {
+        return (uint64_t) json_integer_value(json_object_get(o, key));
+}
+
+static void line(const char *label, const char *fmt, ...) _printf_(2, 3);
+static void line(const char *label, const char *fmt, ...) {
+        va_list ap;
+
+        printf("%12s: ", label);
+        va_start(ap, fmt);
+        (void) vprintf(fmt, ap);
+        va_end(ap);
+        putchar('\n');
+}
+
+static uint64_t now_realtime(void) {
+        struct timespec t;
+
+        (void) clock_gettime(CLOCK_REALTIME, &t);
+        return (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
+}
+
+static void show_state(const json_t *d) {
+        const char *state = text_of(d, "State"), *pause = text_of(d, "PauseReason");
+        char since[128];
+
+        format_since(number_of(d, "StateTimestamp"), now_realtime(), since, sizeof(since));
+        line("State", "%s%s%s (%s) since %s", color_of_state(state), state, color_off(), text_of(d, "StateReason"), since);
+        if (*pause)
+                line("Stopped by", "%s", pause);
+        line("Defined", "%s; %s", json_is_true(json_object_get(d, "Persistent")) ? "yes" : "no, it is gone when it ends",
+             json_is_true(json_object_get(d, "Autostart")) ? "enabled" : "disabled");
+}
+
+static void show_machine(const json_t *d) {
+        const json_t *vcpus = json_object_get(d, "VCPUs");
+        char current[32], max[32];
+
+        if (*text_of(d, "Unit"))
+                line("Unit", "%s", text_of(d, "Unit"));
+        if (*text_of(d, "MachineName"))
+                line("Machine", "%s", text_of(d, "MachineName"));
+        if (number_of(d, "MainPID") > 0)
+                line("QEMU PID", "%llu", (unsigned long long) number_of(d, "MainPID"));
+        line("Hardware", "%s %s, %s, %s", text_of(d, "Architecture"), text_of(d, "MachineType"), text_of(d, "Firmware"), text_of(d, "Type"));
+        line("VCPUs", "%lld (max %lld)", json_integer_value(json_array_get(vcpus, 0)), json_integer_value(json_array_get(vcpus, 1)));
+        format_size(number_of(d, "MemoryCurrent"), current, sizeof(current));
+        format_size(number_of(d, "MemoryMax"), max, sizeof(max));
+        line("Memory", "%s (max %s)", current, max);
+}
+
+static void show_device(const json_t *interfaces) {
+        const json_t *device = json_object_get(interfaces, QEMU1 ".Device"), *o;
+        const char *path;
+
+        o = json_object_get(interfaces, QEMU1 ".Disk");
+        if (o) {
+                path = text_of(json_object_get(o, "Source"), "path");
+                line(streq(text_of(o, "Kind"), "cdrom") ? "CD-ROM" : "Disk", "%s (%s) %s%s%s%s", text_of(o, "Target"), text_of(o, "Bus"),
+                     *path ? path : "empty", *path ? ", " : "", *path ? text_of(o, "Format") : "",
+                     json_is_true(json_object_get(o, "ReadOnly")) ? ", read-only" : "");
+        }
+        o = json_object_get(interfaces, QEMU1 ".Nic");
+        if (o)
+                line("Network", "%s %s (%s)%s", text_of(o, "MAC"), text_of(o, "Model"), text_of(o, "Type"),
+                     json_is_true(json_object_get(o, "LinkUp")) ? "" : ", link down");
+        o = json_object_get(interfaces, QEMU1 ".Console");
+        if (o)
+                line("Console", "%s%s%s", text_of(device, "Alias"), *text_of(o, "TTY") ? " on " : "", text_of(o, "TTY"));
+}
+
+static void show_troubles(const json_t *d) {
+        const json_t *error = json_object_get(d, "LastError"), *pending = json_object_get(d, "PendingChanges");
+        const char *text = json_string_value(json_array_get(error, 0)) ?: "", *hint = json_string_value(json_array_get(error, 1)) ?: "";
+        json_t *item;
+        size_t i;
+
+        json_array_foreach(json_object_get(d, "Warnings"), i, item)
+                line("Warning", "%s", json_string_value(item));
+        json_array_foreach(json_object_get(d, "Tainted"), i, item)
+                line("Tainted", "%s", json_string_value(item));
+        if (*text)
+                line("Last error", "%s", text);
+        if (*hint)
+                line("", "%s", hint);
+        json_array_foreach(pending, i, item)
+                line(i == 0 ? "Next start" : "", "%s changes", json_string_value(item));
+}
+
+/* The object's own interfaces, and those of its devices by path. */
+static json_t *read_domain(Client *c, const char *path, int *ret_status) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_free_ char *prefix = strf("%s/device/", path);
+        json_t *all, *domain, *devices = json_object(), *interfaces;
+        const char *key;
+
+        *ret_status = client_call(c, QEMU1_ROOT, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", &reply, NULL);
+        if (*ret_status != 0) {
+                json_decref(devices);
+                return NULL;
+        }
+        all = read_value(reply);
+        domain = json_incref(json_object_get(json_object_get(all, path), DOMAIN_INTERFACE));
+        json_object_foreach(all, key, interfaces)
+                if (prefix && str_after(key, prefix))
+                        (void) json_object_set(devices, key, interfaces);
+        (void) json_object_set_new(domain, "Devices", devices);
+        json_decref(all);
+        return domain;
+}
+
+static int show_one(Client *c, const char *name) {
+        _cleanup_free_ char *path = NULL;
+        json_t *d, *interfaces;
+        const char *key;
+        int r;
+
+        r = client_domain(c, name, &path);
+        if (r != 0)
+                return r;
+        d = read_domain(c, path, &r);
+        if (r != 0)
+                return r;
+        if (c->json != JSON_OFF)
+                return print_json(c, d);
+        printf("%s%s%s\n", text_of(d, "Name"), *text_of(d, "Title") ? " - " : "", text_of(d, "Title"));
+        line("UUID", "%s", text_of(d, "UUID"));
+        show_state(d);
+        show_machine(d);
+        json_object_foreach(json_object_get(d, "Devices"), key, interfaces)
+                show_device(interfaces);
+        show_troubles(d);
+        json_decref(d);
+        return 0;
+}
+
+int verb_status(Client *c, int argc, char **argv) {
+        int status = 0;
+
+        for (int i = 0; i < argc; i++) {
+                int r = show_one(c, argv[i]);
+
+                status = status ?: r;
+                if (i + 1 < argc && c->json == JSON_OFF)
+                        putchar('\n');
+        }
+        return status;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "client.h"
+
+/* A verb is a row of the table in main.c. Handlers get what follows the verb, and give the exit status. */
+typedef struct Verb {
+        const char *name, *arguments, *help;
+        int min, max;                   /* number of arguments; max -1: any */
+        int (*handler)(Client *c, int argc, char **argv);
+} Verb;
+
+int verb_define(Client *c, int argc, char **argv);
+int verb_list(Client *c, int argc, char **argv);
+int verb_status(Client *c, int argc, char **argv);
+int verb_start(Client *c, int argc, char **argv);
+int verb_stop(Client *c, int argc, char **argv);
+int verb_kill(Client *c, int argc, char **argv);
+int verb_reboot(Client *c, int argc, char **argv);
+int verb_reset(Client *c, int argc, char **argv);
+int verb_suspend(Client *c, int argc, char **argv);
+int verb_resume(Client *c, int argc, char **argv);
+int verb_undefine(Client *c, int argc, char **argv);
+int verb_rename(Client *c, int argc, char **argv);
+int verb_enable(Client *c, int argc, char **argv);
+int verb_disable(Client *c, int argc, char **argv);
+int verb_export(Client *c, int argc, char **argv);
+int verb_plan(Client *c, int argc, char **argv);
+int verb_console(Client *c, int argc, char **argv);
