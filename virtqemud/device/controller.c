@@ -170,7 +170,8 @@ static int controller_check(const Device *d, const DomainDef *def, const QemuCap
         const char *driver = controller_driver(c, def);
 
         if (c->type == CONTROLLER_IDE && !is_built_in(c, def))
-                return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "machine '%s' has no such IDE controller; disks can use bus 'sata' or 'virtio'", def->machine);
+                return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "machine '%s' has no such IDE controller; disks can use bus 'sata' or 'virtio'",
+                                 def->machine);
         if (c->model_name && !streq_null(c->model_name, models[c->model].driver) &&
             !(c->model == MODEL_PCIE_ROOT_PORT && streq(c->model_name, "ioh3420")))
                 return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "model name '%s' does not fit model '%s'", c->model_name,

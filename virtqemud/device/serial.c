@@ -37,7 +37,8 @@ static int serial_check(const Device *d, const DomainDef *def, const QemuCaps *c
         const char *driver = serial_target_to_string((SerialTarget) c->target);
 
         if (c->target == TARGET_SERIAL || c->target == TARGET_VIRTIO)
-                return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "'%s' is a target of <console>; a <serial> is isa-serial, pci-serial or usb-serial", driver);
+                return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "'%s' is a target of <console>; a <serial> is isa-serial, pci-serial or usb-serial",
+                                 driver);
         if (c->target_model && !streq(c->target_model, driver))
                 return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "model '%.32s' does not fit target type '%s'", c->target_model, driver);
         DEVICE_FOREACH(Chardev, other, def, DEVICE_SERIAL) {

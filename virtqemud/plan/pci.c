@@ -174,7 +174,8 @@ static int taken(const Device *d, const Device *other, Fault *f) {
         const Address *a = d->address;
 
         if (other == &board)
-                return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "the PCI address 0000:%02" PRIx64 ":%02" PRIx64 ".%" PRIx64 " is taken by the board itself",
+                return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION,
+                                 "the PCI address 0000:%02" PRIx64 ":%02" PRIx64 ".%" PRIx64 " is taken by the board itself",
                                  a->bus, a->slot, a->function);
         return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION,
                          "the PCI address 0000:%02" PRIx64 ":%02" PRIx64 ".%" PRIx64 " is already taken by the <%s> in line %u",
