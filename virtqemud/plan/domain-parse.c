@@ -54,6 +54,8 @@ int domain_parse(const char *text, size_t length, DomainDef **ret, Fault *f) {
                 fault_prefix(f, "line %u, domain/name", def->head.line);
                 return r;
         }
+        if (def->emulator && def->emulator[0] != '/')
+                return domain_fault(def, f, FAULT_INVALID_DEFINITION, "devices/emulator", "\"%s\" is no absolute path", def->emulator);
 
         *ret = TAKE_PTR(def);
         return 0;

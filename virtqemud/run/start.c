@@ -15,6 +15,7 @@
 #include "qemu-log.h"
 #include "sdbus.h"
 #include "status.h"
+#include "stop.h"
 #include "str.h"
 #include "unit.h"
 
@@ -470,6 +471,7 @@ static void start_finished(Operation *o, int error, const Fault *f) {
         d->live_generation = 0;
         domain_set_state(d, DOMAIN_SHUTOFF, error == -ECANCELED ? REASON_DESTROYED : REASON_FAILED);
         domain_changed(d, DOMAIN_CHANGED_LIVE);
+        stop_domain_off(d); /* whoever terminated it hears of it */
 }
 
 static const OperationType start_type = {
