@@ -1,0 +1,276 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Figures of virtqemud, each beside what it is measured against in the same run.
+
+    meson setup build-bench -Dbench=true --buildtype=release && ninja -C build-bench && bench/bench.py build-bench [NAME...]
+
+Nothing here fails: it prints the figure, the limit, and whether it is kept. As root it also measures VMs as units.
+"""
+
+import os
+import re
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+BUILD = Path(sys.argv[1] if len(sys.argv) > 1 else "build-bench").resolve()
+os.environ["VIRTBUS_BUILD"] = str(BUILD)
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "integration"))
+
+from gi.repository import Gio, GLib  # noqa: E402
+
+from bus import Bus  # noqa: E402
+from domains import FORMAT, NO_WAIT, SERVICE, define, tiny_xml  # noqa: E402
+
+MANAGER = ("/org/virtbus/qemu1", "org.virtbus.qemu1.Manager")
+
+
+def now():
+    return time.monotonic() * 1000
+
+
+def show(name, figure, limit, unit="ms", detail=""):
+    kept = "kept" if figure <= limit else "MISSED"
+    print(f"{name:52} {figure:9.2f} {unit:4} limit {limit:8.2f}  {kept}  {detail}", flush=True)
+
+
+def raw_call(bus, service, path, interface, method, body=None):
+    """A call whose answer is not taken apart."""
+    return bus.connection.call_sync(service, path, interface, method, body, None, Gio.DBusCallFlags.NONE, 60000, None)
+
+
+def pss(pid):
+    return int(re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M).group(1)) / 1024
+
+
+def private(pid):
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return sum(int(n) for n in re.findall(r"^Private_\w+:\s+(\d+)", text, re.M))
+
+
+def bare_start(argv):
+    """The same command line, spawned by hand, until QEMU answers qmp_capabilities. Returns (milliseconds, process)."""
+    ours, theirs = socket.socketpair()
+    listeners = {}
+    wanted = {int(n) for a in argv for n in re.findall(r"fd=(\d+)", a)}
+    run = next(int(re.search(r"fd=(\d+)", a).group(1)) for a in argv if a.startswith("socket,id=mon1"))
+    for n in wanted - {run}:
+        s = socket.socket(socket.AF_UNIX)
+        s.bind(f"\0bench-{os.getpid()}-{n}-{time.monotonic_ns()}")
+        s.listen(1)
+        listeners[n] = s
+    listeners[run] = theirs
+
+    def place():
+        high = {n: os.dup2(s.fileno(), 200 + n) for n, s in listeners.items()}
+        for n, fd in high.items():
+            os.dup2(fd, n, inheritable=True)
+    began = now()
+    process = subprocess.Popen(argv, preexec_fn=place, close_fds=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    f = ours.makefile("rwb", buffering=0)
+    f.readline()
+    f.write(b'{"execute":"qmp_capabilities"}\n')
+    f.readline()
+    took = now() - began
+    for s in [*listeners.values(), ours]:
+        s.close()
+    return took, process
+
+
+def bench_start(n=15):
+    with Bus() as bus:
+        domain = define(bus, tiny_xml("s"))
+        argv, _ = domain.PlanStart(0, {})
+        bare, full, end = [], [], []
+        for _ in range(n):
+            took, process = bare_start(argv)
+            bare.append(took)
+            process.kill()
+            process.wait()
+            began = now()
+            domain.Start(0, {})
+            full.append(now() - began)
+            began = now()
+            domain.Terminate(0, {})
+            end.append(now() - began)
+        base = statistics.median(bare)
+        show("start, direct, beside a bare QEMU", statistics.median(full) / base, 1.5, "x", f"{statistics.median(full):.1f} / {base:.1f} ms")
+        show("terminate", statistics.median(end), 15)
+        stuck = []
+        for _ in range(5):
+            domain.Start(0, {})
+            os.kill(domain.MainPID, signal.SIGSTOP)
+            began = now()
+            domain.Terminate(0, {})
+            stuck.append(now() - began)
+        show("terminate one that is stopped by SIGSTOP", statistics.median(stuck), 15)
+
+
+def bench_parallel(n=20):
+    with Bus() as bus:
+        domains = [define(bus, tiny_xml(f"p{i}")) for i in range(n)]
+        argv, _ = domains[0].PlanStart(0, {})
+        alone = statistics.median(sorted(bare_all([argv])[0] for _ in range(5)))
+        together = max(bare_all([argv] * n))
+        began = now()
+        jobs = [d.Start(NO_WAIT, {}) for d in domains]
+        for d in domains:
+            bus.wait_property(d, "State", "running", timeout=60)
+        took = now() - began
+        show(f"{n} parallel starts beside {n} bare ones", took / together, 2.5, "x", f"{took:.0f} / {together:.0f} ms, one {alone:.0f} ms, {len(jobs)} jobs")
+        adopt(bus, domains)
+        for d in domains:
+            d.Terminate(0, {})
+
+
+def bare_all(argvs):
+    """Starts all at once, as far as one thread can."""
+    import threading
+    results = [None] * len(argvs)
+
+    def one(i):
+        results[i] = bare_start(argvs[i])
+    began = now()
+    threads = [threading.Thread(target=one, args=[i]) for i in range(len(argvs))]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    took = now() - began
+    for _, process in results:
+        process.kill()
+        process.wait()
+    return [took]
+
+
+def adopt(bus, domains):
+    for how, sig, limit in (("a restart", signal.SIGTERM, 60), ("kill -9", signal.SIGKILL, 120)):
+        times = []
+        for _ in range(5):
+            bus.stop_service(SERVICE, sig)
+            began = now()
+            listed = raw_call(bus, SERVICE, *MANAGER, "ListDomains").unpack()[0]
+            times.append(now() - began)
+            assert all(d[1] == "running" for d in listed)
+            for d in domains:
+                bus.wait_property(d, "State", "running")
+        show(f"adopting {len(domains)} VMs after {how}", statistics.median(times), limit)
+
+
+def bench_list(n=1000):
+    shm = Path(f"/dev/shm/virtbus-bench-{os.getpid()}")
+    shm.mkdir(mode=0o700)
+    try:
+        with Bus(environment={"XDG_CONFIG_HOME": str(shm)}) as bus:
+            manager = bus.manager("qemu1")
+            manager.DefineDomain(FORMAT, tiny_xml("warm"), 0, {})
+            bodies = [GLib.Variant("(ssta{sv})", (FORMAT, tiny_xml(f"domain{i}"), 0, {})) for i in range(n - 1)]
+            began = now()
+            for body in bodies:
+                raw_call(bus, SERVICE, *MANAGER, "DefineDomain", body)
+            rate = (n - 1) / (now() - began) * 1000
+            show("define, all syncs, tmpfs (time for 1000)", 1e6 / rate, 500, "ms", f"{rate:.0f}/s")
+            service = BUILD / "bench" / "minimal-service"
+            with bus.spawn(service, "org.virtbus.Bench1", str(n)) as minimal:
+                while bus.owner_pid("org.virtbus.Bench1") is None:
+                    time.sleep(0.01)
+                ours, theirs = [], []
+                for _ in range(50):
+                    began = now()
+                    raw_call(bus, "org.virtbus.Bench1", "/", "org.virtbus.Bench1", "List")
+                    theirs.append(now() - began)
+                    began = now()
+                    raw_call(bus, SERVICE, *MANAGER, "ListDomains")
+                    ours.append(now() - began)
+                minimal.kill()
+            a, b = statistics.median(ours), statistics.median(theirs)
+            show(f"{n} domains in one call beside a minimal service", a / b, 2.0, "x", f"{a:.2f} / {b:.2f} ms")
+            show(f"PSS with {n} definitions", pss(bus.owner_pid(SERVICE)), 12, "MB")
+            times = []
+            for _ in range(5):
+                bus.stop_service(SERVICE)
+                began = now()
+                raw_call(bus, SERVICE, *MANAGER, "ListDomains")
+                times.append(now() - began)
+            show(f"cold activation with {n} definitions", statistics.median(times), 150)
+    finally:
+        subprocess.run(["rm", "-rf", shm], check=True)
+
+
+def bench_cold():
+    with Bus() as bus:
+        for count, limit in ((0, 40), (100, 40)):
+            for i in range(count):
+                define(bus, tiny_xml(f"c{i}"))
+            times = []
+            for _ in range(7):
+                bus.stop_service(SERVICE)
+                began = now()
+                raw_call(bus, SERVICE, *MANAGER, "ListDomains")
+                times.append(now() - began)
+            show(f"cold activation with {count} definitions", statistics.median(times), limit)
+            if count == 0:
+                show("PSS idle", pss(bus.owner_pid(SERVICE)), 3, "MB")
+
+
+def bench_death(n=10):
+    with Bus() as bus:
+        domain = define(bus, tiny_xml("d"))
+        times = []
+        for _ in range(n):
+            domain.Start(0, {})
+            pid = domain.MainPID
+            if not times:
+                watch = int(re.search(r"^PPid:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.M).group(1))
+                show("supervisor, private memory", private(watch), 512, "kB")
+            bus.mark()
+            began = now()
+            os.kill(pid, signal.SIGKILL)
+            while not any(s.name == "StateChanged" and s.args[1] == "shutoff" for s in bus.signals[bus.cursor:]):
+                bus.pump(0.0005)
+            times.append(now() - began)
+        show("QEMU's death to the signal at a client", statistics.median(times), 5)
+
+
+def bench_unit(n=10):
+    if os.getuid() != 0:
+        print("start as a unit: skipped, needs root")
+        return
+    from host import Testbed
+    with Testbed() as bed:
+        bed.install(BUILD)
+        bed.run("systemctl enable --now virtqemud.socket")
+        client = bed.bus()
+        domain = define(client, tiny_xml("u"))
+        argv, _ = domain.PlanStart(0, {})
+        bare, full, end = [], [], []
+        for _ in range(n):
+            took, process = bare_start(argv)
+            bare.append(took)
+            process.kill()
+            process.wait()
+            began = now()
+            domain.Start(0, {})
+            full.append(now() - began)
+            began = now()
+            domain.Terminate(0, {})
+            end.append(now() - began)
+        a, b = statistics.median(full), statistics.median(bare)
+        show("start as a registered unit, beside a bare QEMU", a / b, 2.5, "x", f"{a:.1f} / {b:.1f} ms")
+        show("terminate a unit", statistics.median(end), 15)
+        client.close()
+
+
+def main():
+    wanted = sys.argv[2:]
+    for name, f in (("start", bench_start), ("parallel", bench_parallel), ("list", bench_list), ("cold", bench_cold), ("death", bench_death),
+                    ("unit", bench_unit)):
+        if not wanted or name in wanted:
+            f()
+
+
+main()
