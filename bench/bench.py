@@ -245,6 +245,7 @@ def bench_unit(n=10):
         bed.install(BUILD)
         bed.run("systemctl enable --now virtqemud.socket")
         client = bed.bus()
+        client.manager = lambda name: client.object(f"org.virtbus.{name}", f"/org/virtbus/{name}")
         domain = define(client, tiny_xml("u"))
         argv, _ = domain.PlanStart(0, {})
         bare, full, end = [], [], []

@@ -11,6 +11,9 @@ import pytest
 import guest
 import rawqemu
 
+if "VIRTBUS_BUILD" in os.environ:
+    os.environ["VIRTBUS_BUILD"] = os.path.abspath(os.environ["VIRTBUS_BUILD"])
+
 LIMITS = {"guest": 120, "bus": 120, "host": 240, "machine": 400}
 DEFAULT_LIMIT = 120
 

@@ -81,11 +81,10 @@ def test_guest_that_ended_meanwhile(bus, qemud, guest_image):
     con = console(bus, off)
     con.ready()
     qemu, other = killed.MainPID, off.MainPID
-    con.send("poweroff")
+    con.ask("sh (sleep 1; poweroff -f) &")
     bus.stop_service(SERVICE, signal.SIGKILL)
     os.kill(qemu, signal.SIGKILL)
-    wait_until(lambda: not bus.watch.alive() & {qemu, other} if isinstance(bus.watch.alive(), set) else
-               not {qemu, other} & set(bus.watch.alive()), 40)
+    wait_until(lambda: not {qemu, other} & set(bus.watch.alive()), 40)
     assert killed.State == "shutoff" and off.State == "shutoff"
     assert statuses(bus) == []
     killed.Start(0, {})

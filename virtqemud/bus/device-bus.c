@@ -118,7 +118,8 @@ static void refresh_from(Service *s, Domain *d, const DomainDef *def) {
                                 return;
                         o->live = find_by_id(d->live, o->id);
                         o->persistent = find_by_id(d->config, o->id);
-                        bus_added(s->bus, o->path);
+                        if (s->announcing)
+                                bus_added(s->bus, o->path);
                 }
                 o->seen = true;
         }

@@ -105,7 +105,7 @@ static int export(Domain *d, uint64_t flags, char **ret, Fault *f) {
                 return fault_set(f, FAULT_INVALID_STATE, EINVAL, "%s is not running: it has only its persistent definition", d->name);
         if (!live && !d->config)
                 return fault_set(f, FAULT_INVALID_STATE, EINVAL, "%s is transient: it has only its live definition", d->name);
-        return live ? xml_record_to_text(&d->live->head, how | XML_WRITE_LIVE, ret) : domain_format(d->config, how, ret, f);
+        return live ? xml_record_to_text(&d->live->head, how | XML_WRITE_LIVE, ret) : define_export(d, how, ret, f);
 }
 
 static int export_allowed(sd_bus_message *m, Domain *d, sd_bus_error *error) {

@@ -49,7 +49,10 @@ int service_start(Daemon *d, void **ret) {
         if (r >= 0)
                 r = new_manager(s);
         /* Before the first call is answered: what is defined and what runs. Nothing of it waits for QEMU. */
-        return r < 0 ? r : manager_load(s->manager);
+        if (r >= 0)
+                r = manager_load(s->manager);
+        s->announcing = true;
+        return r;
 }
 
 void service_stop(void *state) {

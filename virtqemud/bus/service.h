@@ -24,6 +24,7 @@ typedef struct Service {
         Bus *bus;
         Jobs *jobs;
         Manager *manager;
+        bool announcing;      /* false while definitions are loaded: nobody can listen yet */
 } Service;
 
 extern const BusObject *const service_objects[];

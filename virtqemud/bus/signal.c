@@ -11,8 +11,11 @@ static void on_added(Domain *d, void *userdata) {
         Service *s = userdata;
         char path[DOMAIN_PATH_MAX];
 
-        bus_added(s->bus, domain_path(d, path));
+        if (s->announcing)
+                bus_added(s->bus, domain_path(d, path));
         device_bus_refresh(s, d);
+        if (!s->announcing)
+                return;
         (void) bus_emit(s->bus, QEMU1_ROOT, QEMU1_MANAGER, "DomainNew", "so", d->name, path);
         bus_changed(s->bus, QEMU1_ROOT, QEMU1_MANAGER, "DomainCount");
 }
@@ -67,7 +70,7 @@ static void on_changed(Domain *d, unsigned what, void *userdata) {
 
         (void) domain_path(d, path);
         for (size_t i = 0; i < ARRAY_SIZE(properties); i++)
-                if (properties[i].what & what)
+                if (s->announcing && (properties[i].what & what))
                         bus_changed(s->bus, path, QEMU1_DOMAIN, properties[i].property);
         if (what & (DOMAIN_CHANGED_CONFIG | DOMAIN_CHANGED_LIVE))
                 device_bus_refresh(s, d);

@@ -74,3 +74,17 @@ int domain_copy(const DomainDef *def, DomainDef **ret) {
         *ret = copy;
         return 0;
 }
+
+int domain_drop_document(DomainDef **def) {
+        DomainDef *copy;
+        int r;
+
+        assert(def && *def);
+
+        r = domain_copy(*def, &copy);
+        if (r < 0)
+                return r;
+        domain_def_free(*def);
+        *def = copy;
+        return 0;
+}

@@ -48,6 +48,8 @@ int domain_format(DomainDef *def, unsigned xml_write_flags, char **ret, Fault *f
 
 /* A deep copy without the document. */
 int domain_copy(const DomainDef *def, DomainDef **ret);
+/* Drops the document, which takes several times the memory of what it says. The text is kept in its file. */
+int domain_drop_document(DomainDef **def);
 
 /* Sets an error about a part of <domain> itself, named by its path ("os/nvram", "vcpu/@current") and line. Returns -EINVAL. */
 int domain_fault(const DomainDef *def, Fault *f, FaultKind kind, const char *path, const char *fmt, ...) _printf_(5, 6);

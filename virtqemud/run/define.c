@@ -129,6 +129,8 @@ static int commit(Defining *g, Domain *d, Domain **ret, Fault *f) {
         if (!d && registry_count(m->domains) >= DOMAINS_MAX)
                 return fault_set(f, FAULT_LIMIT, ENOSPC, "there are %u domains already", DOMAINS_MAX);
         r = write_config(m, g->def, f);
+        if (r >= 0)
+                r = domain_drop_document(&g->def);
         if (r < 0)
                 return r;
 
@@ -270,9 +272,35 @@ int define_undefine(Domain *d, Fault *f) {
         return 0;
 }
 
+/* The definition with its document: what people wrote around it is in the file alone. Should that say something else than we know, or
+ * nothing that can be read, then what we know is all there is. */
+static int read_back(const Domain *d, DomainDef **ret) {
+        _cleanup_(domain_def_freep) DomainDef *def = NULL;
+        _cleanup_free_ char *text = NULL;
+        size_t length;
+
+        if (store_read(d->manager->configs, d->name, &text, &length) >= 0 && domain_parse(text, length, &def, NULL) >= 0 &&
+            domain_fill(def, &d->manager->defaults, NULL) >= 0 && record_equal(&def->head, &d->config->head)) {
+                *ret = TAKE_PTR(def);
+                return 0;
+        }
+        return domain_copy(d->config, ret);
+}
+
+int define_export(const Domain *d, unsigned xml_write_flags, char **ret, Fault *f) {
+        _cleanup_(domain_def_freep) DomainDef *def = NULL;
+        int r;
+
+        assert(d && d->config && ret);
+
+        r = read_back(d, &def);
+        return r < 0 ? fault_oom(f) : domain_format(def, xml_write_flags, ret, f);
+}
+
 /* The definition's text carries the name, the file is called by it: the new file is written before the old one goes. A crash in between
  * leaves two files of one uuid, of which define_load() keeps the one whose text has the file's name. */
 int define_rename(Domain *d, const char *name, Fault *f) {
+        _cleanup_(domain_def_freep) DomainDef *def = NULL;
         _cleanup_free_ char *old = NULL, *fresh = NULL;
         Manager *m;
         int r;
@@ -294,14 +322,21 @@ int define_rename(Domain *d, const char *name, Fault *f) {
         if (manager_find_name(m, name))
                 return fault_set(f, FAULT_DOMAIN_EXISTS, EEXIST, "a domain called \"%s\" exists already", name);
 
-        old = d->config->name;
-        d->config->name = strdup(name);
+        r = read_back(d, &def);
+        if (r >= 0)
+                r = free_and_strdup(&def->name, name);
         fresh = strdup(name);
-        r = d->config->name && fresh ? write_config(m, d->config, f) : -ENOMEM;
-        if (r < 0) {
-                free_and_replace(&d->config->name, TAKE_PTR(old));
+        if (r < 0 || !fresh)
+                return fault_oom(f);
+        r = write_config(m, def, f);
+        if (r >= 0)
+                r = domain_drop_document(&def);
+        if (r < 0)
                 return r;
-        }
+        old = d->config->name;
+        d->config->name = NULL;
+        domain_def_free(d->config);
+        d->config = TAKE_PTR(def);
         (void) store_remove(m->configs, old);
         autostart_forget(d);
         r = manager_relink(m, d, TAKE_PTR(fresh));
@@ -337,6 +372,8 @@ static int parse_file(Manager *m, const char *name, const char *text, size_t len
         if (!streq(def->name, name))
                 return fault_set(f, FAULT_INVALID_DEFINITION, EINVAL, "the file is called %s but defines \"%s\"", name, def->name);
         r = domain_fill(def, &m->defaults, f);
+        if (r >= 0)
+                r = domain_drop_document(&def);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(def);
@@ -368,23 +405,15 @@ int define_unreadable(Manager *m, const char *name, int error) {
         return make_broken(m, name, &f);
 }
 
-static int same_as_before(Domain *d, const char *text, size_t length) {
-        _cleanup_free_ char *known = NULL;
-
-        if (!d->config || domain_format(d->config, XML_WRITE_SECRETS, &known, NULL) < 0)
-                return false;
-        return strlen(known) == length && memcmp(known, text, length) == 0;
-}
-
 int define_reload(Domain *d, const char *text, size_t length) {
         _cleanup_(domain_def_freep) DomainDef *def = NULL;
         _cleanup_fault_ Fault f = FAULT_INIT;
         Manager *m = d->manager;
         int r;
 
-        if (same_as_before(d, text, length))
-                return 0;
         r = parse_file(m, d->name, text, length, &def, &f);
+        if (r >= 0 && d->config && record_equal(&def->head, &d->config->head))
+                return 0;
         if (r >= 0 && d->config && !sd_id128_equal(def->uuid, d->uuid))
                 r = fault_set(&f, FAULT_INVALID_DEFINITION, EINVAL, "its uuid has changed; undefine the domain to give it another one");
         if (r < 0) {

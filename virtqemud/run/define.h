@@ -23,6 +23,9 @@ int define_domain(Manager *m, const char *text, size_t length, unsigned flags, D
 typedef void (*ConvertDone)(const char *text, int error, const Fault *f, void *userdata);
 int define_convert(Manager *m, const char *text, size_t length, ConvertDone done, void *userdata, Fault *f);
 
+/* The persistent definition as it was written. */
+int define_export(const Domain *d, unsigned xml_write_flags, char **ret, Fault *f);
+
 /* Active domains become transient. */
 int define_undefine(Domain *d, Fault *f);
 int define_rename(Domain *d, const char *name, Fault *f);
