@@ -2,11 +2,11 @@
 #include "record.h"
 
 #include <inttypes.h>
-#include <libxml/tree.h>
 #include <stdio.h>
 
 #include "mem.h"
 #include "str.h"
+#include "xml-lib.h"
 
 /* --- scalars --- */
 
@@ -311,33 +311,20 @@ const FieldType field_variants = {
         .shape = SHAPE_VARIANTS, .size = sizeof(RecordList), .is_set = list_is_set, .equal = list_equal, .clear = list_clear,
 };
 
-static char *xml_to_string(xmlNode *node) {
-        xmlBuffer *buffer = xmlBufferCreate();
-        char *s = NULL;
-
-        if (buffer && xmlNodeDump(buffer, node->doc, node, 0, 0) >= 0)
-                s = strdup((const char *) xmlBufferContent(buffer));
-        if (buffer)
-                xmlBufferFree(buffer);
-        return s;
-}
-
 static bool xml_equal(const void *a, const void *b) {
         xmlNode *x = *(xmlNode *const *) a, *y = *(xmlNode *const *) b;
         _cleanup_free_ char *s = NULL, *t = NULL;
 
         if (!x || !y)
                 return x == y;
-        s = xml_to_string(x);
-        t = xml_to_string(y);
-        return s && t && streq(s, t);
+        return xml_node_to_text(x, &s) >= 0 && xml_node_to_text(y, &t) >= 0 && streq(s, t);
 }
 
 static void xml_clear(void *value) {
         xmlNode **node = value;
 
         if (*node)
-                xmlFreeNode(*node);
+                sym_xmlFreeNode(*node);
         *node = NULL;
 }
 
@@ -451,7 +438,7 @@ static int copy_value(const Field *f, const void *from, void *to) {
         case SHAPE_XML:
                 if (!*(xmlNode *const *) from)
                         return 0;
-                *(xmlNode **) to = xmlDocCopyNode(*(xmlNode *const *) from, NULL, 1);
+                *(xmlNode **) to = sym_xmlDocCopyNode(*(xmlNode *const *) from, NULL, 1);
                 return *(xmlNode **) to ? 0 : -ENOMEM;
         }
         return -EINVAL;

@@ -2,12 +2,11 @@
 #include "xml-read.h"
 
 #include <inttypes.h>
-#include <libxml/parser.h>
-#include <libxml/xmlerror.h>
 #include <stdio.h>
 
 #include "mem.h"
 #include "str.h"
+#include "xml-lib.h"
 
 #define PATH_MAX_LENGTH 256u
 #define SHOWN_MAX 64u        /* bytes of a wrong value shown in a message */
@@ -66,7 +65,7 @@ static int fault_at(const xmlNode *node, const xmlNode *owner, const char *below
         if (below)
                 text_addf(&t, "/%s", below);
         path = text_finish(&t);
-        return fault_set(f, FAULT_INVALID_DEFINITION, EINVAL, "line %ld, %s: %s", xmlGetLineNo(node), path ?: "", text);
+        return fault_set(f, FAULT_INVALID_DEFINITION, EINVAL, "line %ld, %s: %s", sym_xmlGetLineNo(node), path ?: "", text);
 }
 
 int xml_fault(const Record *r, Fault *f, FaultKind kind, const char *fmt, ...) {
@@ -123,7 +122,7 @@ static int check_depth(const xmlNode *root, Fault *f) {
         while (n) {
                 if (depth > XML_DEPTH_MAX)
                         return fault_set(f, FAULT_INVALID_DEFINITION, EINVAL, "line %ld: elements are nested more than %u deep",
-                                         xmlGetLineNo(n), XML_DEPTH_MAX);
+                                         sym_xmlGetLineNo(n), XML_DEPTH_MAX);
                 if (n->children && n->type == XML_ELEMENT_NODE) {
                         n = n->children;
                         depth++;
@@ -143,27 +142,27 @@ static void on_doctype(void *context, const xmlChar *name, const xmlChar *public
         xmlParserCtxt *c = context;
 
         c->_private = (void *) "a document type declaration (<!DOCTYPE …>) is not allowed";
-        xmlStopParser(c);
+        sym_xmlStopParser(c);
 }
 
 static xmlDoc *parse(const char *text, size_t length, ParseError *error, const char **ret_refused) {
-        xmlParserCtxt *context = xmlNewParserCtxt();
+        xmlParserCtxt *context = sym_xmlNewParserCtxt();
         xmlDoc *doc;
 
         if (!context)
                 return NULL;
         context->sax->internalSubset = on_doctype;
-        xmlSetStructuredErrorFunc(error, on_parse_error);
-        doc = xmlCtxtReadMemory(context, text, (int) length, NULL, NULL, XML_PARSE_NONET | XML_PARSE_BIG_LINES);
-        xmlSetStructuredErrorFunc(NULL, NULL);
+        sym_xmlSetStructuredErrorFunc(error, on_parse_error);
+        doc = sym_xmlCtxtReadMemory(context, text, (int) length, NULL, NULL, XML_PARSE_NONET | XML_PARSE_BIG_LINES);
+        sym_xmlSetStructuredErrorFunc(NULL, NULL);
         *ret_refused = context->_private;
-        xmlFreeParserCtxt(context);
+        sym_xmlFreeParserCtxt(context);
         return doc;
 }
 
 void xml_doc_free(xmlDoc *doc) {
         if (doc)
-                xmlFreeDoc(doc);
+                sym_xmlFreeDoc(doc);
 }
 
 int xml_parse(const char *text, size_t length, const char *root, xmlDoc **ret, Fault *f) {
@@ -180,6 +179,9 @@ int xml_parse(const char *text, size_t length, const char *root, xmlDoc **ret, F
         if (memchr(text, 0, length))
                 return fault_set(f, FAULT_INVALID_DEFINITION, EINVAL, "the text contains a NUL byte");
 
+        r = xml_library_load(f);
+        if (r < 0)
+                return r;
         doc = parse(text, length, &error, &refused);
         if (refused)
                 r = fault_set(f, FAULT_INVALID_DEFINITION, EINVAL, "%s", refused);
@@ -192,10 +194,10 @@ int xml_parse(const char *text, size_t length, const char *root, xmlDoc **ret, F
         if (r < 0)
                 return r;
 
-        element = xmlDocGetRootElement(doc);
+        element = sym_xmlDocGetRootElement(doc);
         if (!element || !streq((const char *) element->name, root))
                 return fault_set(f, FAULT_INVALID_DEFINITION, EINVAL, "line %ld: the root element is <%s>, expected <%s>",
-                                 element ? xmlGetLineNo(element) : 1L, element ? (const char *) element->name : "", root);
+                                 element ? sym_xmlGetLineNo(element) : 1L, element ? (const char *) element->name : "", root);
         r = check_depth(element, f);
         if (r < 0)
                 return r;
@@ -350,14 +352,14 @@ static char *trimmed(const char *s) {
 
 /* Texts are kept as they stand; everything else may have white space around it, as hand-indented XML has. */
 static int read_content(const Reader *r, xmlNode *element, const Field *f) {
-        xmlChar *content = xmlNodeGetContent(element);
+        xmlChar *content = sym_xmlNodeGetContent(element);
         _cleanup_free_ char *text = NULL;
         int q;
 
         if (!content)
                 return fault_oom(r->fault);
         text = f->type == &field_string ? strdup((char *) content) : trimmed((char *) content);
-        xmlFree(content);
+        (*sym_xmlFree)(content);
         if (!text)
                 return fault_oom(r->fault);
         q = set_scalar(r, element, NULL, f, text);
@@ -365,21 +367,21 @@ static int read_content(const Reader *r, xmlNode *element, const Field *f) {
 }
 
 static int read_size(const Reader *r, xmlNode *element, const Field *f) {
-        xmlChar *content = xmlNodeGetContent(element), *unit = xmlGetNoNsProp(element, (const xmlChar *) "unit");
+        xmlChar *content = sym_xmlNodeGetContent(element), *unit = sym_xmlGetNoNsProp(element, (const xmlChar *) "unit");
         _cleanup_free_ char *text = content ? trimmed((char *) content) : NULL;
         uint64_t number, factor, value;
         int q;
 
-        xmlFree(content);
+        (*sym_xmlFree)(content);
         if (!text) {
-                xmlFree(unit);
+                (*sym_xmlFree)(unit);
                 return fault_oom(r->fault);
         }
         q = parse_size_unit(unit ? (const char *) unit : f->unit, &factor);
         if (q < 0)
                 q = fault_at(element, element, "@unit", r->fault, "\"%s\" is not a unit, expected B, KiB, MiB, GiB, TiB, …",
                              unit ? (const char *) unit : "");
-        xmlFree(unit);
+        (*sym_xmlFree)(unit);
         if (q < 0)
                 return q;
 
@@ -412,8 +414,8 @@ static int read_item(const Reader *r, xmlNode *element, const RecordType *type, 
 /* Everything but lists stands at most once. */
 static int check_once(const Reader *r, const xmlNode *element) {
         for (const xmlNode *n = element->prev; n; n = n->prev)
-                if (n->type == XML_ELEMENT_NODE && xmlStrEqual(n->name, element->name) && n->ns == element->ns)
-                        return fault_at(element, element, NULL, r->fault, "given twice, first on line %ld", xmlGetLineNo(n));
+                if (n->type == XML_ELEMENT_NODE && streq((const char *) n->name, (const char *) element->name) && n->ns == element->ns)
+                        return fault_at(element, element, NULL, r->fault, "given twice, first on line %ld", sym_xmlGetLineNo(n));
         return 0;
 }
 
@@ -444,7 +446,7 @@ static int read_field(const Reader *r, xmlNode *element, const Field *f, const c
                 return read_item(r, element, f->record, value);
         case SHAPE_XML:
                 /* A copy into the same document, so that name spaces declared further up come along. */
-                *(xmlNode **) value = xmlDocCopyNode(element, NULL, 1);
+                *(xmlNode **) value = sym_xmlDocCopyNode(element, NULL, 1);
                 return *(xmlNode **) value ? 0 : fault_oom(r->fault);
         case SHAPE_VARIANTS:
                 return -EINVAL;
@@ -473,10 +475,10 @@ static int read_attribute(const Reader *r, xmlNode *element, xmlAttr *attribute,
         if (!f)
                 return fault_unknown(r, element, prefix, name, true);
 
-        text = xmlNodeListGetString(element->doc, attribute->children, 1);
+        text = sym_xmlNodeListGetString(element->doc, attribute->children, 1);
         (void) snprintf(below, sizeof(below), "@%s", name);
         q = set_scalar(r, element, below, f, text ? (const char *) text : "");
-        xmlFree(text);
+        (*sym_xmlFree)(text);
         return q;
 }
 
@@ -511,7 +513,7 @@ static int read_text(const Reader *r, xmlNode *element, xmlNode *text, const cha
         char path[PATH_MAX_LENGTH];
         const Field *f;
 
-        if (xmlIsBlankNode(text))
+        if (sym_xmlIsBlankNode(text))
                 return 0;
         /* The text of an element that is a scalar itself has been read with it. */
         (void) snprintf(path, sizeof(path), "%.*s", *prefix ? (int) strlen(prefix) - 1 : 0, prefix);
@@ -559,7 +561,7 @@ int xml_read_record(xmlNode *element, const RecordType *type, void **ret, Fault 
         if (!r.record)
                 return fault_oom(f);
         r.record->node = element;
-        r.record->line = (unsigned) MAX(xmlGetLineNo(element), 0L);
+        r.record->line = (unsigned) MAX(sym_xmlGetLineNo(element), 0L);
 
         own = find_field(type, ".");
         q = own ? read_content(&r, element, own) : 0;

@@ -6,6 +6,7 @@
 
 #include "mem.h"
 #include "str.h"
+#include "xml-lib.h"
 #include "xml-read.h"
 
 #define PATH_MAX_LENGTH 256u
@@ -27,7 +28,7 @@ static xmlNode *find_child(const xmlNode *parent, const char *name, size_t lengt
 }
 
 static bool is_blank(const xmlNode *n) {
-        return n && n->type == XML_TEXT_NODE && xmlIsBlankNode(n);
+        return n && n->type == XML_TEXT_NODE && sym_xmlIsBlankNode(n);
 }
 
 /* The white space from the last line break before a node to it; NULL if the node does not begin its line. */
@@ -61,9 +62,9 @@ static char *child_indent(const xmlNode *parent) {
 }
 
 static int add_text_before(xmlNode *n, const char *text) {
-        xmlNode *t = xmlNewDocText(n->doc, (const xmlChar *) text);
+        xmlNode *t = sym_xmlNewDocText(n->doc, (const xmlChar *) text);
 
-        return t && xmlAddPrevSibling(n, t) ? 0 : -ENOMEM;
+        return t && sym_xmlAddPrevSibling(n, t) ? 0 : -ENOMEM;
 }
 
 /* Whether its content is laid out over lines; an empty element is, as far as we decide. */
@@ -88,17 +89,17 @@ static int insert_child(xmlNode *parent, xmlNode *after, xmlNode *fresh) {
                 while (is_blank(parent->children)) {
                         xmlNode *blank = parent->children;
 
-                        xmlUnlinkNode(blank);
-                        xmlFreeNode(blank);
+                        sym_xmlUnlinkNode(blank);
+                        sym_xmlFreeNode(blank);
                 }
         }
 
         if (after)
-                xmlAddNextSibling(after, fresh);
+                sym_xmlAddNextSibling(after, fresh);
         else if (parent->children)
-                xmlAddPrevSibling(parent->children, fresh);
+                sym_xmlAddPrevSibling(parent->children, fresh);
         else
-                xmlAddChild(parent, fresh);
+                sym_xmlAddChild(parent, fresh);
         if (!lines)
                 return 0;
         if (add_text_before(fresh, indent) < 0)
@@ -107,8 +108,8 @@ static int insert_child(xmlNode *parent, xmlNode *after, xmlNode *fresh) {
                 xmlNode *end;
 
                 indent[strlen(indent) - MIN(strlen(indent) - 1, (size_t) 2)] = '\0';
-                end = xmlNewDocText(parent->doc, (const xmlChar *) indent);
-                if (!end || !xmlAddChild(parent, end))
+                end = sym_xmlNewDocText(parent->doc, (const xmlChar *) indent);
+                if (!end || !sym_xmlAddChild(parent, end))
                         return -ENOMEM;
         }
         return 0;
@@ -118,16 +119,16 @@ static int insert_child(xmlNode *parent, xmlNode *after, xmlNode *fresh) {
 static void remove_node(xmlNode *n) {
         xmlNode *parent = n->parent, *blank = n->prev;
 
-        xmlUnlinkNode(n);
-        xmlFreeNode(n);
+        sym_xmlUnlinkNode(n);
+        sym_xmlFreeNode(n);
         if (is_blank(blank)) {
-                xmlUnlinkNode(blank);
-                xmlFreeNode(blank);
+                sym_xmlUnlinkNode(blank);
+                sym_xmlFreeNode(blank);
         }
         if (is_blank(parent->children) && !parent->children->next) {
                 blank = parent->children;
-                xmlUnlinkNode(blank);
-                xmlFreeNode(blank);
+                sym_xmlUnlinkNode(blank);
+                sym_xmlFreeNode(blank);
         }
 }
 
@@ -164,7 +165,7 @@ static int add_element(const Writer *w, xmlNode *parent, const char *prefix, con
                         alike = n;
         }
         after = alike ?: after;
-        fresh = xmlNewDocNode(parent->doc, NULL, (const xmlChar *) name, NULL);
+        fresh = sym_xmlNewDocNode(parent->doc, NULL, (const xmlChar *) name, NULL);
         if (!fresh)
                 return -ENOMEM;
         *ret = fresh;
@@ -236,35 +237,35 @@ static int set_content(xmlNode *element, const char *text) {
                 next = n->next;
                 if (n->type != XML_TEXT_NODE && n->type != XML_CDATA_SECTION_NODE)
                         continue;
-                xmlUnlinkNode(n);
-                xmlFreeNode(n);
+                sym_xmlUnlinkNode(n);
+                sym_xmlFreeNode(n);
         }
-        content = xmlNewDocText(element->doc, (const xmlChar *) text);
+        content = sym_xmlNewDocText(element->doc, (const xmlChar *) text);
         if (!content)
                 return -ENOMEM;
         if (element->children)
-                return xmlAddPrevSibling(element->children, content) ? 0 : -ENOMEM;
-        return xmlAddChild(element, content) ? 0 : -ENOMEM;
+                return sym_xmlAddPrevSibling(element->children, content) ? 0 : -ENOMEM;
+        return sym_xmlAddChild(element, content) ? 0 : -ENOMEM;
 }
 
 static int merge_attribute(xmlNode *holder, const char *name, const Field *f, const void *value) {
         _cleanup_free_ char *text = NULL;
-        xmlChar *old = xmlGetNoNsProp(holder, (const xmlChar *) name);
+        xmlChar *old = sym_xmlGetNoNsProp(holder, (const xmlChar *) name);
         bool same = old && text_means(f, (char *) old, value);
 
-        xmlFree(old);
+        (*sym_xmlFree)(old);
         if (same)
                 return 0;
         text = f->type->to_text(f, value);
-        return text && xmlSetProp(holder, (const xmlChar *) name, (const xmlChar *) text) ? 0 : -ENOMEM;
+        return text && sym_xmlSetProp(holder, (const xmlChar *) name, (const xmlChar *) text) ? 0 : -ENOMEM;
 }
 
 static int merge_content(xmlNode *element, const Field *f, const void *value) {
         _cleanup_free_ char *text = NULL;
-        xmlChar *old = xmlNodeGetContent(element);
+        xmlChar *old = sym_xmlNodeGetContent(element);
         bool same = old && text_means(f, (char *) old, value);
 
-        xmlFree(old);
+        (*sym_xmlFree)(old);
         if (same)
                 return 0;
         text = f->type->to_text(f, value);
@@ -272,7 +273,7 @@ static int merge_content(xmlNode *element, const Field *f, const void *value) {
 }
 
 static bool size_means(xmlNode *element, const Field *f, uint64_t value) {
-        xmlChar *text = xmlNodeGetContent(element), *unit = xmlGetNoNsProp(element, (const xmlChar *) "unit");
+        xmlChar *text = sym_xmlNodeGetContent(element), *unit = sym_xmlGetNoNsProp(element, (const xmlChar *) "unit");
         uint64_t number, factor, bytes;
         bool same;
 
@@ -285,8 +286,8 @@ static bool size_means(xmlNode *element, const Field *f, uint64_t value) {
         same = text && parse_u64((char *) text, 10, &number) >= 0 &&
                parse_size_unit(unit ? (char *) unit : f->unit, &factor) >= 0 &&
                !__builtin_mul_overflow(number, factor, &bytes) && bytes == value;
-        xmlFree(text);
-        xmlFree(unit);
+        (*sym_xmlFree)(text);
+        (*sym_xmlFree)(unit);
         return same;
 }
 
@@ -302,7 +303,7 @@ static int merge_size(xmlNode *element, const Field *f, uint64_t value) {
                 factor = 1;
         }
         (void) snprintf(text, sizeof(text), "%" PRIu64, value / factor);
-        if (!xmlSetProp(element, (const xmlChar *) "unit", (const xmlChar *) unit))
+        if (!sym_xmlSetProp(element, (const xmlChar *) "unit", (const xmlChar *) unit))
                 return -ENOMEM;
         return set_content(element, text);
 }
@@ -317,11 +318,11 @@ static int merge_xml(xmlNode *element, xmlNode *value) {
 
         if (field_xml.equal(&element, &value))
                 return 0;
-        copy = xmlDocCopyNode(value, element->doc, 1);
+        copy = sym_xmlDocCopyNode(value, element->doc, 1);
         if (!copy)
                 return -ENOMEM;
-        xmlReplaceNode(element, copy);
-        xmlFreeNode(element);
+        sym_xmlReplaceNode(element, copy);
+        sym_xmlFreeNode(element);
         return 0;
 }
 
@@ -397,7 +398,7 @@ static int merge_element(const Writer *w, const Field *f, xmlNode *element, void
 
 static void remove_field(const Writer *w, xmlNode *holder, const char *last) {
         if (last[0] == '@') {
-                if (xmlUnsetProp(holder, (const xmlChar *) last + 1) < 0) /* an empty element may be there for its own sake: <apic/> */
+                if (sym_xmlUnsetProp(holder, (const xmlChar *) last + 1) < 0) /* an empty element may be there for its own sake: <apic/> */
                         return;
         } else {
                 xmlNode *n = find_child(holder, last, strlen(last));
@@ -472,13 +473,15 @@ int xml_new_document(const Record *r, unsigned flags, xmlDoc **ret) {
         assert(r && ret);
 
         /* Merging notes the elements it makes in the record, so it works on a copy. */
-        q = record_copy(r, &copy);
+        q = xml_library_load(NULL);
+        if (q >= 0)
+                q = record_copy(r, &copy);
         if (q < 0)
                 return q;
-        doc = xmlNewDoc((const xmlChar *) "1.0");
-        root = doc ? xmlNewDocNode(doc, NULL, (const xmlChar *) r->type->element, NULL) : NULL;
+        doc = sym_xmlNewDoc((const xmlChar *) "1.0");
+        root = doc ? sym_xmlNewDocNode(doc, NULL, (const xmlChar *) r->type->element, NULL) : NULL;
         if (root) {
-                xmlDocSetRootElement(doc, root);
+                sym_xmlDocSetRootElement(doc, root);
                 ((Record *) copy)->node = root;
                 q = xml_merge_record(copy, flags);
         } else
@@ -497,16 +500,16 @@ int xml_doc_to_text(xmlDoc *doc, char **ret) {
 
         assert(doc && ret);
 
-        buffer = xmlBufferCreate();
+        buffer = sym_xmlBufferCreate();
         if (!buffer)
                 return -ENOMEM;
         for (xmlNode *n = doc->children; n && q >= 0; n = n->next) {
-                q = xmlNodeDump(buffer, doc, n, 0, 0);
+                q = sym_xmlNodeDump(buffer, doc, n, 0, 0);
                 if (q >= 0)
-                        q = xmlBufferCat(buffer, (const xmlChar *) "\n") == 0 ? 0 : -1;
+                        q = sym_xmlBufferCat(buffer, (const xmlChar *) "\n") == 0 ? 0 : -1;
         }
-        text = q >= 0 ? strdup((const char *) xmlBufferContent(buffer)) : NULL;
-        xmlBufferFree(buffer);
+        text = q >= 0 ? strdup((const char *) sym_xmlBufferContent(buffer)) : NULL;
+        sym_xmlBufferFree(buffer);
         if (!text)
                 return -ENOMEM;
         *ret = text;

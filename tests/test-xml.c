@@ -6,6 +6,7 @@
 #include "mem.h"
 #include "record.h"
 #include "str.h"
+#include "xml-lib.h"
 #include "xml-read.h"
 #include "xml-write.h"
 
@@ -85,7 +86,7 @@ static const RecordType car_record = { .element = "car", .size = sizeof(Car), RE
 static int read_car(const char *text, xmlDoc **doc, Car **ret, Fault *f) {
         int r = xml_parse(text, strlen(text), "car", doc, f);
 
-        return r < 0 ? r : xml_read_record(xmlDocGetRootElement(*doc), &car_record, (void **) ret, f);
+        return r < 0 ? r : xml_read_record(sym_xmlDocGetRootElement(*doc), &car_record, (void **) ret, f);
 }
 
 static const char whole[] =

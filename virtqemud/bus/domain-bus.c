@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <libxml/tree.h>
-
 #include "../device/device.h"
 #include "../run/instance.h"
 #include "../run/operation.h"
@@ -9,6 +7,7 @@
 #include "mem.h"
 #include "service.h"
 #include "str.h"
+#include "xml-lib.h"
 
 /* org.virtbus.qemu1.Domain: the object and its properties. The methods are in domain-bus-*.c. */
 
@@ -160,14 +159,11 @@ GETTER(get_boot_order) {
 }
 
 static int append_metadata(sd_bus_message *reply, const xmlNode *node) {
-        xmlBuffer *buffer = xmlBufferCreate();
-        int r = -ENOMEM;
+        _cleanup_free_ char *text = NULL;
+        int r;
 
-        if (buffer && xmlNodeDump(buffer, node->doc, (xmlNode *) node, 0, 0) >= 0)
-                r = sd_bus_message_append(reply, "{ss}", node->ns ? (const char *) node->ns->href : (const char *) node->name,
-                                          (const char *) xmlBufferContent(buffer));
-        xmlBufferFree(buffer);
-        return r;
+        r = xml_node_to_text(node, &text);
+        return r < 0 ? r : sd_bus_message_append(reply, "{ss}", node->ns ? (const char *) node->ns->href : (const char *) node->name, text);
 }
 
 GETTER(get_metadata) {

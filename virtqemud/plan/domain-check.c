@@ -4,6 +4,7 @@
 #include "../device/device.h"
 #include "cpu.h"
 #include "str.h"
+#include "xml-lib.h"
 #include "xml-read.h"
 
 #define MIB (UINT64_C(1) << 20)
@@ -32,7 +33,7 @@ int domain_fault(const DomainDef *def, Fault *f, FaultKind kind, const char *pat
         const Record place = {
                 .type = def->head.type,
                 .node = node,
-                .line = node ? (unsigned) xmlGetLineNo(node) : def->head.line,
+                .line = node ? (unsigned) sym_xmlGetLineNo(node) : def->head.line,
         };
         const char *attribute = strrchr(path, '@');
         _cleanup_free_ char *message = NULL;

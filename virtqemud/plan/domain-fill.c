@@ -6,6 +6,7 @@
 #include "mem.h"
 #include "pci.h"
 #include "str.h"
+#include "xml-lib.h"
 #include "xml-read.h"
 
 void domain_drop_live(DomainDef *def) {
@@ -13,7 +14,7 @@ void domain_drop_live(DomainDef *def) {
 
         def->id = NUMBER_UNSET;
         if (def->doc)
-                xmlUnsetProp(xmlDocGetRootElement(def->doc), (const xmlChar *) "id");
+                sym_xmlUnsetProp(sym_xmlDocGetRootElement(def->doc), (const xmlChar *) "id");
         for (size_t i = 0; i < def->devices.n; i++) {
                 Device *d = (Device *) def->devices.items[i];
 

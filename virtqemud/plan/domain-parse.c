@@ -3,6 +3,7 @@
 
 #include "../device/device.h"
 #include "str.h"
+#include "xml-lib.h"
 #include "xml-read.h"
 
 #define DOMAIN_NAME_MAX 200u /* "virtqemu@NAME.service" and "NAME.xml" must be file names, also when systemd escapes some letters */
@@ -41,7 +42,7 @@ int domain_parse(const char *text, size_t length, DomainDef **ret, Fault *f) {
         r = xml_parse(text, length, "domain", &doc, f);
         if (r < 0)
                 return r;
-        r = xml_read_record(xmlDocGetRootElement(doc), &domain_record, &record, f);
+        r = xml_read_record(sym_xmlDocGetRootElement(doc), &domain_record, &record, f);
         if (r < 0)
                 return r;
 
