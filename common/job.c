@@ -319,9 +319,9 @@ static const sd_bus_vtable job_vtable[] = {
         SD_BUS_VTABLE_END
 };
 
-static const sd_bus_vtable *const job_vtables[] = { job_vtable, NULL };
+const sd_bus_vtable *const job_vtables[] = { job_vtable, NULL };
 
-static int job_find(const char *path, void *userdata, void **ret) {
+int job_find(const char *path, void *userdata, void **ret) {
         Jobs *jobs = jobs_of(userdata);
         Job *j;
 
@@ -333,7 +333,7 @@ static int job_find(const char *path, void *userdata, void **ret) {
         return 0;
 }
 
-static int job_enumerate(char ***ret, void *userdata) {
+int job_enumerate(char ***ret, void *userdata) {
         _cleanup_strv_ char **paths = new0(char *, 1);
         Jobs *jobs = jobs_of(userdata);
         Job *j;
@@ -346,8 +346,3 @@ static int job_enumerate(char ***ret, void *userdata) {
         *ret = TAKE_PTR(paths);
         return 0;
 }
-
-const BusObject job_object = {
-        .path = "/org/virtbus/qemu1/job", .many = true, .interface = INTERFACE,
-        .vtables = job_vtables, .find = job_find, .enumerate = job_enumerate,
-};

@@ -26,7 +26,12 @@ Jobs *jobs_free(Jobs *j);
 DEFINE_CLEANUP(Jobs *, jobs_free)
 
 /* The row for BusOptions.objects, whose userdata must lead to the Jobs through the function given here. */
-extern const BusObject job_object;
+#define JOB_OBJECT(root_path)                                                                           \
+        { .path = root_path "/job", .many = true, .interface = "org.virtbus.job1", .vtables = job_vtables, \
+          .find = job_find, .enumerate = job_enumerate }
+extern const sd_bus_vtable *const job_vtables[];
+int job_find(const char *path, void *userdata, void **ret);
+int job_enumerate(char ***ret, void *userdata);
 void jobs_set_lookup(Jobs *(*from_userdata)(void *userdata));
 
 typedef struct JobSpec {

@@ -51,6 +51,19 @@ static int complete(DomainDef *def, const QemuCaps *caps, Fault *f) {
         return r < 0 ? r : domain_check(def, caps, &defaults, f);
 }
 
+static void add_commands(Text *t, const DomainDef *def) {
+        json_auto_t *commands = NULL;
+        json_t *command;
+        size_t i;
+
+        assert_ok(launch_settle(def, &commands));
+        json_array_foreach(commands, i, command) {
+                _cleanup_free_ char *text = json_dumps(command, JSON_COMPACT);
+
+                text_addf(t, "# qmp %s\n", text);
+        }
+}
+
 static char *argv_text(const DomainDef *def, const QemuCaps *caps) {
         _cleanup_(launch_plan_freep) LaunchPlan *plan = NULL;
         _cleanup_fault_ Fault f = FAULT_INIT;
@@ -62,6 +75,7 @@ static char *argv_text(const DomainDef *def, const QemuCaps *caps) {
                 text_addf(&t, "%s%s", *arg, arg[1] && arg[1][0] != '-' ? " " : "\n");
         for (size_t i = 0; i < plan->n_fds; i++)
                 text_addf(&t, "# fd %d: %s %s\n", plan->fds[i].number, plan_fd_kind_to_string(plan->fds[i].kind), plan->fds[i].path ?: "");
+        add_commands(&t, def);
         return text_finish(&t);
 }
 

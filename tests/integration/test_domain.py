@@ -57,6 +57,22 @@ def test_life_of_a_guest(bus, qemud, guest_image, tmp_path):
     assert domain.MainPID == 0 and (closed / "base.img").read_bytes()[:11] == b"lower layer"
 
 
+def test_what_only_the_monitor_can_set(bus, qemud, guest_image):
+    """Less memory than there is, and a cable that is not plugged in: from the guest's first instruction on."""
+    domain = define(bus, guest_xml(guest_image, memory=200, extra="<currentMemory unit='MiB'>150</currentMemory>",
+                                   devices="<interface type='user'><link state='down'/></interface><memballoon model='virtio'>"
+                                           "<stats period='1'/></memballoon>"))
+    domain.Start(0, {})
+    con = console(bus, domain)
+    con.ready()
+    con.ask("nics")
+    assert "carrier=0" in " ".join(con.ask("sh ifconfig eth0 up; echo carrier=$(cat /sys/class/net/eth0/carrier)"))
+    con.ask("sh modprobe virtio_balloon")
+    bus.wait_property(domain, "MemoryCurrent", 150 << 20, timeout=30)
+    assert domain.MemoryMax == 200 << 20 and domain.Warnings == []
+    domain.Terminate(0, {})
+
+
 def test_reboot_and_reset(bus, qemud, guest_image):
     domain = define(bus, guest_xml(guest_image))
     domain.Start(0, {})

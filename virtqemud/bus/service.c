@@ -7,6 +7,8 @@
 #include "mem.h"
 #include "str.h"
 
+static const BusObject job_object = JOB_OBJECT(QEMU1_ROOT);
+
 const BusObject *const service_objects[] = {
         &manager_object, &domain_object, &device_object, &disk_object, &nic_object, &console_object, &job_object, NULL
 };

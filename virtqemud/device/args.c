@@ -340,6 +340,14 @@ int args_bootindex(Args *a, const Device *d, json_t *json) {
         return index > 0 ? set_number(json, "bootindex", index) : 0;
 }
 
+int args_command(json_t *commands, const char *command, json_t *arguments) {
+        assert(commands && command);
+
+        if (!arguments)
+                return -ENOMEM;
+        return json_array_append_new(commands, json_pack("{s:s, s:o}", "execute", command, "arguments", arguments)) < 0 ? -ENOMEM : 0;
+}
+
 DEFINE_ENUM(WantedKind, wanted_kind, "fd", "chain", "memfd", "nvram", "output")
 
 void wanted_files_clear(WantedFiles *r) {

@@ -79,5 +79,8 @@ int args_bootindex(Args *a, const Device *d, json_t *json);
 /* The place in the boot order, from 1; 0: not booted from. <os><boot dev> means the first device of its class. */
 uint64_t device_boot_index(const DomainDef *def, const Device *d);
 
+/* Appends {"execute": …, "arguments": …}; takes over `arguments`, which may be NULL when its making failed (-ENOMEM then). */
+int args_command(json_t *commands, const char *command, json_t *arguments);
+
 /* The command line's form of a chardev: {"id":…,"backend":{"type":"socket","data":{…}}} -> "socket,id=…,…". */
 char *args_chardev_text(json_t *chardev);

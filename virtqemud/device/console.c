@@ -32,17 +32,22 @@ static int add_serial(Chardev *console, DomainDef *def, Fault *f) {
         return record_list_add(&def->devices, serial) < 0 ? fault_oom(f) : 0;
 }
 
+/* The number of a serial console is that of the serial port it stands for, the number of a virtio one its place among all consoles. */
+static bool port_taken(const Chardev *c, uint64_t port, const DomainDef *def) {
+        DEVICE_FOREACH(Chardev, other, def, DEVICE_CONSOLE)
+                if (other != c && other->port == port && (c->target != TARGET_SERIAL || other->target == TARGET_SERIAL))
+                        return true;
+        return false;
+}
+
 static int console_fill(Device *d, DomainDef *def, Fault *f) {
         Chardev *c = (Chardev *) d;
 
         if (c->target == TARGET_NONE)
                 c->target = TARGET_SERIAL;
-        if (c->port == NUMBER_UNSET) {
-                c->port = 0;
-                DEVICE_FOREACH(Chardev, other, def, DEVICE_CONSOLE)
-                        if (other != c && other->port != NUMBER_UNSET && other->port >= c->port)
-                                c->port = other->port + 1;
-        }
+        if (c->port == NUMBER_UNSET)
+                for (c->port = 0; port_taken(c, c->port, def);)
+                        c->port++;
         return c->target == TARGET_SERIAL && !find_serial(def, c->port) ? add_serial(c, def, f) : 0;
 }
 

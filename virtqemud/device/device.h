@@ -51,6 +51,8 @@ struct DeviceOps {
         int (*apply_chain)(Device *d, const char *image, const ChainLevel *levels, size_t n);
         /* Appends what QEMU needs, in the order in which it can be created; the same list serves cold start and hotplug. */
         int (*args)(const Device *d, Args *a, Fault *f);
+        /* Appends the QMP commands, {"execute": …, "arguments": …}, for what no argument can say. They are sent before the guest runs. */
+        int (*settle)(const Device *d, const DomainDef *def, json_t *commands);
 };
 
 extern const DeviceOps *const device_ops[_DEVICE_KIND_MAX];

@@ -113,8 +113,15 @@ static int interface_args(const Device *d, Args *a, Fault *f) {
         return r < 0 ? r : args_json(a, ARG_DEVICE, TAKE_PTR(json));
 }
 
+static int interface_settle(const Device *d, const DomainDef *def, json_t *commands) {
+        if (((const Interface *) d)->link != LINK_DOWN)
+                return 0;
+        return args_command(commands, "set_link", json_pack("{s:s, s:b}", "name", d->id, "up", 0));
+}
+
 const DeviceOps device_interface = {
         .kind = DEVICE_INTERFACE, .element = "interface", .type = &interface_record,
         .id_prefix = interface_prefix, .boot_class = interface_boot_class,
         .fill = interface_fill, .slot = interface_slot, .check = interface_check, .args = interface_args,
+        .settle = interface_settle,
 };

@@ -9,7 +9,7 @@ typedef struct Balloon {
         Device device;
         int model;                    /* VirtioModel, or BALLOON_NONE */
         Tristate autodeflate, free_page_reporting;
-        uint64_t stats_period;        /* s; asked for over QMP once QEMU runs */
+        uint64_t stats_period;        /* s */
 } Balloon;
 
 typedef enum BalloonModel { BALLOON_UNSET, BALLOON_VIRTIO, BALLOON_TRANSITIONAL, BALLOON_NON_TRANSITIONAL, BALLOON_NONE } BalloonModel;
@@ -76,7 +76,25 @@ static int balloon_args(const Device *d, Args *a, Fault *f) {
         return r < 0 ? r : args_json(a, ARG_DEVICE, TAKE_PTR(json));
 }
 
+static int balloon_settle(const Device *d, const DomainDef *def, json_t *commands) {
+        const Balloon *b = (const Balloon *) d;
+        _cleanup_free_ char *path = NULL;
+        int r = 0;
+
+        if (b->model == BALLOON_NONE)
+                return 0;
+        if (def->current_memory < def->memory)
+                r = args_command(commands, "balloon", json_pack("{s:I}", "value", (json_int_t) def->current_memory));
+        if (r < 0 || b->stats_period == NUMBER_UNSET || b->stats_period == 0)
+                return r;
+        path = strf("/machine/peripheral/%s", d->id);
+        return path ? args_command(commands, "qom-set", json_pack("{s:s, s:s, s:I}", "path", path, "property",
+                                                                  "guest-stats-polling-interval", "value",
+                                                                  (json_int_t) b->stats_period)) : -ENOMEM;
+}
+
 const DeviceOps device_memballoon = {
         .kind = DEVICE_MEMBALLOON, .element = "memballoon", .type = &balloon_record,
         .id_prefix = balloon_prefix, .fill = balloon_fill, .slot = balloon_slot, .check = balloon_check, .args = balloon_args,
+        .settle = balloon_settle,
 };

@@ -441,6 +441,23 @@ int launch_plan(const DomainDef *def, const QemuCaps *caps, LaunchPlan **ret, Fa
         return 0;
 }
 
+int launch_settle(const DomainDef *def, json_t **ret) {
+        json_auto_t *commands = json_array();
+        int r = commands ? 0 : -ENOMEM;
+
+        assert(def && ret);
+
+        for (size_t i = 0; i < def->devices.n && r >= 0; i++) {
+                const Device *d = (const Device *) def->devices.items[i];
+
+                r = d->ops->settle ? d->ops->settle(d, def, commands) : 0;
+        }
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(commands);
+        return 0;
+}
+
 static int want(WantedFiles *requests, WantedKind kind, const DomainDef *def, const char *path, const char *template, bool writable) {
         WantedFile request = {
                 .want = kind,

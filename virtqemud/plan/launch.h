@@ -21,6 +21,9 @@ DEFINE_CLEANUP(LaunchPlan *, launch_plan_free)
 /* Whether QEMU is told to wait, paused, when the guest has powered off, because the definition wants something else then than an end. */
 bool launch_holds_on_shutdown(const DomainDef *def);
 
+/* The QMP commands that the guest's first instruction has to wait for: an array, to be freed by the caller. */
+int launch_settle(const DomainDef *def, json_t **ret);
+
 /* The files that must be opened before a plan can be made. */
 int launch_files(const DomainDef *def, WantedFiles *ret, Fault *f);
 

@@ -20,7 +20,6 @@ static void on_told(Qmp *q, json_t *result, const Fault *f, void *userdata) {
 }
 
 void monitor_tell(Instance *i, const char *command, json_t *arguments) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
         int r;
 
         assert(i && command);

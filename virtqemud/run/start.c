@@ -432,12 +432,38 @@ static void on_cont(Qmp *q, json_t *result, const Fault *why, void *userdata) {
         steps_continue(d->operation->steps, result ? 0 : -EIO, &f);
 }
 
+static void on_settled(Qmp *q, json_t *result, const Fault *why, void *userdata) {
+        Instance *i = userdata;
+
+        if (!result)
+                (void) domain_warn(i->domain, "%s", fault_text(why));
+}
+
+/* What the command line can't say. The answers are not waited for: QEMU takes commands one after the other, so that the guest's first
+ * instruction finds everything done. */
+static int settle(Instance *i) {
+        json_auto_t *commands = NULL;
+        json_t *command;
+        size_t k;
+        int r;
+
+        r = launch_settle(i->domain->live, &commands);
+        json_array_foreach(commands, k, command)
+                if (r >= 0)
+                        r = qmp_send(i->qmp, json_string_value(json_object_get(command, "execute")),
+                                     json_incref(json_object_get(command, "arguments")), QMP_TIMEOUT_USEC, on_settled, i, NULL);
+        return r;
+}
+
 static int begin_run(void *userdata, Fault *f) {
         Operation *o = userdata;
         Instance *i = o->domain->instance;
         Start *s = o->data;
         int r;
 
+        r = settle(i);
+        if (r < 0)
+                return r;
         if (s->flags & START_PAUSED) {
                 started(o, false);
                 return 1;

@@ -150,8 +150,8 @@ int status_parse(const char *text, size_t length, Status *ret, Fault *f) {
         json_decref(o);
         if (r < 0)
                 return r;
-        if (s.state < 0 || s.reason < 0 || !s.name || !s.definition)
-                return fault_set(f, FAULT_STORE, EUCLEAN, "a state, name or definition is missing or unknown");
+        if (s.state < 0 || s.reason < 0 || !s.name || !s.definition || s.supervisor_pid < 0)
+                return fault_set(f, FAULT_STORE, EUCLEAN, "a state, name, definition or process is missing or unknown");
 
         *ret = s;
         s = (Status) {};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "../virtqemud/plan/domain.h"
+#include "../../virtqemud/plan/domain.h"
 #include "str.h"
 #include "xml-write.h"
 

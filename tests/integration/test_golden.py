@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The installed QEMU takes every golden command line, and every command that is sent before the guest runs."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import guest
+from rawqemu import Qmp, die_with_parent
+
+pytestmark = pytest.mark.guest
+
+CASES = sorted(p.parent for p in (Path(__file__).resolve().parents[1] / "data" / "domain").glob("*/argv"))
+OVMF = Path("/usr/share/OVMF")
+FIRMWARE = {"/fw/CODE.fd": OVMF / "OVMF_CODE_4M.fd", "/fw/CODE.secboot.fd": OVMF / "OVMF_CODE_4M.secboot.fd"}
+HIGH = 200  # descriptors wait up here until the child puts them at their numbers
+
+
+class Case:
+    def __init__(self, folder):
+        self.argv, self.fds, self.commands = [], [], []
+        for line in (folder / "argv").read_text().splitlines():
+            if fd := re.match(r"# fd (\d+): (\S+) (.*)", line):
+                self.fds.append((int(fd[1]), fd[2], fd[3]))
+            elif line.startswith("# qmp "):
+                self.commands.append(json.loads(line[len("# qmp "):]))
+            else:
+                option, _, value = line.partition(" ")
+                self.argv += [option, value] if value else [option]
+        blockdevs = [json.loads(a) for a in self.argv if a.startswith('{"driver":"file"')]
+        read_only = {b["filename"].rpartition("/")[2] for b in blockdevs if b.get("read-only")}
+        sets = dict(re.match(r"fd=(\d+),set=(\d+)", a).groups() for a in self.argv if a.startswith("fd=") and ",set=" in a)
+        self.read_only = {int(fd) for fd, number in sets.items() if number in read_only}
+
+
+def open_file(path, tmp_path, read_only):
+    """What will do for a file of the plan."""
+    mode = "rb" if read_only else "r+b"
+    if path == "/boot/vmlinuz":
+        return open(guest.find_kernel()[0], "rb")
+    if path in FIRMWARE:
+        return open(FIRMWARE[path], "rb")
+    copy = tmp_path / path.replace("/", "_")
+    if "VARS" in path:
+        shutil.copyfile(OVMF / "OVMF_VARS_4M.fd", copy)
+    elif path.endswith(".qcow2"):
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", copy, "1M"], check=True, timeout=30)
+    else:
+        copy.write_bytes(b"\0" * (1 << 20))
+    return open(copy, mode)
+
+
+def listener(path):
+    s = socket.socket(socket.AF_UNIX)
+    s.bind(str(path))
+    s.listen(1)
+    return s
+
+
+@pytest.mark.parametrize("folder", CASES, ids=lambda f: f.name)
+def test_command_line(folder, tmp_path):
+    case = Case(folder)
+    ours, theirs = socket.socketpair()
+    held = [theirs]
+    numbers = {}
+    for number, kind, path in case.fds:
+        if kind == "monitor-run":
+            held.append(theirs)
+        elif kind in ("monitor", "console", "listen"):
+            held.append(listener(tmp_path / f"socket{number}"))
+        else:
+            held.append(open_file(path, tmp_path, number in case.read_only))
+        numbers[number] = os.dup2(held[-1].fileno(), HIGH + number)
+
+    def place():
+        die_with_parent()
+        for number, fd in numbers.items():
+            os.dup2(fd, number)
+
+    qemu = subprocess.Popen(case.argv, close_fds=False, preexec_fn=place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        for fd in numbers.values():
+            os.close(fd)
+        for h in held:
+            h.close()
+        try:
+            monitor = Qmp(ours)
+            for command in case.commands:
+                monitor.run(command["execute"], **command.get("arguments", {}))
+            monitor.run("quit")
+        finally:
+            try:
+                _, stderr = qemu.communicate(timeout=20)
+            except subprocess.TimeoutExpired:
+                qemu.kill()
+                stderr = qemu.communicate()[1]
+        assert qemu.returncode == 0 and not stderr.strip(), stderr
+    finally:
+        qemu.kill()
+        qemu.wait()
+        ours.close()

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "test.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "child.h"
+#include "fd.h"
+#include "mem.h"
+#include "str.h"
+#include "unit.h"
+
+/* Real programs, and the names that units get. */
+
+typedef struct Run {
+        sd_event *event;
+        Child *child;
+        int status;
+        unsigned ended;
+} Run;
+
+static void on_ended(Child *c, int status, void *userdata) {
+        Run *r = userdata;
+
+        assert_ptr_equal(c, r->child);
+        r->status = status;
+        r->ended++;
+        sd_event_exit(r->event, 0);
+}
+
+/* sd-event wants it so, and daemon_run() does it. */
+static void block_child_signal(void) {
+        sigset_t mask;
+
+        sigemptyset(&mask);
+        sigaddset(&mask, SIGCHLD);
+        assert_ok(sigprocmask(SIG_BLOCK, &mask, NULL));
+}
+
+static void start(Run *r, const ChildSpec *spec) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        *r = (Run) {};
+        block_child_signal();
+        assert_ok(sd_event_new(&r->event));
+        assert_ok(child_new(r->event, spec, on_ended, r, &r->child, &f));
+}
+
+static void finish(Run *r) {
+        r->child = child_free(r->child);
+        r->event = sd_event_unref(r->event);
+}
+
+static int run(char *const *argv) {
+        ChildSpec spec = { .argv = argv };
+        Run r;
+
+        start(&r, &spec);
+        assert_ok(sd_event_loop(r.event));
+        assert_int_equal(r.ended, 1);
+        finish(&r);
+        return r.status;
+}
+
+TEST(ends_are_told) {
+        _cleanup_free_ char *text = NULL, *killed = NULL;
+        int status;
+
+        status = run((char *[]) { (char *) "/bin/sh", (char *) "-c", (char *) "exit 3", NULL });
+        assert_int_equal(WEXITSTATUS(status), 3);
+        text = child_status_text(status);
+        assert_string_equal(text, "exited with status 3");
+        status = run((char *[]) { (char *) "/bin/sh", (char *) "-c", (char *) "kill -9 $$", NULL });
+        killed = child_status_text(status);
+        assert_string_equal(killed, "was killed by signal 9 (Killed)");
+}
+
+TEST(missing_programs) {
+        char *argv[] = { (char *) "/nonexistent/program", NULL };
+        ChildSpec spec = { .argv = argv };
+        _cleanup_(sd_event_unrefp) sd_event *event = NULL;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        Child *child = NULL;
+
+        block_child_signal();
+        assert_ok(sd_event_new(&event));
+        assert_error(child_new(event, &spec, on_ended, NULL, &child, &f), ENOENT);
+        assert_non_null(strstr(fault_text(&f), "/nonexistent/program"));
+}
+
+/* The child sees the descriptors it was given, at their numbers, and no others. */
+TEST(descriptors) {
+        char *argv[] = { (char *) "/bin/sh", (char *) "-c", (char *) "cat <&5; ls /proc/self/fd | tr '\\n' ' '", NULL };
+        _cleanup_fd_ int input = memfd_new_sealed("test", "hello ", 6), stray = open("/dev/null", O_RDONLY), file = -1;
+        _cleanup_free_ char *text = NULL;
+        int out[2];
+        size_t length;
+        Run r;
+
+        assert_ok(pipe2(out, O_CLOEXEC));
+        assert_true(input >= 0 && stray >= 0);
+        {
+                ChildFd fds[] = { { input, 5 }, { out[1], 1 } };
+                ChildSpec spec = { .argv = argv, .fds = fds, .n_fds = ARRAY_SIZE(fds) };
+
+                start(&r, &spec);
+        }
+        close(out[1]);
+        assert_ok(sd_event_loop(r.event));
+        file = out[0];
+        assert_ok(fd_read_all(file, 4096, &text, &length));
+        /* 3 is the folder that ls reads, 5 ours. */
+        assert_string_equal(text, "hello 0 1 2 3 5 ");
+        finish(&r);
+}
+
+static char *const *sleeper(void) {
+        static char *argv[] = { (char *) "/bin/sleep", (char *) "100", NULL };
+
+        return argv;
+}
+
+TEST(freeing_kills) {
+        ChildSpec spec = { .argv = sleeper() };
+        siginfo_t info = {};
+        pid_t pid;
+        Run r;
+
+        start(&r, &spec);
+        pid = child_pid(r.child);
+        assert_ok(kill(pid, 0));
+        r.child = child_free(r.child);
+        while (waitid(P_PID, (id_t) pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0) /* the loop leaves no zombie */
+                assert_ok(sd_event_run(r.event, 1000));
+        assert_int_equal(r.ended, 0);
+        assert_int_equal(kill(pid, 0), -1);
+        finish(&r);
+}
+
+TEST(released_ones_live_on) {
+        ChildSpec spec = { .argv = sleeper(), .detach = true };
+        siginfo_t info = {};
+        pid_t pid;
+        Run r;
+
+        start(&r, &spec);
+        pid = child_pid(r.child);
+        assert_int_equal(getsid(pid), pid);
+        r.child = child_release(r.child);
+        r.event = sd_event_unref(r.event);
+        assert_ok(kill(pid, SIGKILL));
+        assert_ok(waitid(P_PID, (id_t) pid, &info, WEXITED));
+        assert_int_equal(info.si_code, CLD_KILLED);
+}
+
+TEST(unit_names_are_reversible) {
+        static const struct {
+                const char *instance, *unit;
+        } rows[] = {
+                { "web", "virtqemu@web.service" },
+                { "my-vm.1", "virtqemu@my-vm.1.service" },
+                { "-first", "virtqemu@\\x2dfirst.service" },
+                { ".hidden", "virtqemu@\\x2ehidden.service" },
+                { "a b/c@d", "virtqemu@a\\x20b\\x2fc\\x40d.service" },
+                { "back\\slash", "virtqemu@back\\x5cslash.service" },
+                { "ü", "virtqemu@\\xc3\\xbc.service" },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                _cleanup_free_ char *unit = NULL, *instance = NULL, *back = NULL;
+
+                assert_ok(unit_name_from_instance("virtqemu", rows[i].instance, ".service", &unit));
+                assert_string_equal(unit, rows[i].unit);
+                instance = strndup(unit + strlen("virtqemu@"), strlen(unit) - strlen("virtqemu@.service"));
+                assert_ok(unit_instance_unescape(instance, &back));
+                assert_string_equal(back, rows[i].instance);
+        }
+}
+
+TEST(unit_names_that_cannot_be) {
+        char name[256];
+        char *unit = NULL;
+
+        memset(name, 'x', sizeof(name));
+        name[255] = '\0';
+        assert_error(unit_name_from_instance("virtqemu", name, ".service", &unit), ENAMETOOLONG);
+        assert_error(unit_name_from_instance("virtqemu", "", ".service", &unit), EINVAL);
+        assert_error(unit_instance_unescape("a\\x", &unit), EINVAL);
+        assert_error(unit_instance_unescape("a\\x00", &unit), EINVAL);
+        assert_error(unit_instance_unescape("a\\y41", &unit), EINVAL);
+        assert_null(unit);
+}
+
+TEST_MAIN(TEST_ROW(ends_are_told), TEST_ROW(missing_programs), TEST_ROW(descriptors), TEST_ROW(freeing_kills),
+          TEST_ROW(released_ones_live_on), TEST_ROW(unit_names_are_reversible), TEST_ROW(unit_names_that_cannot_be))
