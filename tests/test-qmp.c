@@ -582,6 +582,7 @@ static pid_t start_qemu(int fd) {
         if (pid == 0) {
                 (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
                 (void) dup2(fd, 3);
+                (void) dup2(2, 1); /* what it says of its pty is no line of TAP */
                 execl(QEMU, QEMU, "-S", "-no-user-config", "-nodefaults", "-display", "none", "-machine", "none", "-accel", "tcg",
                       "-chardev", "socket,id=m,fd=3", "-mon", "chardev=m,mode=control",
                       "-chardev", "pty,id=tty0", NULL);

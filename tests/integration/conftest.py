@@ -144,3 +144,14 @@ def machine():
     from machine import Machine
     with Machine() as m:
         yield m
+
+
+@pytest.fixture(scope="session")
+def installed_machine(machine):
+    """The machine with the build installed into it, and virtqemud's socket listening."""
+    build = os.environ.get("VIRTBUS_BUILD")
+    if not build:
+        pytest.skip("VIRTBUS_BUILD is not set: run through `meson test`, or name the build directory there")
+    machine.install(build)
+    machine.run("systemctl enable --now virtqemud.socket")
+    return machine

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""VMs on a whole machine: what needs cgroup controllers or KVM."""
+
+import pytest
+
+from domains import tiny_xml
+
+pytestmark = pytest.mark.machine
+
+SLOW = 300  # QEMU in an emulated machine
+
+
+def define(machine, name, xml):
+    machine.put(f"/srv/{name}.xml", xml)
+    machine.run(f"virtctl define /srv/{name}.xml", timeout=SLOW)
+
+
+def manager(machine, method, arguments):
+    return machine.run(f"busctl --timeout={SLOW} call org.virtbus.qemu1 /org/virtbus/qemu1 org.virtbus.qemu1.Manager {method} {arguments}",
+                       timeout=SLOW).stdout
+
+
+def terminate(machine, name):
+    manager(machine, "TerminateDomain", f"st {name} 0")
+
+
+def limits(machine, name):
+    group = "/sys/fs/cgroup" + str(machine.run(f"systemctl show -P ControlGroup virtqemu@{name}"))
+    return {f: machine.read(f"{group}/{f}").strip() for f in ("cpu.max", "memory.max", "cpu.weight")}
+
+
+def test_limits_of_units_reach_the_cgroup(installed_machine):
+    """A drop-in of the admin and `systemctl set-property` on a VM work as on any service."""
+    machine = installed_machine
+    define(machine, "capped", tiny_xml("capped"))
+    machine.put("/etc/systemd/system/virtqemu@capped.service.d/limits.conf", "[Service]\nCPUQuota=40%\nMemoryMax=1G\n")
+    machine.run("systemctl daemon-reload && systemctl start virtqemu@capped", timeout=SLOW)
+    assert limits(machine, "capped") == {"cpu.max": "40000 100000", "memory.max": str(1 << 30), "cpu.weight": "100"}
+    path = manager(machine, "GetDomain", "s capped").split('"')[1]
+    pid = str(machine.run(f"busctl get-property org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain MainPID")).split()[1]
+    assert "virtqemu@capped.service" in machine.read(f"/proc/{pid}/cgroup")
+    machine.run("systemctl set-property --runtime virtqemu@capped CPUWeight=300 CPUQuota=70%")
+    assert limits(machine, "capped") == {"cpu.max": "70000 100000", "memory.max": str(1 << 30), "cpu.weight": "300"}
+    terminate(machine, "capped")
+    assert str(machine.run("systemctl is-active virtqemu@capped", check=False)) == "inactive"
+
+
+def test_kvm(installed_machine):
+    """A domain of type kvm gets /dev/kvm through its unit's sandbox."""
+    machine = installed_machine
+    machine.run("modprobe kvm_amd && udevadm settle && test -c /dev/kvm")
+    define(machine, "fast", tiny_xml("fast").replace("type='qemu'", "type='kvm'", 1))
+    machine.run("virtctl start fast", timeout=SLOW)
+    assert "running" in machine.run("virtctl status fast").stdout
+    assert "fast" in machine.run("machinectl list --no-legend").stdout
+    terminate(machine, "fast")
