@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "fdstore.h"
 #include "file.h"
 #include "log.h"
 #include "mem.h"
@@ -18,6 +19,9 @@
 #include "version.h"
 
 #define IDLE_USEC (30u * 1000 * 1000)
+/* One turn of the loop: more than that is worth a look, much more keeps clients waiting. */
+#define SLOW_USEC (50u * 1000)
+#define TOO_SLOW_USEC (1000u * 1000)
 
 struct Daemon {
         const DaemonSpec *spec;
@@ -159,6 +163,13 @@ void daemon_set_busy(Daemon *d, bool busy) {
 
 /* --- signals --- */
 
+static uint64_t now_monotonic(void) {
+        struct timespec t;
+
+        (void) clock_gettime(CLOCK_MONOTONIC, &t);
+        return (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
+}
+
 static int on_stop_signal(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
         Daemon *d = userdata;
 
@@ -168,11 +179,8 @@ static int on_stop_signal(sd_event_source *source, const struct signalfd_siginfo
 
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
         Daemon *d = userdata;
-        struct timespec t;
 
-        (void) clock_gettime(CLOCK_MONOTONIC, &t);
-        (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%llu",
-                          (unsigned long long) t.tv_sec * 1000000 + (unsigned long long) t.tv_nsec / 1000);
+        (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long) now_monotonic());
         if (d->spec->reload)
                 (void) d->spec->reload(d->state);
         (void) sd_notify(false, "READY=1");
@@ -267,15 +275,47 @@ static void raise_limits(void) {
         }
 }
 
+static int dispatch(sd_event *event) {
+        uint64_t began = now_monotonic(), took;
+        int r;
+
+        r = sd_event_dispatch(event);
+        took = now_monotonic() - began;
+        if (took > TOO_SLOW_USEC)
+                log_warning("everything waited %u ms for one event to be handled", (unsigned) (took / 1000));
+        else if (took > SLOW_USEC)
+                log_debug("everything waited %u ms for one event to be handled", (unsigned) (took / 1000));
+        return r;
+}
+
+/* sd_event_loop(), with an eye on who holds it up. */
+static int loop(sd_event *event) {
+        while (sd_event_get_state(event) != SD_EVENT_FINISHED) {
+                int r = sd_event_prepare(event);
+
+                if (r == 0)
+                        r = sd_event_wait(event, UINT64_MAX);
+                if (r > 0)
+                        r = dispatch(event);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 static int run(Daemon *d) {
         int r;
 
         umask(077);
         raise_limits();
+        r = fdstore_open();
+        if (r < 0)
+                return log_error_errno(r, "can't read the descriptors that were passed: %m");
         r = setup(d);
         if (r < 0)
                 return r;
         r = d->spec->start(d, &d->state);
+        fdstore_close();
         if (r < 0)
                 return log_error_errno(r, "can't start: %m");
         r = bus_take_name(d->bus);
@@ -284,7 +324,7 @@ static int run(Daemon *d) {
         (void) sd_notify(false, "READY=1");
         if (d->spec->started)
                 r = d->spec->started(d->state);
-        return r < 0 ? r : sd_event_loop(d->event);
+        return r < 0 ? r : loop(d->event);
 }
 
 static void teardown(Daemon *d) {

@@ -130,6 +130,30 @@ def test_kill_and_stop_by_systemctl(bed):
     assert state(bed, "killed") == "shutoff" and said(bed, "killed").count("VIRTBUS-GUEST-POWERDOWN") == 1
 
 
+def terminal(bed, path):
+    return bed.run(f"busctl get-property org.virtbus.qemu1 {path}/device/serial0 org.virtbus.qemu1.Console TTY").stdout.split('"')[1]
+
+
+def test_terminals_keep_their_names(bed):
+    """Whoever has /dev/pts/N of a guest open keeps talking to it through an upgrade and a crash of virtqemud."""
+    path = define(bed, guest_xml(bed.guest, name="tty"))
+    call(bed, "StartDomain", "st", "tty", 0)
+    tty = terminal(bed, path)
+    asked = "exec 3<>{tty}; echo 'echo {word}' >&3; timeout 20 sed '/^{word}/q' <&3 || :"
+    assert "VIRTBUS-GUEST-READY" in bed.run(f"timeout 25 sed '/READY/q' <{tty} || :").stdout
+    assert "first" in bed.run(asked.format(tty=tty, word="first")).stdout
+    bed.run("systemctl restart virtqemud")
+    assert terminal(bed, path) == tty
+    assert "second" in bed.run(asked.format(tty=tty, word="second")).stdout
+    bed.run("systemctl kill --signal=KILL virtqemud")
+    bed.wait(lambda: state(bed, "tty") == "running")
+    assert terminal(bed, path) == tty
+    assert "third" in bed.run(asked.format(tty=tty, word="third")).stdout
+    assert bed.run("systemctl show -P NFileDescriptorStore virtqemud").stdout.strip() == "1"
+    call(bed, "TerminateDomain", "st", "tty", 0)
+    bed.wait(lambda: bed.run("systemctl show -P NFileDescriptorStore virtqemud").stdout.strip() == "0")
+
+
 def test_unknown_and_busy_units(bed):
     assert bed.run("systemctl start virtqemu@nobody", check=False).returncode != 0
     assert 'no domain is called "nobody"' in bed.journal("virtqemu@nobody")

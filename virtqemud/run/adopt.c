@@ -51,9 +51,9 @@ static int restore_instance(Domain *d, Status *s, Fault *f) {
 static int reconnect(Domain *d, const Status *s, Fault *f) {
         Instance *i = d->instance;
 
+        instance_connect_consoles(i);
         if (s->step)
                 return start_resume(d, s->start_flags, f);
-        instance_connect_consoles(i);
         (void) instance_find_qemu(i, NULL);
         return instance_connect_monitor(i, f);
 }

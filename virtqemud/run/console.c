@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "fdstore.h"
+#include "log.h"
 #include "mem.h"
 #include "sdbus.h"
 #include "socket.h"
@@ -34,6 +36,7 @@ struct Console {
         int pty_slave;               /* kept open, or the master would report a hang-up whenever nobody has it open */
         sd_event_source *pty_source;
         char *tty;
+        char *kept_as;               /* in the fd store; NULL: not kept */
         LIST_HEAD(, ConsoleClient) clients;
         unsigned n_clients;
         /* What is typed and not yet taken by the guest; while it is full no writer is read. */
@@ -70,6 +73,7 @@ Console *console_free(Console *c) {
         fd_close(c->pty_slave);
         sd_event_unref(c->event);
         free(c->tty);
+        free(c->kept_as);
         free(c->scrollback);
         free(c);
         return NULL;
@@ -193,36 +197,52 @@ static int on_pty(sd_event_source *source, int fd, uint32_t events, void *userda
         return 0;
 }
 
-static int make_pty(Console *c) {
-        char name[64];
+/* A serial line passes every byte on as it is. */
+static int set_raw(int fd) {
         struct termios t;
-        int r;
 
+        if (tcgetattr(fd, &t) < 0)
+                return -errno;
+        cfmakeraw(&t);
+        return tcsetattr(fd, TCSANOW, &t) < 0 ? -errno : 0;
+}
+
+static int open_master(Console *c) {
         c->pty = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
         if (c->pty < 0)
                 return -errno;
         if (grantpt(c->pty) < 0 || unlockpt(c->pty) < 0)
                 return -errno;
+        return set_raw(c->pty);
+}
+
+static int make_pty(Console *c, const char *kept_as) {
+        char name[64];
+        int r;
+
+        c->kept_as = strdup(kept_as);
+        if (!c->kept_as)
+                return -ENOMEM;
+        c->pty = fdstore_take(kept_as);
+        r = c->pty >= 0 ? fd_set_nonblock(c->pty, true) : open_master(c);
+        if (r < 0)
+                return r;
         r = ptsname_r(c->pty, name, sizeof(name));
         if (r != 0)
                 return -r;
         c->tty = strdup(name);
         if (!c->tty)
                 return -ENOMEM;
-
-        /* A serial line passes every byte on as it is. */
-        if (tcgetattr(c->pty, &t) < 0)
-                return -errno;
-        cfmakeraw(&t);
-        if (tcsetattr(c->pty, TCSANOW, &t) < 0)
-                return -errno;
+        r = fdstore_keep(kept_as, c->pty);
+        if (r < 0)
+                log_warning("%s will have another name after a restart of virtqemud: %s", name, strerror(-r));
         c->pty_slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
         if (c->pty_slave < 0)
                 return -errno;
         return sd_event_add_io(c->event, &c->pty_source, c->pty, EPOLLIN, on_pty, c);
 }
 
-int console_new(sd_event *event, const char *path, bool pty, Console **ret, Fault *f) {
+int console_new(sd_event *event, const char *path, const char *pty, Console **ret, Fault *f) {
         _cleanup_(console_freep) Console *c = NULL;
         int r;
 
@@ -245,12 +265,19 @@ int console_new(sd_event *event, const char *path, bool pty, Console **ret, Faul
         if (r < 0)
                 return r;
         if (pty) {
-                r = make_pty(c);
+                r = make_pty(c, pty);
                 if (r < 0)
                         return fault_set(f, FAULT_QEMU, -r, "can't make a pty for a console: %s", strerror(-r));
         }
         *ret = TAKE_PTR(c);
         return 0;
+}
+
+void console_forget(Console *c) {
+        assert(c);
+
+        if (c->kept_as)
+                fdstore_drop(c->kept_as);
 }
 
 static int claim_writing(Console *c, unsigned flags, Fault *f) {

@@ -20,9 +20,13 @@ typedef enum ConsoleFlags {
         CONSOLE_NO_SCROLLBACK = 1 << 2,
 } ConsoleFlags;
 
-/* Connects to QEMU's socket at `path`. With `pty`, makes a pty as well. */
-int console_new(sd_event *event, const char *path, bool pty, Console **ret, Fault *f);
+/* Connects to QEMU's socket at `path`. With `pty`, makes a pty as well, which a restart of this daemon does not change: it is kept under
+ * that name (fdstore.h). */
+int console_new(sd_event *event, const char *path, const char *pty, Console **ret, Fault *f);
+/* Leaves the pty to the next process. */
 Console *console_free(Console *c);
+/* The console's QEMU has ended: nothing is to be kept. */
+void console_forget(Console *c);
 DEFINE_CLEANUP(Console *, console_free)
 
 /* A new stream descriptor for a client; closing it ends the reading. */

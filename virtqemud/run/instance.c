@@ -190,14 +190,15 @@ int instance_connect_monitor(Instance *i, Fault *f) {
         return r;
 }
 
-static int add_console(Instance *i, const char *id, bool pty, Fault *f) {
+static int add_console(Instance *i, const char *id, Fault *f) {
         _cleanup_free_ char *name = strf("console-%s", id), *path = NULL, *copy = strdup(id);
+        _cleanup_free_ char *pty = strf("%s.%s", i->domain->uuid_string, id);
         _cleanup_(console_freep) Console *c = NULL;
         InstanceConsole *grown;
         int r;
 
         path = name ? instance_socket(i, name) : NULL;
-        if (!path || !copy)
+        if (!path || !copy || !pty)
                 return fault_oom(f);
         r = console_new(i->domain->manager->event, path, pty, &c, f);
         if (r < 0)
@@ -222,7 +223,7 @@ void instance_connect_consoles(Instance *i) {
 
                 if (!device_is_console(d))
                         continue;
-                if (add_console(i, d->id, true, &f) < 0)
+                if (add_console(i, d->id, &f) < 0)
                         (void) domain_warn(i->domain, "console %s can't be used: %s", d->id, fault_text(&f));
         }
 }
@@ -281,6 +282,8 @@ void instance_remove(Instance *i) {
                         (void) log_domain_warning_errno(d, r, "can't watch the end of %s: %m", i->unit);
         }
         remove_folder(i->folder);
+        for (size_t k = 0; k < i->n_consoles; k++)
+                console_forget(i->consoles[k].console);
         instance_free(i);
 }
 
