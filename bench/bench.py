@@ -85,25 +85,30 @@ def bare_start(argv, go_on=False):
     return took, process
 
 
+def show_starts(domain, how, limit, n):
+    """Starts and terminates a domain, in turn with the same QEMU started by hand."""
+    argv, _ = domain.PlanStart(0, {})
+    bare, full, end = [], [], []
+    for _ in range(n):
+        took, process = bare_start(argv)
+        bare.append(took)
+        process.kill()
+        process.wait()
+        began = now()
+        domain.Start(0, {})
+        full.append(now() - began)
+        began = now()
+        domain.Terminate(0, {})
+        end.append(now() - began)
+    a, b = statistics.median(full), statistics.median(bare)
+    show(f"start {how}, beside a bare QEMU", a / b, limit, "x", f"{a:.1f} / {b:.1f} ms")
+    show(f"terminate {how}", statistics.median(end), 15)
+
+
 def bench_start(n=15):
     with Bus() as bus:
         domain = define(bus, tiny_xml("s"))
-        argv, _ = domain.PlanStart(0, {})
-        bare, full, end = [], [], []
-        for _ in range(n):
-            took, process = bare_start(argv)
-            bare.append(took)
-            process.kill()
-            process.wait()
-            began = now()
-            domain.Start(0, {})
-            full.append(now() - began)
-            began = now()
-            domain.Terminate(0, {})
-            end.append(now() - began)
-        base = statistics.median(bare)
-        show("start, direct, beside a bare QEMU", statistics.median(full) / base, 1.5, "x", f"{statistics.median(full):.1f} / {base:.1f} ms")
-        show("terminate", statistics.median(end), 15)
+        show_starts(domain, "directly", 1.5, n)
         stuck = []
         for _ in range(5):
             domain.Start(0, {})
@@ -263,22 +268,7 @@ def bench_unit(n=10):
         client = bed.bus()
         client.manager = lambda name: client.object(f"org.virtbus.{name}", f"/org/virtbus/{name}")
         domain = define(client, tiny_xml("u"))
-        argv, _ = domain.PlanStart(0, {})
-        bare, full, end = [], [], []
-        for _ in range(n):
-            took, process = bare_start(argv)
-            bare.append(took)
-            process.kill()
-            process.wait()
-            began = now()
-            domain.Start(0, {})
-            full.append(now() - began)
-            began = now()
-            domain.Terminate(0, {})
-            end.append(now() - began)
-        a, b = statistics.median(full), statistics.median(bare)
-        show("start as a registered unit, beside a bare QEMU", a / b, 2.5, "x", f"{a:.1f} / {b:.1f} ms")
-        show("terminate a unit", statistics.median(end), 15)
+        show_starts(domain, "as a registered unit", 2.5, n)
         client.close()
 
 
