@@ -154,7 +154,7 @@ static int hex_from_text(const Field *f, const char *text, void *value, const ch
 }
 
 static char *hex_to_text(const Field *f, const void *value) {
-        return strf("0x%02" PRIx64, *(const uint64_t *) value);
+        return strf("0x%0*" PRIx64, f->digits ?: 2, *(const uint64_t *) value);
 }
 
 const FieldType field_hex = {

@@ -71,6 +71,7 @@ struct Field {
         const char *const *(*names)(size_t *ret_n); /* SHAPE_VARIANTS: the known names, for suggestions */
         uint64_t min, max;          /* numbers; max 0: no limit of its own */
         unsigned max_length;        /* strings; 0: RECORD_STRING_MAX */
+        int digits;                 /* field_hex: at least so many are written; 0: two */
 };
 #define RECORD_STRING_MAX 4096u
 #define RECORD_LIST_MAX 1024u       /* elements of one list: a cap on what one definition may make us hold */
@@ -93,7 +94,7 @@ extern const FieldType field_enum;     /* int-sized enum, Field.words; value 0 =
 extern const FieldType field_yes_no;   /* Tristate as yes/no */
 extern const FieldType field_on_off;   /* Tristate as on/off */
 extern const FieldType field_number;   /* uint64_t, decimal */
-extern const FieldType field_hex;      /* uint64_t, 0x… written with at least 2 digits; decimal accepted */
+extern const FieldType field_hex;      /* uint64_t, 0x… decimal accepted */
 extern const FieldType field_integer;  /* int64_t, INTEGER_UNSET = absent */
 extern const FieldType field_uuid;     /* sd_id128_t with dashes */
 extern const FieldType field_mac;      /* MacAddress; six octets, unicast is the caller's check */

@@ -250,10 +250,16 @@ def test_console_readers_and_writer(bus, qemud, guest_image):
 
 
 def test_start_paused_and_pending_changes(bus, qemud):
-    domain = define(bus, tiny_xml("two"))
+    console_xml = "<serial type='pty'/><console type='pty'/>"
+    domain = define(bus, tiny_xml("two", devices=console_xml))
     domain.Start(0, {"paused": True})
     assert domain.State == "paused" and domain.PendingChanges == []
-    define(bus, tiny_xml("two", memory=32))
+    live, tty = domain.ExportDefinition(FORMAT, LIVE), device(bus, domain, "serial0").TTY
+    assert live.count(f'<source path="{tty}"/>') == 2 and f'<console type="pty" tty="{tty}">' in live
+    assert tty not in domain.ExportDefinition(FORMAT, CONFIG)
+    define(bus, live)
+    assert domain.PendingChanges == [] and tty not in domain.ExportDefinition(FORMAT, CONFIG), "what is live is no definition"
+    define(bus, tiny_xml("two", memory=32, devices=console_xml))
     assert domain.PendingChanges == ["memory"] and domain.MemoryMax == 16 << 20
     domain.Resume(0, {})
     bus.wait_property(domain, "State", "running")

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "../device/device.h"
+#include "../plan/domain.h"
 #include "../run/instance.h"
 #include "../run/operation.h"
 #include "bus-auth.h"
@@ -187,22 +188,25 @@ static int on_difference(const char *path, const Field *field, const void *befor
         char ***paths = userdata;
 
         /* What a running domain has more than its definition is no change of it. */
-        if ((field->flags & FIELD_LIVE) || strstr(path, "backingStore") || str_ends(path, "alias/@name") || streq(path, "@id") ||
-            streq(path, "currentMemory"))
+        if ((field->flags & FIELD_LIVE) || strstr(path, "backingStore") || streq(path, "currentMemory"))
                 return 0;
         return strv_push(paths, path);
 }
 
 GETTER(get_pending) {
-        const Domain *d = userdata;
+        _cleanup_(domain_def_freep) DomainDef *live = NULL;
         _cleanup_strv_ char **paths = NULL;
+        const Domain *d = userdata;
+        int r = 0;
 
-        if (d->live && d->config) {
-                int r = record_diff(&d->live->head, &d->config->head, device_key, on_difference, &paths);
-
-                if (r < 0)
-                        return r;
+        if (d->live && d->config)
+                r = domain_copy(d->live, &live);
+        if (r >= 0 && live) {
+                domain_drop_live(live);
+                r = record_diff(&live->head, &d->config->head, device_key, on_difference, &paths);
         }
+        if (r < 0)
+                return r;
         return sd_bus_message_append_strv(reply, paths);
 }
 

@@ -42,17 +42,17 @@ static const FieldType field_bus = {
 #define AT(member) offsetof(Address, member)
 static const Field address_fields[] = {
         { "@type", &field_enum, AT(type), FIELD_REQUIRED, .words = &address_type_table },
-        { "@domain", &field_hex, AT(domain), .max = 0xffff },
+        { "@domain", &field_hex, AT(domain), .max = 0xffff, .digits = 4 },
         { "@controller", &field_number, AT(controller), .max = 255 },
         { "@bus", &field_bus, AT(bus), .max = 255 },
         { "@slot", &field_hex, AT(slot), .max = 31 },
-        { "@function", &field_hex, AT(function), .max = 7 },
+        { "@function", &field_hex, AT(function), .max = 7, .digits = 1 },
         { "@multifunction", &field_on_off, AT(multifunction) },
         { "@target", &field_number, AT(target), .max = 255 },
         { "@unit", &field_number, AT(unit), .max = 16383 },
         { "@port", &field_string, AT(port), .max_length = 32 },
         { "@iobase", &field_hex, AT(iobase), .max = 0xffff },
-        { "@irq", &field_hex, AT(irq), .max = 15 },
+        { "@irq", &field_hex, AT(irq), .max = 15, .digits = 1 },
 };
 #undef AT
 

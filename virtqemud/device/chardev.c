@@ -4,6 +4,7 @@
 #include "mem.h"
 #include "str.h"
 #include "virtio.h"
+#include "xml-lib.h"
 #include "xml-read.h"
 
 DEFINE_ENUM(ChardevType, chardev_type, NULL, "pty", "file", "unix", "null")
@@ -130,6 +131,35 @@ int chardev_copy_source(Chardev *to, const Chardev *from) {
         if (free_and_strdup(&to->path, from->path) < 0)
                 return -ENOMEM;
         return free_and_strdup(&to->log, from->log);
+}
+
+static int set_tty(Chardev *c, const char *tty, bool console) {
+        if (free_and_strdup(&c->path, tty) < 0)
+                return -ENOMEM;
+        return console ? free_and_strdup(&c->tty, tty) : 0;
+}
+
+int chardev_set_tty(DomainDef *live, Device *d, const char *tty) {
+        Chardev *c = (Chardev *) d;
+        int r;
+
+        r = set_tty(c, tty, device_kind(d) == DEVICE_CONSOLE);
+        if (device_kind(d) != DEVICE_SERIAL)
+                return r;
+        DEVICE_FOREACH(Chardev, mirror, live, DEVICE_CONSOLE)
+                if (r >= 0 && console_is_mirror(&mirror->device) && mirror->type == CHARDEV_PTY && mirror->port == c->port)
+                        r = set_tty(mirror, tty, true);
+        return r;
+}
+
+void chardev_drop_live(Device *d) {
+        Chardev *c = (Chardev *) d;
+
+        if (c->tty && d->head.node)
+                sym_xmlUnsetProp(d->head.node, (const xmlChar *) "tty");
+        free_and_replace(&c->tty, NULL);
+        if (c->type == CHARDEV_PTY)
+                free_and_replace(&c->path, NULL);
 }
 
 bool console_is_mirror(const Device *d) {

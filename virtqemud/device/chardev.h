@@ -54,6 +54,10 @@ int chardev_files(const Device *d, WantedFiles *requests);
 int chardev_args(const Chardev *c, Args *a);
 int chardev_copy_source(Chardev *to, const Chardev *from);
 
+/* Where the host's end of a pty is now: for the device itself and for the <console> that mirrors it. */
+int chardev_set_tty(DomainDef *live, Device *d, const char *tty);
+void chardev_drop_live(Device *d);
+
 /* A console the daemon serves: a pty of a device that exists in QEMU (not a <console> that only mirrors a <serial>). */
 bool device_is_console(const Device *d);
 /* A <console> that is another name for the serial port of the same number. */

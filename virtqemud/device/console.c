@@ -89,5 +89,5 @@ static int console_args(const Device *d, Args *a, Fault *f) {
 
 const DeviceOps device_console = {
         .kind = DEVICE_CONSOLE, .element = "console", .type = &console_record,
-        .fill = console_fill, .slot = console_slot, .check = console_check, .files = console_files, .args = console_args,
+        .drop_live = chardev_drop_live, .fill = console_fill, .slot = console_slot, .check = console_check, .files = console_files, .args = console_args,
 };

@@ -39,6 +39,8 @@ struct DeviceOps {
         const char *(*target)(const Device *d);
         /* The class <os><boot dev> means this device by; BOOT_NONE or NULL: it is never booted from. */
         BootDev (*boot_class)(const Device *d);
+        /* Forgets what only a running domain has, besides its alias: a definition pasted from a live one brings it along. */
+        void (*drop_live)(Device *d);
         /* Fills in what the writer left open (models, target names, controllers it needs), so that the definition says it. */
         int (*fill)(Device *d, DomainDef *def, Fault *f);
         SlotKind (*slot)(const Device *d, const DomainDef *def);

@@ -73,5 +73,5 @@ static int serial_args(const Device *d, Args *a, Fault *f) {
 
 const DeviceOps device_serial = {
         .kind = DEVICE_SERIAL, .element = "serial", .type = &serial_record,
-        .fill = serial_fill, .slot = serial_slot, .check = serial_check, .files = chardev_files, .args = serial_args,
+        .drop_live = chardev_drop_live, .fill = serial_fill, .slot = serial_slot, .check = serial_check, .files = chardev_files, .args = serial_args,
 };

@@ -20,6 +20,8 @@ void domain_drop_live(DomainDef *def) {
 
                 if (d->alias && !str_after(d->alias, "ua-"))
                         free_and_replace(&d->alias, NULL);
+                if (d->ops->drop_live)
+                        d->ops->drop_live(d);
         }
 }
 

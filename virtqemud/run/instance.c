@@ -190,7 +190,8 @@ int instance_connect_monitor(Instance *i, Fault *f) {
         return r;
 }
 
-static int add_console(Instance *i, const char *id, Fault *f) {
+static int add_console(Instance *i, Device *d, Fault *f) {
+        const char *id = d->id;
         _cleanup_free_ char *name = strf("console-%s", id), *path = NULL, *copy = strdup(id);
         _cleanup_free_ char *pty = strf("%s.%s", i->domain->uuid_string, id);
         _cleanup_(console_freep) Console *c = NULL;
@@ -207,6 +208,8 @@ static int add_console(Instance *i, const char *id, Fault *f) {
         if (!grown)
                 return fault_oom(f);
         i->consoles = grown;
+        if (chardev_set_tty(i->domain->live, d, console_tty(c)) < 0)
+                return fault_oom(f);
         i->consoles[i->n_consoles++] = (InstanceConsole) { TAKE_PTR(copy), TAKE_PTR(c) };
         return 0;
 }
@@ -217,13 +220,14 @@ void instance_connect_consoles(Instance *i) {
         assert(i);
 
         def = i->domain->live;
+        free_and_replace(&i->domain->live_text, NULL); /* terminals are written into it */
         for (size_t k = 0; def && k < def->devices.n; k++) {
-                const Device *d = (const Device *) def->devices.items[k];
+                Device *d = (Device *) def->devices.items[k];
                 _cleanup_fault_ Fault f = FAULT_INIT;
 
                 if (!device_is_console(d))
                         continue;
-                if (add_console(i, d->id, &f) < 0)
+                if (add_console(i, d, &f) < 0)
                         (void) domain_warn(i->domain, "console %s can't be used: %s", d->id, fault_text(&f));
         }
 }
