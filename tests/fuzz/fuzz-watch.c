@@ -18,7 +18,7 @@ void notify(_unused_ const char *fmt, ...) {}
 
 /* The first byte chooses what the supervisor is doing, the rest is what QEMU says. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-        Watch w = { .monitor = -1, .log = -1, .qemu_fd = -1, .on_poweroff = "restart", .on_reboot = "destroy", .press_at = NEVER,
+        Watch w = { .monitor = -1, .log = -1, .qemu_fd = -1, .on_poweroff = "restart", .on_reboot = "destroy", .on_crash = "restart", .press_at = NEVER,
                     .give_up_at = NEVER, .extend_at = NEVER, .interval = 1000 };
         int pair[2];
 

@@ -115,12 +115,42 @@ def test_lifecycle_actions(bus, qemud, guest_image, on_poweroff, on_reboot, comm
         domain.Terminate(0, {})
 
 
-def test_panic(bus, qemud, guest_image):
-    domain = define(bus, guest_xml(guest_image, extra="<on_crash>preserve</on_crash>"))
-    text = domain.ExportDefinition(FORMAT, CONFIG)
-    assert "<on_crash>preserve</on_crash>" in text
+PANIC = "<panic model='isa'/>"
+
+
+@pytest.mark.parametrize("on_crash, expected", [("preserve", ("crashed", "panicked")), ("destroy", ("shutoff", "crashed"))])
+def test_panic(bus, qemud, guest_image, on_crash, expected):
+    domain = define(bus, guest_xml(guest_image, extra=f"<on_crash>{on_crash}</on_crash>", devices=PANIC))
     domain.Start(0, {})
-    assert "pvpanic" not in " ".join(domain.PlanStart(0, {})[0]), "panic devices come with a later version"
+    con = console(bus, domain)
+    con.ready()
+    con.ask("sh modprobe pvpanic-mmio")
+    con.send("panic")
+    bus.wait_signal("GuestPanicked", path=domain.path)
+    bus.wait_property(domain, "State", expected[0])
+    assert (domain.State, domain.StateReason) == expected
+    domain.State == "shutoff" or domain.Terminate(0, {})
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["with the daemon", "without it"])
+def test_restart_after_a_panic(bus, qemud, guest_image, alone):
+    domain = define(bus, guest_xml(guest_image, extra="<on_crash>restart</on_crash>", devices=PANIC))
+    domain.Start(0, {})
+    con = console(bus, domain)
+    con.ready()
+    pid = domain.MainPID
+    con.ask("sh modprobe pvpanic-mmio")
+    if alone:
+        con.ask("sh (sleep 1; echo c >/proc/sysrq-trigger) &")
+        bus.stop_service(SERVICE, signal.SIGKILL)
+        time.sleep(3)
+        con = console(bus, domain)
+    else:
+        con.send("panic")
+        bus.wait_signal("GuestPanicked", path=domain.path)
+    con.ready()
+    assert domain.State == "running" and domain.MainPID == pid
+    assert "paused" not in [s for s, _ in states(bus, domain)]
     domain.Terminate(0, {})
 
 

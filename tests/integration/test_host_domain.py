@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from domains import guest_xml, tiny_xml
+from domains import disk_xml, guest_xml, tiny_xml
 from host import USER
 
 pytestmark = pytest.mark.host
@@ -152,6 +152,26 @@ def test_terminals_keep_their_names(bed):
     assert bed.run("systemctl show -P NFileDescriptorStore virtqemud").stdout.strip() == "1"
     call(bed, "TerminateDomain", "st", "tty", 0)
     bed.wait(lambda: bed.run("systemctl show -P NFileDescriptorStore virtqemud").stdout.strip() == "0")
+
+
+def test_a_full_disk_pauses_the_guest(bed):
+    """Nothing is lost when the host's disk is full: the guest waits, and goes on when there is room."""
+    bed.run("mkdir -p /srv/small && mount -t tmpfs -o size=1M tmpfs /srv/small && qemu-img create -q -f qcow2 /srv/small/disk 16M")
+    path = define(bed, guest_xml(bed.guest, name="full", devices=disk_xml("/srv/small/disk", kind="qcow2")))
+    call(bed, "StartDomain", "st", "full", 0)
+    tty = terminal(bed, path)
+    property = "busctl get-property org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain {name}"
+    bed.run(f"timeout 25 sed '/READY/q' <{tty} >/dev/null || :")
+    bed.run(f"echo 'sh dd if=/dev/zero of=/dev/vda bs=64k count=64 conv=fsync 2>&1' >{tty}")
+    wait_state(bed, "full", "paused")
+    assert bed.run(property.format(path=path, name="StateReason")).stdout == 's "io-error"\n'
+    assert "virtio-disk0: no space left" in bed.journal("virtqemud")
+    bed.run("mount -o remount,size=16M /srv/small")
+    call(bed, "ResumeDomain", "st", "full", 0)
+    assert "64+0 records out" in bed.run(f"timeout 20 sed '/records out/q' <{tty} || :").stdout
+    assert state(bed, "full") == "running"
+    call(bed, "TerminateDomain", "st", "full", 0)
+    bed.run("umount /srv/small")
 
 
 def test_unknown_and_busy_units(bed):

@@ -45,7 +45,7 @@ static void on_stop(Instance *i, json_t *data) {
         Domain *d = i->domain;
 
         /* A panic, an I/O error, the end or a sleep have set their own state; STOP only says that the vCPUs stand. */
-        if (d->state == DOMAIN_RUNNING)
+        if (d->state == DOMAIN_RUNNING && !i->panicked)
                 domain_set_state(d, DOMAIN_PAUSED, d->pause_reason ? REASON_IO_ERROR : REASON_USER);
 }
 
@@ -84,36 +84,41 @@ static void on_panicked(Instance *i, json_t *data) {
         log_domain_warning(d, "the guest has panicked");
         i->panicked = true;
         d->manager->watch.panicked(d, d->manager->watch_userdata);
-        if (!streq(action, "pause"))
-                return; /* QEMU ends by itself */
+        /* Else QEMU ends by itself, or the supervisor resets the guest. */
+        if (streq(action, "pause") && d->live && d->live->on_crash == LIFECYCLE_PRESERVE)
+                domain_set_state(d, DOMAIN_CRASHED, REASON_PANICKED);
+}
 
-        if (d->live && d->live->on_crash == LIFECYCLE_RESTART) {
-                monitor_tell(i, "system_reset", NULL);
-                monitor_tell(i, "cont", NULL);
-                return;
+/* Our block nodes are called after their devices: "virtio-disk0-format". */
+static const char *device_of_node(const DomainDef *def, const char *node) {
+        for (size_t k = 0; def && node && k < def->devices.n; k++) {
+                const Device *d = (const Device *) def->devices.items[k];
+                const char *rest = d->id ? str_after(node, d->id) : NULL;
+
+                if (rest && *rest == '-')
+                        return d->id;
         }
-        domain_set_state(d, DOMAIN_CRASHED, REASON_PANICKED);
+        return node;
 }
 
 static void on_io_error(Instance *i, json_t *data) {
         Domain *d = i->domain;
-        const char *device = json_string_value(json_object_get(data, "device"));
-        const char *node = json_string_value(json_object_get(data, "node-name"));
+        const char *device = device_of_node(d->live, json_string_value(json_object_get(data, "node-name")));
         const char *action = json_string_value(json_object_get(data, "action")) ?: "";
         const char *why = json_is_true(json_object_get(data, "nospace")) ? "no space left" :
                           json_string_value(json_object_get(data, "reason")) ?: "unknown";
-        const char *path = json_string_value(json_object_get(data, "qom-path"));
-        const char *id = is_empty(device) ? (path && strrchr(path, '/') ? strrchr(path, '/') + 1 : node) : device;
 
-        log_domain_warning(d, "I/O error on %s: %s (%s)", id ?: "?", why, action);
+        /* Every request that was under way fails: the first one says it all. */
+        if (d->reason != REASON_IO_ERROR)
+                log_domain_warning(d, "I/O error on %s: %s (%s)", device ?: "?", why, action);
         if (streq(action, "stop")) {
-                char *text = strf("I/O error on %s: %s", id ?: "?", why);
+                char *text = strf("I/O error on %s: %s", device ?: "?", why);
 
                 if (text)
                         free_and_replace(&d->pause_reason, text);
                 domain_set_state(d, DOMAIN_PAUSED, REASON_IO_ERROR);
         }
-        d->manager->watch.io_error(d, id ?: "", action, why, d->manager->watch_userdata);
+        d->manager->watch.io_error(d, device ?: "", action, why, d->manager->watch_userdata);
 }
 
 static void on_suspend(Instance *i, json_t *data) {

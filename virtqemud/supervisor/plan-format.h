@@ -11,4 +11,5 @@
 #define PLAN_ON_POWEROFF "on-poweroff"                  /* s: what is done then, if held: destroy, restart, preserve */
 #define PLAN_ON_REBOOT "on-reboot"                      /* s: likewise after a reset by the guest */
 
+#define PLAN_ON_CRASH "on-crash"                        /* s: likewise after the guest has panicked, if QEMU waits then */
 #define PLAN_LOG_NUMBER 8                               /* of the log's descriptor */

@@ -65,6 +65,7 @@ static const struct {
         { PLAN_PAUSED, "paused", 'b' },
         { PLAN_ON_POWEROFF, "on-poweroff", 's' },
         { PLAN_ON_REBOOT, "on-reboot", 's' },
+        { PLAN_ON_CRASH, "on-crash", 's' },
 };
 
 static int read_value(sd_bus_message *m, const char *option, char type, char ***options) {

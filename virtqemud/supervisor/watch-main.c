@@ -23,7 +23,8 @@ static int usage(const char *program, int status) {
                 "     --held                     QEMU pauses when the guest has powered off\n"
                 "     --paused                   The guest is started without running\n"
                 "     --on-poweroff=ACTION       What is done then: destroy, restart, preserve\n"
-                "     --on-reboot=ACTION         Likewise after a reset by the guest\n", program);
+                "     --on-reboot=ACTION         Likewise after a reset by the guest\n"
+                "     --on-crash=ACTION          Likewise after the guest has panicked\n", program);
         return status;
 }
 
@@ -49,7 +50,7 @@ static bool read_fd(const char *text, int *ret) {
 }
 
 static bool parse_options(int argc, char *argv[], Watch *w, bool *ret_help) {
-        enum { OPT_MONITOR = 0x100, OPT_LOG, OPT_TIMEOUT, OPT_INTERVAL, OPT_HELD, OPT_PAUSED, OPT_POWEROFF, OPT_REBOOT };
+        enum { OPT_MONITOR = 0x100, OPT_LOG, OPT_TIMEOUT, OPT_INTERVAL, OPT_HELD, OPT_PAUSED, OPT_POWEROFF, OPT_REBOOT, OPT_CRASH };
         static const struct option options[] = {
                 { "help", no_argument, NULL, 'h' },
                 { "monitor-fd", required_argument, NULL, OPT_MONITOR },
@@ -60,6 +61,7 @@ static bool parse_options(int argc, char *argv[], Watch *w, bool *ret_help) {
                 { "paused", no_argument, NULL, OPT_PAUSED },
                 { "on-poweroff", required_argument, NULL, OPT_POWEROFF },
                 { "on-reboot", required_argument, NULL, OPT_REBOOT },
+                { "on-crash", required_argument, NULL, OPT_CRASH },
                 {}
         };
         bool good = true;
@@ -76,6 +78,7 @@ static bool parse_options(int argc, char *argv[], Watch *w, bool *ret_help) {
                 case OPT_PAUSED: w->paused = true; break;
                 case OPT_POWEROFF: w->on_poweroff = optarg; break;
                 case OPT_REBOOT: w->on_reboot = optarg; break;
+                case OPT_CRASH: w->on_crash = optarg; break;
                 default: good = false;
                 }
         w->argv = argv + optind;
@@ -143,7 +146,7 @@ static int loop(Watch *w) {
 
 int main(int argc, char *argv[]) {
         Watch w = {
-                .monitor = -1, .log = -1, .stop_timeout = 90000000, .interval = 5000000, .on_poweroff = "destroy", .on_reboot = "restart",
+                .monitor = -1, .log = -1, .stop_timeout = 90000000, .interval = 5000000, .on_poweroff = "destroy", .on_reboot = "restart", .on_crash = "destroy",
                 .qemu_fd = -1, .signals = -1, .output = -1, .press_at = NEVER, .give_up_at = NEVER, .extend_at = NEVER,
         };
         bool help = false;

@@ -83,6 +83,13 @@ static void on_shutdown(Watch *w, const json_t *data) {
                 decide(w, strcmp(reason, "guest-reset") == 0 ? w->on_reboot : w->on_poweroff);
 }
 
+static void on_panicked(Watch *w, const json_t *data) {
+        const char *action = json_string_value(json_object_get(data, "action")) ?: "";
+
+        if (w->phase <= PHASE_REBOOT && strcmp(action, "pause") == 0 && strcmp(w->on_crash, "restart") == 0)
+                reset(w);
+}
+
 /* The unit is started when the guest runs, not before, so that what is ordered after it finds it so. */
 static void tell_started(Watch *w) {
         if (w->started)
@@ -99,6 +106,8 @@ void watch_on_ready(Watch *w) {
 void watch_on_event(Watch *w, const char *event, json_t *data) {
         if (strcmp(event, "SHUTDOWN") == 0)
                 on_shutdown(w, data);
+        else if (strcmp(event, "GUEST_PANICKED") == 0)
+                on_panicked(w, data);
         else if (strcmp(event, "RESUME") == 0)
                 tell_started(w);
         else if (strcmp(event, "RESET") == 0 && w->phase == PHASE_REBOOT) {

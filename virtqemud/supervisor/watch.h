@@ -31,7 +31,7 @@ typedef struct Watch {
         uint64_t stop_timeout, interval;
         bool held;                      /* QEMU waits, paused, when the guest has powered off */
         bool paused;                    /* the start is over before the guest runs */
-        const char *on_poweroff, *on_reboot;
+        const char *on_poweroff, *on_reboot, *on_crash;
         char **argv;
 
         /* state */
