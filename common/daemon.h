@@ -12,7 +12,8 @@ typedef struct DaemonSpec {
         const char *root;                /* "/org/virtbus/qemu1" */
         const char *description;         /* one line for --help */
         const BusObject *const *objects; /* ends in NULL */
-        /* Makes the daemon's own state, before anybody can call, and takes what the last process kept (fdstore.h). The objects' userdata is the Daemon; daemon_state() leads on. */
+        /* Makes the daemon's own state, before anybody can call, and takes what the last process kept (fdstore.h).
+         * The objects' userdata is the Daemon; daemon_state() leads on. */
         int (*start)(Daemon *d, void **ret);
         /* After the bus name was asked for: what takes longer. May be NULL. */
         int (*started)(void *state);

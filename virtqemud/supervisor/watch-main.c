@@ -146,7 +146,8 @@ static int loop(Watch *w) {
 
 int main(int argc, char *argv[]) {
         Watch w = {
-                .monitor = -1, .log = -1, .stop_timeout = 90000000, .interval = 5000000, .on_poweroff = "destroy", .on_reboot = "restart", .on_crash = "destroy",
+                .monitor = -1, .log = -1, .stop_timeout = 90000000, .interval = 5000000,
+                .on_poweroff = "destroy", .on_reboot = "restart", .on_crash = "destroy",
                 .qemu_fd = -1, .signals = -1, .output = -1, .press_at = NEVER, .give_up_at = NEVER, .extend_at = NEVER,
         };
         bool help = false;
