@@ -209,8 +209,7 @@ size_t strv_length(char *const *v) {
         return n;
 }
 
-int strv_take(char ***v, char *s) {
-        size_t n = strv_length(*v);
+static int take_nth(char ***v, size_t n, char *s) {
         char **p;
 
         if (!s)
@@ -224,6 +223,18 @@ int strv_take(char ***v, char *s) {
         p[n + 1] = NULL;
         *v = p;
         return 0;
+}
+
+int strv_take(char ***v, char *s) {
+        return take_nth(v, strv_length(*v), s);
+}
+
+int strv_push_nth(char ***v, size_t *n, const char *s) {
+        int r = take_nth(v, *n, strdup(s));
+
+        if (r >= 0)
+                (*n)++;
+        return r;
 }
 
 int strv_push(char ***v, const char *s) {

@@ -166,11 +166,11 @@ void device_bus_clear(Domain *d) {
         }
 }
 
-int device_bus_enumerate(const Domain *d, char ***paths) {
+int device_bus_enumerate(const Domain *d, char ***paths, size_t *n) {
         int r = 0;
 
         for (const DeviceObject *o = d->device_objects; o && r >= 0; o = o->next)
-                r = strv_push(paths, o->path);
+                r = strv_push_nth(paths, n, o->path);
         return r;
 }
 

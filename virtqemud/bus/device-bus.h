@@ -17,4 +17,4 @@ void device_bus_clear(Domain *d);
 /* New string; NULL: out of memory. */
 char *device_bus_path(const Domain *d, const char *device_id);
 /* Appends the paths of all device objects. */
-int device_bus_enumerate(const Domain *d, char ***paths);
+int device_bus_enumerate(const Domain *d, char ***paths, size_t *n);

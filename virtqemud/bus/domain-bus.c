@@ -269,6 +269,7 @@ static int domain_find(const char *path, void *userdata, void **ret) {
 static int domain_enumerate(char ***ret, void *userdata) {
         _cleanup_strv_ char **paths = new0(char *, 1);
         Service *s = service_of(userdata);
+        size_t n = 0;
 
         if (!paths)
                 return -ENOMEM;
@@ -276,7 +277,7 @@ static int domain_enumerate(char ***ret, void *userdata) {
                 REGISTRY_FOREACH(Domain, d, s->manager->domains) {
                         char path[DOMAIN_PATH_MAX];
 
-                        if (strv_push(&paths, domain_path(d, path)) < 0 || device_bus_enumerate(d, &paths) < 0)
+                        if (strv_push_nth(&paths, &n, domain_path(d, path)) < 0 || device_bus_enumerate(d, &paths, &n) < 0)
                                 return -ENOMEM;
                 }
         *ret = TAKE_PTR(paths);
