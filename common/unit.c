@@ -162,6 +162,16 @@ static int new_call(sd_bus *bus, const char *unit, const char *verb, UnitDone do
         return 0;
 }
 
+/* The match goes out before the call, so that no end of a job is missed. */
+static int new_job_call(sd_bus *bus, const char *unit, const char *verb, UnitDone done, void *userdata, UnitCall **ret) {
+        int r;
+
+        r = new_call(bus, unit, verb, done, userdata, ret);
+        if (r < 0)
+                return r;
+        return sd_bus_match_signal_async(bus, &(*ret)->match, SYSTEMD, MANAGER_PATH, MANAGER, "JobRemoved", on_job_removed, NULL, *ret);
+}
+
 static int call_job(sd_bus *bus, const char *method, const char *verb, const char *unit, const char *mode, UnitDone done,
                     void *userdata, UnitCall **ret) {
         _cleanup_(unit_call_freep) UnitCall *c = NULL;
@@ -169,11 +179,7 @@ static int call_job(sd_bus *bus, const char *method, const char *verb, const cha
 
         assert(bus && unit && mode && done && ret);
 
-        r = new_call(bus, unit, verb, done, userdata, &c);
-        if (r < 0)
-                return r;
-        /* The match goes out before the call, so that no end of a job is missed. */
-        r = sd_bus_match_signal_async(bus, &c->match, SYSTEMD, MANAGER_PATH, MANAGER, "JobRemoved", on_job_removed, NULL, c);
+        r = new_job_call(bus, unit, verb, done, userdata, &c);
         if (r >= 0)
                 r = sd_bus_call_method_async(bus, &c->call, SYSTEMD, MANAGER_PATH, MANAGER, method, on_job_queued, c, "ss", unit, mode);
         if (r < 0)
@@ -188,6 +194,82 @@ int unit_start(sd_bus *bus, const char *unit, const char *mode, UnitDone done, v
 
 int unit_stop(sd_bus *bus, const char *unit, const char *mode, UnitDone done, void *userdata, UnitCall **ret) {
         return call_job(bus, "StopUnit", "stop", unit, mode, done, userdata, ret);
+}
+
+static int append_exec(sd_bus_message *m, char *const *argv) {
+        int r;
+
+        r = sd_bus_message_open_container(m, 'r', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", "ExecStart");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', "a(sasb)");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "(sasb)");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'r', "sasb");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", argv[0]);
+        if (r >= 0)
+                r = sd_bus_message_append_strv(m, (char **) argv);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "b", false);
+        for (unsigned i = 0; i < 4 && r >= 0; i++)
+                r = sd_bus_message_close_container(m);
+        return r;
+}
+
+static int append_service(sd_bus_message *m, const UnitTransient *spec) {
+        int r;
+
+        r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
+                                  "Description", "s", spec->description,
+                                  "Type", "s", "exec",
+                                  "PartOf", "as", 1, spec->part_of,
+                                  "CollectMode", "s", "inactive-or-failed",
+                                  "StandardInputFileDescriptor", "h", spec->input,
+                                  "NoNewPrivileges", "b", true,
+                                  "RestrictRealtime", "b", true,
+                                  "LockPersonality", "b", true,
+                                  "MemoryDenyWriteExecute", "b", true);
+        /* What only the system's manager can do. */
+        if (r >= 0 && !spec->user)
+                r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)",
+                                          "DynamicUser", "b", true,
+                                          "CapabilityBoundingSet", "t", UINT64_C(0),
+                                          "ProtectHome", "s", "yes",
+                                          "ProtectClock", "b", true,
+                                          "ProtectKernelModules", "b", true,
+                                          "ProtectControlGroups", "b", true);
+        return r < 0 ? r : append_exec(m, spec->argv);
+}
+
+int unit_start_transient(sd_bus *bus, const UnitTransient *spec, UnitDone done, void *userdata, UnitCall **ret) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        _cleanup_(unit_call_freep) UnitCall *c = NULL;
+        int r;
+
+        assert(bus && spec && spec->argv && done && ret);
+
+        r = new_job_call(bus, spec->unit, "start", done, userdata, &c);
+        if (r >= 0)
+                r = sd_bus_message_new_method_call(bus, &m, SYSTEMD, MANAGER_PATH, MANAGER, "StartTransientUnit");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "ss", spec->unit, "fail");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "(sv)");
+        if (r >= 0)
+                r = append_service(m, spec);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "a(sa(sv))", 0);
+        if (r >= 0)
+                r = sd_bus_call_async(bus, &c->call, m, on_job_queued, c, CALL_TIMEOUT_USEC);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(c);
+        return 0;
 }
 
 static int on_reloaded(sd_bus_message *reply, void *userdata, sd_bus_error *error) {

@@ -23,6 +23,18 @@ typedef void (*UnitDone)(const Fault *f, void *userdata);
 /* Starts or stops a unit and waits for the job to be over; `mode` as in systemd ("replace", "fail"). */
 int unit_start(sd_bus *bus, const char *unit, const char *mode, UnitDone done, void *userdata, UnitCall **ret);
 int unit_stop(sd_bus *bus, const char *unit, const char *mode, UnitDone done, void *userdata, UnitCall **ret);
+/* A service that exists only while it runs, in place of a child of ours: it lives on when we are restarted. The program is run with
+ * nothing but `input` as standard input, no rights and no files but the system's; on the system bus also as a user of its own. */
+typedef struct UnitTransient {
+        const char *unit, *description;
+        const char *part_of;        /* ends with this unit */
+        char *const *argv;          /* argv[0] is a path */
+        int input;                  /* a descriptor; stays the caller's */
+        bool user;                  /* on the user bus */
+} UnitTransient;
+/* Done when the program runs. */
+int unit_start_transient(sd_bus *bus, const UnitTransient *spec, UnitDone done, void *userdata, UnitCall **ret);
+
 /* `on`: enables the unit as its [Install] says, else disables it; then lets systemd read the links. */
 int unit_set_enabled(sd_bus *bus, const char *unit, bool on, UnitDone done, void *userdata, UnitCall **ret);
 

@@ -64,12 +64,12 @@ static void add_commands(Text *t, const DomainDef *def) {
         }
 }
 
-static char *argv_text(const DomainDef *def, const QemuCaps *caps) {
+static char *argv_text(const DomainDef *def, const QemuCaps *caps, bool no_network) {
         _cleanup_(launch_plan_freep) LaunchPlan *plan = NULL;
         _cleanup_fault_ Fault f = FAULT_INIT;
         _cleanup_text_ Text t = TEXT_INIT;
 
-        if (launch_plan(def, caps, &plan, &f) < 0)
+        if (launch_plan(def, caps, no_network, &plan, &f) < 0)
                 fail_msg("launch_plan: %s", fault_text(&f));
         for (char **arg = plan->argv; *arg; arg++)
                 text_addf(&t, "%s%s", *arg, arg[1] && arg[1][0] != '-' ? " " : "\n");
@@ -92,7 +92,7 @@ static void check_stable(const char *path, const char *text, const QemuCaps *cap
         assert_true(record_equal(&def->head, &copy->head));
 }
 
-static void run_case(const char *path, _unused_ const char *name, void *userdata) {
+static void run_case(const char *path, const char *name, void *userdata) {
         const QemuCaps *caps = userdata;
         _cleanup_(domain_def_freep) DomainDef *def = NULL;
         _cleanup_free_ char *in = NULL, *out = NULL, *argv = NULL, *error = NULL;
@@ -112,7 +112,7 @@ static void run_case(const char *path, _unused_ const char *name, void *userdata
         if (r < 0)
                 error = strf("%s: %s\n%s%s", fault_kind_to_string(f.kind), fault_text(&f), f.hint ?: "", f.hint ? "\n" : "");
         else
-                argv = argv_text(def, caps);
+                argv = argv_text(def, caps, strstr(name, "no-network"));
 
         same = golden_compare(path, "out.xml", out);
         same = golden_compare(path, "argv", argv) && same;

@@ -37,6 +37,9 @@ def why_not():
     """Why the machine tier cannot run here, or None."""
     if os.getuid() != 0:
         return "needs root"
+    probe = subprocess.run(["unshare", "--mount", "--propagation", "private", "true"], capture_output=True, text=True, timeout=20)
+    if probe.returncode:
+        return f"mounts of its own are not allowed here: {probe.stderr.strip()}"
     return rawqemu.why_not() or guest.why_not()
 
 

@@ -73,6 +73,15 @@ def test_what_only_the_monitor_can_set(bus, qemud, guest_image):
     domain.Terminate(0, {})
 
 
+def test_user_networking_through_passt(bus, qemud):
+    """Whether passt finds a way out depends on the host; the VM runs either way, and passt ends with it."""
+    domain = define(bus, tiny_xml("outward", devices="<interface type='user'><backend type='passt'/></interface>"))
+    domain.Start(0, {})
+    assert domain.State == "running" and device(bus, domain, "net0")
+    assert [a for a in domain.PlanStart(0, {})[0] if '"type":"stream"' in a]
+    domain.Terminate(0, {})
+
+
 def test_reboot_and_reset(bus, qemud, guest_image):
     domain = define(bus, guest_xml(guest_image))
     domain.Start(0, {})

@@ -70,7 +70,9 @@ def test_command_line(folder, tmp_path):
     held = [theirs]
     numbers = {}
     for number, kind, path in case.fds:
-        if kind == "monitor-run":
+        if kind == "user-network":
+            held += socket.socketpair()
+        elif kind == "monitor-run":
             held.append(theirs)
         elif kind in ("monitor", "console", "listen"):
             held.append(listener(tmp_path / f"socket{number}"))

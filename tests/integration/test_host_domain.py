@@ -154,6 +154,37 @@ def test_terminals_keep_their_names(bed):
     bed.wait(lambda: bed.run("systemctl show -P NFileDescriptorStore virtqemud").stdout.strip() == "0")
 
 
+def test_user_networking(bed):
+    """The guest talks to the world through passt, although its QEMU has no network."""
+    bed.run("ip link add outer type veth peer name inner && ip link set inner up && ip link set outer up && "
+            "ip address add 192.0.2.2/24 dev outer && ip route add default via 192.0.2.1")
+    bed.run("mkdir -p /srv/web && echo hello from outside >/srv/web/index.html")
+    bed.run("systemd-run --unit=web-server busybox httpd -f -p 127.0.0.1:8000 -h /srv/web")
+    path = define(bed, guest_xml(bed.guest, name="netty", devices="<interface type='user'/>"))
+    call(bed, "StartDomain", "st", "netty", 0)
+    unit = bed.run("systemctl list-units --plain --no-legend 'virtqemu-passt-*'").stdout.split()
+    assert unit[2:4] == ["active", "running"] and "User Network net0 of Virtual Machine netty" in " ".join(unit)
+    tty = terminal(bed, path)
+    bed.run(f"timeout 25 sed '/READY/q' <{tty} >/dev/null || :")
+    # passt gives the guest the host's address, and the router's address leads to the host's own services.
+    asked = "ifconfig eth0 192.0.2.2; route add default gw 192.0.2.1; wget -q -O - http://192.0.2.1:8000/"
+    said = bed.run(f"exec 3<>{tty}; echo nics >&3; echo 'sh {asked}' >&3; timeout 25 sed '/hello/q' <&3 || :").stdout
+    assert "hello from outside" in said
+    call(bed, "TerminateDomain", "st", "netty", 0)
+    bed.wait(lambda: "passt" not in bed.run("systemctl list-units --no-legend --all 'virtqemu-passt-*'").stdout)
+    bed.run("systemctl stop web-server; ip link del outer")
+
+
+def test_a_network_that_ends_is_told(bed):
+    """No route anywhere: passt gives up, the VM runs on and says so."""
+    path = define(bed, tiny_xml("lonely", devices="<interface type='user'/>"))
+    call(bed, "StartDomain", "st", "lonely", 0)
+    warnings = f"busctl get-property org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain Warnings"
+    bed.wait(lambda: "interface net0 has no network any more" in bed.run(warnings).stdout)
+    assert state(bed, "lonely") == "running"
+    call(bed, "TerminateDomain", "st", "lonely", 0)
+
+
 def test_a_full_disk_pauses_the_guest(bed):
     """Nothing is lost when the host's disk is full: the guest waits, and goes on when there is room."""
     bed.run("mkdir -p /srv/small && mount -t tmpfs -o size=1M tmpfs /srv/small && qemu-img create -q -f qcow2 /srv/small/disk 16M")

@@ -33,6 +33,7 @@ typedef enum PlanFdKind {
         PLAN_FD_LISTEN,         /* a listening unix socket at `path` */
         PLAN_FD_CONNECT,        /* a unix socket connected to `path` */
         PLAN_FD_CONSOLE,        /* our listening socket for the console `path` (a device id): virtqemud is its only client */
+        PLAN_FD_USER_NETWORK,   /* a connection to the passt of the interface `path` (a device id) */
         PLAN_FD_MONITOR,        /* our listening QMP socket */
         PLAN_FD_MONITOR_RUN,    /* the supervisor's QMP socketpair end */
         _PLAN_FD_KIND_MAX,
@@ -53,6 +54,7 @@ typedef struct PlanFd {
 typedef struct Args {
         const DomainDef *def;
         const QemuCaps *caps;
+        bool no_network;        /* QEMU will be in an empty network namespace */
         Arg *items;
         size_t n, allocated;
         PlanFd *fds;

@@ -9,6 +9,7 @@
 
 DEFINE_ENUM(InterfaceType, interface_type, NULL, "user")
 DEFINE_ENUM(InterfaceModel, interface_model, NULL, "virtio", "e1000", "e1000e", "rtl8139")
+DEFINE_ENUM(InterfaceBackend, interface_backend, NULL, "default", "passt")
 DEFINE_ENUM(LinkState, link_state, NULL, "up", "down")
 
 #define AT(member) offsetof(Interface, member)
@@ -18,6 +19,7 @@ static const Field interface_fields[] = {
         { "target/@dev", &field_string, AT(host), FIELD_LIVE, .max_length = 15 },
         { "model/@type", &field_enum, AT(model), .words = &interface_model_table },
         { "mtu/@size", &field_number, AT(mtu), .min = 68, .max = 65535 },
+        { "backend/@type", &field_enum, AT(backend), .words = &interface_backend_table },
         { "link/@state", &field_enum, AT(link), .words = &link_state_table },
         DEVICE_FIELDS(Interface),
 };
@@ -93,6 +95,19 @@ static int interface_check(const Device *d, const DomainDef *def, const QemuCaps
         return 0;
 }
 
+/* QEMU's own user networking needs a network to send into. Where QEMU has none, passt does it, which stands outside. */
+static json_t *user_netdev(const Interface *i, Args *a, const char *id) {
+        _cleanup_free_ char *number = NULL;
+        int fd;
+
+        if (i->backend != BACKEND_PASST && !a->no_network)
+                return json_pack("{s:s, s:s}", "type", "user", "id", id);
+        fd = args_fd(a, PLAN_FD_USER_NETWORK, i->device.id, false, false, false, NULL);
+        number = fd < 0 ? NULL : strf("%d", fd);
+        return number ? json_pack("{s:s, s:s, s:b, s:{s:s, s:s}}", "type", "stream", "id", id, "server", false,
+                                  "addr", "type", "fd", "str", number) : NULL;
+}
+
 static int interface_args(const Device *d, Args *a, Fault *f) {
         const Interface *i = (const Interface *) d;
         _cleanup_free_ char *netdev = strf("host%s", d->id), *mac = field_mac.to_text(NULL, &i->mac);
@@ -101,7 +116,9 @@ static int interface_args(const Device *d, Args *a, Fault *f) {
 
         if (!netdev || !mac)
                 return -ENOMEM;
-        r = args_json(a, ARG_NETDEV, json_pack("{s:s, s:s}", "type", "user", "id", netdev));
+        if ((i->backend == BACKEND_PASST || a->no_network) && !caps_version_min(a->caps, 7, 2))
+                return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "user networking through passt needs QEMU 7.2 or later");
+        r = args_json(a, ARG_NETDEV, user_netdev(i, a, netdev));
         if (r < 0)
                 return r;
         json = json_pack("{s:s, s:s, s:s, s:s}", "driver", interface_driver(i), "id", d->id, "netdev", netdev, "mac", mac);

@@ -12,6 +12,12 @@ typedef enum InterfaceModel {
 } InterfaceModel;
 DECLARE_ENUM(InterfaceModel, interface_model);
 
+/* <backend type>: who carries the frames of type 'user'. */
+typedef enum InterfaceBackend {
+        BACKEND_NONE, BACKEND_DEFAULT, BACKEND_PASST, _INTERFACE_BACKEND_MAX, _INTERFACE_BACKEND_INVALID = -EINVAL,
+} InterfaceBackend;
+DECLARE_ENUM(InterfaceBackend, interface_backend);
+
 typedef enum LinkState { LINK_NONE, LINK_UP, LINK_DOWN, _LINK_STATE_MAX, _LINK_STATE_INVALID = -EINVAL } LinkState;
 DECLARE_ENUM(LinkState, link_state);
 
@@ -21,6 +27,7 @@ typedef struct Interface {
         int model;             /* InterfaceModel */
         MacAddress mac;
         int link;              /* LinkState */
+        int backend;           /* InterfaceBackend */
         uint64_t mtu;
         char *host;            /* live: name of the host's end */
 } Interface;

@@ -21,6 +21,7 @@
 #include "start.h"
 #include "stop.h"
 #include "str.h"
+#include "user-net.h"
 #include "unit.h"
 
 #define RECONNECT_USEC (200u * 1000)
@@ -66,6 +67,7 @@ Instance *instance_free(Instance *i) {
                 free(i->consoles[k].id);
         }
         free(i->consoles);
+        user_nets_free(i->user_nets);
         process_close(&i->supervisor);
         process_close(&i->qemu);
         free(i->folder);

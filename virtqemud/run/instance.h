@@ -35,6 +35,7 @@ struct Instance {
 
         InstanceConsole *consoles;
         size_t n_consoles;
+        struct UserNets *user_nets;
 
         bool handed_over;      /* the plan was given away: from here on there may be a QEMU */
         bool running_guest;    /* the guest has run */

@@ -68,7 +68,7 @@ static int launch_child(Launcher *l, Fault *f) {
         const ChildFd fds[] = { { null, STDIN_FILENO } };
         const ChildSpec spec = {
                 .argv = argv, .environment = environment, .fds = fds, .n_fds = ARRAY_SIZE(fds), .detach = true,
-                .uid = m->launch_uid, .gid = m->launch_gid, .empty_network = !m->user && geteuid() == 0,
+                .uid = m->launch_uid, .gid = m->launch_gid, .empty_network = manager_confines(m),
         };
         int r;
 

@@ -3,6 +3,7 @@
 
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
+#include <unistd.h>
 
 #include "../def/settings.h"
 #include "../plan/domain.h"
@@ -59,6 +60,11 @@ typedef struct ManagerOptions {
         DomainWatch watch;
         void *watch_userdata;
 } ManagerOptions; /* strings are copied, but for the folders' */
+
+/* Whether QEMU is put into a network namespace of its own, which is empty: by its unit, or by us where we may. */
+static inline bool manager_confines(const Manager *m) {
+        return !m->user && (m->by_unit || geteuid() == 0);
+}
 
 int manager_new(const ManagerOptions *options, Manager **ret);
 Manager *manager_free(Manager *m);

@@ -24,6 +24,11 @@ struct Prepare {
         sd_event_source *defer;  /* nothing to open: done() all the same comes from the loop */
         LaunchPlan *plan;
         int *fds;                /* plan->n_fds + PREPARE_EXTRA_FDS */
+        struct UserNetwork {
+                const char *device;  /* the plan's */
+                int fd;
+        } *user_networks;
+        size_t n_user_networks;
         PrepareDone done;
         void *userdata;
 };
@@ -39,6 +44,9 @@ Prepare *prepare_free(Prepare *p) {
         for (size_t i = 0; p->fds && i < p->plan->n_fds + PREPARE_EXTRA_FDS; i++)
                 fd_close(p->fds[i]);
         free(p->fds);
+        for (size_t i = 0; i < p->n_user_networks; i++)
+                fd_close(p->user_networks[i].fd);
+        free(p->user_networks);
         launch_plan_free(p->plan);
         wanted_files_clear(&p->wanted);
         free(p);
@@ -62,7 +70,7 @@ static int make_plan(Prepare *p, Fault *f) {
         for (size_t i = 0; i < p->n_results && r >= 0; i++)
                 if (p->wanted.items[i].want == WANTED_CHAIN)
                         r = apply_chain(p, i, f);
-        return r < 0 ? r : launch_plan(p->live, p->caps, &p->plan, f);
+        return r < 0 ? r : launch_plan(p->live, p->caps, manager_confines(p->domain->manager), &p->plan, f);
 }
 
 static void finish(Prepare *p, int error, Fault *f) {
@@ -244,6 +252,32 @@ static int monitor_pair(Prepare *p, Fault *f) {
         return pair[0];
 }
 
+static int user_network_pair(Prepare *p, const PlanFd *want, Fault *f) {
+        struct UserNetwork *grown = reallocarray(p->user_networks, p->n_user_networks + 1, sizeof(*grown));
+        int pair[2];
+
+        if (!grown)
+                return fault_oom(f);
+        p->user_networks = grown;
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+                return fault_set(f, FAULT_QEMU, errno, "can't make a socket pair: %m");
+        p->user_networks[p->n_user_networks++] = (struct UserNetwork) { want->path, pair[1] };
+        return pair[0];
+}
+
+size_t prepare_count_user_networks(const Prepare *p) {
+        assert(p);
+
+        return p->n_user_networks;
+}
+
+int prepare_take_user_network(Prepare *p, size_t i, char **ret_device) {
+        assert(p && i < p->n_user_networks && ret_device);
+
+        *ret_device = strdup(p->user_networks[i].device);
+        return TAKE_FD(p->user_networks[i].fd);
+}
+
 static int get_descriptor(Prepare *p, const PlanFd *want, Fault *f) {
         const Instance *i = p->domain->instance;
 
@@ -258,6 +292,8 @@ static int get_descriptor(Prepare *p, const PlanFd *want, Fault *f) {
                 return user_socket(want, f);
         case PLAN_FD_CONSOLE:
                 return listen_console(i, want->path, f);
+        case PLAN_FD_USER_NETWORK:
+                return user_network_pair(p, want, f);
         case PLAN_FD_MONITOR:
                 return listen_own(i, "monitor", f);
         case PLAN_FD_MONITOR_RUN:

@@ -20,6 +20,11 @@ DEFINE_CLEANUP(Prepare *, prepare_free)
 /* After done(): the plan. */
 const LaunchPlan *prepare_plan(const Prepare *p);
 
+/* The outer ends of the interfaces' connections to passt, once prepare_descriptors() has made them. Taking one makes it, and the copy of
+ * its device's id (NULL: out of memory), the caller's. */
+size_t prepare_count_user_networks(const Prepare *p);
+int prepare_take_user_network(Prepare *p, size_t i, char **ret_device);
+
 /* What the supervisor keeps for itself, behind the plan's descriptors. */
 enum { PREPARE_MONITOR_FD, PREPARE_LOG_FD, PREPARE_EXTRA_FDS };
 

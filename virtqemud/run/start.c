@@ -18,6 +18,7 @@
 #include "stop.h"
 #include "str.h"
 #include "unit.h"
+#include "user-net.h"
 
 #define HANDOVER_TIMEOUT_USEC (30u * 1000 * 1000)   /* from asking for the unit to the supervisor asking for its plan */
 #define MONITOR_TIMEOUT_USEC (60u * 1000 * 1000)    /* from handing over to QEMU answering: firmware and much memory take a while */
@@ -35,6 +36,7 @@ typedef struct Start {
         Launcher *launcher;
         sd_event_source *timeout;
         MachineRegistration *registration;
+        UserNets *user_nets;
         StartWait wait;
 } Start;
 
@@ -56,6 +58,7 @@ static void start_free(void *data) {
         prepare_free(s->prepare);
         launcher_free(s->launcher);
         machine_registration_free(s->registration);
+        user_nets_free(s->user_nets);
         sd_event_source_disable_unref(s->timeout);
         free(s);
 }
@@ -204,6 +207,36 @@ static int undo_prepare(void *userdata) {
         Start *s = o->data;
 
         s->prepare = prepare_free(s->prepare);
+        return 1;
+}
+
+/* --- networks: what stands outside and carries the frames --- */
+
+static void on_user_nets(const Fault *why, void *userdata) {
+        Operation *o = userdata;
+        Start *s = o->data;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        if (why)
+                (void) fault_copy(&f, why);
+        else
+                o->domain->instance->user_nets = TAKE_PTR(s->user_nets); /* watched as long as QEMU runs */
+        steps_continue(o->steps, why ? -why->error : 0, &f);
+}
+
+static int begin_networks(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Start *s = o->data;
+
+        return user_nets_new(o->domain, s->prepare, on_user_nets, o, &s->user_nets, f);
+}
+
+/* They end by themselves when nobody holds the other end of their connection. */
+static int undo_networks(void *userdata) {
+        Operation *o = userdata;
+        Start *s = o->data;
+
+        s->user_nets = user_nets_free(s->user_nets);
         return 1;
 }
 
@@ -474,12 +507,13 @@ static int begin_run(void *userdata, Fault *f) {
 }
 
 /* Steps up to this one are over once the plan was handed over; what is interrupted later is taken up with the one after it. */
-#define STEP_UNIT 3
+#define STEP_UNIT 4
 
 static const StepRow start_steps[] = {
         { "leaving", begin_leaving, NULL },
         { "capabilities", begin_capabilities, undo_capabilities },
         { "prepare", begin_prepare, undo_prepare },
+        { "networks", begin_networks, undo_networks },
         [STEP_UNIT] = { "unit", begin_unit, undo_unit },
         { "monitor", begin_monitor, NULL },
         { "register", begin_register, undo_register },
