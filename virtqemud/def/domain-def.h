@@ -6,6 +6,8 @@
 #include "device-def.h"
 #include "record.h"
 
+typedef enum VcpuPlacement { PLACEMENT_NONE, PLACEMENT_STATIC, PLACEMENT_AUTO } VcpuPlacement;
+
 typedef struct DomainDef DomainDef;
 
 typedef enum DomainType { DOMAIN_TYPE_NONE, DOMAIN_TYPE_KVM, DOMAIN_TYPE_QEMU, _DOMAIN_TYPE_MAX, _DOMAIN_TYPE_INVALID = -EINVAL } DomainType;
@@ -136,7 +138,7 @@ struct DomainDef {
 
         uint64_t memory, current_memory;
         uint64_t vcpus, vcpus_current;
-        int vcpu_placement;      /* enum in domain-def.c: static, auto */
+        int vcpu_placement;      /* VcpuPlacement */
         char *vcpu_cpuset;
 
         int os_firmware;         /* OsFirmware */

@@ -86,8 +86,11 @@ static int check_vcpus(const DomainDef *def, Fault *f) {
                 return bad(def, f, "vcpu/@current", "a domain needs at least one");
         if (def->vcpus_current != NUMBER_UNSET && def->vcpus_current > def->vcpus)
                 return bad(def, f, "vcpu/@current", "%" PRIu64 " are more than the maximum of %" PRIu64, def->vcpus_current, def->vcpus);
-        if (def->vcpu_cpuset && (!*def->vcpu_cpuset || strspn(def->vcpu_cpuset, "0123456789,-^") != strlen(def->vcpu_cpuset)))
-                return bad(def, f, "vcpu/@cpuset", "'%s' is not a list of CPUs such as '0-3,^2'", def->vcpu_cpuset);
+        if (def->vcpu_cpuset || def->vcpu_placement == PLACEMENT_AUTO) {
+                cannot(def, f, def->vcpu_cpuset ? "vcpu/@cpuset" : "vcpu/@placement", "pinning vCPUs is not supported");
+                fault_hint(f, "limit the VM's unit instead: systemctl set-property virtqemu@NAME AllowedCPUs=0-3");
+                return -EOPNOTSUPP;
+        }
         return check_topology(def, f);
 }
 
