@@ -134,6 +134,23 @@ def terminal(bed, path):
     return bed.run(f"busctl get-property org.virtbus.qemu1 {path}/device/serial0 org.virtbus.qemu1.Console TTY").stdout.split('"')[1]
 
 
+def test_kill_by_machinectl_asks_the_guest(bed):
+    """Signals for the whole unit are the supervisor's to understand: QEMU does not fall over by them."""
+    guest(bed, "asked")
+    call(bed, "StartDomain", "st", "asked", 0)
+    wait_said(bed, "asked", "VIRTBUS-GUEST-READY")
+    bed.run("machinectl kill --signal=INT asked")
+    wait_said(bed, "asked", "VIRTBUS-GUEST-READY", times=2)
+    assert state(bed, "asked") == "running" and said(bed, "asked").count("VIRTBUS-GUEST-POWERDOWN") == 1
+    bed.run("machinectl kill asked")
+    wait_state(bed, "asked", "shutoff")
+    assert said(bed, "asked").count("VIRTBUS-GUEST-POWERDOWN") == 2
+    call(bed, "StartDomain", "st", "asked", 0)
+    bed.run("machinectl kill --signal=KILL asked")
+    wait_state(bed, "asked", "shutoff")
+    bed.run("systemctl reset-failed virtqemu@asked")
+
+
 def test_terminals_keep_their_names(bed):
     """Whoever has /dev/pts/N of a guest open keeps talking to it through an upgrade and a crash of virtqemud."""
     path = define(bed, guest_xml(bed.guest, name="tty"))

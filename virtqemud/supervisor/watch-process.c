@@ -12,12 +12,21 @@
 
 #include "watch.h"
 
-static _noreturn_ void run_qemu(const Watch *w, pid_t parent, int output) {
-        sigset_t none;
+/* `machinectl kill` and `systemctl kill` send a signal to every process of the unit. What it asks for is ours to do, with the guest's
+ * help; QEMU would end at once. It leaves blocked what it finds blocked. */
+static void set_signals_of_qemu(void) {
+        const int ours[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGRTMIN + 3, SIGRTMIN + 4, SIGRTMIN + 5, SIGRTMIN + 6 };
+        sigset_t mask;
 
-        (void) sigemptyset(&none);
-        (void) sigprocmask(SIG_SETMASK, &none, NULL);
+        (void) sigemptyset(&mask);
+        for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
+                (void) sigaddset(&mask, ours[i]);
+        (void) sigprocmask(SIG_SETMASK, &mask, NULL);
         (void) signal(SIGPIPE, SIG_DFL);
+}
+
+static _noreturn_ void run_qemu(const Watch *w, pid_t parent, int output) {
+        set_signals_of_qemu();
         /* Without us nobody could power it down in an orderly way. */
         if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
                 _exit(127);
