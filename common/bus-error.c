@@ -22,6 +22,7 @@ static const char *const own[_FAULT_MAX] = {
         [FAULT_DOMAIN_EXISTS] = PREFIX "DomainExists",
         [FAULT_NO_SUCH_DEVICE] = PREFIX "NoSuchDevice",
         [FAULT_NO_SUCH_JOB] = PREFIX "NoSuchJob",
+        [FAULT_NO_SUCH_LOG] = PREFIX "NoSuchLog",
         [FAULT_INVALID_STATE] = PREFIX "InvalidState",
         [FAULT_BUSY] = PREFIX "Busy",
         [FAULT_LIMIT] = PREFIX "LimitExceeded",

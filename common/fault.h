@@ -19,6 +19,7 @@ typedef enum FaultKind {
         FAULT_DOMAIN_EXISTS,
         FAULT_NO_SUCH_DEVICE,
         FAULT_NO_SUCH_JOB,
+        FAULT_NO_SUCH_LOG,
         FAULT_INVALID_STATE,       /* the object is not in a state that allows this */
         FAULT_BUSY,                /* another job holds the object; the text names it */
         FAULT_LIMIT,               /* a documented cap is reached */
