@@ -64,12 +64,12 @@ static void add_commands(Text *t, const DomainDef *def) {
         }
 }
 
-static char *argv_text(const DomainDef *def, const QemuCaps *caps, bool no_network) {
+static char *argv_text(const DomainDef *def, const QemuCaps *caps, unsigned flags) {
         _cleanup_(launch_plan_freep) LaunchPlan *plan = NULL;
         _cleanup_fault_ Fault f = FAULT_INIT;
         _cleanup_text_ Text t = TEXT_INIT;
 
-        if (launch_plan(def, caps, no_network, &plan, &f) < 0)
+        if (launch_plan(def, caps, flags, &plan, &f) < 0)
                 fail_msg("launch_plan: %s", fault_text(&f));
         for (char **arg = plan->argv; *arg; arg++)
                 text_addf(&t, "%s%s", *arg, arg[1] && arg[1][0] != '-' ? " " : "\n");
@@ -112,7 +112,7 @@ static void run_case(const char *path, const char *name, void *userdata) {
         if (r < 0)
                 error = strf("%s: %s\n%s%s", fault_kind_to_string(f.kind), fault_text(&f), f.hint ?: "", f.hint ? "\n" : "");
         else
-                argv = argv_text(def, caps, strstr(name, "no-network"));
+                argv = argv_text(def, caps, (strstr(name, "no-network") ? LAUNCH_NO_NETWORK : 0) | (strstr(name, "logged") ? LAUNCH_LOG_CONSOLES : 0));
 
         same = golden_compare(path, "out.xml", out);
         same = golden_compare(path, "argv", argv) && same;

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -275,6 +276,18 @@ static int attach(Guestlog *g, int pipe) {
         return 0;
 }
 
+void guestlog_settle(Guestlog *g) {
+        struct pollfd p = { .fd = g->pipe, .events = POLLIN };
+
+        assert(g);
+
+        if (g->state != GUESTLOG_OPEN || drain(g) < 0)
+                return;
+        pass_on(g);
+        if (poll(&p, 1, 0) > 0 && (p.revents & POLLHUP) && available(g) == 0)
+                end(g);
+}
+
 int guestlog_resume(Guestlog *g) {
         int fd;
 
@@ -353,6 +366,11 @@ int guestlog_read(Guestlog *g, uint64_t *at, size_t max, char **ret, size_t *ret
         data = new0(char, max);
         if (!data)
                 return fault_oom(f);
+        /* What was written before the call is part of the answer. */
+        if (g->state == GUESTLOG_OPEN) {
+                (void) drain(g);
+                pass_on(g);
+        }
         r = logfile_seek(g->file, at, &p);
         if (r == -ENODATA) {
                 *at = logfile_end(g->file);

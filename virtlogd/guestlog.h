@@ -55,6 +55,8 @@ int guestlog_new(const GuestlogContext *context, const GuestlogSpec *spec, uint6
 Guestlog *guestlog_free(Guestlog *g);
 DEFINE_CLEANUP(Guestlog *, guestlog_free)
 
+/* Writes down what is there, without waiting: before this process ends. */
+void guestlog_settle(Guestlog *g);
 /* Takes up a FIFO that a process before us has left. -ENOENT: there is none. */
 int guestlog_resume(Guestlog *g);
 /* A new writer: the descriptor to write into, blocking. */

@@ -162,8 +162,10 @@ int logs_new(const LogsOptions *options, Logs **ret) {
 Logs *logs_free(Logs *l) {
         if (!l)
                 return NULL;
-        while (l->entries)
+        while (l->entries) {
+                guestlog_settle(l->entries->log);
                 remove_entry(l, l->entries);
+        }
         journal_free(l->journal);
         store_free(l->states);
         store_free(l->firsts);

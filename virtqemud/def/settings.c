@@ -14,13 +14,14 @@ static const ConfRow rows[] = {
         { "Domains", "Launch", conf_enum, AT(launch), .words = &launch_mode_table },
         { "Domains", "Emulator", conf_path, AT(emulator) },
         { "Domains", "SpareRootPorts", conf_number, AT(spare_root_ports), .max = 64 },
+        { "Logs", "Consoles", conf_bool, AT(log_consoles) },
         { "Shutdown", "StopTimeout", conf_duration, AT(stop_timeout_usec), .min = SECOND, .max = 24 * 3600 * SECOND },
         { "Shutdown", "PowerButtonInterval", conf_duration, AT(powerdown_interval_usec), .min = SECOND, .max = 3600 * SECOND },
 };
 
 int settings_load(const char *config_dir, Settings *ret, Fault *f) {
         _cleanup_free_ char *path = strf("%s/qemu.conf", config_dir);
-        Settings s = { .launch = LAUNCH_AUTO, .stop_timeout_usec = 90 * SECOND, .powerdown_interval_usec = 5 * SECOND };
+        Settings s = { .launch = LAUNCH_AUTO, .log_consoles = true, .stop_timeout_usec = 90 * SECOND, .powerdown_interval_usec = 5 * SECOND };
         int r;
 
         assert(config_dir && ret);

@@ -19,6 +19,7 @@ typedef struct Settings {
         int launch;                    /* LaunchMode */
         char *emulator;                /* where <emulator> is missing; NULL: by architecture */
         uint64_t spare_root_ports;     /* free PCI Express ports of a new domain */
+        bool log_consoles;             /* what guests write to their consoles goes to virtlogd */
         uint64_t stop_timeout_usec;    /* how long a guest may take to power off when its unit is stopped */
         uint64_t powerdown_interval_usec; /* until the power button is pressed again */
 } Settings;

@@ -34,6 +34,8 @@ typedef enum PlanFdKind {
         PLAN_FD_CONNECT,        /* a unix socket connected to `path` */
         PLAN_FD_CONSOLE,        /* our listening socket for the console `path` (a device id): virtqemud is its only client */
         PLAN_FD_USER_NETWORK,   /* a connection to the passt of the interface `path` (a device id) */
+        PLAN_FD_LOG,            /* where the output of the console `path` (a device id) is kept; into fdset `fdset` */
+        PLAN_FD_LOG_KEEP,       /* a reading end of a log's pipe, held by QEMU and its supervisor for its own sake */
         PLAN_FD_MONITOR,        /* our listening QMP socket */
         PLAN_FD_MONITOR_RUN,    /* the supervisor's QMP socketpair end */
         _PLAN_FD_KIND_MAX,
@@ -51,10 +53,16 @@ typedef struct PlanFd {
 } PlanFd;
 #define PLAN_FD_BASE 10         /* below: stdio and what the supervisor keeps for itself */
 
+/* What the surroundings ask of a command line. */
+typedef enum LaunchFlags {
+        LAUNCH_NO_NETWORK   = 1 << 0,   /* QEMU will be in an empty network namespace */
+        LAUNCH_LOG_CONSOLES = 1 << 1,   /* what guests write to their consoles is kept */
+} LaunchFlags;
+
 typedef struct Args {
         const DomainDef *def;
         const QemuCaps *caps;
-        bool no_network;        /* QEMU will be in an empty network namespace */
+        unsigned flags;         /* LaunchFlags */
         Arg *items;
         size_t n, allocated;
         PlanFd *fds;

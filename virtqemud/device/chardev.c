@@ -87,20 +87,30 @@ static json_t *backend_data(const Chardev *c, Args *a) {
         return json_object();
 }
 
+bool chardev_is_logged(const Device *d) {
+        const Chardev *c = (const Chardev *) d;
+
+        if (device_kind(d) != DEVICE_SERIAL && device_kind(d) != DEVICE_CONSOLE)
+                return false;
+        return !console_is_mirror(d) && !c->log && (c->type == CHARDEV_PTY || c->type == CHARDEV_UNIX);
+}
+
 static int add_log(const Chardev *c, Args *a, json_t *data) {
+        bool kept = (a->flags & LAUNCH_LOG_CONSOLES) && chardev_is_logged(&c->device);
         _cleanup_free_ char *name = NULL;
         unsigned set;
         int r;
 
-        if (!c->log)
+        if (!c->log && !kept)
                 return 0;
-        r = args_fd(a, PLAN_FD_OUTPUT, c->log, true, c->log_append == YES, true, &set);
+        r = kept ? args_fd(a, PLAN_FD_LOG, c->device.id, true, true, true, &set)
+                 : args_fd(a, PLAN_FD_OUTPUT, c->log, true, c->log_append == YES, true, &set);
         if (r < 0)
                 return r;
         name = strf("/dev/fdset/%u", set);
         if (!name || json_set_text(data, "logfile", name) < 0)
                 return -ENOMEM;
-        return json_set_switch(data, "logappend", c->log_append == YES ? YES : NO);
+        return json_set_switch(data, "logappend", kept || c->log_append == YES ? YES : NO);
 }
 
 int chardev_args(const Chardev *c, Args *a) {

@@ -58,6 +58,9 @@ int chardev_copy_source(Chardev *to, const Chardev *from);
 int chardev_set_tty(DomainDef *live, Device *d, const char *tty);
 void chardev_drop_live(Device *d);
 
+/* Whether its output is kept by virtlogd, if consoles are: a line to the guest that the definition does not log itself. */
+bool chardev_is_logged(const Device *d);
+
 /* A console the daemon serves: a pty of a device that exists in QEMU (not a <console> that only mirrors a <serial>). */
 bool device_is_console(const Device *d);
 /* A <console> that is another name for the serial port of the same number. */

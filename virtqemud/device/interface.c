@@ -100,7 +100,7 @@ static json_t *user_netdev(const Interface *i, Args *a, const char *id) {
         _cleanup_free_ char *number = NULL;
         int fd;
 
-        if (i->backend != BACKEND_PASST && !a->no_network)
+        if (i->backend != BACKEND_PASST && !(a->flags & LAUNCH_NO_NETWORK))
                 return json_pack("{s:s, s:s}", "type", "user", "id", id);
         fd = args_fd(a, PLAN_FD_USER_NETWORK, i->device.id, false, false, false, NULL);
         number = fd < 0 ? NULL : strf("%d", fd);
@@ -116,7 +116,7 @@ static int interface_args(const Device *d, Args *a, Fault *f) {
 
         if (!netdev || !mac)
                 return -ENOMEM;
-        if ((i->backend == BACKEND_PASST || a->no_network) && !caps_version_min(a->caps, 7, 2))
+        if ((i->backend == BACKEND_PASST || (a->flags & LAUNCH_NO_NETWORK)) && !caps_version_min(a->caps, 7, 2))
                 return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "user networking through passt needs QEMU 7.2 or later");
         r = args_json(a, ARG_NETDEV, user_netdev(i, a, netdev));
         if (r < 0)

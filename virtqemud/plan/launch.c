@@ -415,7 +415,7 @@ static int build_environment(const DomainDef *def, LaunchPlan *p) {
         return r;
 }
 
-int launch_plan(const DomainDef *def, const QemuCaps *caps, bool no_network, LaunchPlan **ret, Fault *f) {
+int launch_plan(const DomainDef *def, const QemuCaps *caps, unsigned flags, LaunchPlan **ret, Fault *f) {
         _cleanup_args_ Args a = ARGS_INIT(def, caps);
         _cleanup_(launch_plan_freep) LaunchPlan *p = NULL;
         int r;
@@ -423,7 +423,7 @@ int launch_plan(const DomainDef *def, const QemuCaps *caps, bool no_network, Lau
         assert(def);
         assert(ret);
 
-        a.no_network = no_network;
+        a.flags = flags;
         r = add_general(&a, def, f);
         if (r >= 0)
                 r = add_behaviour(&a, def);

@@ -13,9 +13,9 @@ typedef struct LaunchPlan {
         int monitor_run_fd;     /* what the supervisor calls the other end of PLAN_FD_MONITOR_RUN; below PLAN_FD_BASE */
 } LaunchPlan;
 
-/* `def` is a filled and checked live definition whose disks name their whole backing chains. `no_network`: QEMU will be in an empty
- * network namespace. */
-int launch_plan(const DomainDef *def, const QemuCaps *caps, bool no_network, LaunchPlan **ret, Fault *f);
+/* `def` is a filled and checked live definition whose disks name their whole backing chains. `flags` are
+ * LaunchFlags. */
+int launch_plan(const DomainDef *def, const QemuCaps *caps, unsigned flags, LaunchPlan **ret, Fault *f);
 LaunchPlan *launch_plan_free(LaunchPlan *p);
 DEFINE_CLEANUP(LaunchPlan *, launch_plan_free)
 

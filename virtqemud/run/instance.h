@@ -31,7 +31,8 @@ struct Instance {
         sd_event_source *reconnect;
         unsigned reconnect_tries;
         sd_event_source *kill_grace;
-        int64_t log_start;     /* size of the log when this run began */
+        int64_t log_start;     /* size of QEMU's own log when this run began */
+        bool log_by_daemon;    /* virtlogd writes it */
 
         InstanceConsole *consoles;
         size_t n_consoles;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "../def/settings.h"
+#include "../device/args.h"
 #include "../plan/domain.h"
 #include "caps-probe.h"
 #include "domain.h"
@@ -64,6 +65,10 @@ typedef struct ManagerOptions {
 /* Whether QEMU is put into a network namespace of its own, which is empty: by its unit, or by us where we may. */
 static inline bool manager_confines(const Manager *m) {
         return !m->user && (m->by_unit || geteuid() == 0);
+}
+
+static inline unsigned manager_launch_flags(const Manager *m) {
+        return (manager_confines(m) ? LAUNCH_NO_NETWORK : 0u) | (m->settings.log_consoles ? LAUNCH_LOG_CONSOLES : 0u);
 }
 
 int manager_new(const ManagerOptions *options, Manager **ret);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "prepare.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 
 #include "fd.h"
@@ -29,6 +30,7 @@ struct Prepare {
                 int fd;
         } *user_networks;
         size_t n_user_networks;
+        const DomainLogs *logs;  /* while descriptors are gathered */
         PrepareDone done;
         void *userdata;
 };
@@ -70,7 +72,7 @@ static int make_plan(Prepare *p, Fault *f) {
         for (size_t i = 0; i < p->n_results && r >= 0; i++)
                 if (p->wanted.items[i].want == WANTED_CHAIN)
                         r = apply_chain(p, i, f);
-        return r < 0 ? r : launch_plan(p->live, p->caps, manager_confines(p->domain->manager), &p->plan, f);
+        return r < 0 ? r : launch_plan(p->live, p->caps, manager_launch_flags(p->domain->manager), &p->plan, f);
 }
 
 static void finish(Prepare *p, int error, Fault *f) {
@@ -278,6 +280,32 @@ int prepare_take_user_network(Prepare *p, size_t i, char **ret_device) {
         return TAKE_FD(p->user_networks[i].fd);
 }
 
+static int log_descriptor(const Prepare *p, const char *name, Fault *f) {
+        int fd = domain_logs_fd(p->logs, name);
+
+        /* Its output is lost then, which is a warning of the domain already. */
+        fd = fd >= 0 ? fd_copy(fd) : open("/dev/null", O_WRONLY | O_CLOEXEC);
+        return fd >= 0 ? fd : fault_set(f, FAULT_STORE, -fd, "no log for %s: %s", name, strerror(-fd));
+}
+
+/* Held by QEMU under numbers it does not know. */
+static int plan_kept_ends(Prepare *p) {
+        LaunchPlan *plan = p->plan;
+        int number = PLAN_FD_BASE;
+        PlanFd *grown;
+
+        for (size_t i = 0; i < plan->n_fds; i++)
+                number = MAX(number, plan->fds[i].number + 1);
+        grown = reallocarray(plan->fds, plan->n_fds + domain_logs_count(p->logs) + 1, sizeof(*grown));
+        if (!grown)
+                return -ENOMEM;
+        plan->fds = grown;
+        for (size_t i = 0; i < domain_logs_count(p->logs); i++)
+                if (domain_logs_keep(p->logs, i) >= 0)
+                        plan->fds[plan->n_fds++] = (PlanFd) { .kind = PLAN_FD_LOG_KEEP, .number = number++, .fdset = (unsigned) i };
+        return 0;
+}
+
 static int get_descriptor(Prepare *p, const PlanFd *want, Fault *f) {
         const Instance *i = p->domain->instance;
 
@@ -294,6 +322,10 @@ static int get_descriptor(Prepare *p, const PlanFd *want, Fault *f) {
                 return listen_console(i, want->path, f);
         case PLAN_FD_USER_NETWORK:
                 return user_network_pair(p, want, f);
+        case PLAN_FD_LOG:
+                return log_descriptor(p, want->path, f);
+        case PLAN_FD_LOG_KEEP:
+                return fd_copy(domain_logs_keep(p->logs, want->fdset));
         case PLAN_FD_MONITOR:
                 return listen_own(i, "monitor", f);
         case PLAN_FD_MONITOR_RUN:
@@ -305,9 +337,14 @@ static int get_descriptor(Prepare *p, const PlanFd *want, Fault *f) {
         return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "a descriptor of an unknown kind is wanted");
 }
 
-int prepare_descriptors(Prepare *p, Fault *f) {
+int prepare_descriptors(Prepare *p, const DomainLogs *logs, Fault *f) {
+        int log;
+
         assert(p && p->plan && !p->fds && p->domain->instance);
 
+        p->logs = logs;
+        if (plan_kept_ends(p) < 0)
+                return fault_oom(f);
         p->fds = new0(int, p->plan->n_fds + PREPARE_EXTRA_FDS);
         if (!p->fds)
                 return fault_oom(f);
@@ -318,9 +355,8 @@ int prepare_descriptors(Prepare *p, Fault *f) {
                 if (p->fds[i] < 0)
                         return p->fds[i];
         }
-        p->fds[p->plan->n_fds + PREPARE_LOG_FD] = qemu_log_open(p->domain);
-        if (p->fds[p->plan->n_fds + PREPARE_LOG_FD] < 0)
-                (void) domain_warn(p->domain, "QEMU's output is not kept: %s",
-                                   strerror(-p->fds[p->plan->n_fds + PREPARE_LOG_FD]));
+        log = domain_logs_fd(logs, QEMU_LOG_NAME);
+        p->fds[p->plan->n_fds + PREPARE_LOG_FD] = log >= 0 ? fd_copy(log) : -1;
+        p->logs = NULL;
         return 0;
 }

@@ -10,20 +10,38 @@
 #include "instance.h"
 #include "manager.h"
 #include "mem.h"
+#include "sdbus.h"
 #include "store.h"
 #include "str.h"
 
 #define LAST_WORDS_MAX 1024
+#define SYNC_TIMEOUT_USEC (2u * 1000 * 1000)
 #define LOG_SIZE_MAX (2 * 1024 * 1024)
 
-static char *log_path(const Domain *d) {
-        _cleanup_free_ char *file = store_escape(d->name);
+static char *log_folder(const Domain *d) {
+        _cleanup_free_ char *name = store_escape(d->name);
 
-        return file ? strf("%s/qemu/%s.log", d->manager->dirs.log, file) : NULL;
+        return name ? strf("%s/qemu/%s", d->manager->dirs.log, name) : NULL;
 }
 
-int qemu_log_open(Domain *d) {
-        _cleanup_free_ char *path = log_path(d), *folder = strf("%s/qemu", d->manager->dirs.log), *old = NULL;
+static char *log_path(const Domain *d, const char *name) {
+        _cleanup_free_ char *folder = log_folder(d);
+
+        return folder ? strf("%s/%s.log", folder, name) : NULL;
+}
+
+void qemu_log_by_daemon(Domain *d) {
+        _cleanup_free_ char *path = log_path(d, QEMU_LOG_NAME);
+        struct stat st;
+
+        assert(d && d->instance);
+
+        d->instance->log_by_daemon = true;
+        d->instance->log_start = path && stat(path, &st) >= 0 ? st.st_size : 0;
+}
+
+int qemu_log_open_file(Domain *d, const char *name) {
+        _cleanup_free_ char *path = log_path(d, name), *folder = log_folder(d), *old = NULL;
         _cleanup_fd_ int fd = -1;
         struct stat st;
         int r;
@@ -44,8 +62,22 @@ int qemu_log_open(Domain *d) {
         fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0600);
         if (fd < 0 || fstat(fd, &st) < 0)
                 return -errno;
-        d->instance->log_start = st.st_size;
+        if (streq(name, QEMU_LOG_NAME))
+                d->instance->log_start = st.st_size;
         return TAKE_FD(fd);
+}
+
+int qemu_log_sync(const Domain *d, sd_bus_message_handler_t written, void *userdata, sd_bus_slot **ret) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        sd_bus *bus = d->manager->bus;
+        int r;
+
+        r = sd_bus_message_new_method_call(bus, &m, "org.virtbus.log1", "/org/virtbus/log1", "org.virtbus.log1.Manager", "Read");
+        if (r >= 0)
+                r = sd_bus_message_append_array(m, 'y', &d->uuid, sizeof(d->uuid));
+        if (r >= 0)
+                r = sd_bus_message_append(m, "stt", QEMU_LOG_NAME, UINT64_C(0), UINT64_C(0));
+        return r < 0 ? r : sd_bus_call_async(bus, ret, m, written, userdata, SYNC_TIMEOUT_USEC);
 }
 
 /* Lines joined by "; ", the time stamps QEMU puts in front left out. */
@@ -69,7 +101,7 @@ static char *join_lines(char *text) {
 }
 
 char *qemu_log_last_words(const Domain *d) {
-        _cleanup_free_ char *path = log_path(d), *text = new0(char, LAST_WORDS_MAX + 1);
+        _cleanup_free_ char *path = log_path(d, QEMU_LOG_NAME), *text = new0(char, LAST_WORDS_MAX + 1);
         _cleanup_fd_ int fd = -1;
         struct stat st;
         off_t from;
@@ -79,7 +111,8 @@ char *qemu_log_last_words(const Domain *d) {
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
         if (fd < 0 || fstat(fd, &st) < 0)
                 return NULL;
-        from = MAX(d->instance->log_start, st.st_size - LAST_WORDS_MAX);
+        from = st.st_size < d->instance->log_start ? 0 : d->instance->log_start; /* it was rotated */
+        from = MAX(from, st.st_size - LAST_WORDS_MAX);
         if (pread(fd, text, LAST_WORDS_MAX, from) <= 0)
                 return NULL;
         return join_lines(text);

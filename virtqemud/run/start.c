@@ -37,6 +37,8 @@ typedef struct Start {
         sd_event_source *timeout;
         MachineRegistration *registration;
         UserNets *user_nets;
+        DomainLogs *logs;
+        sd_bus_slot *words;          /* virtlogd is asked to write down all it has */
         StartWait wait;
 } Start;
 
@@ -59,6 +61,8 @@ static void start_free(void *data) {
         launcher_free(s->launcher);
         machine_registration_free(s->registration);
         user_nets_free(s->user_nets);
+        domain_logs_free(s->logs);
+        sd_bus_slot_unref(s->words);
         sd_event_source_disable_unref(s->timeout);
         free(s);
 }
@@ -184,14 +188,36 @@ static int undo_capabilities(void *userdata) {
         return 1;
 }
 
+/* --- logs: where its output goes --- */
+
+static void on_logs(void *userdata) {
+        steps_continue(((Operation *) userdata)->steps, 0, NULL);
+}
+
+static int begin_logs(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Start *s = o->data;
+
+        return domain_logs_new(o->domain, on_logs, o, &s->logs, f);
+}
+
+static int undo_logs(void *userdata) {
+        Operation *o = userdata;
+        Start *s = o->data;
+
+        s->logs = domain_logs_free(s->logs);
+        return 1;
+}
+
 /* --- prepare: open what QEMU needs, make the plan --- */
 
 static void on_prepared(Prepare *p, int error, Fault *f, void *userdata) {
         Operation *o = userdata;
+        const Start *s = o->data;
 
         free_and_replace(&o->domain->live_text, NULL); /* backing chains were written into it */
         if (error >= 0)
-                error = prepare_descriptors(p, f);
+                error = prepare_descriptors(p, s->logs, f);
         steps_continue(o->steps, error, f);
 }
 
@@ -264,6 +290,7 @@ static int hand_over(Operation *o, Fault *f) {
         request = TAKE_PTR(s->request);
         request->answer(request, prepare_plan(s->prepare), prepare_fds(s->prepare), d);
         s->prepare = prepare_free(s->prepare); /* our copies of the descriptors are closed */
+        s->logs = domain_logs_free(s->logs);
         return 1;
 }
 
@@ -357,13 +384,10 @@ bool start_monitor_ready(Domain *d) {
 }
 
 /* What the supervisor passed on of QEMU's own words, where there are any. */
-static void fail_with_last_words(Domain *d, const Fault *why) {
-        Start *s = start_of(d);
-        _cleanup_free_ char *words = NULL;
+static void fail_now(Domain *d, const Fault *why) {
+        _cleanup_free_ char *words = qemu_log_last_words(d);
         Fault f = FAULT_INIT;
 
-        s->wait = WAIT_NOTHING;
-        words = qemu_log_last_words(d);
         if (words)
                 fault_set(&f, FAULT_QEMU, EIO, "QEMU of %s ended during the start: %s", d->name, words);
         else if (why)
@@ -371,6 +395,30 @@ static void fail_with_last_words(Domain *d, const Fault *why) {
         else
                 fault_set(&f, FAULT_QEMU, EIO, "QEMU of %s ended during the start without saying why", d->name);
         steps_cancel(d->operation->steps, &f);
+}
+
+static int on_words_written(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        Operation *o = userdata;
+        Start *s = o->data;
+
+        s->words = sd_bus_slot_unref(s->words);
+        if (!steps_undoing(o->steps))
+                fail_now(o->domain, NULL);
+        return 0;
+}
+
+/* What virtlogd has not yet taken out of the pipe is in the file when it has answered. */
+static void fail_with_last_words(Domain *d, const Fault *why) {
+        Operation *o = d->operation;
+        Start *s = o->data;
+
+        if (s->words)
+                return;
+        s->wait = WAIT_NOTHING;
+        s->timeout = sd_event_source_disable_unref(s->timeout);
+        s->registration = machine_registration_free(s->registration);
+        if (why || !d->instance->log_by_daemon || qemu_log_sync(d, on_words_written, o, &s->words) < 0)
+                fail_now(d, why);
 }
 
 void start_monitor_closed(Domain *d, const Fault *why) {
@@ -507,11 +555,12 @@ static int begin_run(void *userdata, Fault *f) {
 }
 
 /* Steps up to this one are over once the plan was handed over; what is interrupted later is taken up with the one after it. */
-#define STEP_UNIT 4
+#define STEP_UNIT 5
 
 static const StepRow start_steps[] = {
         { "leaving", begin_leaving, NULL },
         { "capabilities", begin_capabilities, undo_capabilities },
+        { "logs", begin_logs, undo_logs },
         { "prepare", begin_prepare, undo_prepare },
         { "networks", begin_networks, undo_networks },
         [STEP_UNIT] = { "unit", begin_unit, undo_unit },
