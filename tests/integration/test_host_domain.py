@@ -222,6 +222,20 @@ def test_a_full_disk_pauses_the_guest(bed):
     bed.run("umount /srv/small")
 
 
+def test_guest_output_is_in_the_journal(bed):
+    path = define(bed, guest_xml(bed.guest, name="talker"))
+    call(bed, "StartDomain", "st", "talker", 0)
+    tty = terminal(bed, path)
+    bed.run(f"timeout 25 sed '/READY/q' <{tty} >/dev/null || :")
+    lines = "journalctl --sync; journalctl -o cat"
+    bed.wait(lambda: "VIRTBUS-GUEST-READY" in bed.run(f"{lines} VIRTBUS_DOMAIN=talker VIRTBUS_LOG=serial0").stdout)
+    assert "VIRTBUS-GUEST-READY" in bed.run(f"{lines} -u virtqemu@talker").stdout
+    assert "VIRTBUS-GUEST-READY" in bed.read("/var/log/virtbus/qemu/talker/serial0.log")
+    assert bed.run("systemctl show -P NFileDescriptorStore virtlogd").stdout.strip() == "2"
+    call(bed, "TerminateDomain", "st", "talker", 0)
+    bed.wait(lambda: bed.run("systemctl show -P NFileDescriptorStore virtlogd").stdout.strip() == "0")
+
+
 def test_unknown_and_busy_units(bed):
     assert bed.run("systemctl start virtqemu@nobody", check=False).returncode != 0
     assert 'no domain is called "nobody"' in bed.journal("virtqemu@nobody")

@@ -10,6 +10,7 @@
 #include "autostart.h"
 #include "define.h"
 #include "instance.h"
+#include "log-guard.h"
 #include "mem.h"
 #include "operation.h"
 #include "sdbus.h"
@@ -126,6 +127,15 @@ static int load_settings(const Manager *m, Settings *ret) {
         return r;
 }
 
+static bool runs_any(void *userdata) {
+        const Manager *m = userdata;
+
+        REGISTRY_FOREACH(Domain, d, m->domains)
+                if (d->instance)
+                        return true;
+        return false;
+}
+
 int manager_new(const ManagerOptions *options, Manager **ret) {
         _cleanup_(manager_freep) Manager *m = NULL;
         int r;
@@ -164,6 +174,11 @@ int manager_new(const ManagerOptions *options, Manager **ret) {
                 if (r < 0)
                         return r;
         }
+        if (m->bus) {
+                r = log_guard_new(m->bus, runs_any, m, &m->log_guard);
+                if (r < 0)
+                        return r;
+        }
         *ret = TAKE_PTR(m);
         return 0;
 }
@@ -193,6 +208,7 @@ Manager *manager_free(Manager *m) {
         store_free(m->configs);
         store_free(m->statuses);
         caps_store_free(m->caps);
+        log_guard_free(m->log_guard);
         sd_bus_slot_unref(m->unit_files);
         settings_clear(&m->settings);
         free(m->peer_socket);
@@ -233,6 +249,7 @@ int manager_load(Manager *m) {
         r = adopt_all(m);
         if (r < 0)
                 (void) log_error_errno(r, "can't read the run state in %s: %m", m->dirs.run);
+        log_guard_check(m->log_guard);
         autostart_refresh(m);
         if (!m->by_unit)
                 autostart_run(m);

@@ -59,7 +59,7 @@ int qemu_log_open_file(Domain *d, const char *name) {
                         return -ENOMEM;
                 (void) rename(path, old);
         }
-        fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0600);
+        fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0600);
         if (fd < 0 || fstat(fd, &st) < 0)
                 return -errno;
         if (streq(name, QEMU_LOG_NAME))
