@@ -76,6 +76,8 @@ def test_command_line(folder, tmp_path):
             held.append(theirs)
         elif kind in ("monitor", "console", "listen"):
             held.append(listener(tmp_path / f"socket{number}"))
+        elif kind in ("log", "output"):
+            held.append(open(tmp_path / f"output{number}", "wb"))
         else:
             held.append(open_file(path, tmp_path, number in case.read_only))
         numbers[number] = os.dup2(held[-1].fileno(), HIGH + number)
