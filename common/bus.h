@@ -66,6 +66,12 @@ int bus_emit(Bus *b, const char *path, const char *interface, const char *member
 /* Introspection of one interface as a whole <interface> element, for --introspect and tests. */
 int bus_introspect(const BusObject *const *objects, const char *interface, char **ret);
 
+/* The head of a property's getter: BUS_GETTER(get_name) { const Domain *d = userdata; return sd_bus_message_append(reply, …); } */
+#define BUS_GETTER(name)                                                                                \
+        static int name(_unused_ sd_bus *bus, _unused_ const char *path, _unused_ const char *interface,   \
+                        _unused_ const char *property, sd_bus_message *reply, _unused_ void *userdata,     \
+                        _unused_ sd_bus_error *error)
+
 /* --- property getters by offset --- */
 int bus_get_string(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
                    void *value, sd_bus_error *error);       /* char *, NULL as "" */

@@ -9,6 +9,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "fd.h"
 #include "fdstore.h"
 #include "file.h"
@@ -163,13 +164,6 @@ void daemon_set_busy(Daemon *d, bool busy) {
 
 /* --- signals --- */
 
-static uint64_t now_monotonic(void) {
-        struct timespec t;
-
-        (void) clock_gettime(CLOCK_MONOTONIC, &t);
-        return (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
-}
-
 static int on_stop_signal(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
         Daemon *d = userdata;
 
@@ -180,7 +174,7 @@ static int on_stop_signal(sd_event_source *source, const struct signalfd_siginfo
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
         Daemon *d = userdata;
 
-        (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long) now_monotonic());
+        (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long) now_usec(CLOCK_MONOTONIC));
         if (d->spec->reload)
                 (void) d->spec->reload(d->state);
         (void) sd_notify(false, "READY=1");
@@ -276,11 +270,11 @@ static void raise_limits(void) {
 }
 
 static int dispatch(sd_event *event) {
-        uint64_t began = now_monotonic(), took;
+        uint64_t began = now_usec(CLOCK_MONOTONIC), took;
         int r;
 
         r = sd_event_dispatch(event);
-        took = now_monotonic() - began;
+        took = now_usec(CLOCK_MONOTONIC) - began;
         if (took > TOO_SLOW_USEC)
                 log_warning("everything waited %u ms for one event to be handled", (unsigned) (took / 1000));
         else if (took > SLOW_USEC)

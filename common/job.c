@@ -3,11 +3,11 @@
 
 #include <stdio.h>
 #include <sys/queue.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bus-auth.h"
 #include "bus-error.h"
+#include "clock.h"
 #include "mem.h"
 #include "str.h"
 
@@ -37,13 +37,6 @@ static Jobs *(*jobs_of)(void *userdata);
 
 void jobs_set_lookup(Jobs *(*from_userdata)(void *userdata)) {
         jobs_of = from_userdata;
-}
-
-static uint64_t now(clockid_t clock) {
-        struct timespec t;
-
-        (void) clock_gettime(clock, &t);
-        return (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
 }
 
 int jobs_new(const JobsOptions *options, Jobs **ret) {
@@ -145,7 +138,7 @@ int job_new(Jobs *jobs, const JobSpec *spec, Job **ret, Fault *f) {
         j->reply_object = spec->reply_object;
         j->userdata = spec->userdata;
         j->call = sd_bus_message_ref(spec->call);
-        j->started = now(CLOCK_REALTIME);
+        j->started = now_usec(CLOCK_REALTIME);
 
         jobs->last = j->id;
         j->jobs = jobs;
@@ -187,7 +180,7 @@ void job_set_phase(Job *j, const char *phase) {
 
 void job_set_progress(Job *j, uint64_t done, uint64_t total) {
         static const char *const names[] = { "Progress", "BytesDone", "BytesTotal", "Rate", "ExpectedEndTimestamp" };
-        uint64_t t = now(CLOCK_MONOTONIC);
+        uint64_t t = now_usec(CLOCK_MONOTONIC);
 
         assert(j);
 
@@ -226,7 +219,7 @@ int jobs_append_list(Jobs *jobs, sd_bus_message *reply) {
 /* --- the object --- */
 
 static uint64_t rate(const Job *j) {
-        uint64_t elapsed = now(CLOCK_REALTIME) - j->started;
+        uint64_t elapsed = now_usec(CLOCK_REALTIME) - j->started;
 
         return elapsed > 0 ? j->done * 1000000 / elapsed : 0;
 }
@@ -249,7 +242,7 @@ static int get_end(sd_bus *bus, const char *path, const char *interface, const c
         uint64_t speed = rate(j), end = 0;
 
         if (speed > 0 && j->total > j->done)
-                end = now(CLOCK_REALTIME) + (j->total - j->done) * 1000000 / speed;
+                end = now_usec(CLOCK_REALTIME) + (j->total - j->done) * 1000000 / speed;
         return sd_bus_message_append(reply, "t", end);
 }
 

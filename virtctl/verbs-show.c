@@ -4,6 +4,7 @@
 #include <systemd/sd-id128.h>
 #include <time.h>
 
+#include "clock.h"
 #include "mem.h"
 #include "show.h"
 #include "str.h"
@@ -184,18 +185,11 @@ static void line(const char *label, const char *fmt, ...) {
         putchar('\n');
 }
 
-static uint64_t now_realtime(void) {
-        struct timespec t;
-
-        (void) clock_gettime(CLOCK_REALTIME, &t);
-        return (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
-}
-
 static void show_state(const json_t *d) {
         const char *state = text_of(d, "State"), *pause = text_of(d, "PauseReason");
         char since[128];
 
-        format_since(number_of(d, "StateTimestamp"), now_realtime(), since, sizeof(since));
+        format_since(number_of(d, "StateTimestamp"), now_usec(CLOCK_REALTIME), since, sizeof(since));
         line("State", "%s%s%s (%s) since %s", color_of_state(state), state, color_off(), text_of(d, "StateReason"), since);
         if (*pause)
                 line("Stopped by", "%s", pause);

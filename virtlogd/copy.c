@@ -3,21 +3,14 @@
 
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "fd.h"
 #include "mem.h"
 #include "str.h"
 
 #define CHUNK (2 * JOURNAL_LINE_MAX)
-
-static uint64_t now_monotonic(void) {
-        struct timespec t;
-
-        (void) clock_gettime(CLOCK_MONOTONIC, &t);
-        return (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
-}
 
 static void tell_suppressed(JournalCopy *c, Journal *journal, const JournalSource *from) {
         _cleanup_free_ char *text = NULL;
@@ -31,7 +24,7 @@ static void tell_suppressed(JournalCopy *c, Journal *journal, const JournalSourc
 
 /* Whether a line may still be sent in this window. */
 static bool may_send(JournalCopy *c, const Settings *settings, Journal *journal, const JournalSource *from) {
-        uint64_t now = now_monotonic();
+        uint64_t now = now_usec(CLOCK_MONOTONIC);
 
         if (c->window_begin == 0 || now - c->window_begin >= settings->rate_interval_usec) {
                 c->window_begin = now;

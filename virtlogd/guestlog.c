@@ -8,9 +8,9 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "copy.h"
 #include "fd.h"
 #include "fdstore.h"
@@ -57,13 +57,6 @@ Guestlog *guestlog_free(Guestlog *g) {
         free(g->fifo);
         free(g);
         return NULL;
-}
-
-static uint64_t now_monotonic(void) {
-        struct timespec t;
-
-        (void) clock_gettime(CLOCK_MONOTONIC, &t);
-        return (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
 }
 
 static JournalSource source_of(const Guestlog *g) {
@@ -175,7 +168,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
                 pass_on(g);
                 return 0;
         }
-        if (now_monotonic() - g->full_since >= g->context->settings->block_limit_usec) {
+        if (now_usec(CLOCK_MONOTONIC) - g->full_since >= g->context->settings->block_limit_usec) {
                 throw_away(g);
                 if (g->dropped_now > 0)
                         set_state(g, GUESTLOG_DROPPING);
@@ -187,7 +180,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
 static void stuck(Guestlog *g, int error) {
         log_warning("%s %s: %s can't be written: %s; output is kept in memory for a while, then dropped", g->domain, g->name,
                     logfile_path(g->file), strerror(-error));
-        g->full_since = now_monotonic();
+        g->full_since = now_usec(CLOCK_MONOTONIC);
         (void) sd_event_source_set_enabled(g->source, SD_EVENT_OFF);
         if (sd_event_add_time_relative(g->context->event, &g->retry, CLOCK_MONOTONIC, RETRY_USEC, 0, on_retry, g) < 0)
                 (void) sd_event_source_set_enabled(g->source, SD_EVENT_ON);

@@ -14,10 +14,6 @@
 
 #define READ_MAX UINT64_C(1048576) /* bytes of one answer */
 
-#define GETTER(name)                                                                                    \
-        static int name(sd_bus *bus, const char *path, const char *interface, const char *property,     \
-                        sd_bus_message *reply, void *userdata, sd_bus_error *error)
-
 /* --- arguments --- */
 
 static int read_uuid(sd_bus_message *m, sd_id128_t *ret, Fault *f) {
@@ -167,15 +163,15 @@ BUS_HANDLER(method_rotate, ACTION_WRITE) {
         return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, NULL);
 }
 
-GETTER(get_version) {
+BUS_GETTER(get_version) {
         return sd_bus_message_append(reply, "s", VIRTBUS_VERSION);
 }
 
-GETTER(get_default_size) {
+BUS_GETTER(get_default_size) {
         return sd_bus_message_append(reply, "t", service_of(userdata)->settings.max_size);
 }
 
-GETTER(get_default_backups) {
+BUS_GETTER(get_default_backups) {
         return sd_bus_message_append(reply, "u", (uint32_t) service_of(userdata)->settings.max_backups);
 }
 
@@ -202,43 +198,43 @@ static const sd_bus_vtable manager_vtable[] = {
 
 /* --- one log --- */
 
-GETTER(get_uuid) {
+BUS_GETTER(get_uuid) {
         return sd_bus_message_append_array(reply, 'y', &guestlog_spec(userdata)->uuid, sizeof(sd_id128_t));
 }
 
-GETTER(get_domain) {
+BUS_GETTER(get_domain) {
         return sd_bus_message_append(reply, "s", guestlog_spec(userdata)->domain);
 }
 
-GETTER(get_name) {
+BUS_GETTER(get_name) {
         return sd_bus_message_append(reply, "s", guestlog_spec(userdata)->name);
 }
 
-GETTER(get_state) {
+BUS_GETTER(get_state) {
         return sd_bus_message_append(reply, "s", guestlog_state_to_string(guestlog_state(userdata)));
 }
 
-GETTER(get_path) {
+BUS_GETTER(get_path) {
         return sd_bus_message_append(reply, "s", guestlog_path(userdata));
 }
 
-GETTER(get_first) {
+BUS_GETTER(get_first) {
         return sd_bus_message_append(reply, "t", guestlog_first(userdata));
 }
 
-GETTER(get_end) {
+BUS_GETTER(get_end) {
         return sd_bus_message_append(reply, "t", guestlog_end(userdata));
 }
 
-GETTER(get_dropped) {
+BUS_GETTER(get_dropped) {
         return sd_bus_message_append(reply, "t", guestlog_dropped(userdata));
 }
 
-GETTER(get_size) {
+BUS_GETTER(get_size) {
         return sd_bus_message_append(reply, "t", guestlog_spec(userdata)->limits.size);
 }
 
-GETTER(get_backups) {
+BUS_GETTER(get_backups) {
         return sd_bus_message_append(reply, "u", (uint32_t) guestlog_spec(userdata)->limits.backups);
 }
 

@@ -227,33 +227,29 @@ static int details(void *object, sd_bus_message *call) {
 
 /* --- properties --- */
 
-#define GETTER(name)                                                                                    \
-        static int name(sd_bus *bus, const char *path, const char *interface, const char *property,     \
-                        sd_bus_message *reply, void *userdata, sd_bus_error *error)
-
 static int append(sd_bus_message *reply, const char *text) {
         return sd_bus_message_append(reply, "s", text ?: "");
 }
 
-GETTER(get_class) {
+BUS_GETTER(get_class) {
         const Device *d = device_of(userdata);
 
         return append(reply, d ? d->ops->element : NULL);
 }
 
-GETTER(get_live) {
+BUS_GETTER(get_live) {
         const DeviceObject *o = userdata;
 
         return sd_bus_message_append(reply, "b", find_by_id(o->domain->live, o->id) != NULL);
 }
 
-GETTER(get_persistent) {
+BUS_GETTER(get_persistent) {
         const DeviceObject *o = userdata;
 
         return sd_bus_message_append(reply, "b", find_by_id(o->domain->config, o->id) != NULL);
 }
 
-GETTER(get_boot_index) {
+BUS_GETTER(get_boot_index) {
         const DeviceObject *o = userdata;
         const Device *d = device_of(o);
 
@@ -274,7 +270,7 @@ static const sd_bus_vtable device_vtable[] = {
 
 /* A string property of a disk: its name and how it is got. */
 #define DISK_GETTER(name, value)                                                                        \
-        GETTER(name) {                                                                                  \
+        BUS_GETTER(name) {                                                                              \
                 const Disk *d = (const Disk *) device_of(userdata);                                     \
                                                                                                         \
                 return append(reply, d ? (value) : NULL);                                               \
@@ -287,7 +283,7 @@ DISK_GETTER(get_format, disk_format_to_string((DiskFormat) d->format))
 DISK_GETTER(get_cache, disk_cache_to_string((DiskCache) d->cache))
 DISK_GETTER(get_serial, d->serial)
 
-GETTER(get_source) {
+BUS_GETTER(get_source) {
         const Disk *d = (const Disk *) device_of(userdata);
         int r;
 
@@ -298,13 +294,13 @@ GETTER(get_source) {
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-GETTER(get_readonly) {
+BUS_GETTER(get_readonly) {
         const Disk *d = (const Disk *) device_of(userdata);
 
         return sd_bus_message_append(reply, "b", d && (d->readonly || d->what == DISK_CDROM));
 }
 
-GETTER(get_shareable) {
+BUS_GETTER(get_shareable) {
         const Disk *d = (const Disk *) device_of(userdata);
 
         return sd_bus_message_append(reply, "b", d && d->shareable);
@@ -324,7 +320,7 @@ static const sd_bus_vtable disk_vtable[] = {
         SD_BUS_VTABLE_END
 };
 
-GETTER(get_mac) {
+BUS_GETTER(get_mac) {
         const Interface *n = (const Interface *) device_of(userdata);
         char text[18] = "";
 
@@ -334,19 +330,19 @@ GETTER(get_mac) {
         return append(reply, text);
 }
 
-GETTER(get_model) {
+BUS_GETTER(get_model) {
         const Interface *n = (const Interface *) device_of(userdata);
 
         return append(reply, n ? interface_model_to_string((InterfaceModel) n->model) : NULL);
 }
 
-GETTER(get_type) {
+BUS_GETTER(get_type) {
         const Interface *n = (const Interface *) device_of(userdata);
 
         return append(reply, n ? interface_type_to_string((InterfaceType) n->type) : NULL);
 }
 
-GETTER(get_link) {
+BUS_GETTER(get_link) {
         const Interface *n = (const Interface *) device_of(userdata);
 
         return sd_bus_message_append(reply, "b", n && n->link != LINK_DOWN);
@@ -363,20 +359,20 @@ static const sd_bus_vtable nic_vtable[] = {
 
 /* --- consoles --- */
 
-GETTER(get_console_kind) {
+BUS_GETTER(get_console_kind) {
         const Chardev *c = (const Chardev *) device_of(userdata);
 
         return append(reply, c ? serial_target_to_string((SerialTarget) c->target) : NULL);
 }
 
-GETTER(get_tty) {
+BUS_GETTER(get_tty) {
         const DeviceObject *o = userdata;
         const Console *c = o->domain->instance ? instance_find_console(o->domain->instance, o->id) : NULL;
 
         return append(reply, c ? console_tty(c) : NULL);
 }
 
-GETTER(get_log) {
+BUS_GETTER(get_log) {
         const Chardev *c = (const Chardev *) device_of(userdata);
 
         return append(reply, c ? c->log : NULL);

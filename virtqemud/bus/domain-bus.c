@@ -12,45 +12,41 @@
 
 /* org.virtbus.qemu1.Domain: the object and its properties. The methods are in domain-bus-*.c. */
 
-#define GETTER(name)                                                                                    \
-        static int name(sd_bus *bus, const char *path, const char *interface, const char *property,     \
-                        sd_bus_message *reply, void *userdata, sd_bus_error *error)
-
 /* --- what it does --- */
 
-GETTER(get_state) {
+BUS_GETTER(get_state) {
         return sd_bus_message_append(reply, "s", domain_state_to_string(((Domain *) userdata)->state));
 }
 
-GETTER(get_reason) {
+BUS_GETTER(get_reason) {
         return sd_bus_message_append(reply, "s", state_reason_to_string(((Domain *) userdata)->reason));
 }
 
-GETTER(get_persistent) {
+BUS_GETTER(get_persistent) {
         const Domain *d = userdata;
 
         return sd_bus_message_append(reply, "b", d->config || d->state == DOMAIN_BROKEN);
 }
 
-GETTER(get_machine_name) {
+BUS_GETTER(get_machine_name) {
         const Domain *d = userdata;
 
         return sd_bus_message_append(reply, "s", d->instance && d->instance->machine_name ? d->instance->machine_name : "");
 }
 
-GETTER(get_pid) {
+BUS_GETTER(get_pid) {
         const Domain *d = userdata;
 
         return sd_bus_message_append(reply, "u", d->instance ? (uint32_t) d->instance->qemu.pid : 0);
 }
 
-GETTER(get_last_error) {
+BUS_GETTER(get_last_error) {
         const Fault *f = &((Domain *) userdata)->last_error;
 
         return sd_bus_message_append(reply, "(ss)", fault_is_set(f) ? fault_text(f) : "", f->hint ?: "");
 }
 
-GETTER(get_job) {
+BUS_GETTER(get_job) {
         const Domain *d = userdata;
         const Job *j = d->operation ? d->operation->watcher : NULL;
 
@@ -59,37 +55,37 @@ GETTER(get_job) {
 
 /* --- what it is --- */
 
-GETTER(get_title) {
+BUS_GETTER(get_title) {
         const DomainDef *def = domain_def(userdata);
 
         return sd_bus_message_append(reply, "s", def && def->title ? def->title : "");
 }
 
-GETTER(get_description) {
+BUS_GETTER(get_description) {
         const DomainDef *def = domain_def(userdata);
 
         return sd_bus_message_append(reply, "s", def && def->description ? def->description : "");
 }
 
-GETTER(get_architecture) {
+BUS_GETTER(get_architecture) {
         const DomainDef *def = domain_def(userdata);
 
         return sd_bus_message_append(reply, "s", def && def->arch ? def->arch : "");
 }
 
-GETTER(get_machine_type) {
+BUS_GETTER(get_machine_type) {
         const DomainDef *def = domain_def(userdata);
 
         return sd_bus_message_append(reply, "s", def && def->machine ? def->machine : "");
 }
 
-GETTER(get_type) {
+BUS_GETTER(get_type) {
         const DomainDef *def = domain_def(userdata);
 
         return sd_bus_message_append(reply, "s", def ? domain_type_to_string(def->type) : "");
 }
 
-GETTER(get_firmware) {
+BUS_GETTER(get_firmware) {
         const DomainDef *def = domain_def(userdata);
         const char *word = !def ? "" : def->os_firmware == OS_FIRMWARE_EFI || def->loader_type == LOADER_PFLASH ? "efi" : "bios";
 
@@ -100,14 +96,14 @@ static uint32_t number_or(uint64_t n, uint64_t otherwise) {
         return (uint32_t) (n == NUMBER_UNSET ? otherwise : n);
 }
 
-GETTER(get_vcpus) {
+BUS_GETTER(get_vcpus) {
         const DomainDef *def = domain_def(userdata);
 
         return sd_bus_message_append(reply, "(uu)", def ? number_or(def->vcpus_current, def->vcpus) : 0,
                                      def ? (uint32_t) def->vcpus : 0);
 }
 
-GETTER(get_topology) {
+BUS_GETTER(get_topology) {
         const DomainDef *def = domain_def(userdata);
 
         /* Without a topology every vCPU is a socket, as QEMU is told. */
@@ -115,19 +111,19 @@ GETTER(get_topology) {
                                      def ? number_or(def->cpu_cores, 1) : 0, def ? number_or(def->cpu_threads, 1) : 0);
 }
 
-GETTER(get_memory_max) {
+BUS_GETTER(get_memory_max) {
         const DomainDef *def = domain_def(userdata);
 
         return sd_bus_message_append(reply, "t", def ? def->memory : 0);
 }
 
-GETTER(get_memory_current) {
+BUS_GETTER(get_memory_current) {
         const DomainDef *def = domain_def(userdata);
 
         return sd_bus_message_append(reply, "t", def ? def->current_memory : 0);
 }
 
-GETTER(get_cpu) {
+BUS_GETTER(get_cpu) {
         const DomainDef *def = domain_def(userdata);
         int r;
 
@@ -140,7 +136,7 @@ GETTER(get_cpu) {
 }
 
 /* Boot order as the firmware sees it: by index, from 1. */
-GETTER(get_boot_order) {
+BUS_GETTER(get_boot_order) {
         Domain *d = userdata;
         const DomainDef *def = domain_def(d);
         int r;
@@ -167,7 +163,7 @@ static int append_metadata(sd_bus_message *reply, const xmlNode *node) {
         return r < 0 ? r : sd_bus_message_append(reply, "{ss}", node->ns ? (const char *) node->ns->href : (const char *) node->name, text);
 }
 
-GETTER(get_metadata) {
+BUS_GETTER(get_metadata) {
         const DomainDef *def = domain_def(userdata);
         int r;
 
@@ -193,7 +189,7 @@ static int on_difference(const char *path, const Field *field, const void *befor
         return strv_push(paths, path);
 }
 
-GETTER(get_pending) {
+BUS_GETTER(get_pending) {
         _cleanup_(domain_def_freep) DomainDef *live = NULL;
         _cleanup_strv_ char **paths = NULL;
         const Domain *d = userdata;

@@ -3,8 +3,8 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <time.h>
 
+#include "clock.h"
 #include "instance.h"
 #include "manager.h"
 #include "mem.h"
@@ -13,13 +13,6 @@
 #include "status.h"
 #include "str.h"
 #include "unit.h"
-
-static uint64_t now_realtime(void) {
-        struct timespec t;
-
-        (void) clock_gettime(CLOCK_REALTIME, &t);
-        return (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
-}
 
 int domain_new(Manager *m, const char *name, sd_id128_t uuid, DomainDef *config, Domain **ret) {
         _cleanup_(domain_def_freep) DomainDef *owned = config;
@@ -41,7 +34,7 @@ int domain_new(Manager *m, const char *name, sd_id128_t uuid, DomainDef *config,
                 return -ENOMEM;
         d->config = TAKE_PTR(owned);
         d->config_generation = 1;
-        d->state_usec = now_realtime();
+        d->state_usec = now_usec(CLOCK_REALTIME);
 
         r = manager_link(m, d);
         if (r < 0)
@@ -103,7 +96,7 @@ void domain_set_state(Domain *d, DomainState state, StateReason reason) {
 
         d->state = state;
         d->reason = reason;
-        d->state_usec = now_realtime();
+        d->state_usec = now_usec(CLOCK_REALTIME);
         if (state == DOMAIN_STARTING)
                 d->start_usec = d->state_usec;
         if (state != DOMAIN_PAUSED)
