@@ -11,6 +11,7 @@
 #include <uthash.h>
 
 #include "file.h"
+#include "log-state.h"
 #include "log.h"
 #include "mem.h"
 #include "store.h"
@@ -177,28 +178,6 @@ Logs *logs_free(Logs *l) {
 
 /* --- loading --- */
 
-static int parse_state(const char *text, size_t length, GuestlogSpec *ret, uint64_t *ret_first, bool *ret_open, json_t **ret_owner) {
-        const char *uuid, *unit = NULL;
-        json_int_t size, first;
-        int backups, journal, open;
-        json_t *o = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
-
-        if (!o || json_unpack(o, "{s:s, s:s, s:s, s?s, s:I, s:i, s:b, s:I, s:b}", "uuid", &uuid, "domain", &ret->domain, "log", &ret->name,
-                              "unit", &unit, "max-size", &size, "max-backups", &backups, "journal", &journal, "first", &first,
-                              "open", &open) < 0 ||
-            sd_id128_from_string(uuid, &ret->uuid) < 0 || log_name_check(ret->name, NULL) < 0 || size < 0 || first < 0 || backups < 0) {
-                json_decref(o);
-                return -EUCLEAN;
-        }
-        ret->unit = unit;
-        ret->limits = (LogfileLimits) { (uint64_t) size, (unsigned) backups };
-        ret->journal = journal;
-        *ret_first = (uint64_t) first;
-        *ret_open = open;
-        *ret_owner = o; /* the strings are in there */
-        return 0;
-}
-
 static int load_one(Logs *l, const GuestlogSpec *spec, uint64_t first, bool open) {
         _cleanup_(guestlog_freep) Guestlog *g = NULL;
         _cleanup_fault_ Fault f = FAULT_INIT;
@@ -228,7 +207,7 @@ static int on_state(const char *name, const char *text, size_t length, int error
         int r = error;
 
         if (r >= 0)
-                r = parse_state(text, length, &spec, &first, &open, &owner);
+                r = log_state_parse(text, length, &spec, &first, &open, &owner);
         if (r < 0)
                 (void) log_warning_errno(r, "the state of the log %s can't be read: %m", name);
         else {
@@ -253,16 +232,6 @@ int logs_load(Logs *l) {
 }
 
 /* --- using --- */
-
-int log_name_check(const char *name, Fault *f) {
-        static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
-
-        if (*name && *name != '.' && strlen(name) <= LOG_NAME_MAX && name[strspn(name, good)] == '\0')
-                return 0;
-        return fault_set(f, FAULT_INVALID_ARGS, EINVAL,
-                         "\"%.64s\" can't be the name of a log: up to %u letters, digits, '_', '-' and '.', which is not the first", name,
-                         LOG_NAME_MAX);
-}
 
 /* A closed log whose files are gone has nothing left to say. */
 static bool is_forgettable(const Guestlog *g) {

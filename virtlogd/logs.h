@@ -7,7 +7,6 @@
 typedef struct Logs Logs;
 
 #define LOGS_MAX 8192u
-#define LOG_NAME_MAX 64u
 
 typedef struct LogsOptions {
         sd_event *event;
@@ -27,9 +26,6 @@ Logs *logs_free(Logs *l);
 DEFINE_CLEANUP(Logs *, logs_free)
 /* Takes up what the last process has left. */
 int logs_load(Logs *l);
-
-/* Letters, digits and "_-.", not a dot first. FAULT_INVALID_ARGS. */
-int log_name_check(const char *name, Fault *f);
 
 /* Opens a log, which is made if there is none. A limit of 0 (size) or UINT_MAX (backups) is taken from the settings. */
 int logs_open(Logs *l, const GuestlogSpec *spec, int *ret_fd, Fault *f);
