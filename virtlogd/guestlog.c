@@ -289,7 +289,11 @@ int guestlog_resume(Guestlog *g) {
         fd = fdstore_take(g->key);
         if (fd < 0)
                 fd = open(g->fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
-        return fd < 0 ? -errno : attach(g, fd);
+        if (fd < 0)
+                return -errno;
+        /* A FIFO tells of its last writer's end only if it has had one since it was opened for reading. */
+        fd_close(open(g->fifo, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW));
+        return attach(g, fd);
 }
 
 static int make_fifo(Guestlog *g) {

@@ -159,6 +159,17 @@ def test_restart_is_orderly(bus, logd):
     os.close(keep)
 
 
+def test_writers_that_left_meanwhile(bus, logd):
+    """Without systemd their last bytes go with them, but the log is not thought to be open for ever."""
+    fd = open_log(logd)
+    os.write(fd, b"seen\n")
+    wait(lambda: kept(bus) == b"seen\n")
+    bus.stop_service(SERVICE, signal.SIGKILL)
+    os.close(fd)
+    bus.wait_property(log_object(bus, logd), "State", "closed")
+    assert kept(bus) == b"seen\n"
+
+
 @pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "x" * 5000, "new\nline", "ü"])
 def test_bad_names(bus, logd, name):
     with bus.fails("InvalidArgs", "can't be the name of a log"):
