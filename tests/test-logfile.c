@@ -186,6 +186,38 @@ static void goes_on_after_reopening(void **state) {
         assert_int_equal(logfile_end(b->log), end + strlen("half and whole\n"));
 }
 
+/* What a kill between two renames leaves. */
+static void gaps_are_closed(void **state) {
+        _cleanup_free_ char *stream = NULL, *before = NULL, *zero = NULL, *one = NULL, *two = NULL, *three = NULL;
+        Bed *b = *state;
+
+        reopen(b, 5);
+        for (unsigned i = 0; i < 1500; i++) {
+                _cleanup_free_ char *line = strf("line %u of some length, and more of it\n", i);
+
+                feed(b, line);
+        }
+        before = read_stream(b);
+        zero = strf("%s.0", b->path);
+        one = strf("%s.1", b->path);
+        two = strf("%s.2", b->path);
+        three = strf("%s.3", b->path);
+        assert_ok(access(two, F_OK));
+        assert_ok(rename(two, three));
+        assert_ok(rename(one, two)); /* … and then it was dead: there is no .1 */
+        reopen(b, 5);
+        stream = read_stream(b);
+        assert_string_equal(stream, before);
+        free(stream);
+        assert_ok(rename(zero, "/tmp/test-logfile-aside"));
+        assert_ok(rename("/tmp/test-logfile-aside", three)); /* the oldest now, by its number */
+        reopen(b, 5);
+        feed(b, "more\n");
+        stream = read_stream(b);
+        assert_int_equal(strlen(stream), strlen(before) + 5);
+        assert_int_equal(access(three, F_OK), -1);
+}
+
 static void no_backups(void **state) {
         Bed *b = *state;
 
@@ -213,4 +245,4 @@ static void strange_places(void **state) {
 }
 
 #define ROW(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-TEST_MAIN(ROW(lines_stay_whole), ROW(endless_lines_are_cut), ROW(goes_on_after_reopening), ROW(no_backups), ROW(strange_places))
+TEST_MAIN(ROW(lines_stay_whole), ROW(endless_lines_are_cut), ROW(goes_on_after_reopening), ROW(gaps_are_closed), ROW(no_backups), ROW(strange_places))

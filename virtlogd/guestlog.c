@@ -324,6 +324,9 @@ int guestlog_open(Guestlog *g, const GuestlogSpec *spec, int *ret_fd, Fault *f) 
         logfile_set_limits(g->file, &spec->limits);
         g->spec.limits = spec->limits;
         g->spec.journal = spec->journal;
+        if (!streq_null(g->unit, spec->unit) && free_and_strdup(&g->unit, spec->unit) < 0)
+                return fault_oom(f);
+        g->spec.unit = g->unit;
         if (pipe >= 0)
                 r = attach(g, TAKE_FD(pipe));
         if (r < 0)

@@ -82,5 +82,7 @@ int journal_line(Journal *j, const JournalSource *from, const char *line, size_t
         text_add(&t, "\n");
         if (t.failed)
                 return 0;
-        return sendto(j->fd, t.data, t.length, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *) &address, sizeof(address)) >= 0;
+        if (sendto(j->fd, t.data, t.length, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *) &address, sizeof(address)) >= 0)
+                return 1;
+        return errno == ENOENT || errno == ECONNREFUSED; /* no journal here: nothing to be missed in */
 }

@@ -55,16 +55,19 @@ static int open_current(Logfile *l) {
         return 0;
 }
 
+/* A rotation that was interrupted leaves a gap in the numbers. It is closed, or the next one would rename over what lies behind it. */
 static int find_backups(Logfile *l) {
-        for (l->n_backups = 0; l->n_backups < LOGFILE_BACKUPS_MAX; l->n_backups++) {
-                _cleanup_free_ char *path = backup_path(l, l->n_backups);
+        for (unsigned i = 0; i <= LOGFILE_BACKUPS_MAX && l->n_backups < LOGFILE_BACKUPS_MAX; i++) {
+                _cleanup_free_ char *path = backup_path(l, i), *right = backup_path(l, l->n_backups);
                 struct stat st;
 
-                if (!path)
+                if (!path || !right)
                         return -ENOMEM;
                 if (lstat(path, &st) < 0 || !S_ISREG(st.st_mode))
-                        return 0;
-                l->sizes[l->n_backups] = (uint64_t) st.st_size;
+                        continue;
+                if (i != l->n_backups && rename(path, right) < 0)
+                        return -errno;
+                l->sizes[l->n_backups++] = (uint64_t) st.st_size;
         }
         return 0;
 }
