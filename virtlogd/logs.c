@@ -188,8 +188,10 @@ static int load_one(Logs *l, const GuestlogSpec *spec, uint64_t first, bool open
                 return log_error_errno(r, "%s", fault_text(&f));
         if (open) {
                 r = guestlog_resume(g);
-                if (r < 0)
-                        (void) log_warning_errno(r, "the pipe of the log %s is gone: %m", guestlog_key(g));
+                if (r < 0) { /* we died after its end, before that was written down */
+                        log_info("the log %s has ended meanwhile", guestlog_key(g));
+                        save(l, g);
+                }
         }
         r = add(l, g);
         if (r < 0)
