@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bus-auth.h"
+#include "bus-driver.h"
 #include "fd.h"
 #include "mem.h"
 #include "str.h"
@@ -322,6 +323,8 @@ static int add_peer(Bus *b, int fd) {
         if (r >= 0)
                 r = sd_bus_match_signal_async(p->connection, NULL, "org.freedesktop.DBus.Local", NULL, "org.freedesktop.DBus.Local",
                                               "Disconnected", on_peer_lost, NULL, p);
+        if (r >= 0)
+                r = bus_driver_add(p->connection);
         if (r >= 0)
                 p = NULL;
         return r;

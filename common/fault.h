@@ -20,6 +20,10 @@ typedef enum FaultKind {
         FAULT_NO_SUCH_DEVICE,
         FAULT_NO_SUCH_JOB,
         FAULT_NO_SUCH_LOG,
+        FAULT_NO_SUCH_LOCKSPACE,
+        FAULT_LOCKSPACE_EXISTS,
+        FAULT_LEASE_HELD,          /* somebody else has the lease; the text says who */
+        FAULT_LOCKSPACE,           /* the folder of a lockspace can't be used */
         FAULT_INVALID_STATE,       /* the object is not in a state that allows this */
         FAULT_BUSY,                /* another job holds the object; the text names it */
         FAULT_LIMIT,               /* a documented cap is reached */

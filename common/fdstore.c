@@ -44,6 +44,23 @@ int fdstore_take(const char *name) {
         return -ENOENT;
 }
 
+int fdstore_take_next(const char *prefix, char **ret_name) {
+        assert(prefix && ret_name);
+
+        for (int i = 0; i < received.n; i++) {
+                const char *rest = is_stored(i) ? str_after(received.names[i], prefix) : NULL;
+
+                if (!rest)
+                        continue;
+                *ret_name = strdup(rest);
+                if (!*ret_name)
+                        return -ENOMEM;
+                received.names[i][0] = '\0';
+                return fd_of(i);
+        }
+        return -ENOENT;
+}
+
 int fdstore_keep(const char *name, int fd) {
         _cleanup_free_ char *state = NULL;
 

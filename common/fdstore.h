@@ -13,6 +13,9 @@ int fdstore_open(void);
 /* What the last process kept under that name, now ours; -ENOENT. */
 int fdstore_take(const char *name);
 
+/* The next one whose name begins with `prefix`; *ret_name is the rest. -ENOENT. */
+int fdstore_take_next(const char *prefix, char **ret_name);
+
 /* Keeps a copy; one that is there under the name is replaced. `fd` stays ours. */
 int fdstore_keep(const char *name, int fd);
 void fdstore_drop(const char *name);

@@ -37,8 +37,8 @@ SERVICES = {
     "org.virtbus.qemu1": "virtqemud",
     "org.virtbus.network1": "virtnetworkd",
     "org.virtbus.storage1": "virtstoraged",
-    "org.virtbus.log1": "virtlogd",
     "org.virtbus.lock1": "virtlockd",
+    "org.virtbus.log1": "virtlogd",
 }
 
 DBUS = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")

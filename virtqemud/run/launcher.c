@@ -61,8 +61,8 @@ static char **supervisor_environment(void) {
 
 static int launch_child(Launcher *l, Fault *f) {
         const Manager *m = l->domain->manager;
-        _cleanup_free_ char *program = strf("%s/virtqemu-run", m->libexec), *socket = strf("--socket=%s", m->peer_socket);
-        char *argv[] = { program, socket, (char *) "--", l->domain->name, NULL };
+        _cleanup_free_ char *socket = strf("--socket=%s", m->peer_socket);
+        char *argv[] = { m->supervisor, socket, (char *) "--", l->domain->name, NULL };
         _cleanup_strv_ char **environment = supervisor_environment();
         _cleanup_fd_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
         const ChildFd fds[] = { { null, STDIN_FILENO } };
@@ -72,7 +72,7 @@ static int launch_child(Launcher *l, Fault *f) {
         };
         int r;
 
-        if (!program || !socket || !environment)
+        if (!socket || !environment)
                 return fault_oom(f);
         if (null < 0)
                 return fault_set(f, FAULT_UNIT, errno, "can't open /dev/null: %m");

@@ -13,6 +13,7 @@
 #include "log-guard.h"
 #include "mem.h"
 #include "operation.h"
+#include "program.h"
 #include "sdbus.h"
 #include "str.h"
 #include "unit.h"
@@ -55,18 +56,10 @@ static int open_stores(Manager *m) {
         return r < 0 ? r : caps_store_new(m->event, m->dirs.cache, &m->caps);
 }
 
-/* The folder we run from, so that an installed daemon uses installed helpers and one from a build tree its own. */
 static int find_helpers(Manager *m) {
-        char path[4096];
-        ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
-
-        if (n < 0)
-                return -errno;
-        path[n] = '\0';
-        *strrchr(path, '/') = '\0';
-        m->libexec = strdup(path);
-        m->image_worker = strf("%s/virtqemu-image", path);
-        return m->libexec && m->image_worker ? 0 : -ENOMEM;
+        m->supervisor = program_beside("virtqemu-run");
+        m->image_worker = program_beside("virtqemu-image");
+        return m->supervisor && m->image_worker ? 0 : -ENOMEM;
 }
 
 static int on_unit_files_changed(sd_bus_message *message, void *userdata, sd_bus_error *error) {
@@ -212,7 +205,7 @@ Manager *manager_free(Manager *m) {
         sd_bus_slot_unref(m->unit_files);
         settings_clear(&m->settings);
         free(m->peer_socket);
-        free(m->libexec);
+        free(m->supervisor);
         free(m->image_worker);
         free(m->arch);
         free(m->emulator);

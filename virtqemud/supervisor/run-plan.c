@@ -8,6 +8,7 @@
 
 #include "mem.h"
 #include "plan-format.h"
+#include "program.h"
 #include "run.h"
 #include "str.h"
 
@@ -113,19 +114,6 @@ static int read_settings(sd_bus_message *m, Plan *p) {
 
 /* --- becoming virtqemu-watch --- */
 
-/* The program beside this one, so that a build tree runs its own. */
-static char *watch_path(void) {
-        char path[4096];
-        ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
-        char *slash;
-
-        if (n < 0)
-                return NULL;
-        path[n] = '\0';
-        slash = strrchr(path, '/');
-        return slash ? strf("%.*s/virtqemu-watch", (int) (slash - path), path) : NULL;
-}
-
 static int place_descriptors(const Plan *p) {
         /* The bus connection and everything else of ours goes; the copies are above. */
         if (close_range(3, NUMBER_MAX, 0) < 0)
@@ -178,11 +166,11 @@ static void raise_limit(void) {
 int run_plan(sd_bus_message *reply) {
         _cleanup_(plan_clear) Plan p = {};
         _cleanup_strv_ char **argv = NULL;
-        _cleanup_free_ char *program = watch_path();
+        _cleanup_free_ char *program = program_beside("virtqemu-watch");
         int r;
 
         if (!program)
-                return -ENOENT;
+                return -ENOMEM;
         raise_limit();
         r = sd_bus_message_read_strv(reply, &p.argv);
         if (r >= 0)

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "sdbus.h"
+
+/* Plays the message bus on a connection to a private socket, as far as its clients need one: busctl and most libraries say Hello first,
+ * and ask for signals, of which all are sent to them anyway. */
+int bus_driver_add(sd_bus *connection);
