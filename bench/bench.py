@@ -14,6 +14,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -24,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "integrat
 from gi.repository import Gio, GLib  # noqa: E402
 
 from bus import Bus  # noqa: E402
-from domains import FORMAT, NO_WAIT, SERVICE, define, tiny_xml  # noqa: E402
+from domains import FORMAT, NO_WAIT, SERVICE, define, disk_xml, tiny_xml  # noqa: E402
 
 MANAGER = ("/org/virtbus/qemu1", "org.virtbus.qemu1.Manager")
 
@@ -331,9 +332,56 @@ def bench_log():
         subprocess.run(["rm", "-rf", shm], check=True)
 
 
+def leased_start(disk, conf, n=15):
+    """Milliseconds of a start of a VM with one disk."""
+    with Bus() as bus:
+        (bus.directory / "config/virtbus").mkdir()
+        (bus.directory / "config/virtbus/qemu.conf").write_text(conf)
+        domain = define(bus, tiny_xml("s", devices=disk_xml(disk)))
+        took = []
+        for _ in range(n):
+            began = now()
+            domain.Start(0, {})
+            took.append(now() - began)
+            domain.Terminate(0, {})
+        return statistics.median(took)
+
+
+def acquire_some(lockd, name, n):
+    """Leases, and the milliseconds one took."""
+    began = now()
+    fds = [lockd.Acquire("default", f"{name}{i}", bytes(16), "bench", "exclusive", 0, {}).detach() for i in range(n)]
+    return fds, (now() - began) / n
+
+
+def bench_lease():
+    with tempfile.NamedTemporaryFile() as disk:
+        disk.truncate(1 << 20)
+        without, with_lease = leased_start(disk.name, "[Leases]\nDisks=no\n"), leased_start(disk.name, "")
+        show("start with a leased disk, beside one without lease", with_lease / without, 1.1, "x", f"{with_lease:.1f} / {without:.1f} ms")
+    with Bus() as bus:
+        lockd = bus.manager("lock1")
+        lockd.ListLeases("")
+        first, few = acquire_some(lockd, "a", 100)
+        more, _ = acquire_some(lockd, "b", 900)
+        last, many = acquire_some(lockd, "c", 100)
+        began = now()
+        bus.call("org.virtbus.lock1", "/org/virtbus/lock1", "org.freedesktop.DBus.Peer", "Ping")
+        ping = now() - began
+        show("one lease", few, 2, "ms", f"a ping is {ping:.2f} ms")
+        show("one lease when there are 1,000, beside the first", many / few, 2, "x")
+        began = now()
+        lockd.ListLeases("")
+        show("listing 1,100 leases", now() - began, 100)
+        show("virtlockd with 1,100 leases (PSS)", pss(bus.owner_pid("org.virtbus.lock1")), 6, "MB")
+        for fd in first + more + last:
+            os.close(fd)
+
+
 def main():
     wanted = sys.argv[2:]
     for name, f in (("start", bench_start), ("parallel", bench_parallel), ("list", bench_list), ("cold", bench_cold), ("death", bench_death), ("log", bench_log),
+                    ("lease", bench_lease),
                     ("unit", bench_unit)):
         if not wanted or name in wanted:
             f()

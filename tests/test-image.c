@@ -12,6 +12,7 @@
 
 #include "fd.h"
 #include "image.h"
+#include "image-key.h"
 #include "mem.h"
 #include "qcow2.h"
 #include "str.h"
@@ -402,6 +403,38 @@ TEST(test_qcow2_damage) {
                      "does not record the format of its backing image abc", "qemu-img rebase -u -b abc -F raw");
 }
 
+/* --- what images are for all hosts --- */
+
+TEST(test_mount_source) {
+        static const char text[] =
+                "22 1 0:20 / / rw,relatime shared:1 - overlay overlay rw,lowerdir=/x\n"
+                "36 22 0:48 / /srv/images rw,relatime shared:9 master:2 - nfs4 server:/export/images rw,vers=4.2\n"
+                "37 22 0:49 /sub /srv/more rw - nfs server:/more rw\n"
+                "38 22 0:50 / /srv/local rw - ext4 /dev/sda1 rw\n"
+                "39 22 0:51 / /srv/odd rw - nfs4x server:/x rw\n"
+                "3 22 0:52 / /cut rw - nfs4";
+        static const struct {
+                uint64_t id;
+                const char *source;
+        } rows[] = { { 36, "server:/export/images" }, { 37, "server:/more" }, { 38, NULL }, { 39, NULL }, { 22, NULL }, { 3, NULL }, { 6, NULL } };
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                _cleanup_free_ char *source = image_mount_source(text, rows[i].id);
+
+                if (!streq_null(source, rows[i].source))
+                        fail_msg("mount %d is of %s", (int) rows[i].id, source ?: "nothing");
+        }
+        assert_null(image_mount_source("", 1));
+}
+
+/* A file of this host alone has no name for others. */
+TEST(test_no_shared_key) {
+        _cleanup_(image_file_clear) ImageFile file = IMAGE_FILE_INIT;
+
+        assert_ok(image_file_open("/proc/self/exe", false, &file, NULL));
+        assert_null(image_shared_key(&file));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST_ROW(test_plain),
@@ -415,6 +448,8 @@ int main(void) {
                 TEST_ROW(test_worker_trouble),
                 TEST_ROW(test_cancel),
                 TEST_ROW(test_qcow2_damage),
+                TEST_ROW(test_mount_source),
+                TEST_ROW(test_no_shared_key),
         };
         _cleanup_free_ char *clean = NULL;
         sigset_t mask;

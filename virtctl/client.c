@@ -26,7 +26,7 @@ int client_fail(const char *fmt, ...) {
 }
 
 int client_garbled(int r) {
-        return client_fail("virtqemud's answer can't be read: %s", strerror(-r));
+        return client_fail("the answer can't be read: %s", strerror(-r));
 }
 
 static int open_address(const char *address, sd_bus **ret) {
@@ -78,27 +78,45 @@ int client_connect(Client *c) {
         return UNREACHABLE;
 }
 
+/* The first word of a path below /org/virtbus, which is also the service's, and the unit behind it. */
+static const struct {
+        const char *name, *daemon;
+} services[] = {
+        { "qemu1", "virtqemud" }, { "lock1", "virtlockd" }, { "log1", "virtlogd" },
+};
+
+static size_t service_of(const char *path) {
+        const char *rest = str_after(path, "/org/virtbus/");
+
+        for (size_t i = 0; rest && i < ARRAY_SIZE(services); i++)
+                if (str_after(rest, services[i].name))
+                        return i;
+        return 0;
+}
+
 /* The daemon's errors are a sentence, and on a second line what to do. */
-static int tell_error(const Client *c, const sd_bus_error *e, int r) {
+static int tell_error(const Client *c, const sd_bus_error *e, const char *daemon, int r) {
         const char *text = e->message ?: strerror(-r), *end = strchrnul(text, '\n');
 
         fprintf(stderr, "virtctl: %.*s\n", (int) (end - text), text);
         if (*end)
                 fprintf(stderr, "  %s\n", end + 1);
-        if (sd_bus_error_has_name(e, "org.virtbus.Error.NoSuchDomain"))
+        if (sd_bus_error_has_name(e, "org.virtbus.Error.NoSuchDomain") || sd_bus_error_has_name(e, "org.virtbus.Error.NoSuchLockspace"))
                 return NO_SUCH;
         if (sd_bus_error_has_name(e, SD_BUS_ERROR_ACCESS_DENIED) || sd_bus_error_has_name(e, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED))
                 return DENIED;
         if (!sd_bus_error_has_name(e, SD_BUS_ERROR_SERVICE_UNKNOWN) && !sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY))
                 return FAILED;
-        fprintf(stderr, "  virtqemud is not there; try: systemctl %sstatus virtqemud\n", c->user ? "--user " : "");
+        fprintf(stderr, "  %s is not there; try: systemctl %sstatus %s\n", daemon, c->user ? "--user " : "", daemon);
         return UNREACHABLE;
 }
 
 int client_new_call(Client *c, sd_bus_message **ret, const char *path, const char *interface, const char *method) {
+        char service[64];
         int r;
 
-        r = sd_bus_message_new_method_call(c->bus, ret, QEMU1, path, interface, method);
+        (void) snprintf(service, sizeof(service), "org.virtbus.%s", services[service_of(path)].name);
+        r = sd_bus_message_new_method_call(c->bus, ret, service, path, interface, method);
         if (r >= 0 && isatty(STDIN_FILENO))
                 r = sd_bus_message_set_allow_interactive_authorization(*ret, true);
         return r < 0 ? client_fail("%s", strerror(-r)) : 0;
@@ -106,10 +124,11 @@ int client_new_call(Client *c, sd_bus_message **ret, const char *path, const cha
 
 int client_send(Client *c, sd_bus_message *call, sd_bus_message **ret) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        const char *daemon = services[service_of(sd_bus_message_get_path(call))].daemon;
         int r = sd_bus_call(c->bus, call, CALL_TIMEOUT_USEC, &error, ret);
 
         sd_bus_message_unref(call);
-        return r < 0 ? tell_error(c, &error, r) : 0;
+        return r < 0 ? tell_error(c, &error, daemon, r) : 0;
 }
 
 int client_call(Client *c, const char *path, const char *interface, const char *method, sd_bus_message **ret, const char *types, ...) {

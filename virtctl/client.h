@@ -8,6 +8,7 @@
 
 /* What every verb works with: options, the bus, and how errors are told. A client may wait for its answers. */
 
+#define LOCK1_ROOT "/org/virtbus/lock1"
 #define QEMU1 "org.virtbus.qemu1"
 #define QEMU1_ROOT "/org/virtbus/qemu1"
 #define MANAGER_INTERFACE QEMU1 ".Manager"
@@ -37,7 +38,8 @@ typedef struct Client {
 /* Connects; tells what is wrong. 0 or UNREACHABLE. */
 int client_connect(Client *c);
 
-/* Calls a method of virtqemud. On failure tells why, with the hint, and returns an exit status; else 0 with *ret set (may be NULL). */
+/* Calls a method of the daemon whose object it is, as the path says. On failure tells why, with the hint, and returns an exit status;
+ * else 0 with *ret set (may be NULL). */
 int client_call(Client *c, const char *path, const char *interface, const char *method, sd_bus_message **ret, const char *types, ...);
 /* A message to be filled by hand, and the call of it, which takes it over. */
 int client_new_call(Client *c, sd_bus_message **ret, const char *path, const char *interface, const char *method);

@@ -26,16 +26,20 @@ static const Verb verbs[] = {
         { "resume", "NAME...", "Let them go on", 1, -1, verb_resume },
         { "console", "NAME [DEVICE]", "Connect the terminal to a guest's console (--force)", 1, 2, verb_console },
         { "plan", "NAME", "Show what a start would execute", 1, 1, verb_plan },
+        { "leases", "[LOCKSPACE]", "Show which VM has which image", 0, 1, verb_leases },
+        { "lockspaces", "", "Show the folders where leases are kept", 0, 0, verb_lockspaces },
+        { "add-lockspace", "NAME FOLDER", "Keep leases in a folder, shared with other hosts perhaps", 2, 2, verb_add_lockspace },
+        { "remove-lockspace", "NAME", "Don't; the folder stays", 1, 1, verb_remove_lockspace },
 };
 
 static int help(void) {
         printf("virtctl [OPTION...] VERB [ARGUMENT...]\n\nManage virtual machines.\n\nVerbs:\n");
         for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-                printf("  %-9s %-14s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].help);
+                printf("  %-16s %-14s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].help);
         printf("\nOptions:\n"
                "     --user            VMs of your own session\n"
                "     --system          VMs of the host (default)\n"
-               "     --json=MODE       short or pretty (list, status)\n"
+               "     --json=MODE       short or pretty (list, status, leases, lockspaces)\n"
                "     --no-wait         Don't wait until it is done\n"
                "     --timeout=SECONDS How long a guest may take to power off\n"
                "     --force           Take a console over from whoever types\n"

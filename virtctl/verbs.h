@@ -26,4 +26,8 @@ int verb_enable(Client *c, int argc, char **argv);
 int verb_disable(Client *c, int argc, char **argv);
 int verb_export(Client *c, int argc, char **argv);
 int verb_plan(Client *c, int argc, char **argv);
+int verb_leases(Client *c, int argc, char **argv);
+int verb_lockspaces(Client *c, int argc, char **argv);
+int verb_add_lockspace(Client *c, int argc, char **argv);
+int verb_remove_lockspace(Client *c, int argc, char **argv);
 int verb_console(Client *c, int argc, char **argv);

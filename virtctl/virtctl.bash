@@ -3,7 +3,7 @@
 
 _virtctl() {
         local word=${COMP_WORDS[COMP_CWORD]} verb= bus= i
-        local verbs="list status define undefine export rename enable disable start stop reboot reset kill suspend resume console plan"
+        local verbs="list status define undefine export rename enable disable start stop reboot reset kill suspend resume console plan leases lockspaces add-lockspace remove-lockspace"
         local options="--user --system --json= --no-wait --timeout= --force --live --secrets --validate --quiet --help --version"
 
         for ((i = 1; i < COMP_CWORD; i++)); do
@@ -19,6 +19,10 @@ _virtctl() {
                 mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$word")
         elif [[ $verb == define ]]; then
                 mapfile -t COMPREPLY < <(compgen -f -- "$word")
+        elif [[ $verb == leases || $verb == remove-lockspace ]]; then
+                mapfile -t COMPREPLY < <(compgen -W "$(virtctl $bus -q lockspaces 2>/dev/null | awk 'NR > 1 { print $1 }')" -- "$word")
+        elif [[ $verb == add-lockspace ]]; then
+                mapfile -t COMPREPLY < <(compgen -d -- "$word")
         else
                 mapfile -t COMPREPLY < <(compgen -W "$(virtctl $bus -q list 2>/dev/null | awk 'NR > 1 { print $1 }')" -- "$word")
         fi

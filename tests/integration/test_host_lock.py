@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """virtlockd as it is installed: restarts with systemd holding on to lock files, a file system that hangs, who may take leases."""
 
+import json
 import os
-import signal
 import threading
 import time
 
 import pytest
 
 from bus import BusError
+from domains import disk_xml, tiny_xml
 from host import USER
 from test_lock import DB, Fighter, acquire, leases
 
@@ -189,3 +190,32 @@ def test_ends_when_idle_and_comes_back(bed, lockd):
     bed.wait(lambda: bed.run("systemctl is-active virtlockd", check=False).stdout.strip() == "inactive", 60, "idle exit")
     assert bed.run("systemctl show -P Result virtlockd").stdout.strip() == "success"
     os.close(acquire(lockd))
+
+
+def test_two_vms_on_one_disk(bed):
+    """As units, however they are started, and whatever the disk is called."""
+    bed.run("systemctl enable --now virtqemud.socket; mkdir -p /srv/images; truncate -s 1M /srv/images/disk; cd /srv/images; "
+            "ln -s disk symlink; ln disk hardlink")
+    for name, disk in (("first", "disk"), ("second", "disk"), ("third", "symlink"), ("fourth", "hardlink")):
+        bed.put(f"/root/{name}.xml", tiny_xml(name, devices=disk_xml(f"/srv/images/{disk}")))
+        bed.run(f"virtctl define /root/{name}.xml")
+    bed.run("virtctl start first")
+    assert bed.run("virtctl leases").stdout.splitlines()[1].split()[:3] == ["/srv/images/disk", "exclusive", "first"]
+    [lease] = json.loads(bed.run("virtctl leases --json=short").stdout)
+    assert lease["unit"] == "virtqemu@first.service"
+    assert "qemu-system" in bed.run(f"cat /proc/{lease['pid']}/cmdline").stdout
+    for name, disk in (("second", "disk"), ("third", "symlink"), ("fourth", "hardlink")):
+        refused = bed.run(f"virtctl start {name}", check=False)
+        assert refused.returncode == 1
+        assert f"/srv/images/{disk} is in use by first (unit virtqemu@first.service, process {lease['pid']} on host testbed)" in refused.stderr
+        assert bed.run(f"systemctl start virtqemu@{name}", check=False).returncode != 0
+        assert "is in use by first" in bed.journal(f"virtqemu@{name}")
+    bed.run("virtctl kill first")
+    bed.run("systemctl start virtqemu@fourth")
+    bed.run("systemctl restart virtqemud virtlockd")
+    assert "is in use by fourth" in bed.run("virtctl start first", check=False).stderr
+    bed.run("systemctl kill --signal=KILL virtqemu@fourth")
+    bed.wait(lambda: bed.run("virtctl leases -q").stdout.count("\n") == 1)
+    bed.run("virtctl start first; virtctl kill first")
+    for name in ("first", "second", "third", "fourth"):
+        bed.run(f"virtctl undefine {name}")

@@ -12,7 +12,7 @@ import uuid
 import pytest
 from gi.repository import GLib
 
-from bus import BusError, Client
+from bus import Bus, BusError, Client
 
 pytestmark = pytest.mark.bus
 
@@ -355,3 +355,24 @@ def fight(bus, seconds):
     wait(lambda: not bus.manager("lock1").ListLeases(""))
     assert [f.doubled for f in fighters] == [[]] * 4
     assert all(f.got > 5 for f in fighters) and sum(f.refused for f in fighters) > 5, [(f.got, f.refused) for f in fighters]
+
+
+def test_two_hosts(bus, lockd, tmp_path):
+    """Two daemons that know nothing of each other meet in a folder."""
+    lockd.ListLockspaces()      # so that its daemon is not taken for one of the other bus
+    with Bus() as other_bus:
+        other = other_bus.manager("lock1")
+        for one in (lockd, other):
+            one.AddLockspace("cluster", str(tmp_path), 0, {})
+        fd = acquire(lockd, lockspace="cluster")
+        with other_bus.fails("LeaseHeld", "disk is in use by web"):
+            acquire(other, lockspace="cluster", owner=DB, name="db")
+        assert leases(other, "cluster") == [("disk", "web")]
+        os.close(fd)
+        fd = acquire(other, lockspace="cluster", owner=DB, name="db", mode="shared")
+        more = acquire(lockd, lockspace="cluster", mode="shared")
+        assert leases(lockd, "cluster") == [("disk", "db"), ("disk", "web")]
+        os.close(more)
+        wait(lambda: leases(lockd, "cluster") == [("disk", "db")])
+        os.close(fd)
+        wait(lambda: not any(tmp_path.iterdir()))

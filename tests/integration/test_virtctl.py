@@ -113,3 +113,25 @@ def test_console_on_a_terminal(bus, virtctl, guest_image, tmp_path):
     os.close(master)
     os.close(slave)
     virtctl("kill", "web")
+
+
+def test_leases(bus, virtctl, tmp_path):
+    (tmp_path / "d.img").write_bytes(bytes(1 << 20))
+    (tmp_path / "web.xml").write_text(tiny_xml("web", devices=disk_xml(tmp_path / "d.img")))
+    (tmp_path / "db.xml").write_text(tiny_xml("db", devices=disk_xml(tmp_path / "d.img")))
+    virtctl("define", tmp_path / "web.xml", tmp_path / "db.xml")
+    assert "0 leases listed" in virtctl("leases").stdout
+    virtctl("start", "web")
+    head, line, *_ = virtctl("leases", "default").stdout.splitlines()
+    assert head.split() == ["IMAGE", "MODE", "VM", "HOST", "PID", "SINCE"]
+    assert line.split()[:4] == [str(tmp_path / "d.img"), "exclusive", "web", os.uname().nodename]
+    refused = virtctl("start", "db", check=False)
+    assert refused.returncode == 1 and f"{tmp_path}/d.img is in use by web" in refused.stderr and "\n  stop it first" in refused.stderr
+    [lease] = json.loads(virtctl("leases", "--json=short").stdout)
+    assert lease["name"] == "web" and lease["pid"] > 0 and lease["lockspace"] == "default"
+    (tmp_path / "shared").mkdir()
+    virtctl("add-lockspace", "cluster", tmp_path / "shared")
+    assert virtctl("lockspaces").stdout.splitlines()[2].split() == ["cluster", str(tmp_path / "shared"), "active"]
+    virtctl("remove-lockspace", "cluster")
+    assert virtctl("leases", "cluster", check=False).returncode == 3
+    virtctl("kill", "web")

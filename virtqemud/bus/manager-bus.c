@@ -330,6 +330,8 @@ static int append_plan(sd_bus_message *reply, const LaunchPlan *plan, const int 
                                           PLAN_ON_POWEROFF, "s", lifecycle_action_to_string(d->live->on_poweroff),
                                           PLAN_ON_REBOOT, "s", lifecycle_action_to_string(d->live->on_reboot),
                                           PLAN_ON_CRASH, "s", lifecycle_action_to_string(d->live->on_crash));
+        if (r >= 0 && plan->own_fds_from > 0)
+                r = sd_bus_message_append(reply, "{sv}", PLAN_OWN_FDS, "u", (uint32_t) plan->own_fds_from);
         if (r >= 0 && extra[PREPARE_LOG_FD] >= 0)
                 r = sd_bus_message_append(reply, "{sv}", PLAN_LOG_FD, "u", (uint32_t) PLAN_LOG_NUMBER);
         return r < 0 ? r : sd_bus_message_close_container(reply);

@@ -7,6 +7,7 @@
 DEFINE_ENUM(DomainType, domain_type, NULL, "kvm", "qemu")
 DEFINE_ENUM(LifecycleAction, lifecycle_action, NULL, "destroy", "restart", "preserve", "rename-restart", "coredump-destroy",
             "coredump-restart")
+DEFINE_ENUM(LockFailure, lock_failure, NULL, "poweroff", "restart", "pause", "ignore")
 DEFINE_ENUM(CpuMode, cpu_mode, NULL, "custom", "host-model", "host-passthrough", "maximum")
 DEFINE_ENUM(CpuPolicy, cpu_policy, NULL, "force", "require", "optional", "disable", "forbid")
 DEFINE_ENUM(CpuMatch, cpu_match, NULL, "minimum", "exact", "strict")
@@ -180,6 +181,7 @@ static const Field domain_fields[] = {
         { "on_poweroff", &field_enum, AT(on_poweroff), .words = &lifecycle_action_table },
         { "on_reboot", &field_enum, AT(on_reboot), .words = &lifecycle_action_table },
         { "on_crash", &field_enum, AT(on_crash), .words = &lifecycle_action_table },
+        { "on_lockfailure", &field_enum, AT(on_lockfailure), .words = &lock_failure_table },
         { "pm/suspend-to-mem/@enabled", &field_yes_no, AT(suspend_to_mem) },
         { "pm/suspend-to-disk/@enabled", &field_yes_no, AT(suspend_to_disk) },
 

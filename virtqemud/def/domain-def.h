@@ -27,6 +27,18 @@ typedef enum LifecycleAction {
 } LifecycleAction;
 DECLARE_ENUM(LifecycleAction, lifecycle_action);
 
+/* <on_lockfailure>: what is done when a lease of a disk is lost while the domain runs. */
+typedef enum LockFailure {
+        LOCK_FAILURE_NONE,
+        LOCK_FAILURE_POWEROFF,
+        LOCK_FAILURE_RESTART,
+        LOCK_FAILURE_PAUSE,
+        LOCK_FAILURE_IGNORE,
+        _LOCK_FAILURE_MAX,
+        _LOCK_FAILURE_INVALID = -EINVAL,
+} LockFailure;
+DECLARE_ENUM(LockFailure, lock_failure);
+
 typedef enum CpuMode {
         CPU_MODE_NONE,
         CPU_MODE_CUSTOM,
@@ -172,6 +184,7 @@ struct DomainDef {
         RecordList timers;       /* Timer */
 
         int on_poweroff, on_reboot, on_crash;
+        int on_lockfailure;      /* LockFailure; NONE: as the settings say */
         Tristate suspend_to_mem, suspend_to_disk;
 
         char *emulator;

@@ -2,6 +2,7 @@
 #include "settings.h"
 
 #include "conf.h"
+#include "domain-def.h"
 #include "mem.h"
 #include "str.h"
 
@@ -15,13 +16,19 @@ static const ConfRow rows[] = {
         { "Domains", "Emulator", conf_path, AT(emulator) },
         { "Domains", "SpareRootPorts", conf_number, AT(spare_root_ports), .max = 64 },
         { "Logs", "Consoles", conf_bool, AT(log_consoles) },
+        { "Leases", "Disks", conf_bool, AT(lease_disks) },
+        { "Leases", "SharedLockspace", conf_string, AT(shared_lockspace) },
+        { "Leases", "OnLost", conf_enum, AT(on_lease_lost), .words = &lock_failure_table },
         { "Shutdown", "StopTimeout", conf_duration, AT(stop_timeout_usec), .min = SECOND, .max = 24 * 3600 * SECOND },
         { "Shutdown", "PowerButtonInterval", conf_duration, AT(powerdown_interval_usec), .min = SECOND, .max = 3600 * SECOND },
 };
 
 int settings_load(const char *config_dir, Settings *ret, Fault *f) {
         _cleanup_free_ char *path = strf("%s/qemu.conf", config_dir);
-        Settings s = { .launch = LAUNCH_AUTO, .log_consoles = true, .stop_timeout_usec = 90 * SECOND, .powerdown_interval_usec = 5 * SECOND };
+        Settings s = {
+                .launch = LAUNCH_AUTO, .log_consoles = true, .lease_disks = true, .on_lease_lost = LOCK_FAILURE_PAUSE,
+                .stop_timeout_usec = 90 * SECOND, .powerdown_interval_usec = 5 * SECOND,
+        };
         int r;
 
         assert(config_dir && ret);
@@ -39,5 +46,6 @@ int settings_load(const char *config_dir, Settings *ret, Fault *f) {
 
 void settings_clear(Settings *s) {
         free(s->emulator);
+        free(s->shared_lockspace);
         *s = (Settings) {};
 }

@@ -20,6 +20,9 @@ typedef struct Settings {
         char *emulator;                /* where <emulator> is missing; NULL: by architecture */
         uint64_t spare_root_ports;     /* free PCI Express ports of a new domain */
         bool log_consoles;             /* what guests write to their consoles goes to virtlogd */
+        bool lease_disks;              /* images are leased from virtlockd */
+        char *shared_lockspace;        /* where images that other hosts see are leased as well; NULL: nowhere */
+        int on_lease_lost;             /* LockFailure, where a definition does not say */
         uint64_t stop_timeout_usec;    /* how long a guest may take to power off when its unit is stopped */
         uint64_t powerdown_interval_usec; /* until the power button is pressed again */
 } Settings;

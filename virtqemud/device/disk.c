@@ -270,7 +270,7 @@ static int want_level(const Disk *d, WantedFiles *requests, const char *path, in
         const WantedFile file = {
                 .want = last && chain_is_open(d) ? WANTED_CHAIN : WANTED_FD,
                 .path = (char *) path, .format = (char *) disk_format_to_string((DiskFormat) format), .writable = writable,
-                .line = d->device.head.line,
+                .lease = writable && !d->shareable ? LEASE_ALONE : LEASE_WITH_OTHERS, .line = d->device.head.line,
         };
 
         return wanted_files_add(requests, &file);

@@ -16,12 +16,20 @@ typedef enum WantedKind {
 } WantedKind;
 DECLARE_ENUM(WantedKind, wanted_kind);
 
+/* What must be sure before it is used. */
+typedef enum WantedLease {
+        LEASE_NONE,
+        LEASE_WITH_OTHERS,  /* nobody else writes into it but those who share it, too */
+        LEASE_ALONE,        /* nobody else uses it */
+} WantedLease;
+
 typedef struct WantedFile {
         WantedKind want;
         char *path;
         char *format;           /* "raw", "qcow2"; NULL where it does not matter */
         char *template;         /* WANTED_NVRAM */
         bool writable, append;
+        WantedLease lease;      /* of the file itself; of what is below it always LEASE_WITH_OTHERS */
         unsigned line;          /* of the element that asks, for error texts */
 } WantedFile;
 

@@ -466,6 +466,7 @@ static int want(WantedFiles *requests, WantedKind kind, const DomainDef *def, co
                 .format = (char *) "raw",
                 .template = (char *) template,
                 .writable = writable,
+                .lease = writable ? LEASE_ALONE : LEASE_NONE, /* what the firmware and the kernel are read from is nobody's */
                 .line = def->head.line,
         };
 

@@ -44,6 +44,7 @@ void image_result_clear(ImageResult *r) {
                 fd_close(r->levels[i].fd);
                 free(r->levels[i].path);
                 free(r->levels[i].format);
+                free(r->levels[i].shared_key);
         }
         free(r->levels);
         *r = (ImageResult) {};
@@ -106,6 +107,7 @@ static int take_level(ImageOpen *o, const json_t *json, int *fd, Fault *f) {
         json_int_t i = json_is_integer(json_object_get(json, "i")) ? json_integer_value(json_object_get(json, "i")) : -1;
         const char *path = json_string_value(json_object_get(json, "path"));
         const char *format = json_string_value(json_object_get(json, "format"));
+        const char *shared_key = json_string_value(json_object_get(json, "shared-key"));
         ImageResult *result;
         ImageLevel *level;
 
@@ -125,8 +127,9 @@ static int take_level(ImageOpen *o, const json_t *json, int *fd, Fault *f) {
                 .dev = (uint64_t) json_integer_value(json_object_get(json, "dev")),
                 .inode = (uint64_t) json_integer_value(json_object_get(json, "inode")),
                 .size = (uint64_t) json_integer_value(json_object_get(json, "size")),
+                .shared_key = shared_key ? strdup(shared_key) : NULL,
         };
-        return level->path && level->format ? 0 : fault_oom(f);
+        return (level->shared_key || !shared_key) && level->path && level->format ? 0 : fault_oom(f);
 }
 
 /* 1: that was the last message. */

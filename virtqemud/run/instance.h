@@ -44,6 +44,7 @@ struct Instance {
         bool shutdown_seen;    /* QEMU said SHUTDOWN … */
         bool shutdown_by_guest;
         bool panicked;
+        bool lease_lost;       /* … and that is why it is to be stopped */
 };
 
 int instance_new(Domain *d, Instance **ret, Fault *f);

@@ -10,6 +10,7 @@
 #include "autostart.h"
 #include "define.h"
 #include "instance.h"
+#include "lease-guard.h"
 #include "log-guard.h"
 #include "mem.h"
 #include "operation.h"
@@ -169,6 +170,8 @@ int manager_new(const ManagerOptions *options, Manager **ret) {
         }
         if (m->bus) {
                 r = log_guard_new(m->bus, runs_any, m, &m->log_guard);
+                if (r >= 0)
+                        r = lease_guard_new(m, &m->lease_guard);
                 if (r < 0)
                         return r;
         }
@@ -202,6 +205,7 @@ Manager *manager_free(Manager *m) {
         store_free(m->statuses);
         caps_store_free(m->caps);
         log_guard_free(m->log_guard);
+        lease_guard_free(m->lease_guard);
         sd_bus_slot_unref(m->unit_files);
         settings_clear(&m->settings);
         free(m->peer_socket);

@@ -43,6 +43,7 @@ struct Manager {
         CapsStore *caps;
         sd_bus_slot *unit_files;
         struct LogGuard *log_guard;
+        struct LeaseGuard *lease_guard;
         AutostartCall *autostart_calls;
         Defining *defining;          /* definitions that wait for capabilities */
         unsigned last_operation;

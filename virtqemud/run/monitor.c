@@ -46,13 +46,14 @@ static void on_stop(Instance *i, json_t *data) {
 
         /* A panic, an I/O error, the end or a sleep have set their own state; STOP only says that the vCPUs stand. */
         if (d->state == DOMAIN_RUNNING && !i->panicked)
-                domain_set_state(d, DOMAIN_PAUSED, d->pause_reason ? REASON_IO_ERROR : REASON_USER);
+                domain_set_state(d, DOMAIN_PAUSED, i->lease_lost ? REASON_LEASE_LOST : d->pause_reason ? REASON_IO_ERROR : REASON_USER);
 }
 
 static void on_resume(Instance *i, json_t *data) {
         Domain *d = i->domain;
 
         i->running_guest = true;
+        i->lease_lost = false;
         free_and_replace(&d->pause_reason, NULL);
         if (d->state != DOMAIN_STARTING)
                 domain_set_state(d, DOMAIN_RUNNING, d->state == DOMAIN_PMSUSPENDED ? REASON_WAKEUP : REASON_USER);

@@ -30,7 +30,8 @@ struct Prepare {
                 int fd;
         } *user_networks;
         size_t n_user_networks;
-        const DomainLogs *logs;  /* while descriptors are gathered */
+        const DomainLogs *logs;  /* these two while descriptors are gathered */
+        const DomainLeases *leases;
         PrepareDone done;
         void *userdata;
 };
@@ -66,11 +67,19 @@ static int apply_chain(Prepare *p, size_t i, Fault *f) {
         return launch_apply_chain(p->live, p->wanted.items[i].path, levels, r->n_levels, f);
 }
 
+/* A chain is written into all disks that have the image. */
+static bool chain_is_new(const Prepare *p, size_t i) {
+        for (size_t k = 0; k < i; k++)
+                if (p->wanted.items[k].want == WANTED_CHAIN && streq(p->wanted.items[k].path, p->wanted.items[i].path))
+                        return false;
+        return true;
+}
+
 static int make_plan(Prepare *p, Fault *f) {
         int r = 0;
 
         for (size_t i = 0; i < p->n_results && r >= 0; i++)
-                if (p->wanted.items[i].want == WANTED_CHAIN)
+                if (p->wanted.items[i].want == WANTED_CHAIN && chain_is_new(p, i))
                         r = apply_chain(p, i, f);
         return r < 0 ? r : launch_plan(p->live, p->caps, manager_launch_flags(p->domain->manager), &p->plan, f);
 }
@@ -187,6 +196,28 @@ int prepare_new(Domain *d, DomainDef *live, const QemuCaps *caps, bool look_only
         return 0;
 }
 
+int prepare_images(const Prepare *p, ImageUse **ret, size_t *ret_n) {
+        _cleanup_free_ ImageUse *uses = NULL;
+        size_t allocated = 0, n = 0;
+
+        assert(p && ret && ret_n);
+
+        for (size_t i = 0; i < p->n_results; i++)
+                for (size_t k = 0; k < p->results[i].n_levels && p->wanted.items[i].lease != LEASE_NONE; k++) {
+                        const ImageLevel *l = &p->results[i].levels[k];
+
+                        if (!GROW(uses, allocated, n + 1))
+                                return -ENOMEM;
+                        uses[n++] = (ImageUse) {
+                                .path = l->path, .shared_key = l->shared_key, .dev = l->dev, .inode = l->inode,
+                                .block_device = l->block_device, .alone = k == 0 && p->wanted.items[i].lease == LEASE_ALONE,
+                        };
+                }
+        *ret = TAKE_PTR(uses);
+        *ret_n = n;
+        return 0;
+}
+
 const LaunchPlan *prepare_plan(const Prepare *p) {
         assert(p);
 
@@ -288,21 +319,31 @@ static int log_descriptor(const Prepare *p, const char *name, Fault *f) {
         return fd >= 0 ? fd : fault_set(f, FAULT_STORE, -fd, "no log for %s: %s", name, strerror(-fd));
 }
 
-/* Held by QEMU under numbers it does not know. */
-static int plan_kept_ends(Prepare *p) {
+/* What QEMU, or its supervisor, only holds: under numbers nobody was told. */
+static int plan_kept(Prepare *p) {
+        size_t n_logs = domain_logs_count(p->logs), n_leases = domain_leases_count(p->leases);
         LaunchPlan *plan = p->plan;
         int number = PLAN_FD_BASE;
         PlanFd *grown;
 
         for (size_t i = 0; i < plan->n_fds; i++)
                 number = MAX(number, plan->fds[i].number + 1);
-        grown = reallocarray(plan->fds, plan->n_fds + domain_logs_count(p->logs) + 1, sizeof(*grown));
+        grown = reallocarray(plan->fds, plan->n_fds + n_logs + n_leases + 1, sizeof(*grown));
         if (!grown)
                 return -ENOMEM;
         plan->fds = grown;
-        for (size_t i = 0; i < domain_logs_count(p->logs); i++)
+        for (size_t i = 0; i < n_logs; i++)
                 if (domain_logs_keep(p->logs, i) >= 0)
                         plan->fds[plan->n_fds++] = (PlanFd) { .kind = PLAN_FD_LOG_KEEP, .number = number++, .fdset = (unsigned) i };
+        /* QEMU holds those that no other VM shares, so that they last until its last write is done, however it ends. With the others it
+         * could keep other VMs from starting; and as it writes into none of those, it does not matter if they end a moment earlier. */
+        for (int shared = false; shared <= true; shared++)
+                for (size_t i = 0; i < n_leases; i++)
+                        if (domain_leases_is_shared(p->leases, i) == shared) {
+                                if (shared && plan->own_fds_from == 0)
+                                        plan->own_fds_from = number;
+                                plan->fds[plan->n_fds++] = (PlanFd) { .kind = PLAN_FD_LEASE, .number = number++, .fdset = (unsigned) i };
+                        }
         return 0;
 }
 
@@ -326,6 +367,8 @@ static int get_descriptor(Prepare *p, const PlanFd *want, Fault *f) {
                 return log_descriptor(p, want->path, f);
         case PLAN_FD_LOG_KEEP:
                 return fd_copy(domain_logs_keep(p->logs, want->fdset));
+        case PLAN_FD_LEASE:
+                return fd_copy(domain_leases_fd(p->leases, want->fdset));
         case PLAN_FD_MONITOR:
                 return listen_own(i, "monitor", f);
         case PLAN_FD_MONITOR_RUN:
@@ -337,13 +380,14 @@ static int get_descriptor(Prepare *p, const PlanFd *want, Fault *f) {
         return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "a descriptor of an unknown kind is wanted");
 }
 
-int prepare_descriptors(Prepare *p, const DomainLogs *logs, Fault *f) {
+int prepare_descriptors(Prepare *p, const DomainLogs *logs, const DomainLeases *leases, Fault *f) {
         int log;
 
         assert(p && p->plan && !p->fds && p->domain->instance);
 
         p->logs = logs;
-        if (plan_kept_ends(p) < 0)
+        p->leases = leases;
+        if (plan_kept(p) < 0)
                 return fault_oom(f);
         p->fds = new0(int, p->plan->n_fds + PREPARE_EXTRA_FDS);
         if (!p->fds)
@@ -358,5 +402,6 @@ int prepare_descriptors(Prepare *p, const DomainLogs *logs, Fault *f) {
         log = domain_logs_fd(logs, QEMU_LOG_NAME);
         p->fds[p->plan->n_fds + PREPARE_LOG_FD] = log >= 0 ? fd_copy(log) : -1;
         p->logs = NULL;
+        p->leases = NULL;
         return 0;
 }

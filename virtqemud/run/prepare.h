@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../plan/launch.h"
+#include "domain-leases.h"
 #include "domain-logs.h"
 #include "domain.h"
 
@@ -21,6 +22,9 @@ DEFINE_CLEANUP(Prepare *, prepare_free)
 /* After done(): the plan. */
 const LaunchPlan *prepare_plan(const Prepare *p);
 
+/* After done(): the images it is going to use, each level of a chain for itself. The strings stay the Prepare's. */
+int prepare_images(const Prepare *p, ImageUse **ret, size_t *ret_n);
+
 /* The outer ends of the interfaces' connections to passt, once prepare_descriptors() has made them. Taking one makes it, and the copy of
  * its device's id (NULL: out of memory), the caller's. */
 size_t prepare_count_user_networks(const Prepare *p);
@@ -31,5 +35,5 @@ enum { PREPARE_MONITOR_FD, PREPARE_LOG_FD, PREPARE_EXTRA_FDS };
 
 /* Makes the sockets of the domain's Instance and gathers all descriptors, which prepare_fds() then gives: those of the plan in its
  * order, then PREPARE_EXTRA_FDS more (the log may be missing: negative). All stay the Prepare's. */
-int prepare_descriptors(Prepare *p, const DomainLogs *logs, Fault *f);
+int prepare_descriptors(Prepare *p, const DomainLogs *logs, const DomainLeases *leases, Fault *f);
 const int *prepare_fds(const Prepare *p);

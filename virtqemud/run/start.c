@@ -38,6 +38,7 @@ typedef struct Start {
         MachineRegistration *registration;
         UserNets *user_nets;
         DomainLogs *logs;
+        DomainLeases *leases;        /* ours until QEMU, which has copies, is known by its process */
         sd_bus_slot *words;          /* virtlogd is asked to write down all it has */
         StartWait wait;
 } Start;
@@ -62,6 +63,7 @@ static void start_free(void *data) {
         machine_registration_free(s->registration);
         user_nets_free(s->user_nets);
         domain_logs_free(s->logs);
+        domain_leases_free(s->leases);
         sd_bus_slot_unref(s->words);
         sd_event_source_disable_unref(s->timeout);
         free(s);
@@ -213,11 +215,8 @@ static int undo_logs(void *userdata) {
 
 static void on_prepared(Prepare *p, int error, Fault *f, void *userdata) {
         Operation *o = userdata;
-        const Start *s = o->data;
 
         free_and_replace(&o->domain->live_text, NULL); /* backing chains were written into it */
-        if (error >= 0)
-                error = prepare_descriptors(p, s->logs, f);
         steps_continue(o->steps, error, f);
 }
 
@@ -233,6 +232,39 @@ static int undo_prepare(void *userdata) {
         Start *s = o->data;
 
         s->prepare = prepare_free(s->prepare);
+        return 1;
+}
+
+/* --- leases: nobody else uses the images --- */
+
+static void on_leases(const Fault *why, void *userdata) {
+        Operation *o = userdata;
+        Start *s = o->data;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        int r;
+
+        if (why)
+                (void) fault_copy(&f, why);
+        r = why ? -why->error : prepare_descriptors(s->prepare, s->logs, s->leases, &f);
+        steps_continue(o->steps, r, &f);
+}
+
+static int begin_leases(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        _cleanup_free_ ImageUse *uses = NULL;
+        Start *s = o->data;
+        size_t n;
+        int r;
+
+        r = prepare_images(s->prepare, &uses, &n);
+        return r < 0 ? r : domain_leases_new(o->domain, uses, n, on_leases, o, &s->leases, f);
+}
+
+static int undo_leases(void *userdata) {
+        Operation *o = userdata;
+        Start *s = o->data;
+
+        s->leases = domain_leases_free(s->leases);
         return 1;
 }
 
@@ -346,10 +378,15 @@ static int undo_unit(void *userdata) {
 
 static int found_qemu(Operation *o, Fault *f) {
         Start *s = o->data;
+        int r;
 
         s->wait = WAIT_NOTHING;
         s->timeout = sd_event_source_disable_unref(s->timeout);
-        return instance_find_qemu(o->domain->instance, f);
+        r = instance_find_qemu(o->domain->instance, f);
+        if (r >= 0)
+                domain_leases_set_pid(s->leases, o->domain->instance->qemu.pid);
+        s->leases = domain_leases_free(s->leases);
+        return r;
 }
 
 static int begin_monitor(void *userdata, Fault *f) {
@@ -555,13 +592,14 @@ static int begin_run(void *userdata, Fault *f) {
 }
 
 /* Steps up to this one are over once the plan was handed over; what is interrupted later is taken up with the one after it. */
-#define STEP_UNIT 5
+#define STEP_UNIT 6
 
 static const StepRow start_steps[] = {
         { "leaving", begin_leaving, NULL },
         { "capabilities", begin_capabilities, undo_capabilities },
         { "logs", begin_logs, undo_logs },
         { "prepare", begin_prepare, undo_prepare },
+        { "leases", begin_leases, undo_leases },
         { "networks", begin_networks, undo_networks },
         [STEP_UNIT] = { "unit", begin_unit, undo_unit },
         { "monitor", begin_monitor, NULL },

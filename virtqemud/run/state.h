@@ -29,6 +29,7 @@ typedef enum StateReason {
         REASON_FAILED,       /* the start did not succeed */
         REASON_PANICKED,
         REASON_IO_ERROR,
+        REASON_LEASE_LOST,   /* paused: its disks are not safe from others any more */
         REASON_WATCHDOG,
         REASON_STARTING_UP,
         REASON_WAKEUP,

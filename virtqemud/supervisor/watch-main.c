@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@ static int usage(const char *program, int status) {
                 "Runs QEMU and turns signals into what the guest understands. Started by virtqemu-run.\n\n"
                 "     --monitor-fd=N             Descriptor of a QMP monitor of that QEMU\n"
                 "     --log-fd=N                 Where QEMU's output is kept\n"
+                "     --own-fds-from=N           Descriptors from this one on are held here only\n"
                 "     --stop-timeout=USEC        Time for the guest to power off\n"
                 "     --powerdown-interval=USEC  The power button is pressed again after that\n"
                 "     --held                     QEMU pauses when the guest has powered off\n"
@@ -49,12 +51,20 @@ static bool read_fd(const char *text, int *ret) {
         return true;
 }
 
+/* Leases that must not be in QEMU's hands, because others share the locks behind them. */
+static bool keep_from_qemu(const char *text) {
+        uint64_t from;
+
+        return read_number(text, 1 << 20, &from) && close_range((unsigned) from, ~0u, CLOSE_RANGE_CLOEXEC) == 0;
+}
+
 static bool parse_options(int argc, char *argv[], Watch *w, bool *ret_help) {
-        enum { OPT_MONITOR = 0x100, OPT_LOG, OPT_TIMEOUT, OPT_INTERVAL, OPT_HELD, OPT_PAUSED, OPT_POWEROFF, OPT_REBOOT, OPT_CRASH };
+        enum { OPT_MONITOR = 0x100, OPT_LOG, OPT_OWN, OPT_TIMEOUT, OPT_INTERVAL, OPT_HELD, OPT_PAUSED, OPT_POWEROFF, OPT_REBOOT, OPT_CRASH };
         static const struct option options[] = {
                 { "help", no_argument, NULL, 'h' },
                 { "monitor-fd", required_argument, NULL, OPT_MONITOR },
                 { "log-fd", required_argument, NULL, OPT_LOG },
+                { "own-fds-from", required_argument, NULL, OPT_OWN },
                 { "stop-timeout", required_argument, NULL, OPT_TIMEOUT },
                 { "powerdown-interval", required_argument, NULL, OPT_INTERVAL },
                 { "held", no_argument, NULL, OPT_HELD },
@@ -72,6 +82,7 @@ static bool parse_options(int argc, char *argv[], Watch *w, bool *ret_help) {
                 case 'h': *ret_help = true; break;
                 case OPT_MONITOR: good = read_fd(optarg, &w->monitor); break;
                 case OPT_LOG: good = read_fd(optarg, &w->log); break;
+                case OPT_OWN: good = keep_from_qemu(optarg); break;
                 case OPT_TIMEOUT: good = read_number(optarg, UINT64_MAX / 2, &w->stop_timeout); break;
                 case OPT_INTERVAL: good = read_number(optarg, UINT64_MAX / 2, &w->interval) && w->interval > 0; break;
                 case OPT_HELD: w->held = true; break;
