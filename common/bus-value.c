@@ -68,3 +68,17 @@ int bus_read_options(sd_bus_message *m, uint64_t known_flags, uint64_t *ret_flag
                 *ret_flags = flags;
         return r;
 }
+
+int bus_read_uuid(sd_bus_message *m, sd_id128_t *ret, Fault *f) {
+        const void *bytes;
+        size_t n;
+        int r;
+
+        r = sd_bus_message_read_array(m, 'y', &bytes, &n);
+        if (r < 0)
+                return r;
+        if (n != sizeof(*ret))
+                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "a UUID has 16 bytes, not %zu", n);
+        memcpy(ret, bytes, n);
+        return 0;
+}

@@ -82,6 +82,9 @@ int bus_get_id(sd_bus *bus, const char *path, const char *interface, const char 
 int bus_get_strings(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
                     void *value, sd_bus_error *error);      /* char ** */
 
+/* A UUID as ay. FAULT_INVALID_ARGS: not 16 bytes. */
+int bus_read_uuid(sd_bus_message *m, sd_id128_t *ret, Fault *f);
+
 /* --- arguments that every changing method ends in --- */
 typedef struct BusOption {
         const char *name;

@@ -19,21 +19,16 @@
 static int read_lease(sd_bus_message *m, Lease *ret, Fault *f) {
         const char *name, *mode, *unit = NULL, *description = NULL;
         const BusOption options[] = { { "unit", 's', &unit }, { "pid", 'u', &ret->pid }, { "description", 's', &description } };
-        const void *bytes;
         uint64_t flags;
-        size_t n;
         int r;
 
-        r = sd_bus_message_read_array(m, 'y', &bytes, &n);
-        if (r >= 0 && n != sizeof(ret->uuid))
-                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "a UUID has 16 bytes, not %zu", n);
+        r = bus_read_uuid(m, &ret->uuid, f);
         if (r >= 0)
                 r = sd_bus_message_read(m, "ss", &name, &mode);
         if (r >= 0)
                 r = bus_read_options(m, 0, &flags, options, ARRAY_SIZE(options), f);
         if (r < 0)
                 return r;
-        memcpy(&ret->uuid, bytes, n);
         ret->mode = lease_mode_from_string(mode);
         if (ret->mode < 0)
                 return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "the mode \"%.20s\" is neither exclusive nor shared", mode);

@@ -140,13 +140,28 @@ static void look_free(Look *k) {
         free(k);
 }
 
+static size_t count_ours(const Lockspace *l, const WorkerFound *found) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < found->n; i++)
+                n += streq_null(found->leases[i].host, l->context->host);
+        return n;
+}
+
 static void take_look(Lockspace *l, Resource *r, const WorkerFound *found) {
+        size_t before;
+
         if (fault_is_set(&found->why)) {
                 tell_lost(l, r, fault_text(&found->why));
                 if (found->why.error == ESTALE) /* the server has forgotten its locks, too */
                         resources_remove(&l->resources, r);
                 return;
         }
+        /* A server may give away what it has forgotten of us. */
+        before = r->n;
+        if (!r->closed && count_ours(l, found) < before)
+                tell_lost(l, r, "somebody else got it from the file server");
+        r->closed = r->closed && r->looks > 0;
         if (resource_set_leases(r, found->leases, found->n, l->context->host) < 0)
                 return;
         if (r->n == 0)
@@ -167,7 +182,7 @@ static void on_looked(WorkerReply *reply, const Fault *why, void *userdata) {
         for (size_t i = 0; i < k->n; i++) {
                 Resource *r = resources_find(&l->resources, k->items[i].file);
 
-                if (!r)
+                if (!r || (why && why->kind == FAULT_CANCELED))
                         continue;
                 if (why)
                         tell_lost(l, r, fault_text(why));
@@ -251,9 +266,10 @@ static void want_look_at_all(Lockspace *l) {
 static void take_event(Lockspace *l, const struct inotify_event *e) {
         Resource *r = e->len > 0 ? resources_find(&l->resources, e->name) : NULL;
 
-        if (r)
+        if (r) {
+                r->closed = true;
                 want_look(l, r);
-        else if (e->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_Q_OVERFLOW)) {
+        } else if (e->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_Q_OVERFLOW)) {
                 worker_reopen(l->worker);
                 want_look_at_all(l);
         }

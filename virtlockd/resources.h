@@ -12,6 +12,7 @@ typedef struct Resource {
         Lease *leases;
         size_t n;
         bool lost;               /* its file is out of place, and that was told */
+        bool closed;             /* somebody closed it: perhaps a lease has ended */
         unsigned looks;          /* so often it is still to be looked at */
         uint64_t generation;     /* changes with every lease that is given */
         UT_hash_handle hh;

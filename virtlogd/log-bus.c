@@ -16,27 +16,13 @@
 
 /* --- arguments --- */
 
-static int read_uuid(sd_bus_message *m, sd_id128_t *ret, Fault *f) {
-        const void *bytes;
-        size_t n;
-        int r;
-
-        r = sd_bus_message_read_array(m, 'y', &bytes, &n);
-        if (r < 0)
-                return r;
-        if (n != sizeof(*ret))
-                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "a UUID has 16 bytes, not %zu", n);
-        memcpy(ret, bytes, n);
-        return 0;
-}
-
 /* UUID and name of a log that must exist. */
 static int read_log(sd_bus_message *m, Service *s, Guestlog **ret, Fault *f) {
         const char *name;
         sd_id128_t uuid;
         int r;
 
-        r = read_uuid(m, &uuid, f);
+        r = bus_read_uuid(m, &uuid, f);
         if (r >= 0)
                 r = sd_bus_message_read(m, "s", &name);
         return r < 0 ? r : logs_find(s->logs, uuid, name, ret, f);
@@ -54,7 +40,7 @@ static int open_log(sd_bus_message *m, Service *s, int *ret_fd, Fault *f) {
                 { "unit", 's', &spec.unit },
         };
 
-        r = read_uuid(m, &spec.uuid, f);
+        r = bus_read_uuid(m, &spec.uuid, f);
         if (r >= 0)
                 r = sd_bus_message_read(m, "ss", &spec.domain, &spec.name);
         if (r >= 0)

@@ -46,20 +46,13 @@ BUS_HANDLER(method_get_domain, BUS_OPEN) {
 
 BUS_HANDLER(method_get_domain_by_uuid, BUS_OPEN) {
         _cleanup_fault_ Fault f = FAULT_INIT;
-        const void *bytes;
         sd_id128_t id;
-        size_t n;
         Domain *d;
         int r;
 
-        r = sd_bus_message_read_array(m, 'y', &bytes, &n);
+        r = bus_read_uuid(m, &id, &f);
         if (r < 0)
-                return r;
-        if (n != sizeof(id)) {
-                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "a UUID has 16 bytes, not %zu", n);
                 return fault_to_bus(&f, r, error);
-        }
-        memcpy(&id, bytes, n);
         d = manager_find_uuid(service_of(userdata)->manager, id);
         if (d)
                 return reply_domain(m, d);
