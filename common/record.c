@@ -366,9 +366,9 @@ void *record_free(void *record) {
 int record_list_add(RecordList *list, void *item) {
         assert(list && item);
 
-        if (list->n >= RECORD_LIST_MAX || !GROW(list->items, list->allocated, list->n + 1)) {
+        if (list->n >= RECORD_LIST_HARD_MAX || !GROW(list->items, list->allocated, list->n + 1)) {
                 record_free(item);
-                return list->n >= RECORD_LIST_MAX ? -E2BIG : -ENOMEM;
+                return list->n >= RECORD_LIST_HARD_MAX ? -E2BIG : -ENOMEM;
         }
         list->items[list->n++] = item;
         return 0;

@@ -69,12 +69,13 @@ struct Field {
         };
         const char *unit;           /* SHAPE_SIZE: unit meant when @unit is missing, e.g. "KiB" */
         const char *const *(*names)(size_t *ret_n); /* SHAPE_VARIANTS: the known names, for suggestions */
-        uint64_t min, max;          /* numbers; max 0: no limit of its own */
+        uint64_t min, max;          /* numbers; max 0: no limit of its own. Lists: max elements; 0: RECORD_LIST_MAX */
         unsigned max_length;        /* strings; 0: RECORD_STRING_MAX */
         int digits;                 /* field_hex: at least so many are written; 0: two */
 };
 #define RECORD_STRING_MAX 4096u
 #define RECORD_LIST_MAX 1024u       /* elements of one list: a cap on what one definition may make us hold */
+#define RECORD_LIST_HARD_MAX 65536u /* the same for lists whose field has a `max` of its own */
 
 struct RecordType {
         const char *element;        /* "disk" */

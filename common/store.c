@@ -99,6 +99,27 @@ char *store_path(const Store *s, const char *name) {
         return file ? strf("%s/%s%s", s->folder, file, s->suffix) : NULL;
 }
 
+int object_name_check(const char *kind, const char *name, Fault *f) {
+        const char *wrong = NULL;
+
+        if (is_empty(name))
+                wrong = "is empty";
+        else if (strlen(name) > STORE_NAME_MAX)
+                wrong = "is longer than 200 bytes";
+        else if (!is_utf8(name))
+                wrong = "is not UTF-8";
+        else if (strchr(name, '/'))
+                wrong = "contains '/'";
+        else if (*name == '.' || *name == '-')
+                wrong = "starts with '.' or '-'";
+        for (const char *p = name; !wrong && *p; p++)
+                if ((unsigned char) *p < ' ' || *p == 0x7f)
+                        wrong = "contains a line break or another control character";
+        if (!wrong)
+                return 0;
+        return fault_set(f, FAULT_INVALID_DEFINITION, EINVAL, "the name of a %s %s", kind, wrong);
+}
+
 static int path_of(const Store *s, const char *name, char **ret) {
         _cleanup_free_ char *path = NULL;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "macro.h"
+#include "fault.h"
 
 /* A folder of small files, one per object, replaced atomically. File names are object names with everything escaped that a file name
  * can't hold, so any object name of up to STORE_NAME_MAX bytes works and comes back as it was. */
@@ -14,6 +14,10 @@ typedef struct Store Store;
 int store_new(const char *folder, const char *suffix, Store **ret);
 Store *store_free(Store *s);
 DEFINE_CLEANUP(Store *, store_free)
+
+/* Whether a name is one that objects may have: up to STORE_NAME_MAX bytes of UTF-8, so that units and files can be called after them, no
+ * '/', no control characters, no '.' or '-' first. FAULT_INVALID_DEFINITION; `kind` ("domain") is what it would be the name of. */
+int object_name_check(const char *kind, const char *name, Fault *f);
 
 /* The file as a whole, mode 0600. -EINVAL: a name that can't be stored. */
 int store_write(Store *s, const char *name, const void *data, size_t length);

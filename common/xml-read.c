@@ -93,6 +93,43 @@ int xml_fault(const Record *r, Fault *f, FaultKind kind, const char *fmt, ...) {
         return fault_set(f, kind, EINVAL, "%s: %s", path ?: "", text);
 }
 
+/* The element at "os/nvram", "vcpu/@current"; where it is missing, the nearest one above. */
+static xmlNode *find_element(xmlNode *at, const char *path) {
+        while (at && *path && *path != '@') {
+                size_t n = strcspn(path, "/");
+                xmlNode *child;
+
+                for (child = at->children; child; child = child->next)
+                        if (child->type == XML_ELEMENT_NODE && strncmp((const char *) child->name, path, n) == 0 && !child->name[n])
+                                break;
+                if (!child)
+                        return at;
+                at = child;
+                path += n + (path[n] == '/');
+        }
+        return at;
+}
+
+int xml_fault_below(const Record *r, const char *path, Fault *f, FaultKind kind, const char *fmt, ...) {
+        xmlNode *node = r->node ? find_element(r->node, path) : NULL;
+        const Record place = { .type = r->type, .node = node, .line = node ? (unsigned) sym_xmlGetLineNo(node) : r->line };
+        const char *attribute = strrchr(path, '@');
+        _cleanup_free_ char *message = NULL;
+        va_list ap;
+        int q;
+
+        va_start(ap, fmt);
+        q = vasprintf(&message, fmt, ap);
+        va_end(ap);
+        if (q < 0) {
+                message = NULL;
+                return fault_oom(f);
+        }
+        if (!node)
+                return xml_fault(&place, f, kind, "%s: %s", path, message);
+        return xml_fault(&place, f, kind, "%s%s%s", attribute ?: "", attribute ? ": " : "", message);
+}
+
 /* --- documents --- */
 
 typedef struct ParseError {
@@ -398,17 +435,15 @@ static int read_size(const Reader *r, xmlNode *element, const Field *f) {
 
 static int read_into(const Reader *r, xmlNode *element, const char *prefix);
 
-static int read_item(const Reader *r, xmlNode *element, const RecordType *type, RecordList *list) {
+static int read_item(const Reader *r, const Field *f, xmlNode *element, const RecordType *type, RecordList *list) {
+        uint64_t max = f->max > 0 ? f->max : RECORD_LIST_MAX;
         void *item;
         int q;
 
+        if (list->n >= max)
+                return fault_at(element, element, NULL, r->fault, "there are more than %u of them", (unsigned) max);
         q = xml_read_record(element, type, &item, r->fault);
-        if (q < 0)
-                return q;
-        q = record_list_add(list, item);
-        if (q == -E2BIG)
-                return fault_at(element, element, NULL, r->fault, "there are more than %u of them", RECORD_LIST_MAX);
-        return q;
+        return q < 0 ? q : record_list_add(list, item);
 }
 
 /* Everything but lists stands at most once. */
@@ -443,7 +478,7 @@ static int read_field(const Reader *r, xmlNode *element, const Field *f, const c
         case SHAPE_RECORD:
                 return xml_read_record(element, f->record, value, r->fault);
         case SHAPE_LIST:
-                return read_item(r, element, f->record, value);
+                return read_item(r, f, element, f->record, value);
         case SHAPE_XML:
                 /* A copy into the same document, so that name spaces declared further up come along. */
                 *(xmlNode **) value = sym_xmlDocCopyNode(element, NULL, 1);
@@ -506,7 +541,7 @@ static int read_child(const Reader *r, xmlNode *child, const char *prefix) {
         type = f ? f->variant(name) : NULL;
         if (!type)
                 return fault_unknown(r, child, prefix, name, false);
-        return read_item(r, child, type, field_value(r->record, f));
+        return read_item(r, f, child, type, field_value(r->record, f));
 }
 
 static int read_text(const Reader *r, xmlNode *element, xmlNode *text, const char *prefix) {

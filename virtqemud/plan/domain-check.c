@@ -11,45 +11,6 @@
 #define bad(def, f, path, ...) domain_fault((def), (f), FAULT_INVALID_DEFINITION, (path), __VA_ARGS__)
 #define cannot(def, f, path, ...) domain_fault((def), (f), FAULT_NOT_SUPPORTED, (path), __VA_ARGS__)
 
-/* The element at "os/nvram", "vcpu/@current"; where it is missing, the nearest one above. */
-static xmlNode *find_element(xmlNode *at, const char *path) {
-        while (at && *path && *path != '@') {
-                size_t n = strcspn(path, "/");
-                xmlNode *child;
-
-                for (child = at->children; child; child = child->next)
-                        if (child->type == XML_ELEMENT_NODE && strncmp((const char *) child->name, path, n) == 0 && !child->name[n])
-                                break;
-                if (!child)
-                        return at;
-                at = child;
-                path += n + (path[n] == '/');
-        }
-        return at;
-}
-
-int domain_fault(const DomainDef *def, Fault *f, FaultKind kind, const char *path, const char *fmt, ...) {
-        xmlNode *node = def->doc ? find_element(def->head.node, path) : NULL;
-        const Record place = {
-                .type = def->head.type,
-                .node = node,
-                .line = node ? (unsigned) sym_xmlGetLineNo(node) : def->head.line,
-        };
-        const char *attribute = strrchr(path, '@');
-        _cleanup_free_ char *message = NULL;
-        va_list ap;
-        int r;
-
-        va_start(ap, fmt);
-        r = vasprintf(&message, fmt, ap);
-        va_end(ap);
-        if (r < 0)
-                return fault_oom(f);
-        if (!node)
-                return xml_fault(&place, f, kind, "%s: %s", path, message);
-        return xml_fault(&place, f, kind, "%s%s%s", attribute ?: "", attribute ? ": " : "", message);
-}
-
 static int check_memory(const DomainDef *def, const DomainDefaults *defaults, Fault *f) {
         if (def->memory < MIB)
                 return bad(def, f, "memory", "a domain needs at least 1 MiB, not %" PRIu64 " bytes", def->memory);

@@ -2,32 +2,12 @@
 #include "domain.h"
 
 #include "../device/device.h"
-#include "str.h"
+#include "store.h"
 #include "xml-lib.h"
 #include "xml-read.h"
 
-#define DOMAIN_NAME_MAX 200u /* "virtqemu@NAME.service" and "NAME.xml" must be file names, also when systemd escapes some letters */
-
 int domain_name_check(const char *name, Fault *f) {
-        const char *wrong = NULL;
-
-        if (is_empty(name))
-                wrong = "is empty";
-        else if (strlen(name) > DOMAIN_NAME_MAX)
-                wrong = "is longer than 200 bytes";
-        else if (!is_utf8(name))
-                wrong = "is not UTF-8";
-        else if (strchr(name, '/'))
-                wrong = "contains '/'";
-        else if (*name == '.' || *name == '-')
-                wrong = "starts with '.' or '-'";
-        for (const char *p = name; !wrong && *p; p++)
-                if ((unsigned char) *p < ' ' || *p == 0x7f)
-                        wrong = "contains a line break or another control character";
-        if (!wrong)
-                return 0;
-
-        return fault_set(f, FAULT_INVALID_DEFINITION, EINVAL, "the name of a domain %s", wrong);
+        return object_name_check("domain", name, f);
 }
 
 int domain_parse(const char *text, size_t length, DomainDef **ret, Fault *f) {

@@ -3,6 +3,7 @@
 
 #include "../def/caps.h"
 #include "../def/domain-def.h"
+#include "xml-read.h"
 
 /* Pure functions: text -> DomainDef -> completed and checked DomainDef -> text. */
 
@@ -52,7 +53,7 @@ int domain_copy(const DomainDef *def, DomainDef **ret);
 int domain_drop_document(DomainDef **def);
 
 /* Sets an error about a part of <domain> itself, named by its path ("os/nvram", "vcpu/@current") and line. Returns -EINVAL. */
-int domain_fault(const DomainDef *def, Fault *f, FaultKind kind, const char *path, const char *fmt, ...) _printf_(5, 6);
+#define domain_fault(def, f, kind, path, ...) xml_fault_below(&(def)->head, (path), (f), (kind), __VA_ARGS__)
 
 /* A valid name: 1…200 bytes of UTF-8, no '/', no control characters, not "." or "..", no leading '.' or '-'. */
 int domain_name_check(const char *name, Fault *f);

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../virtnetworkd/mode/mode.h"
+#include "../../virtnetworkd/plan/network.h"
+#include "str.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Whatever is accepted becomes rules, and files in which every line is one of ours. */
+static void check_files(const NetworkDef *def) {
+        static const char *const known[] = {
+                "#", "strict-order", "except-interface=lo", "bind-dynamic", "interface=", "port=0", "domain-needed", "server=", "no-resolv", "domain=",
+                "expand-hosts", "local=/", "no-hosts", "addn-hosts=/a", "txt-record=", "srv-host=_", "dhcp-range=", "enable-ra", "ra-param=",
+                "dhcp-option=", "enable-tftp", "tftp-root=/", "dhcp-boot=", "dhcp-no-override", "dhcp-authoritative", "dhcp-ignore-clid",
+                "dhcp-lease-max=", "dhcp-hostsfile=/h", "dhcp-leasefile=/l", "dhcp-script=/s",
+        };
+        const DnsmasqPaths paths = { "/h", "/a", "/l", "/s" };
+        DnsmasqFiles files;
+
+        if (!network_needs_dnsmasq(def) || network_dnsmasq(def, &paths, &files) < 0)
+                return;
+        for (const char *line = files.config; *line; line = strchr(line, '\n') + 1) {
+                bool good = false;
+
+                for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+                        good = good || str_after(line, known[i]);
+                if (!good || !strchr(line, '\n'))
+                        abort();
+        }
+        dnsmasq_files_clear(&files);
+}
+
+static void check_rules(const NetworkDef *def) {
+        _cleanup_ruleset_ Ruleset s = {};
+        char *text;
+
+        if (ruleset_init(&s) < 0 || mode_rules(def, &s) < 0)
+                abort();
+        text = ruleset_to_text(&s);
+        if (!text)
+                abort();
+        free(text);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        NetworkDefaults defaults = { .bridge = "virbr0", .ipv4_prefix = 24, .ipv6_prefix = 64 };
+        _cleanup_(network_def_freep) NetworkDef *def = NULL;
+        _cleanup_free_ char *text = NULL;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        (void) ip_from_text("192.168.207.1", &defaults.ipv4);
+        (void) ip_from_text("fd00:207::1", &defaults.ipv6);
+        if (network_parse((const char *) data, size, &def, &f) < 0 || network_fill(def, &defaults, &f) < 0 || network_check(def, &f) < 0)
+                return 0;
+        check_rules(def);
+        check_files(def);
+        if (network_format(def, 0, &text, &f) < 0)
+                abort();
+        return 0;
+}

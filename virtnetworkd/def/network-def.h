@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <libxml/tree.h>
+
+#include "netaddr.h"
+#include "record.h"
+
+/* <network>, as libvirt has it: plain structs, described by the tables in network-def.c. */
+
+typedef enum ForwardMode {
+        FORWARD_NONE,            /* no <forward>: isolated */
+        FORWARD_NAT,
+        FORWARD_ROUTE,
+        FORWARD_OPEN,
+        FORWARD_BRIDGE,
+        FORWARD_PRIVATE,
+        FORWARD_VEPA,
+        FORWARD_PASSTHROUGH,
+        FORWARD_HOSTDEV,
+        _FORWARD_MODE_MAX,
+        _FORWARD_MODE_INVALID = -EINVAL,
+} ForwardMode;
+DECLARE_ENUM(ForwardMode, forward_mode);
+
+typedef enum MacTableManager { MAC_TABLE_NONE, MAC_TABLE_KERNEL, MAC_TABLE_LIBVIRT, _MAC_TABLE_MAX, _MAC_TABLE_INVALID = -EINVAL } MacTableManager;
+DECLARE_ENUM(MacTableManager, mac_table_manager);
+
+typedef enum IpFamily { FAMILY_NONE, FAMILY_IPV4, FAMILY_IPV6, _IP_FAMILY_MAX, _IP_FAMILY_INVALID = -EINVAL } IpFamily;
+DECLARE_ENUM(IpFamily, ip_family);
+
+typedef enum LeaseUnit { LEASE_UNIT_NONE, LEASE_SECONDS, LEASE_MINUTES, LEASE_HOURS, _LEASE_UNIT_MAX, _LEASE_UNIT_INVALID = -EINVAL } LeaseUnit;
+DECLARE_ENUM(LeaseUnit, lease_unit);
+
+typedef struct ForwardInterface {
+        Record head;
+        char *dev;
+} ForwardInterface;
+
+/* --- <dns> --- */
+
+typedef struct DnsForwarder {
+        Record head;
+        char *domain;            /* of these names only */
+        IpAddress address;
+} DnsForwarder;
+
+typedef struct DnsHostname {
+        Record head;
+        char *name;
+} DnsHostname;
+
+typedef struct DnsHost {
+        Record head;
+        IpAddress ip;
+        RecordList names;        /* DnsHostname */
+} DnsHost;
+
+typedef struct DnsTxt {
+        Record head;
+        char *name, *value;
+} DnsTxt;
+
+typedef struct DnsSrv {
+        Record head;
+        char *service, *protocol, *domain, *target;
+        uint64_t port, priority, weight;
+} DnsSrv;
+
+/* --- <ip> --- */
+
+typedef struct DhcpLease {
+        uint64_t expiry;         /* 0: for ever; NUMBER_UNSET: not given */
+        int unit;                /* LeaseUnit */
+} DhcpLease;
+
+typedef struct DhcpRange {
+        Record head;
+        IpAddress start, end;
+        DhcpLease lease;
+} DhcpRange;
+
+typedef struct DhcpHost {
+        Record head;
+        MacAddress mac;
+        char *id;                /* DUID of a DHCPv6 client */
+        char *name;
+        IpAddress ip;
+        DhcpLease lease;
+} DhcpHost;
+
+typedef struct NetworkIp {
+        Record head;
+        int family;              /* IpFamily; FAMILY_NONE is IPv4 */
+        IpAddress address;       /* unset: one is chosen */
+        IpAddress netmask;
+        uint64_t prefix;
+        Tristate local_ptr;
+        char *tftp_root;
+        bool dhcp;               /* there is a <dhcp> */
+        RecordList ranges;       /* DhcpRange */
+        RecordList hosts;        /* DhcpHost */
+        char *bootp_file, *bootp_server;
+} NetworkIp;
+
+typedef struct NetworkRoute {
+        Record head;
+        int family;
+        IpAddress address, netmask, gateway;
+        uint64_t prefix, metric;
+} NetworkRoute;
+
+/* --- what ports get --- */
+
+typedef struct Bandwidth {       /* of one direction; bytes are kilobytes, as in libvirt */
+        uint64_t average, peak, burst, floor;
+} Bandwidth;
+
+typedef struct VlanTag {
+        Record head;
+        uint64_t id;
+        int native;              /* nativeMode: 1 tagged, 2 untagged */
+} VlanTag;
+
+typedef struct PortSettings {
+        Bandwidth inbound, outbound;
+        RecordList tags;         /* VlanTag */
+        Tristate trunk;
+} PortSettings;
+
+typedef struct PortGroup {
+        Record head;
+        char *name;
+        Tristate is_default, trust_filters;
+        PortSettings settings;
+} PortGroup;
+
+typedef struct NetworkDef {
+        Record head;
+        xmlDoc *doc;             /* what it was read from; NULL for copies */
+
+        uint64_t connections;    /* live */
+        Tristate ipv6;           /* guests talk IPv6 to each other though there is no IPv6 address */
+        Tristate trust_filters;
+        char *name;
+        sd_id128_t uuid;
+        char *title, *description;
+        xmlNode *metadata;
+
+        bool forward;            /* there is a <forward> */
+        int mode;                /* ForwardMode */
+        char *forward_dev;
+        Tristate forward_managed;
+        Tristate nat_ipv6;
+        IpAddress nat_start, nat_end;
+        uint64_t nat_port_start, nat_port_end;
+        RecordList forward_interfaces; /* ForwardInterface */
+
+        char *bridge;
+        char *zone;
+        Tristate stp;
+        uint64_t delay;          /* seconds */
+        int mac_table;           /* MacTableManager */
+        uint64_t mtu;
+        MacAddress mac;
+
+        char *domain;
+        Tristate domain_local, domain_register;
+        Tristate dns, dns_plain;
+        RecordList forwarders;   /* DnsForwarder */
+        RecordList dns_hosts;    /* DnsHost */
+        RecordList dns_txts;     /* DnsTxt */
+        RecordList dns_srvs;     /* DnsSrv */
+
+        RecordList ips;          /* NetworkIp */
+        RecordList routes;       /* NetworkRoute */
+        RecordList port_groups;  /* PortGroup */
+        PortSettings port;
+        Tristate isolated;
+} NetworkDef;
+
+extern const RecordType network_record, dhcp_range_record;
+
+NetworkDef *network_def_free(NetworkDef *def);
+DEFINE_CLEANUP(NetworkDef *, network_def_free)
+
+/* NETWORK_FOREACH(NetworkIp, ip, def->ips) { … } */
+#define NETWORK_FOREACH(Type, var, list)                                                                \
+        for (size_t var##_i = 0; var##_i < (list).n; var##_i++)                                         \
+                for (const Type *var = (const Type *) (list).items[var##_i]; var; var = NULL)
+
+static inline int ip_family_of(int family) {
+        return family == FAMILY_IPV6 ? AF_INET6 : AF_INET;
+}
+
+/* From the prefix or the netmask of a definition that was checked. */
+unsigned network_prefix(const NetworkIp *ip);
+
+/* What the network does, with the two meanings of 'bridge' told apart. */
+typedef enum NetworkKind {
+        NETWORK_ISOLATED, NETWORK_NAT, NETWORK_ROUTE, NETWORK_OPEN, NETWORK_BRIDGE, NETWORK_MACVTAP, NETWORK_HOSTDEV,
+        _NETWORK_KIND_MAX, _NETWORK_KIND_INVALID = -EINVAL,
+} NetworkKind;
+DECLARE_ENUM(NetworkKind, network_kind);
+NetworkKind network_kind(const NetworkDef *def);

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "../def/network-def.h"
+#include "fault.h"
+#include "ruleset.h"
+
+/* What a kind of network needs and does: a file, and a row in list.h. */
+typedef struct ModeOps {
+        NetworkKind kind;
+        bool own_bridge;         /* the network makes its bridge, and may have addresses, DHCP and DNS */
+        bool needs_ip;           /* nothing works without an <ip> */
+        bool forwards;           /* <forward dev> and <interface> say where to */
+        /* Rules of this kind alone; may be NULL. */
+        int (*check)(const NetworkDef *def, Fault *f);
+        bool firewall;           /* only what `rules` lets pass gets in and out */
+        /* For each address of an active network; NULL: nothing passes. */
+        int (*rules)(const NetworkDef *def, const NetworkIp *ip, Ruleset *s);
+} ModeOps;
+
+const ModeOps *mode_ops(NetworkKind kind);
+
+/* For all kinds: whether the definition has only what its kind knows. */
+int mode_check(const NetworkDef *def, Fault *f);
+/* All rules of a network whose bridge and addresses are known. -ENOMEM. */
+int mode_rules(const NetworkDef *def, Ruleset *s);
+
+/* --- building blocks for rows ---
+ *
+ * A forwarded packet passes "from-BRIDGE" of the network it comes from and "to-BRIDGE" of the one it goes to. Each returns what may pass as
+ * far as it is concerned and refuses the rest, so that a packet between two networks needs the consent of both. */
+
+typedef enum Side { SIDE_FROM, SIDE_TO } Side;
+
+/* What may pass on that side: a rule to be filled with more conditions; NULL: out of memory. */
+Rule *mode_let_pass(const NetworkDef *def, Ruleset *s, Side side);
+/* Everything from and to the network's own addresses; `new_connections`: also those that begin outside. */
+int mode_let_through(const NetworkDef *def, const NetworkIp *ip, bool new_connections, Ruleset *s);
