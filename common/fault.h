@@ -23,6 +23,10 @@ typedef enum FaultKind {
         FAULT_NO_SUCH_LOCKSPACE,
         FAULT_LOCKSPACE_EXISTS,
         FAULT_LEASE_HELD,          /* somebody else has the lease; the text says who */
+        FAULT_NO_SUCH_NETWORK,
+        FAULT_NETWORK_EXISTS,
+        FAULT_NETWORK,             /* links, addresses or dnsmasq can't be set up */
+        FAULT_FIREWALL,            /* the kernel refuses the rules */
         FAULT_LOCKSPACE,           /* the folder of a lockspace can't be used */
         FAULT_INVALID_STATE,       /* the object is not in a state that allows this */
         FAULT_BUSY,                /* another job holds the object; the text names it */
