@@ -125,14 +125,17 @@ static int file_fault(const LockFolder *l, const char *file, const char *what, i
 
 /* --- files --- */
 
+/* -ENOENT (without O_CREAT) and -ESTALE, a server's word for what has just been removed, are nobody's fault. */
 static int open_file(const LockFolder *l, const char *file, int flags, int *ret, Fault *f) {
         _cleanup_fd_ int fd = openat(l->fd, file, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
         struct stat st;
 
+        if (fd < 0 && ((errno == ENOENT && !(flags & O_CREAT)) || errno == ESTALE))
+                return -errno;
         if (fd < 0)
-                return errno == ENOENT && !(flags & O_CREAT) ? -ENOENT : file_fault(l, file, "can't be opened", errno, f);
+                return file_fault(l, file, "can't be opened", errno, f);
         if (fstat(fd, &st) < 0)
-                return file_fault(l, file, "can't be looked at", errno, f);
+                return errno == ESTALE ? -ESTALE : file_fault(l, file, "can't be looked at", errno, f);
         if (!S_ISREG(st.st_mode))
                 return file_fault(l, file, "is no lock file", EINVAL, f);
         *ret = TAKE_FD(fd);
@@ -202,9 +205,13 @@ static int open_for_change(const LockFolder *l, const char *file, int *ret, Faul
                 int r;
 
                 r = open_file(l, file, O_RDWR | O_CREAT, &fd, f);
+                if (r == -ESTALE)
+                        continue;
                 if (r < 0)
                         return r;
                 r = set_lock(fd, true, F_WRLCK, CHANGING_AT, 1);
+                if (r == -ESTALE)
+                        continue;
                 if (r < 0)
                         return file_fault(l, file, "can't be locked", -r, f);
                 if (is_in_place(l, file, fd)) {
@@ -445,7 +452,7 @@ static int list_one(const LockFolder *l, const char *file, LockfileFound found, 
         int r;
 
         r = open_file(l, file, O_RDONLY, &fd, &f);
-        if (r == -ENOENT)
+        if (r == -ENOENT || r == -ESTALE)
                 return 0;
         if (r >= 0)
                 r = look(l, file, fd, &o, &f);

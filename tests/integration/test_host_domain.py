@@ -14,7 +14,8 @@ from host import USER
 pytestmark = pytest.mark.host
 
 CALL = "busctl {bus} --timeout=60 call org.virtbus.qemu1 /org/virtbus/qemu1 org.virtbus.qemu1.Manager {method} {args}"
-SECURITY = {"virtqemu@x.service": 2.0, "virtqemud.service": 5.0, "virtlogd.service": 2.0, "virtlockd.service": 3.0}
+SECURITY = {"virtqemu@x.service": 2.0, "virtqemud.service": 5.0, "virtlogd.service": 2.0, "virtlockd.service": 3.0,
+            "virtnetworkd.service": 4.0, "virtdnsmasq@x.service": 4.0}
 
 
 def call(bed, method, *args, user=None, check=True, options=""):

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""virtnetworkd as it is installed, with a network of its own around it: a guest's end of each bridge, and a host outside."""
+
+
+import pytest
+
+from host import USER
+
+pytestmark = pytest.mark.host
+
+MANAGER = "org.virtbus.network1 /org/virtbus/network1 org.virtbus.network1.Manager"
+
+NAT = """<network>
+  <name>{name}</name>
+  <!-- kept -->
+  <forward mode='{mode}'/>
+  <bridge name='{bridge}' stp='off'/>
+  <domain name='{name}.lab' localOnly='yes'/>
+  <dns><host ip='10.{net}.0.99'><hostname>gate</hostname></host></dns>
+  <ip address='10.{net}.0.1' prefix='24'>
+    <dhcp>
+      <range start='10.{net}.0.100' end='10.{net}.0.200'/>
+      <host mac='52:54:00:00:{net:02x}:01' name='web' ip='10.{net}.0.10'/>
+    </dhcp>
+  </ip>
+</network>
+"""
+
+
+@pytest.fixture(scope="module")
+def bed(installed):
+    """A host outside: 198.51.100.2 in a namespace, on the other end of "uplink"."""
+    installed.run("systemctl enable --now virtnetworkd.socket; ip netns add outside && ip link add uplink type veth peer name eth0 netns outside && "
+                  "ip addr add 198.51.100.1/24 dev uplink && ip link set uplink up && "
+                  "ip -n outside addr add 198.51.100.2/24 dev eth0 && ip -n outside link set eth0 up && ip -n outside link set lo up")
+    return installed
+
+
+@pytest.fixture
+def client(bed):
+    client = bed.bus()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def networkd(bed, client):
+    manager = client.object("org.virtbus.network1", "/org/virtbus/network1")
+    yield manager
+    for name, _, active, path in manager.ListNetworks():
+        network = client.object("org.virtbus.network1", path)
+        if active:
+            network.Stop(0, {})
+        if name in [n for n, *_ in manager.ListNetworks()]:
+            network.Undefine(0, {})
+    assert "virtbus" not in bed.run("nft list tables").stdout
+    assert bed.run("ip -br link show type bridge").stdout == ""
+    assert bed.run("systemctl list-units --no-legend --state=active 'virtdnsmasq@*'").stdout == ""
+    bed.run("for n in $(ip netns list | awk '{print $1}' | grep guest); do ip netns del $n; done")
+
+
+def define(client, networkd, name="lab", mode="nat", bridge=None, net=77):
+    xml = NAT.format(name=name, mode=mode, bridge=bridge or f"br-{name}", net=net)
+    if mode == "isolated":
+        xml = xml.replace("  <forward mode='isolated'/>\n", "")
+    return client.object("org.virtbus.network1", networkd.DefineNetwork("libvirt-xml", xml, 0, {}))
+
+
+DHCP_SCRIPT = """#!/bin/sh
+[ "$1" = bound ] || exit 0
+ip addr add $ip/$mask dev $interface
+[ -z "$router" ] || ip route add default via $router
+echo "address=$ip router=$router dns=$dns domain=$domain"
+"""
+
+
+def guest(bed, bridge, name="guest1", mac=None):
+    """A namespace on the bridge, as a VM would be; returns what DHCP told it."""
+    bed.put("/root/udhcpc.script", DHCP_SCRIPT, mode=0o755)
+    bed.run(f"ip netns add {name} && ip link add {name} type veth peer name eth0 netns {name} && ip link set {name} master {bridge} up && "
+            f"ip -n {name} link set eth0 {f'address {mac} ' if mac else ''}up && ip -n {name} link set lo up")
+    said = bed.run(f"ip netns exec {name} busybox udhcpc -i eth0 -f -n -q -t 8 -T 1 -s /root/udhcpc.script").stdout
+    return dict(word.split("=") for word in said.split() if "=" in word)
+
+
+def ping(bed, name, address, check=True):
+    return bed.run(f"ip netns exec {name} busybox ping -c 1 -W 2 {address}", check=check).returncode == 0
+
+
+def test_a_nat_network(bed, client, networkd):
+    network = define(client, networkd)
+    assert (network.Active, network.Persistent, network.Autostart, network.ForwardMode) == (False, True, False, "nat")
+    network.Start(0, {})
+    assert network.Active and network.Bridge == "br-lab" and network.IfIndex > 0
+    assert [(f, bytes(a), p) for f, a, p in network.Addresses] == [(2, bytes([10, 77, 0, 1]), 24)]
+    assert "10.77.0.1/24" in bed.run("ip addr show br-lab").stdout
+    assert bed.run("systemctl is-active virtdnsmasq@lab").stdout == "active\n"
+    told = guest(bed, "br-lab")
+    assert told["address"].startswith("10.77.0.1") and told["router"] == told["dns"] == "10.77.0.1" and told["domain"] == "lab.lab"
+    known = guest(bed, "br-lab", "guest2", mac="52:54:00:00:4d:01")
+    assert known["address"] == "10.77.0.10"
+    assert ping(bed, "guest1", "10.77.0.10") and ping(bed, "guest1", "10.77.0.1")
+    for name, address in (("web.lab.lab", "10.77.0.10"), ("gate", "10.77.0.99")):
+        assert address in bed.run(f"ip netns exec guest1 busybox nslookup {name} 10.77.0.1").stdout
+    # The outside sees the host's address, and can't begin anything.
+    bed.put("/root/server.py", "import socket\ns = socket.create_server(('', 7000))\nc, peer = s.accept()\nc.sendall(peer[0].encode())\n")
+    with bed.popen("ip netns exec outside python3 /root/server.py") as server:
+        said = bed.wait(lambda: bed.run("ip netns exec guest1 busybox nc -w 2 198.51.100.2 7000 </dev/null", check=False).stdout)
+        server.wait(10)
+    assert said == "198.51.100.1"
+    bed.run("ip -n outside route add 10.77.0.0/24 via 198.51.100.1")
+    assert not ping(bed, "outside", "10.77.0.10", check=False)
+    network.Stop(0, {})
+    assert not network.Active and network.IfIndex == 0
+    bed.run("ip -n outside route del 10.77.0.0/24")
+
+
+def test_modes(bed, client, networkd):
+    """Routed without NAT, isolated not at all, and no way from one network into another that does not want it."""
+    bed.run("ip -n outside route add 10.81.0.0/24 via 198.51.100.1; ip -n outside route add 10.82.0.0/24 via 198.51.100.1")
+    for name, mode, net in (("routed", "route", 81), ("quiet", "isolated", 82), ("behind", "nat", 83)):
+        define(client, networkd, name, mode, net=net).Start(0, {})
+    told = {name: guest(bed, f"br-{name}", f"guest-{name[:2]}") for name in ("routed", "quiet", "behind")}
+    assert "router" not in told["quiet"] or not told["quiet"]["router"]
+    bed.run(f"ip -n guest-qu route add default via 10.82.0.1")
+    assert ping(bed, "guest-ro", "198.51.100.2") and ping(bed, "outside", told["routed"]["address"])
+    assert not ping(bed, "guest-qu", "198.51.100.2", check=False) and not ping(bed, "outside", told["quiet"]["address"], check=False)
+    assert ping(bed, "guest-be", told["routed"]["address"]), "both allow it"
+    assert not ping(bed, "guest-be", told["quiet"]["address"], check=False)
+    assert not ping(bed, "guest-qu", told["routed"]["address"], check=False)
+    assert not ping(bed, "guest-ro", told["behind"]["address"], check=False)
+    bed.run("ip -n outside route del 10.81.0.0/24; ip -n outside route del 10.82.0.0/24")
+
+
+def pid(bed):
+    return bed.run("systemctl show -P MainPID virtnetworkd").stdout.strip()
+
+
+def test_restarts_are_not_noticed(bed, client, networkd):
+    """kill -9 under traffic; and what somebody takes away meanwhile is put back."""
+    network = define(client, networkd)
+    network.Start(0, {})
+    networkd.StartTransient("libvirt-xml", NAT.format(name="passing", mode="nat", bridge="br-pass", net=78).replace("web", "db"), 0, {})
+    guest(bed, "br-lab")
+    index = network.IfIndex
+    rules = bed.run("nft list table inet virtbus").stdout
+    bed.run("ip netns exec guest1 busybox ping -i 0.05 -c 60 198.51.100.2 > /tmp/ping & echo started")
+    before = pid(bed)
+    bed.run("systemctl kill --signal=KILL virtnetworkd")
+    bed.wait(lambda: pid(bed) not in (before, "0"))
+    assert network.Active and network.IfIndex == index
+    assert sorted((n, a) for n, _, a, _ in networkd.ListNetworks()) == [("lab", True), ("passing", True)]
+    assert bed.run("nft list table inet virtbus").stdout == rules
+    bed.wait(lambda: "60 packets" in bed.read("/tmp/ping"))
+    assert " 0% packet loss" in bed.read("/tmp/ping")
+    bed.run("systemctl stop virtnetworkd.service; nft flush ruleset; ip addr del 10.77.0.1/24 dev br-lab; systemctl stop virtdnsmasq@lab")
+    assert network.Active
+    assert bed.run("nft list table inet virtbus").stdout == rules and "10.77.0.1/24" in bed.run("ip addr show br-lab").stdout
+    bed.wait(lambda: bed.run("systemctl is-active virtdnsmasq@lab", check=False).stdout == "active\n")
+    # Also while it runs.
+    bed.run("nft flush ruleset")
+    bed.wait(lambda: bed.run("nft list table inet virtbus", check=False).stdout == rules)
+    assert "they are put back" in bed.journal("virtnetworkd")
+    networkd.StopNetwork("passing", 0)
+    assert [n for n, *_ in networkd.ListNetworks()] == ["lab"]
+
+
+def test_dnsmasq_comes_back(bed, client, networkd):
+    define(client, networkd).Start(0, {})
+    guest(bed, "br-lab", "guest2", mac="52:54:00:00:4d:01")
+    before = bed.run("systemctl show -P MainPID virtdnsmasq@lab").stdout
+    bed.run("systemctl kill --signal=KILL virtdnsmasq@lab")
+    bed.wait(lambda: bed.run("systemctl show -P MainPID virtdnsmasq@lab").stdout not in (before, "0\n"))
+    bed.wait(lambda: "10.77.0.10" in bed.run("ip netns exec guest2 busybox nslookup web.lab.lab 10.77.0.1", check=False).stdout)
+
+
+def test_clashes(bed, client, networkd):
+    first = define(client, networkd)
+    with client.fails("NetworkExists", 'line 8, network/ip: it overlaps with the network "lab"'):
+        define(client, networkd, "other", net=77)
+    with client.fails("NetworkExists", '@name: "br-lab" is the bridge of the network "lab"'):
+        define(client, networkd, "other", bridge="br-lab", net=78)
+    bed.run("ip link add taken type bridge && ip addr add 10.77.0.250/24 dev taken && ip link set taken up")
+    with client.fails("NetworkFailed", "the network 10.77.0.0/24 is in use: taken has the address 10.77.0.250/24"):
+        first.Start(0, {})
+    bed.run("ip addr del 10.77.0.250/24 dev taken; ip route add 10.77.0.0/25 dev taken")
+    with client.fails("NetworkFailed", "in use: taken has a route to 10.77.0.0/25"):
+        first.Start(0, {})
+    bed.run("ip link del taken; ip link add br-lab type bridge")
+    with client.fails("NetworkFailed", "there is a link br-lab already, which is not ours: a bridge"):
+        first.Start(0, {})
+    assert not first.Active and "virtbus" not in bed.run("nft list tables").stdout
+    bed.run("ip link del br-lab")
+    first.Start(0, {})
+    with client.fails("InvalidState", "active already"):
+        first.Start(0, {})
+    missing = client.object("org.virtbus.network1", networkd.DefineNetwork(
+        "libvirt-xml", "<network><name>host</name><forward mode='bridge'/><bridge name='nobridge'/></network>", 0, {}))
+    with client.fails("NetworkFailed", "the host has no link nobridge"):
+        missing.Start(0, {})
+
+
+def test_what_is_left_out_is_chosen(bed, client, networkd):
+    bed.run("ip link add taken type bridge && ip addr add 192.168.100.7/24 dev taken && ip link set taken up; ip link add virbr0 type bridge")
+    xml = "<network><name>default</name><forward mode='nat'/><ip family='ipv4'><dhcp/></ip><ip family='ipv6'/></network>"
+    network = client.object("org.virtbus.network1", networkd.DefineNetwork("libvirt-xml", xml, 0, {}))
+    assert network.Bridge == "virbr1"
+    text = network.ExportDefinition("libvirt-xml", 0)
+    assert 'address="192.168.101.1"' in text and 'start="192.168.101.2" end="192.168.101.254"' in text and 'address="fd' in text
+    bed.run("ip link del taken; ip link del virbr0")
+    network.Start(0, {})
+    assert guest(bed, "virbr1")["address"].startswith("192.168.101.")
+    bed.wait(lambda: " fd" in bed.run("ip -n guest1 -6 addr show dev eth0 scope global").stdout, what="an address by router advertisement")
+
+
+def test_definitions(bed, client, networkd):
+    network = define(client, networkd)
+    assert "<!-- kept -->" in network.ExportDefinition("libvirt-xml", 0)
+    assert bed.exists("/etc/virtbus/networks/lab.xml")
+    network.SetAutostart(True, 0, {})
+    bed.run("systemctl restart virtnetworkd")
+    bed.wait(lambda: network.Active)
+    assert network.Autostart
+    network.Undefine(0, {})
+    assert not network.Persistent and network.Active and not bed.exists("/etc/virtbus/networks/lab.xml")
+    network.Stop(0, {})
+    assert networkd.ListNetworks() == []
+    with client.fails("NoSuchNetwork", 'no network is called "lab"'):
+        networkd.GetNetwork("lab")
+    bed.put("/etc/virtbus/networks/bad.xml", "<network><name>bad</name><ip address='1.2.3'/></network>")
+    bed.run("systemctl restart virtnetworkd")
+    [(name, mode, active, path)] = networkd.ListNetworks()
+    assert (name, mode, active) == ("bad", "broken", False)
+    assert '"1.2.3" is not valid' in client.object("org.virtbus.network1", path).Error
+    assert bed.read("/etc/virtbus/networks/bad.xml").startswith("<network><name>bad"), "left as it is"
+    define(client, networkd, "bad")
+    assert networkd.ListNetworks()[0][1] == "nat"
+
+
+def test_who_may(bed, networkd):
+    assert bed.run(f"busctl call {MANAGER} ListNetworks", user=USER).returncode == 0
+    denied = bed.run(f"busctl call --allow-interactive-authorization=no {MANAGER} StartNetwork st x 0", user=USER, check=False)
+    assert denied.returncode != 0 and "org.virtbus.network1.manage" in denied.stderr

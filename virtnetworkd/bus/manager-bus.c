@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "bus-auth.h"
+#include "bus-error.h"
+#include "service.h"
+#include "str.h"
+#include "version.h"
+
+/* org.virtbus.network1.Manager. */
+
+#define FORMAT_XML "libvirt-xml"
+
+static int read_text(sd_bus_message *m, const char **ret_text, uint64_t known_flags, uint64_t *ret_flags, Fault *f) {
+        const char *format;
+        int r;
+
+        r = sd_bus_message_read(m, "ss", &format, ret_text);
+        if (r >= 0 && !streq(format, FORMAT_XML))
+                r = fault_set(f, FAULT_INVALID_ARGS, EINVAL, "the format is " FORMAT_XML ", not \"%.32s\"", format);
+        return r < 0 ? r : bus_read_options(m, known_flags, ret_flags, NULL, 0, f);
+}
+
+static int reply_path(sd_bus_message *m, const Network *n) {
+        char path[NETWORK_PATH_MAX];
+
+        return sd_bus_reply_method_return(m, "o", n ? network_path(n, path) : "/");
+}
+
+BUS_HANDLER(method_get, BUS_OPEN) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        const char *name;
+        Network *n;
+        int r;
+
+        r = sd_bus_message_read(m, "s", &name);
+        if (r >= 0)
+                r = networks_find(service_of(userdata)->networks, name, &n, &f);
+        return r < 0 ? fault_to_bus(&f, r, error) : reply_path(m, n);
+}
+
+BUS_HANDLER(method_get_by_uuid, BUS_OPEN) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        sd_id128_t uuid;
+        Network *n;
+        int r;
+
+        r = bus_read_uuid(m, &uuid, &f);
+        if (r < 0)
+                return fault_to_bus(&f, r, error);
+        n = networks_find_uuid(service_of(userdata)->networks, uuid);
+        if (n)
+                return reply_path(m, n);
+        r = fault_set(&f, FAULT_NO_SUCH_NETWORK, ENOENT, "no network has the uuid " SD_ID128_UUID_FORMAT_STR, SD_ID128_FORMAT_VAL(uuid));
+        return fault_to_bus(&f, r, error);
+}
+
+BUS_HANDLER(method_list, BUS_OPEN) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        Service *s = service_of(userdata);
+        char path[NETWORK_PATH_MAX];
+        int r;
+
+        r = sd_bus_message_new_method_return(m, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "(ssbo)");
+        REGISTRY_FOREACH(Network, n, s->networks->registry) {
+                const NetworkDef *def = network_def(n);
+
+                if (r >= 0)
+                        r = sd_bus_message_append(reply, "(ssbo)", n->name, def ? network_kind_to_string(network_kind(def)) : "broken",
+                                                  (int) n->active, network_path(n, path));
+        }
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+BUS_HANDLER(method_define, ACTION_MANAGE) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        const char *text;
+        uint64_t flags;
+        Network *n;
+        int r;
+
+        r = read_text(m, &text, BUS_FLAG_VALIDATE_ONLY, &flags, &f);
+        if (r >= 0)
+                r = networks_define(service_of(userdata)->networks, text, strlen(text), flags & BUS_FLAG_VALIDATE_ONLY, NULL, &n, &f);
+        return r < 0 ? fault_to_bus(&f, r, error) : reply_path(m, n);
+}
+
+static void on_transient_started(Network *n, const Fault *why, void *userdata) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = userdata;
+
+        if (why)
+                (void) bus_reply_fault(m, why, -why->error);
+        else
+                (void) reply_path(m, n);
+}
+
+BUS_HANDLER(method_start_transient, ACTION_MANAGE) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        const char *text;
+        uint64_t flags;
+        Network *n;
+        int r;
+
+        r = read_text(m, &text, 0, &flags, &f);
+        if (r >= 0)
+                r = networks_add_transient(service_of(userdata)->networks, text, strlen(text), &n, &f);
+        if (r < 0)
+                return fault_to_bus(&f, r, error);
+        r = network_start(n, on_transient_started, sd_bus_message_ref(m), &f);
+        if (r >= 0)
+                return 1;
+        sd_bus_message_unref(m);
+        networks_settle(n);
+        return fault_to_bus(&f, r, error);
+}
+
+BUS_HANDLER(method_start, ACTION_MANAGE) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        const char *name;
+        uint64_t flags;
+        Network *n;
+        int r;
+
+        r = sd_bus_message_read(m, "st", &name, &flags);
+        if (r >= 0 && flags != 0)
+                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "this method knows no flags yet");
+        if (r >= 0)
+                r = networks_find(service_of(userdata)->networks, name, &n, &f);
+        return r < 0 ? fault_to_bus(&f, r, error) : network_start_call(n, m, error);
+}
+
+BUS_HANDLER(method_stop, ACTION_MANAGE) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        const char *name;
+        uint64_t flags;
+        Network *n;
+        int r;
+
+        r = sd_bus_message_read(m, "st", &name, &flags);
+        if (r >= 0 && flags != 0)
+                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "this method knows no flags yet");
+        if (r >= 0)
+                r = networks_find(service_of(userdata)->networks, name, &n, &f);
+        return r < 0 ? fault_to_bus(&f, r, error) : network_stop_call(n, m, error);
+}
+
+BUS_GETTER(get_version) {
+        return sd_bus_message_append(reply, "s", VIRTBUS_VERSION);
+}
+
+static const sd_bus_vtable manager_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_METHOD_WITH_NAMES("GetNetwork", "s", SD_BUS_PARAM(name), "o", SD_BUS_PARAM(network), method_get, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("GetNetworkByUUID", "ay", SD_BUS_PARAM(uuid), "o", SD_BUS_PARAM(network), method_get_by_uuid,
+                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("ListNetworks", NULL,, "a(ssbo)", SD_BUS_PARAM(networks), method_list, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("DefineNetwork", "sst" "a{sv}",
+                                 SD_BUS_PARAM(format) SD_BUS_PARAM(text) SD_BUS_PARAM(flags) SD_BUS_PARAM(options),
+                                 "o", SD_BUS_PARAM(network), method_define, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("StartTransient", "sst" "a{sv}",
+                                 SD_BUS_PARAM(format) SD_BUS_PARAM(text) SD_BUS_PARAM(flags) SD_BUS_PARAM(options),
+                                 "o", SD_BUS_PARAM(network), method_start_transient, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("StartNetwork", "st", SD_BUS_PARAM(name) SD_BUS_PARAM(flags), NULL,, method_start, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("StopNetwork", "st", SD_BUS_PARAM(name) SD_BUS_PARAM(flags), NULL,, method_stop, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_SIGNAL_WITH_NAMES("NetworkNew", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(network), 0),
+        SD_BUS_SIGNAL_WITH_NAMES("NetworkRemoved", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(network), 0),
+        SD_BUS_VTABLE_END
+};
+
+static const sd_bus_vtable *const manager_vtables[] = { manager_vtable, NULL };
+const BusObject manager_object = { .path = NETWORK1_ROOT, .interface = NETWORK1_MANAGER, .vtables = manager_vtables };

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include "../plan/network.h"
+#include "bus-auth.h"
+#include "bus-error.h"
+#include "mem.h"
+#include "service.h"
+#include "str.h"
+#include "xml-write.h"
+
+/* org.virtbus.network1.Network. */
+
+extern const BusObject manager_object;
+
+/* --- starting and stopping --- */
+
+static void on_done(Network *n, const Fault *why, void *userdata) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = userdata;
+
+        if (why)
+                (void) bus_reply_fault(m, why, -why->error);
+        else
+                (void) sd_bus_reply_method_return(m, NULL);
+}
+
+int network_start_call(Network *n, sd_bus_message *m, sd_bus_error *error) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        int r = network_start(n, on_done, sd_bus_message_ref(m), &f);
+
+        if (r >= 0)
+                return 1;
+        sd_bus_message_unref(m);
+        return fault_to_bus(&f, r, error);
+}
+
+int network_stop_call(Network *n, sd_bus_message *m, sd_bus_error *error) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        int r = network_stop(n, on_done, sd_bus_message_ref(m), &f);
+
+        if (r >= 0)
+                return 1;
+        sd_bus_message_unref(m);
+        return fault_to_bus(&f, r, error);
+}
+
+static int read_flags(sd_bus_message *m, uint64_t known, uint64_t *ret, sd_bus_error *error) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        int r = bus_read_options(m, known, ret, NULL, 0, &f);
+
+        return r < 0 ? fault_to_bus(&f, r, error) : 0;
+}
+
+BUS_HANDLER(method_start, ACTION_MANAGE) {
+        uint64_t flags;
+        int r = read_flags(m, 0, &flags, error);
+
+        return r < 0 ? r : network_start_call(userdata, m, error);
+}
+
+BUS_HANDLER(method_stop, ACTION_MANAGE) {
+        uint64_t flags;
+        int r = read_flags(m, 0, &flags, error);
+
+        return r < 0 ? r : network_stop_call(userdata, m, error);
+}
+
+/* --- definitions --- */
+
+BUS_HANDLER(method_undefine, ACTION_MANAGE) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        uint64_t flags;
+        int r = read_flags(m, 0, &flags, error);
+
+        if (r < 0)
+                return r;
+        r = networks_undefine(userdata, &f);
+        return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, NULL);
+}
+
+BUS_HANDLER(method_set_autostart, ACTION_MANAGE) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        uint64_t flags;
+        int on, r;
+
+        r = sd_bus_message_read(m, "b", &on);
+        if (r >= 0)
+                r = bus_read_options(m, 0, &flags, NULL, 0, &f);
+        if (r >= 0)
+                r = networks_set_autostart(userdata, on, &f);
+        return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, NULL);
+}
+
+/* The persistent one as it was written, comments and all. */
+static int export_config(const Network *n, char **ret, Fault *f) {
+        size_t length;
+        int r;
+
+        if (!n->persistent)
+                return fault_set(f, FAULT_INVALID_STATE, EINVAL, "the network %s has no persistent definition", n->name);
+        r = store_read(n->all->configs, n->name, ret, &length);
+        return r < 0 ? fault_set(f, FAULT_STORE, -r, "the definition of %s can't be read: %s", n->name, strerror(-r)) : 0;
+}
+
+BUS_HANDLER(method_export, BUS_OPEN) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        _cleanup_free_ char *text = NULL;
+        const char *format;
+        Network *n = userdata;
+        uint64_t flags;
+        int r;
+
+        r = sd_bus_message_read(m, "st", &format, &flags);
+        if (r >= 0 && !streq(format, "libvirt-xml"))
+                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "the format is libvirt-xml, not \"%.32s\"", format);
+        if (r >= 0 && (flags & ~(BUS_FLAG_LIVE | BUS_FLAG_CONFIG)))
+                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "the flags are 1 (live) or 2 (config)");
+        if (r >= 0 && (flags & BUS_FLAG_LIVE) && !n->live)
+                r = fault_set(&f, FAULT_INVALID_STATE, EINVAL, "the network %s is not active", n->name);
+        if (r >= 0)
+                r = (flags & BUS_FLAG_LIVE) || !n->persistent ? xml_record_to_text(&network_def(n)->head, XML_WRITE_LIVE, &text)
+                                                              : export_config(n, &text, &f);
+        return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, "s", text);
+}
+
+BUS_HANDLER(method_reconfigure, ACTION_MANAGE) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        const char *format, *text;
+        Network *n = userdata, *changed;
+        uint64_t flags;
+        int r;
+
+        r = sd_bus_message_read(m, "ss", &format, &text);
+        if (r >= 0 && !streq(format, "libvirt-xml"))
+                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "the format is libvirt-xml, not \"%.32s\"", format);
+        if (r >= 0)
+                r = bus_read_options(m, 0, &flags, NULL, 0, &f);
+        if (r >= 0)
+                r = networks_define(n->all, text, strlen(text), false, n, &changed, &f);
+        return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, NULL);
+}
+
+/* --- properties --- */
+
+BUS_GETTER(get_name) {
+        return sd_bus_message_append(reply, "s", ((Network *) userdata)->name);
+}
+
+BUS_GETTER(get_uuid) {
+        return sd_bus_message_append_array(reply, 'y', &((Network *) userdata)->uuid, sizeof(sd_id128_t));
+}
+
+BUS_GETTER(get_active) {
+        return sd_bus_message_append(reply, "b", (int) ((Network *) userdata)->active);
+}
+
+BUS_GETTER(get_persistent) {
+        return sd_bus_message_append(reply, "b", (int) ((Network *) userdata)->persistent);
+}
+
+BUS_GETTER(get_autostart) {
+        return sd_bus_message_append(reply, "b", (int) ((Network *) userdata)->autostart);
+}
+
+BUS_GETTER(get_generation) {
+        return sd_bus_message_append(reply, "t", ((Network *) userdata)->config_generation);
+}
+
+BUS_GETTER(get_bridge) {
+        const NetworkDef *def = network_def(userdata);
+
+        return sd_bus_message_append(reply, "s", def && def->bridge ? def->bridge : "");
+}
+
+BUS_GETTER(get_ifindex) {
+        return sd_bus_message_append(reply, "i", ((Network *) userdata)->ifindex);
+}
+
+BUS_GETTER(get_mode) {
+        const NetworkDef *def = network_def(userdata);
+
+        return sd_bus_message_append(reply, "s", def ? network_kind_to_string(network_kind(def)) : "");
+}
+
+BUS_GETTER(get_devices) {
+        const NetworkDef *def = network_def(userdata);
+        int r = sd_bus_message_open_container(reply, 'a', "s");
+
+        if (r >= 0 && def && def->forward_dev)
+                r = sd_bus_message_append(reply, "s", def->forward_dev);
+        if (def)
+                NETWORK_FOREACH(ForwardInterface, i, def->forward_interfaces)
+                        if (r >= 0 && !streq_null(i->dev, def->forward_dev))
+                                r = sd_bus_message_append(reply, "s", i->dev);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+BUS_GETTER(get_domain) {
+        const NetworkDef *def = network_def(userdata);
+
+        return sd_bus_message_append(reply, "s", def && def->domain ? def->domain : "");
+}
+
+BUS_GETTER(get_mtu) {
+        const NetworkDef *def = network_def(userdata);
+
+        return sd_bus_message_append(reply, "u", def && def->mtu != NUMBER_UNSET ? (uint32_t) def->mtu : 0);
+}
+
+static int append_address(sd_bus_message *reply, const NetworkIp *ip) {
+        int r = sd_bus_message_open_container(reply, 'r', "iayu");
+
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "i", ip->address.family);
+        if (r >= 0)
+                r = sd_bus_message_append_array(reply, 'y', ip->address.bytes, ip_bits(ip->address.family) / 8);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "u", network_prefix(ip));
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+BUS_GETTER(get_addresses) {
+        const NetworkDef *def = network_def(userdata);
+        int r = sd_bus_message_open_container(reply, 'a', "(iayu)");
+
+        if (def)
+                NETWORK_FOREACH(NetworkIp, ip, def->ips)
+                        if (r >= 0)
+                                r = append_address(reply, ip);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+BUS_GETTER(get_warnings) {
+        return sd_bus_message_append_strv(reply, ((Network *) userdata)->warnings);
+}
+
+BUS_GETTER(get_error) {
+        const Network *n = userdata;
+
+        return sd_bus_message_append(reply, "s", fault_is_set(&n->broken) ? fault_text(&n->broken) : "");
+}
+
+#define CONST(name, type, getter) SD_BUS_PROPERTY(name, type, getter, 0, SD_BUS_VTABLE_PROPERTY_CONST)
+#define EMITS(name, type, getter) SD_BUS_PROPERTY(name, type, getter, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE)
+static const sd_bus_vtable network_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        CONST("Name", "s", get_name),
+        CONST("UUID", "ay", get_uuid),
+        EMITS("Active", "b", get_active),
+        EMITS("Persistent", "b", get_persistent),
+        EMITS("Autostart", "b", get_autostart),
+        EMITS("ConfigGeneration", "t", get_generation),
+        EMITS("Bridge", "s", get_bridge),
+        EMITS("IfIndex", "i", get_ifindex),
+        EMITS("ForwardMode", "s", get_mode),
+        EMITS("ForwardDevices", "as", get_devices),
+        EMITS("Domain", "s", get_domain),
+        EMITS("MTU", "u", get_mtu),
+        EMITS("Addresses", "a(iayu)", get_addresses),
+        EMITS("Warnings", "as", get_warnings),
+        EMITS("Error", "s", get_error),
+        SD_BUS_METHOD_WITH_NAMES("Start", "ta{sv}", SD_BUS_PARAM(flags) SD_BUS_PARAM(options), NULL,, method_start, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("Stop", "ta{sv}", SD_BUS_PARAM(flags) SD_BUS_PARAM(options), NULL,, method_stop, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("Undefine", "ta{sv}", SD_BUS_PARAM(flags) SD_BUS_PARAM(options), NULL,, method_undefine,
+                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("SetAutostart", "bta{sv}", SD_BUS_PARAM(autostart) SD_BUS_PARAM(flags) SD_BUS_PARAM(options), NULL,,
+                                 method_set_autostart, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("ExportDefinition", "st", SD_BUS_PARAM(format) SD_BUS_PARAM(flags), "s", SD_BUS_PARAM(text), method_export,
+                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("Reconfigure", "sst" "a{sv}",
+                                 SD_BUS_PARAM(format) SD_BUS_PARAM(text) SD_BUS_PARAM(flags) SD_BUS_PARAM(options), NULL,, method_reconfigure,
+                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_VTABLE_END
+};
+
+/* --- objects --- */
+
+static int object_find(const char *path, void *userdata, void **ret) {
+        const char *hex = str_after(path, NETWORK1_ROOT "/network/");
+        Service *s = service_of(userdata);
+        sd_id128_t id;
+
+        if (!s || !s->networks || !hex || strlen(hex) != 32 || sd_id128_from_string(hex, &id) < 0)
+                return 0;
+        *ret = networks_find_uuid(s->networks, id);
+        return *ret != NULL;
+}
+
+static int object_enumerate(char ***ret, void *userdata) {
+        _cleanup_strv_ char **paths = new0(char *, 1);
+        Service *s = service_of(userdata);
+        char path[NETWORK_PATH_MAX];
+        size_t count = 0;
+
+        if (!paths)
+                return -ENOMEM;
+        if (s && s->networks)
+                REGISTRY_FOREACH(Network, n, s->networks->registry)
+                        if (strv_push_nth(&paths, &count, network_path(n, path)) < 0)
+                                return -ENOMEM;
+        *ret = TAKE_PTR(paths);
+        return 0;
+}
+
+static int object_details(void *object, sd_bus_message *call) {
+        return sd_bus_message_append(call, "{ss}", "network", ((Network *) object)->name);
+}
+
+static const sd_bus_vtable *const network_vtables[] = { network_vtable, NULL };
+static const BusObject network_object = {
+        .path = NETWORK1_ROOT "/network", .many = true, .interface = NETWORK1_NETWORK, .vtables = network_vtables, .find = object_find,
+        .enumerate = object_enumerate, .details = object_details,
+};
+const BusObject *const service_objects[] = { &manager_object, &network_object, NULL };

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "../run/networks.h"
+#include "daemon.h"
+
+#define NETWORK1_NAME "org.virtbus.network1"
+#define NETWORK1_ROOT "/org/virtbus/network1"
+#define NETWORK1_MANAGER NETWORK1_NAME ".Manager"
+#define NETWORK1_NETWORK NETWORK1_NAME ".Network"
+
+/* polkit actions, as in dbus-interfaces/org.virtbus.network1.policy */
+#define ACTION_MANAGE NETWORK1_NAME ".manage"
+
+#define NETWORK_PATH_MAX 96u
+
+typedef struct Service {
+        Daemon *daemon;
+        Bus *bus;
+        Networks *networks;
+} Service;
+
+extern const BusObject *const service_objects[];
+
+int service_start(Daemon *d, void **ret);
+void service_stop(void *state);
+
+/* Objects get the Daemon as userdata. */
+static inline Service *service_of(void *userdata) {
+        return daemon_state(userdata);
+}
+
+/* Of its object, in the buffer. */
+const char *network_path(const Network *n, char buffer[static NETWORK_PATH_MAX]);
+
+/* What Manager and Network have in common; each answers the call, now or later. */
+int network_start_call(Network *n, sd_bus_message *m, sd_bus_error *error);
+int network_stop_call(Network *n, sd_bus_message *m, sd_bus_error *error);

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "network.h"
+
+#include <net/if.h>
+#include <string.h>
+
+#include "../mode/mode.h"
+#include "../plan/network.h"
+#include "link.h"
+#include "log.h"
+#include "mem.h"
+#include "networks.h"
+#include "str.h"
+
+/* A start or stop that waits for dnsmasq. */
+typedef struct NetworkOperation {
+        Network *network;
+        NetworkDone done;
+        void *userdata;
+} NetworkOperation;
+
+static void warn(Network *n, const char *text) {
+        log_warning("network %s: %s", n->name, text);
+        if (!strv_contains(n->warnings, text))
+                (void) strv_push(&n->warnings, text);
+        networks_changed(n, NETWORK_CHANGED_WARNINGS);
+}
+
+/* --- what it is made of --- */
+
+static char *alias_of(const Network *n) {
+        return strf("virtbus:" SD_ID128_FORMAT_STR, SD_ID128_FORMAT_VAL(n->uuid));
+}
+
+static bool is_active(const Network *n) {
+        return n->live;
+}
+
+/* Settings of the kernel for one bridge: what it must not do by itself. */
+static void tune_bridge(const Network *n) {
+        const NetworkDef *def = n->live;
+        bool six = false;
+        const struct {
+                const char *name, *value;
+        } rows[] = { { "accept_ra", "0" }, { "autoconf", "0" } };
+
+        NETWORK_FOREACH(NetworkIp, ip, def->ips)
+                six = six || ip->family == FAMILY_IPV6;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                _cleanup_free_ char *name = strf("ipv6/conf/%s/%s", def->bridge, rows[i].name);
+
+                if (name)
+                        (void) sysctl_set(name, rows[i].value);
+        }
+        if (!six) {
+                _cleanup_free_ char *name = strf("ipv6/conf/%s/disable_ipv6", def->bridge);
+
+                if (name)
+                        (void) sysctl_set(name, "1");
+        }
+}
+
+/* Who forwards for guests is a router from then on. */
+static int enable_forwarding(Network *n, Fault *f) {
+        NetworkKind kind = network_kind(n->live);
+        int r = 0;
+
+        if (kind != NETWORK_NAT && kind != NETWORK_ROUTE && kind != NETWORK_OPEN)
+                return 0;
+        NETWORK_FOREACH(NetworkIp, ip, n->live->ips) {
+                if (r >= 0)
+                        r = sysctl_set(ip->family == FAMILY_IPV6 ? "ipv6/conf/all/forwarding" : "ipv4/ip_forward", "1");
+        }
+        return r < 0 ? fault_set(f, FAULT_NETWORK, -r, "the host can't be made a router: /proc/sys/net can't be written: %s", strerror(-r)) : 0;
+}
+
+/* One that is there already must be ours. */
+static int make_bridge(Network *n, Fault *f) {
+        const NetworkDef *def = n->live;
+        _cleanup_free_ char *alias = alias_of(n);
+        const BridgeSpec spec = {
+                .name = def->bridge, .alias = alias, .mac = def->mac, .mtu = def->mtu, .stp = def->stp == YES, .delay = def->delay,
+        };
+        LinkInfo info;
+        int r;
+
+        if (!alias)
+                return fault_oom(f);
+        r = links_find(n->all->links, def->bridge, &info);
+        if (r < 0)
+                return links_add_bridge(n->all->links, &spec, &n->ifindex, f);
+        if (!streq(info.alias, alias)) {
+                fault_set(f, FAULT_NETWORK, EEXIST, "there is a link %s already, which is not ours%s%s", def->bridge, *info.kind ? ": a " : "", info.kind);
+                fault_hint(f, "give the network another <bridge name='…'/>, or remove that link");
+                return -EEXIST;
+        }
+        n->ifindex = info.index;
+        return 0;
+}
+
+static int check_free(const Network *n, Fault *f) {
+        LinkInfo info = {};
+        int r = 0;
+
+        (void) links_find(n->all->links, n->live->bridge, &info);
+        NETWORK_FOREACH(NetworkIp, ip, n->live->ips)
+                if (r >= 0)
+                        r = links_check_free(n->all->links, &ip->address, network_prefix(ip), info.index, f);
+        return r;
+}
+
+static int add_addresses(const Network *n, Fault *f) {
+        const NetworkDef *def = n->live;
+        int r = 0;
+
+        NETWORK_FOREACH(NetworkIp, ip, def->ips)
+                if (r >= 0)
+                        r = links_add_address(n->all->links, n->ifindex, &ip->address, network_prefix(ip), f);
+        if (r >= 0)
+                r = links_set_up(n->all->links, n->ifindex, f);
+        NETWORK_FOREACH(NetworkRoute, t, def->routes)
+                if (r >= 0)
+                        r = links_add_route(n->all->links, n->ifindex, &t->address,
+                                            ip_is_set(&t->netmask) ? (unsigned) ip_netmask_to_prefix(&t->netmask) : (unsigned) t->prefix, &t->gateway,
+                                            t->metric == NUMBER_UNSET ? 1 : (uint32_t) t->metric, f);
+        return r;
+}
+
+/* For a network that uses what the host has. */
+static int check_host_link(const Network *n, const char *name, const char *kind, Fault *f) {
+        LinkInfo info;
+
+        if (links_find(n->all->links, name, &info) < 0)
+                return fault_set(f, FAULT_NETWORK, ENODEV, "the host has no link %s", name);
+        if (kind && !streq(info.kind, kind))
+                return fault_set(f, FAULT_NETWORK, EINVAL, "%s is no %s", name, kind);
+        return info.index;
+}
+
+static int check_host_links(Network *n, Fault *f) {
+        int r = 0;
+
+        if (n->live->bridge) {
+                r = check_host_link(n, n->live->bridge, "bridge", f);
+                n->ifindex = MAX(r, 0);
+        }
+        if (r >= 0 && n->live->forward_dev)
+                r = check_host_link(n, n->live->forward_dev, NULL, f);
+        NETWORK_FOREACH(ForwardInterface, i, n->live->forward_interfaces)
+                if (r >= 0)
+                        r = check_host_link(n, i->dev, NULL, f);
+        return r;
+}
+
+/* Everything but dnsmasq. */
+static int bring_up(Network *n, Fault *f) {
+        int r;
+
+        if (!mode_ops(network_kind(n->live))->own_bridge)
+                return check_host_links(n, f);
+        r = check_free(n, f);
+        if (r >= 0)
+                r = make_bridge(n, f);
+        if (r < 0)
+                return r;
+        tune_bridge(n);
+        r = add_addresses(n, f);
+        if (r >= 0)
+                r = enable_forwarding(n, f);
+        return r < 0 ? r : networks_apply_rules(n->all, f);
+}
+
+/* Logged, not told: there is nothing to do about it. */
+static void take_down(Network *n) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        bool own = mode_ops(network_kind(n->live))->own_bridge;
+        _cleanup_free_ char *bridge = own && n->ifindex > 0 ? strdup(n->live->bridge) : NULL;
+
+        n->live = network_def_free(n->live);
+        n->active = false;
+        n->ifindex = 0;
+        if (own && networks_apply_rules(n->all, &f) < 0)
+                log_warning("network %s: %s", n->name, fault_text(&f));
+        fault_clear(&f);
+        if (bridge && links_remove(n->all->links, bridge, &f) < 0)
+                log_warning("network %s: %s", n->name, fault_text(&f));
+}
+
+/* --- dnsmasq --- */
+
+static void on_dnsmasq_ended(const char *why, void *userdata) {
+        Network *n = userdata;
+        _cleanup_free_ char *text = strf("dnsmasq %s: guests get no addresses and names", why);
+
+        if (text)
+                warn(n, text);
+}
+
+static int make_dnsmasq(Network *n) {
+        const DnsmasqOptions options = {
+                .event = n->all->event, .bus = n->all->by_unit ? n->all->bus : NULL, .name = n->name, .run_dir = n->all->run_dir,
+                .state_dir = n->all->state_dir, .ended = on_dnsmasq_ended, .userdata = n,
+        };
+
+        return n->dnsmasq ? 0 : dnsmasq_new(&options, &n->dnsmasq);
+}
+
+/* --- starting --- */
+
+static NetworkOperation *begin(Network *n, NetworkDone done, void *userdata, Fault *f) {
+        NetworkOperation *o;
+
+        if (n->operation) {
+                fault_set(f, FAULT_BUSY, EBUSY, "%s is being started or stopped", n->name);
+                return NULL;
+        }
+        o = new0(NetworkOperation, 1);
+        if (!o) {
+                fault_oom(f);
+                return NULL;
+        }
+        *o = (NetworkOperation) { n, done, userdata };
+        n->operation = o;
+        return o;
+}
+
+static void end(Network *n, const Fault *why) {
+        NetworkOperation *o = TAKE_PTR(n->operation);
+        NetworkDone done = o->done;
+        void *userdata = o->userdata;
+
+        free(o);
+        networks_save(n);
+        networks_changed(n, NETWORK_CHANGED_ACTIVE);
+        if (done)
+                done(n, why, userdata);
+        networks_settle(n);
+}
+
+static void on_started(const Fault *why, void *userdata) {
+        Network *n = userdata;
+
+        if (why)
+                take_down(n);
+        else {
+                n->active = true;
+                log_info("network %s is up", n->name);
+        }
+        end(n, why);
+}
+
+/* Not active without dnsmasq: guests would wait for addresses in vain. */
+static int start_dnsmasq(Network *n, DnsmasqDone done, Fault *f) {
+        int r;
+
+        if (!network_needs_dnsmasq(n->live)) {
+                done(NULL, n);
+                return 0;
+        }
+        r = make_dnsmasq(n);
+        if (r < 0)
+                return fault_oom(f);
+        r = dnsmasq_start(n->dnsmasq, n->live, done, n, f);
+        if (r < 0)
+                fault_prefix(f, "dnsmasq can't be started");
+        return r;
+}
+
+int network_start(Network *n, NetworkDone done, void *userdata, Fault *f) {
+        int r;
+
+        assert(n);
+
+        if (n->broken.kind != FAULT_NONE)
+                return fault_set(f, FAULT_INVALID_DEFINITION, EINVAL, "%s can't be started: %s", n->name, fault_text(&n->broken));
+        if (is_active(n) && !n->operation)
+                return fault_set(f, FAULT_INVALID_STATE, EALREADY, "the network %s is active already", n->name);
+        if (!begin(n, done, userdata, f))
+                return -EBUSY;
+        strv_free(TAKE_PTR(n->warnings));
+        r = network_copy(n->config, &n->live);
+        if (r >= 0)
+                r = bring_up(n, f);
+        if (r >= 0)
+                r = start_dnsmasq(n, on_started, f);
+        if (r >= 0)
+                return 0;
+        if (n->live)
+                take_down(n);
+        free(TAKE_PTR(n->operation));
+        return r;
+}
+
+static void on_adopted(const Fault *why, void *userdata) {
+        Network *n = userdata;
+
+        if (why)
+                warn(n, fault_text(why));
+        networks_changed(n, NETWORK_CHANGED_ACTIVE);
+}
+
+int network_adopt(Network *n, NetworkDef *live, Fault *f) {
+        int r;
+
+        assert(n && !n->live);
+
+        n->live = live;
+        r = bring_up(n, f);
+        n->active = r >= 0;
+        if (r >= 0)
+                r = start_dnsmasq(n, on_adopted, f);
+        if (r < 0)
+                take_down(n);
+        networks_save(n);
+        return r;
+}
+
+/* --- stopping --- */
+
+static void on_stopped(const Fault *why, void *userdata) {
+        Network *n = userdata;
+
+        if (why)
+                log_warning("network %s: %s", n->name, fault_text(why));
+        n->dnsmasq = dnsmasq_free(n->dnsmasq);
+        take_down(n);
+        strv_free(TAKE_PTR(n->warnings));
+        log_info("network %s is down", n->name);
+        end(n, NULL);
+}
+
+int network_stop(Network *n, NetworkDone done, void *userdata, Fault *f) {
+        int r;
+
+        assert(n);
+
+        if (!is_active(n))
+                return fault_set(f, FAULT_INVALID_STATE, EALREADY, "the network %s is not active", n->name);
+        if (!begin(n, done, userdata, f))
+                return -EBUSY;
+        if (!n->dnsmasq) {
+                on_stopped(NULL, n);
+                return 0;
+        }
+        r = dnsmasq_stop(n->dnsmasq, on_stopped, n, f);
+        if (r < 0)
+                free(TAKE_PTR(n->operation));
+        return r;
+}
+
+void network_clear(Network *n) {
+        free(n->operation);
+        dnsmasq_free(n->dnsmasq);
+        network_def_free(n->config);
+        network_def_free(n->live);
+        fault_clear(&n->broken);
+        strv_free(n->warnings);
+        free(n->name);
+}

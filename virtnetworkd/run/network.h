@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "../def/network-def.h"
+#include "dnsmasq.h"
+#include "fault.h"
+
+typedef struct Networks Networks;
+
+/* One network: its definition, and while it is active what it is made of on the host. Owned by the Networks. */
+typedef struct Network {
+        Networks *all;
+        char *name;
+        sd_id128_t uuid;
+        NetworkDef *config;          /* what it is started from; NULL: broken */
+        bool persistent;             /* … which is on disk */
+        NetworkDef *live;            /* what it is made of, also while it comes and goes; NULL: nothing is there */
+        bool active;                 /* all of it is there */
+        Fault broken;                /* why the file can't be used */
+        bool autostart;
+        bool busy;                   /* a start or stop is under way */
+        uint64_t config_generation;
+        int ifindex;                 /* of the bridge; 0: none */
+        Dnsmasq *dnsmasq;
+        char **warnings;
+        struct NetworkOperation *operation;
+} Network;
+
+typedef enum NetworkChange {
+        NETWORK_CHANGED_ACTIVE    = 1 << 0,
+        NETWORK_CHANGED_CONFIG    = 1 << 1,
+        NETWORK_CHANGED_AUTOSTART = 1 << 2,
+        NETWORK_CHANGED_WARNINGS  = 1 << 3,
+} NetworkChange;
+
+/* Exactly once, from within the call or later. */
+typedef void (*NetworkDone)(Network *n, const Fault *why, void *userdata);
+
+/* Brings it up; what is there already stays as it is. FAULT_INVALID_STATE: active. FAULT_BUSY. */
+int network_start(Network *n, NetworkDone done, void *userdata, Fault *f);
+/* Likewise. */
+int network_stop(Network *n, NetworkDone done, void *userdata, Fault *f);
+/* Takes up one that an earlier life of this daemon has started, mending what is missing. Takes over `live`. */
+int network_adopt(Network *n, NetworkDef *live, Fault *f);
+
+/* Frees what it holds, and lets all run on. */
+void network_clear(Network *n);
+
+/* The definition that says what it is now; NULL for a broken one. */
+static inline const NetworkDef *network_def(const Network *n) {
+        return n->live ?: n->config;
+}
