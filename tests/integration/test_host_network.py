@@ -3,7 +3,9 @@
 
 
 import pytest
+from gi.repository import GLib
 
+from domains import FORCE
 from host import USER
 
 pytestmark = pytest.mark.host
@@ -50,7 +52,7 @@ def networkd(bed, client):
     for name, _, active, path in manager.ListNetworks():
         network = client.object("org.virtbus.network1", path)
         if active:
-            network.Stop(0, {})
+            network.Stop(FORCE, {})
         if name in [n for n, *_ in manager.ListNetworks()]:
             network.Undefine(0, {})
     assert "virtbus" not in bed.run("nft list tables").stdout
@@ -110,7 +112,9 @@ def test_a_nat_network(bed, client, networkd):
     assert said == "198.51.100.1"
     bed.run("ip -n outside route add 10.77.0.0/24 via 198.51.100.1")
     assert not ping(bed, "outside", "10.77.0.10", check=False)
-    network.Stop(0, {})
+    with client.fails("InvalidState", "the network lab is in use: guest"):
+        network.Stop(0, {})
+    network.Stop(FORCE, {})
     assert not network.Active and network.IfIndex == 0
     bed.run("ip -n outside route del 10.77.0.0/24")
 
@@ -235,6 +239,52 @@ def test_definitions(bed, client, networkd):
     assert bed.read("/etc/virtbus/networks/bad.xml").startswith("<network><name>bad"), "left as it is"
     define(client, networkd, "bad")
     assert networkd.ListNetworks()[0][1] == "nat"
+
+
+def port(**values):
+    types = {"mac": "ay", "domain": "s", "portgroup": "s", "queues": "u"}
+    return {k: GLib.Variant(types[k], v) for k, v in values.items()}
+
+
+def test_ports(bed, client, networkd):
+    """A tap for each, for as long as somebody holds it; the network is started for the first one."""
+    network = define(client, networkd)
+    name, [queue] = network.AttachPort(port(mac=bytes.fromhex("525400aabbcc"), domain="web"), 0, {})
+    assert network.Active and network.Ports == [name]
+    said = bed.run(f"ip -d link show {name}").stdout
+    assert "fe:54:00:aa:bb:cc" in said and "master br-lab" in said and "alias virtbus:web" in said and "vnet_hdr on" in said
+    with client.fails("InvalidState", f"the network lab is in use: {name} (of web) is on its bridge"):
+        network.Stop(0, {})
+    bed.run("systemctl kill --signal=KILL virtnetworkd")
+    bed.wait(lambda: network.Ports == [name], what="the port outlives the daemon")
+    other, queues = network.AttachPort(port(queues=4), 0, {})
+    assert len(queues) == 4 and other != name and len(network.Ports) == 2
+    queue.close()
+    bed.wait(lambda: network.Ports == [other])
+    for q in queues:
+        q.close()
+    bed.wait(lambda: network.Ports == [])
+    network.Stop(0, {})
+
+
+def test_ports_that_cannot_be(bed, client, networkd):
+    network = define(client, networkd)
+    for wrong, text in ((port(mac=b"12345"), "has 6 bytes, not 5"), (port(mac=bytes.fromhex("010203040506")), "multicast"),
+                        (port(queues=0), "1 to 16 queues"), (port(queues=17), "1 to 16 queues"), (port(portgroup="x"), 'no portgroup "x"'),
+                        ({"colour": GLib.Variant("s", "red")}, 'a port has no "colour"')):
+        with client.fails("InvalidArgs", text):
+            network.AttachPort(wrong, 0, {})
+    with client.fails("NetworkFailed", "the host has no bridge nobridge"):
+        networkd.AttachBridgePort("nobridge", port(), 0, {})
+    with client.fails("NetworkFailed", "uplink is no bridge"):
+        networkd.AttachBridgePort("uplink", port(), 0, {})
+    name, queues = networkd.AttachBridgePort("br-lab", port(domain="db"), 0, {})
+    assert network.Ports == [name]
+    bed.run("ip link add br-lab2 type bridge")
+    clash = define(client, networkd, "clash", bridge="br-lab2", net=99)
+    with client.fails("NetworkFailed", "the network clash can't be started: there is a link br-lab2 already"):
+        clash.AttachPort(port(), 0, {})
+    bed.run("ip link del br-lab2")
 
 
 def test_who_may(bed, networkd):

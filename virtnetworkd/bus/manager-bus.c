@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "../run/port.h"
 #include "bus-auth.h"
 #include "bus-error.h"
 #include "service.h"
@@ -139,11 +140,34 @@ BUS_HANDLER(method_stop, ACTION_MANAGE) {
         int r;
 
         r = sd_bus_message_read(m, "st", &name, &flags);
-        if (r >= 0 && flags != 0)
-                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "this method knows no flags yet");
+        if (r >= 0 && (flags & ~BUS_FLAG_FORCE))
+                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "the only flag is 4 (force)");
         if (r >= 0)
                 r = networks_find(service_of(userdata)->networks, name, &n, &f);
-        return r < 0 ? fault_to_bus(&f, r, error) : network_stop_call(n, m, error);
+        return r < 0 ? fault_to_bus(&f, r, error) : network_stop_call(n, flags, m, error);
+}
+
+/* A bridge of the host that no network stands for. */
+BUS_HANDLER(method_attach_bridge, ACTION_ATTACH_BRIDGE) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        PortRequest q = {};
+        int fds[PORT_QUEUES_MAX], r;
+        char name[IFNAMSIZ];
+        PortSpec spec = {};
+
+        r = sd_bus_message_read(m, "s", &spec.bridge);
+        if (r >= 0)
+                r = read_port(m, &q, &f);
+        if (r >= 0 && q.group)
+                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "a bridge of the host has no portgroups");
+        if (r >= 0) {
+                spec = (PortSpec) { .bridge = spec.bridge, .mac = q.mac, .queues = q.queues, .mtu = NUMBER_UNSET, .domain = q.domain };
+                r = port_open(service_of(userdata)->networks->links, &spec, name, fds, &f);
+        }
+        if (r >= 0)
+                reply_port(name, fds, q.queues, NULL, sd_bus_message_ref(m));
+        port_request_clear(&q);
+        return r < 0 ? fault_to_bus(&f, r, error) : 1;
 }
 
 BUS_GETTER(get_version) {
@@ -165,6 +189,9 @@ static const sd_bus_vtable manager_vtable[] = {
                                  "o", SD_BUS_PARAM(network), method_start_transient, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("StartNetwork", "st", SD_BUS_PARAM(name) SD_BUS_PARAM(flags), NULL,, method_start, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("StopNetwork", "st", SD_BUS_PARAM(name) SD_BUS_PARAM(flags), NULL,, method_stop, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("AttachBridgePort", "sa{sv}" "ta{sv}",
+                                 SD_BUS_PARAM(bridge) SD_BUS_PARAM(port) SD_BUS_PARAM(flags) SD_BUS_PARAM(options),
+                                 "sah", SD_BUS_PARAM(interface) SD_BUS_PARAM(queues), method_attach_bridge, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_NAMES("NetworkNew", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(network), 0),
         SD_BUS_SIGNAL_WITH_NAMES("NetworkRemoved", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(network), 0),
         SD_BUS_VTABLE_END

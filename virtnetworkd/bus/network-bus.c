@@ -2,8 +2,10 @@
 #include <string.h>
 
 #include "../plan/network.h"
+#include "../run/port.h"
 #include "bus-auth.h"
 #include "bus-error.h"
+#include "fd.h"
 #include "mem.h"
 #include "service.h"
 #include "str.h"
@@ -34,9 +36,9 @@ int network_start_call(Network *n, sd_bus_message *m, sd_bus_error *error) {
         return fault_to_bus(&f, r, error);
 }
 
-int network_stop_call(Network *n, sd_bus_message *m, sd_bus_error *error) {
+int network_stop_call(Network *n, uint64_t flags, sd_bus_message *m, sd_bus_error *error) {
         _cleanup_fault_ Fault f = FAULT_INIT;
-        int r = network_stop(n, on_done, sd_bus_message_ref(m), &f);
+        int r = network_stop(n, flags & BUS_FLAG_FORCE, on_done, sd_bus_message_ref(m), &f);
 
         if (r >= 0)
                 return 1;
@@ -60,9 +62,127 @@ BUS_HANDLER(method_start, ACTION_MANAGE) {
 
 BUS_HANDLER(method_stop, ACTION_MANAGE) {
         uint64_t flags;
-        int r = read_flags(m, 0, &flags, error);
+        int r = read_flags(m, BUS_FLAG_FORCE, &flags, error);
 
-        return r < 0 ? r : network_stop_call(userdata, m, error);
+        return r < 0 ? r : network_stop_call(userdata, flags, m, error);
+}
+
+/* --- ports --- */
+
+static int read_mac(sd_bus_message *m, MacAddress *ret, Fault *f) {
+        const void *bytes;
+        size_t n;
+        int r = sd_bus_message_enter_container(m, 'v', "ay");
+
+        if (r >= 0)
+                r = sd_bus_message_read_array(m, 'y', &bytes, &n);
+        if (r < 0)
+                return r;
+        if (n != sizeof(ret->octets))
+                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "a MAC address has 6 bytes, not %zu", n);
+        memcpy(ret->octets, bytes, n);
+        ret->set = true;
+        if (ret->octets[0] & 1)
+                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "the MAC address is a multicast one; its first byte must be even");
+        return sd_bus_message_exit_container(m);
+}
+
+static int read_text(sd_bus_message *m, char **ret) {
+        const char *text;
+        int r = sd_bus_message_read(m, "v", "s", &text);
+
+        return r < 0 ? r : free_and_strdup(ret, *text ? text : NULL);
+}
+
+static int read_setting(sd_bus_message *m, PortRequest *q, Fault *f) {
+        const char *name;
+        int r = sd_bus_message_read(m, "s", &name);
+
+        if (r < 0)
+                return r;
+        if (streq(name, "mac"))
+                return read_mac(m, &q->mac, f);
+        if (streq(name, "domain"))
+                return read_text(m, &q->domain);
+        if (streq(name, "portgroup"))
+                return read_text(m, &q->group);
+        if (streq(name, "queues"))
+                return sd_bus_message_read(m, "v", "u", &q->queues);
+        return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "a port has no \"%.32s\": mac, domain, portgroup, queues", name);
+}
+
+int read_port(sd_bus_message *m, PortRequest *ret, Fault *f) {
+        uint64_t flags;
+        int r;
+
+        *ret = (PortRequest) { .queues = 1 };
+        r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                r = read_setting(m, ret, f);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        if (r >= 0)
+                r = bus_read_options(m, 0, &flags, NULL, 0, f);
+        if (r >= 0 && (ret->queues == 0 || ret->queues > PORT_QUEUES_MAX))
+                r = fault_set(f, FAULT_INVALID_ARGS, EINVAL, "a port has 1 to %u queues, not %u", PORT_QUEUES_MAX, ret->queues);
+        return r;
+}
+
+static int append_port(sd_bus_message *reply, const char *name, const int *fds, uint32_t n) {
+        int r = sd_bus_message_append(reply, "s", name);
+
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "h");
+        for (uint32_t i = 0; i < n && r >= 0; i++)
+                r = sd_bus_message_append(reply, "h", fds[i]);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+void reply_port(const char *name, const int *fds, uint32_t n, const Fault *why, void *userdata) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = userdata, *reply = NULL;
+        int r;
+
+        if (why) {
+                (void) bus_reply_fault(m, why, -why->error);
+                return;
+        }
+        r = sd_bus_message_new_method_return(m, &reply);
+        if (r >= 0)
+                r = append_port(reply, name, fds, n);
+        if (r >= 0)
+                r = sd_bus_send(NULL, reply, NULL);
+        if (r < 0)
+                (void) sd_bus_reply_method_errno(m, r, NULL);
+        for (uint32_t i = 0; i < n; i++)
+                fd_close(fds[i]);
+}
+
+BUS_HANDLER(method_attach, ACTION_ATTACH) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        PortRequest q;
+        int r;
+
+        r = read_port(m, &q, &f);
+        if (r < 0)
+                port_request_clear(&q);
+        else {
+                r = network_attach(userdata, &q, reply_port, sd_bus_message_ref(m), &f);
+                if (r < 0)
+                        sd_bus_message_unref(m);
+        }
+        return r < 0 ? fault_to_bus(&f, r, error) : 1;
+}
+
+BUS_GETTER(get_ports) {
+        const NetworkDef *def = network_def(userdata);
+        _cleanup_strv_ char **ports = NULL;
+
+        if (((Network *) userdata)->active && def->bridge)
+                (void) port_list(def->bridge, &ports);
+        return sd_bus_message_append_strv(reply, ports);
 }
 
 /* --- definitions --- */
@@ -257,10 +377,13 @@ static const sd_bus_vtable network_vtable[] = {
         EMITS("Domain", "s", get_domain),
         EMITS("MTU", "u", get_mtu),
         EMITS("Addresses", "a(iayu)", get_addresses),
+        SD_BUS_PROPERTY("Ports", "as", get_ports, 0, 0),
         EMITS("Warnings", "as", get_warnings),
         EMITS("Error", "s", get_error),
         SD_BUS_METHOD_WITH_NAMES("Start", "ta{sv}", SD_BUS_PARAM(flags) SD_BUS_PARAM(options), NULL,, method_start, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("Stop", "ta{sv}", SD_BUS_PARAM(flags) SD_BUS_PARAM(options), NULL,, method_stop, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("AttachPort", "a{sv}" "ta{sv}", SD_BUS_PARAM(port) SD_BUS_PARAM(flags) SD_BUS_PARAM(options),
+                                 "sah", SD_BUS_PARAM(interface) SD_BUS_PARAM(queues), method_attach, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("Undefine", "ta{sv}", SD_BUS_PARAM(flags) SD_BUS_PARAM(options), NULL,, method_undefine,
                                  SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("SetAutostart", "bta{sv}", SD_BUS_PARAM(autostart) SD_BUS_PARAM(flags) SD_BUS_PARAM(options), NULL,,

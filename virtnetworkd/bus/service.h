@@ -11,6 +11,8 @@
 
 /* polkit actions, as in dbus-interfaces/org.virtbus.network1.policy */
 #define ACTION_MANAGE NETWORK1_NAME ".manage"
+#define ACTION_ATTACH NETWORK1_NAME ".attach"
+#define ACTION_ATTACH_BRIDGE NETWORK1_NAME ".attach-bridge"
 
 #define NETWORK_PATH_MAX 96u
 
@@ -35,4 +37,9 @@ const char *network_path(const Network *n, char buffer[static NETWORK_PATH_MAX])
 
 /* What Manager and Network have in common; each answers the call, now or later. */
 int network_start_call(Network *n, sd_bus_message *m, sd_bus_error *error);
-int network_stop_call(Network *n, sd_bus_message *m, sd_bus_error *error);
+int network_stop_call(Network *n, uint64_t flags, sd_bus_message *m, sd_bus_error *error);
+
+/* Reads `a{sv} port, t flags, a{sv} options`. */
+int read_port(sd_bus_message *m, PortRequest *ret, Fault *f);
+/* PortDone that answers a call with `sah`. */
+void reply_port(const char *name, const int *fds, uint32_t n, const Fault *why, void *userdata);

@@ -188,6 +188,42 @@ int links_set_up(Links *l, int index, Fault *f) {
         return r < 0 ? net_fault(f, r, "the bridge can't be", "set up") : 0;
 }
 
+/* In this order: an mtu that is smaller than the bridge's makes that smaller, too. */
+static int change_link(Links *l, int index, int master, const MacAddress *mac, uint64_t mtu, const char *alias) {
+        _cleanup_(rtnl_link_putp) struct rtnl_link *which = rtnl_link_alloc(), *change = rtnl_link_alloc();
+        _cleanup_(nl_addr_putp) struct nl_addr *address = mac ? nl_addr_build(AF_LLC, mac->octets, sizeof(mac->octets)) : NULL;
+
+        if (!which || !change || (mac && !address))
+                return -NLE_NOMEM;
+        rtnl_link_set_ifindex(which, index);
+        if (mac)
+                rtnl_link_set_addr(change, address);
+        if (mtu != NUMBER_UNSET)
+                rtnl_link_set_mtu(change, (unsigned) mtu);
+        if (alias)
+                rtnl_link_set_ifalias(change, alias);
+        rtnl_link_set_master(change, master);
+        rtnl_link_set_flags(change, IFF_UP);
+        return rtnl_link_change(l->socket, which, change, 0);
+}
+
+int links_connect(Links *l, const char *name, const char *bridge, const MacAddress *mac, uint64_t mtu, const char *alias, Fault *f) {
+        LinkInfo link, to;
+        int r;
+
+        assert(l && name && bridge);
+
+        if (links_find(l, bridge, &to) < 0)
+                return fault_set(f, FAULT_NETWORK, ENODEV, "the host has no bridge %s", bridge);
+        if (!streq(to.kind, "bridge"))
+                return fault_set(f, FAULT_NETWORK, EINVAL, "%s is no bridge", bridge);
+        r = links_find(l, name, &link);
+        if (r < 0)
+                return fault_set(f, FAULT_NETWORK, -r, "the tap %s has gone", name);
+        r = change_link(l, link.index, to.index, mac, mtu, alias);
+        return r < 0 ? net_fault(f, r, "the tap can't be put on the bridge", bridge) : 0;
+}
+
 /* --- addresses and routes --- */
 
 static struct nl_addr *build_address(const IpAddress *a, unsigned prefix) {

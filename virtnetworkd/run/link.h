@@ -35,6 +35,8 @@ int links_add_bridge(Links *l, const BridgeSpec *spec, int *ret_index, Fault *f)
 /* One that is not there is no error. */
 int links_remove(Links *l, const char *name, Fault *f);
 int links_set_up(Links *l, int index, Fault *f);
+/* Puts a link on a bridge and sets it up. `mac` NULL, `mtu` NUMBER_UNSET, `alias` NULL: as they are. */
+int links_connect(Links *l, const char *name, const char *bridge, const MacAddress *mac, uint64_t mtu, const char *alias, Fault *f);
 /* One that is there already is no error. */
 int links_add_address(Links *l, int index, const IpAddress *a, unsigned prefix, Fault *f);
 int links_add_route(Links *l, int index, const IpAddress *network, unsigned prefix, const IpAddress *gateway, uint32_t metric, Fault *f);

@@ -10,6 +10,7 @@
 #include "log.h"
 #include "mem.h"
 #include "networks.h"
+#include "port.h"
 #include "str.h"
 
 /* A start or stop that waits for dnsmasq. */
@@ -315,6 +316,104 @@ int network_adopt(Network *n, NetworkDef *live, Fault *f) {
         return r;
 }
 
+/* --- ports --- */
+
+void port_request_clear(PortRequest *q) {
+        free(q->domain);
+        free(q->group);
+        *q = (PortRequest) {};
+}
+
+/* A port that waits until its network is up. */
+typedef struct Attaching {
+        PortRequest request;
+        PortDone done;
+        void *userdata;
+} Attaching;
+
+static const PortGroup *find_group(const NetworkDef *def, const char *name) {
+        NETWORK_FOREACH(PortGroup, g, def->port_groups)
+                if (name ? streq(g->name, name) : g->is_default == YES)
+                        return g;
+        return NULL;
+}
+
+static bool has_limits(const PortSettings *s) {
+        return s->inbound.average != NUMBER_UNSET || s->outbound.average != NUMBER_UNSET;
+}
+
+/* What can't be given is not left out in silence. */
+static int check_port(const Network *n, const PortRequest *q, Fault *f) {
+        const PortGroup *g = find_group(n->live, q->group);
+        const PortSettings *s = g ? &g->settings : &n->live->port;
+
+        if (q->group && !g)
+                return fault_set(f, FAULT_INVALID_ARGS, ENOENT, "the network %s has no portgroup \"%s\"", n->name, q->group);
+        if (network_kind(n->live) == NETWORK_MACVTAP)
+                return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "ports of the network %s would be macvtaps, which can't be made yet", n->name);
+        if (has_limits(s))
+                return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "ports of the network %s have a bandwidth, which can't be set yet", n->name);
+        if (s->tags.n > 0)
+                return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "ports of the network %s are in VLANs, which can't be set yet", n->name);
+        return 0;
+}
+
+static int open_port(Network *n, const PortRequest *q, PortDone done, void *userdata, Fault *f) {
+        const PortSpec spec = {
+                .bridge = n->live->bridge, .mac = q->mac, .queues = q->queues, .mtu = n->live->mtu, .isolated = n->live->isolated == YES,
+                .domain = q->domain,
+        };
+        int fds[PORT_QUEUES_MAX], r;
+        char name[IFNAMSIZ];
+
+        r = check_port(n, q, f);
+        if (r >= 0)
+                r = port_open(n->all->links, &spec, name, fds, f);
+        if (r >= 0)
+                done(name, fds, q->queues, NULL, userdata);
+        return r;
+}
+
+static void on_started_for_port(Network *n, const Fault *why, void *userdata) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        Attaching *a = userdata;
+
+        if (why)
+                (void) fault_copy(&f, why);
+        else
+                (void) open_port(n, &a->request, a->done, a->userdata, &f);
+        if (fault_is_set(&f))
+                a->done(NULL, NULL, 0, &f, a->userdata);
+        port_request_clear(&a->request);
+        free(a);
+}
+
+static int start_for_port(Network *n, PortRequest *q, PortDone done, void *userdata, Fault *f) {
+        Attaching *a = new0(Attaching, 1);
+        int r;
+
+        if (!a)
+                return fault_oom(f);
+        *a = (Attaching) { TAKE(*q, (PortRequest) {}), done, userdata };
+        r = network_start(n, on_started_for_port, a, f);
+        if (r >= 0)
+                return 0;
+        fault_prefix(f, "the network %s can't be started", n->name);
+        port_request_clear(&a->request);
+        free(a);
+        return r;
+}
+
+int network_attach(Network *n, PortRequest *q, PortDone done, void *userdata, Fault *f) {
+        int r;
+
+        assert(n && q && q->queues > 0 && done);
+
+        r = n->active ? open_port(n, q, done, userdata, f) : start_for_port(n, q, done, userdata, f);
+        port_request_clear(q);
+        return r;
+}
+
 /* --- stopping --- */
 
 static void on_stopped(const Fault *why, void *userdata) {
@@ -329,13 +428,30 @@ static void on_stopped(const Fault *why, void *userdata) {
         end(n, NULL);
 }
 
-int network_stop(Network *n, NetworkDone done, void *userdata, Fault *f) {
+/* Whoever has a port would lose its network. */
+static int check_unused(const Network *n, Fault *f) {
+        _cleanup_strv_ char **ports = NULL;
+        LinkInfo info = {};
+
+        if (!mode_ops(network_kind(n->live))->own_bridge || port_list(n->live->bridge, &ports) < 0 || !ports[0])
+                return 0;
+        (void) links_find(n->all->links, ports[0], &info);
+        fault_set(f, FAULT_INVALID_STATE, EBUSY, "the network %s is in use: %s%s%s%s is on its bridge", n->name, ports[0],
+                  str_after(info.alias, "virtbus:") ? " (of " : "", str_after(info.alias, "virtbus:") ?: "", str_after(info.alias, "virtbus:") ? ")" : "");
+        fault_hint(f, "stop who uses it first, or give the flag 4 (force)");
+        return -EBUSY;
+}
+
+int network_stop(Network *n, bool force, NetworkDone done, void *userdata, Fault *f) {
         int r;
 
         assert(n);
 
         if (!is_active(n))
                 return fault_set(f, FAULT_INVALID_STATE, EALREADY, "the network %s is not active", n->name);
+        r = force ? 0 : check_unused(n, f);
+        if (r < 0)
+                return r;
         if (!begin(n, done, userdata, f))
                 return -EBUSY;
         if (!n->dnsmasq) {

@@ -38,8 +38,21 @@ typedef void (*NetworkDone)(Network *n, const Fault *why, void *userdata);
 
 /* Brings it up; what is there already stays as it is. FAULT_INVALID_STATE: active. FAULT_BUSY. */
 int network_start(Network *n, NetworkDone done, void *userdata, Fault *f);
-/* Likewise. */
-int network_stop(Network *n, NetworkDone done, void *userdata, Fault *f);
+/* Likewise; without `force` only if nothing but the host is on its bridge. */
+int network_stop(Network *n, bool force, NetworkDone done, void *userdata, Fault *f);
+/* What a port is to be. */
+typedef struct PortRequest {
+        char *domain, *group;        /* NULL: none */
+        MacAddress mac;
+        uint32_t queues;
+} PortRequest;
+void port_request_clear(PortRequest *q);
+
+/* Exactly once, from within the call or later. The descriptors are the caller's to close. */
+typedef void (*PortDone)(const char *name, const int *fds, uint32_t n, const Fault *why, void *userdata);
+/* A port on a network, which is started if it is not active. Takes over what is in `q`, also on failure. */
+int network_attach(Network *n, PortRequest *q, PortDone done, void *userdata, Fault *f);
+
 /* Takes up one that an earlier life of this daemon has started, mending what is missing. Takes over `live`. */
 int network_adopt(Network *n, NetworkDef *live, Fault *f);
 

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "port.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "mem.h"
+#include "str.h"
+
+/* With the header that tells checksums and segments: QEMU can do without, guests are much faster with it. */
+static int open_queue(char *name, bool many, int *ret) {
+        struct ifreq q = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
+        _cleanup_fd_ int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+
+        if (fd < 0)
+                return -errno;
+        if (many)
+                q.ifr_flags |= IFF_MULTI_QUEUE;
+        memcpy(q.ifr_name, name, IFNAMSIZ);
+        if (ioctl(fd, TUNSETIFF, &q) < 0)
+                return -errno;
+        memcpy(name, q.ifr_name, IFNAMSIZ);
+        *ret = TAKE_FD(fd);
+        return 0;
+}
+
+static void close_all(int *fds, uint32_t n) {
+        for (uint32_t i = 0; i < n; i++)
+                fds[i] = fd_close(fds[i]);
+}
+
+static int open_queues(const PortSpec *spec, char *name, int *fds) {
+        int r = 0;
+
+        /* The kernel fills in the number. */
+        memset(name, 0, IFNAMSIZ);
+        memcpy(name, "vnet%d", sizeof("vnet%d"));
+        for (uint32_t i = 0; i < spec->queues; i++)
+                fds[i] = -1;
+        for (uint32_t i = 0; i < spec->queues && r >= 0; i++)
+                r = open_queue(name, spec->queues > 1, &fds[i]);
+        return r;
+}
+
+/* The guest's own address would make the bridge think that the guest is the tap. */
+static MacAddress address_of_tap(const MacAddress *guest) {
+        MacAddress a = *guest;
+
+        a.octets[0] = 0xfe;
+        return a;
+}
+
+static int isolate(const char *name) {
+        _cleanup_free_ char *path = strf("/sys/class/net/%s/brport/isolated", name);
+        _cleanup_fd_ int fd = path ? open(path, O_WRONLY | O_CLOEXEC) : -1;
+
+        return fd < 0 || write(fd, "1", 1) != 1 ? -errno : 0;
+}
+
+static int connect_to_bridge(Links *l, const PortSpec *spec, const char *name, Fault *f) {
+        _cleanup_free_ char *alias = spec->domain ? strf("virtbus:%s", spec->domain) : NULL, *ipv6 = strf("ipv6/conf/%s/disable_ipv6", name);
+        const MacAddress mac = address_of_tap(&spec->mac);
+        int r;
+
+        if (!ipv6 || (spec->domain && !alias))
+                return fault_oom(f);
+        /* It is the guest's end: the host says nothing on it. */
+        (void) sysctl_set(ipv6, "1");
+        r = links_connect(l, name, spec->bridge, spec->mac.set ? &mac : NULL, spec->mtu, alias, f);
+        if (r >= 0 && spec->isolated) {
+                r = isolate(name);
+                if (r < 0)
+                        fault_set(f, FAULT_NETWORK, -r, "%s can't be isolated: %s", name, strerror(-r));
+        }
+        return r;
+}
+
+int port_open(Links *l, const PortSpec *spec, char *ret_name, int *fds, Fault *f) {
+        int r;
+
+        assert(l && spec && spec->queues > 0 && spec->queues <= PORT_QUEUES_MAX);
+
+        r = open_queues(spec, ret_name, fds);
+        if (r < 0) {
+                fault_set(f, FAULT_NETWORK, -r, "a tap can't be made: %s", strerror(-r));
+                if (r == -ENOENT || r == -ENODEV)
+                        fault_hint(f, "load the kernel module tun");
+        } else
+                r = connect_to_bridge(l, spec, ret_name, f);
+        if (r < 0)
+                close_all(fds, spec->queues);
+        return r;
+}
+
+int port_list(const char *bridge, char ***ret) {
+        _cleanup_free_ char *path = strf("/sys/class/net/%s/brif", bridge);
+        _cleanup_strv_ char **names = new0(char *, 1);
+        struct dirent *e;
+        DIR *folder;
+        size_t n = 0;
+        int r = 0;
+
+        if (!path || !names)
+                return -ENOMEM;
+        folder = opendir(path);
+        if (!folder)
+                return -errno;
+        while ((e = readdir(folder)) && r >= 0)
+                if (e->d_name[0] != '.')
+                        r = strv_push_nth(&names, &n, e->d_name);
+        closedir(folder);
+        if (r >= 0)
+                *ret = TAKE_PTR(names);
+        return r;
+}

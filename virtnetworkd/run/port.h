@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "link.h"
+
+/* A guest's connection to a bridge: a tap, which is there as long as somebody has a descriptor of it. */
+#define PORT_QUEUES_MAX 16u
+
+typedef struct PortSpec {
+        const char *bridge;
+        MacAddress mac;              /* the guest's; unset: the tap's is by chance */
+        uint32_t queues;             /* descriptors */
+        uint64_t mtu;                /* NUMBER_UNSET: as the bridge has it */
+        bool isolated;               /* from other isolated ports of the bridge */
+        const char *domain;          /* whose it is, for people; or NULL */
+} PortSpec;
+
+/* The name goes into a buffer of IFNAMSIZ bytes, as many descriptors as queues into `fds`. FAULT_NETWORK. */
+int port_open(Links *l, const PortSpec *spec, char *ret_name, int *fds, Fault *f);
+
+/* Names of what is on a bridge. -ENOENT: there is none of that name. */
+int port_list(const char *bridge, char ***ret);
