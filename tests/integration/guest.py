@@ -32,7 +32,7 @@ GUEST_MODULES = """
     xhci_pci ehci_pci uhci_hcd usbhid hid_generic usb_storage uas psmouse
     evdev button pvpanic_pci pvpanic_mmio i6300esb qemu_fw_cfg
     isofs vfat ext4 9p 9pnet_virtio virtiofs vmw_vsock_virtio_transport
-    crc32c_generic
+    crc32c_generic af_packet
 """.split()
 
 # Quick under emulation: no mitigations, no self tests, no waiting for entropy or for a floppy drive's interrupt.

@@ -5,7 +5,8 @@
 import pytest
 from gi.repository import GLib
 
-from domains import FORCE
+import domains
+from domains import FORCE, console, guest_xml, tiny_xml
 from host import USER
 
 pytestmark = pytest.mark.host
@@ -285,6 +286,107 @@ def test_ports_that_cannot_be(bed, client, networkd):
     with client.fails("NetworkFailed", "the network clash can't be started: there is a link br-lab2 already"):
         clash.AttachPort(port(), 0, {})
     bed.run("ip link del br-lab2")
+
+
+NIC = """<interface type='network'>
+  <mac address='52:54:00:00:4d:01'/><source network='lab'/><model type='virtio'/>
+</interface>"""
+BRIDGED = "<interface type='bridge'><source bridge='{}'/><driver queues='4'/><model type='virtio'/></interface>"
+
+
+@pytest.fixture
+def vms(bed, client, guest_image):
+    """Defines domains; ends and undefines them."""
+    made = []
+    bed.put("/srv/kernel", open(guest_image.kernel, "rb").read())
+    bed.put("/srv/initrd", open(guest_image.initrd, "rb").read())
+    bed.run("systemctl enable --now virtqemud.socket")
+
+    manager = client.object("org.virtbus.qemu1", "/org/virtbus/qemu1")
+
+    def define(xml):
+        made.append(client.object("org.virtbus.qemu1", manager.DefineDomain(domains.FORMAT, xml, 0, {})))
+        return made[-1]
+
+    yield define
+    for domain in made:
+        if domain.State != "shutoff":
+            domain.Terminate(0, {})
+        domain.Undefine(0, {})
+
+
+def on_network(guest_image):
+    image = type(guest_image)("/srv/kernel", "/srv/kernel", "/srv/initrd", guest_image.cmdline)
+    return guest_xml(image, devices=NIC)
+
+
+def test_a_guest_on_a_network(bed, client, networkd, vms, guest_image):
+    """The network comes up for it, DHCP answers, its frames get out; its port ends with it."""
+    network = define(client, networkd)
+    domain = vms(on_network(guest_image))
+    domain.Start(0, {})
+    assert network.Active
+    [port] = network.Ports
+    assert f'<target dev="{port}"/>' in domain.ExportDefinition("libvirt-xml", 1)
+    assert "virtbus:web" in bed.run(f"ip -d link show {port}").stdout
+    with client.fails("InvalidState", f"the network lab is in use: {port} (of web) is on its bridge"):
+        network.Stop(0, {})
+    con = console(client, domain)
+    con.wait("VIRTBUS-GUEST-READY")
+    con.ask("sh busybox ip link set eth0 up")
+    said = " ".join(con.ask("sh busybox udhcpc -i eth0 -n -q -t 10 -T 1 -s /bin/busybox"))
+    assert "lease of 10.77.0.10 obtained from 10.77.0.1" in said
+    con.ask("sh busybox ip addr add 10.77.0.10/24 dev eth0; busybox ip route add default via 10.77.0.1")
+    bed.run("systemctl kill --signal=KILL virtnetworkd virtqemud")
+    bed.wait(lambda: domain.State == "running")
+    assert f'<target dev="{port}"/>' in domain.ExportDefinition("libvirt-xml", 1)
+    con = console(client, domain)
+    assert " 0% packet loss" in " ".join(con.ask("sh busybox ping -c 2 -W 2 198.51.100.2"))
+    domain.Terminate(0, {})
+    bed.wait(lambda: network.Ports == [])
+
+
+def test_what_a_guest_is_told(bed, client, networkd, vms, guest_image):
+    """A start that fails for its network says what the network said; nothing stays."""
+    domain = vms(tiny_xml("web", NIC))
+    with client.fails("NoSuchNetwork", 'interface net0: no network is called "lab"'):
+        domain.Start(0, {})
+    network = define(client, networkd)
+    bed.run("ip link add br-lab type bridge")
+    with client.fails("NetworkFailed", "the network lab can't be started: there is a link br-lab already"):
+        domain.Start(0, {})
+    bed.run("ip link del br-lab")
+    domain.Start(0, {})
+    assert len(network.Ports) == 1
+    other = vms(tiny_xml("db", BRIDGED.format("br-lab")))
+    other.Start(0, {})
+    assert len(network.Ports) == 2
+    other.Terminate(0, {})
+    bed.wait(lambda: len(network.Ports) == 1)
+    with client.fails("NetworkFailed", "the host has no bridge nobridge"):
+        vms(tiny_xml("third", BRIDGED.format("nobridge"))).Start(0, {})
+    domain.Terminate(0, {})
+    bed.wait(lambda: network.Ports == [])
+
+
+def test_a_session_on_a_network_of_the_host(bed, client, networkd):
+    """A user's VM may be on the networks that polkit lets the user on."""
+    network = define(client, networkd)
+    call = "busctl --user --timeout=60 call org.virtbus.qemu1 /org/virtbus/qemu1 org.virtbus.qemu1.Manager"
+    bed.run("systemctl --user start virtqemud.socket", user=USER)
+    bed.put("/srv/definition.xml", tiny_xml("own", NIC))
+    bed.run(f"""{call} DefineDomain 'ssta{{sv}}' libvirt-xml "$(cat /srv/definition.xml)" 0 0""", user=USER)
+    start = f"{call} StartDomain st own 0"
+    refused = bed.run(start, user=USER, check=False)
+    assert refused.returncode != 0 and "org.virtbus.network1.attach" in refused.stderr and network.Ports == []
+    bed.put("/etc/polkit-1/rules.d/50-network.rules",
+            'polkit.addRule(function(action, subject) {\n'
+            '  if (action.id == "org.virtbus.network1.attach" && action.lookup("network") == "lab" && subject.user == "%s")\n'
+            '    return polkit.Result.YES;\n});\n' % USER)
+    bed.wait(lambda: bed.run(start, user=USER, check=False).returncode == 0, what="the rule is in force")
+    assert len(network.Ports) == 1
+    bed.run(f"{call} TerminateDomain st own 0", user=USER)
+    bed.wait(lambda: network.Ports == [])
 
 
 def test_who_may(bed, networkd):

@@ -34,6 +34,7 @@ typedef enum PlanFdKind {
         PLAN_FD_CONNECT,        /* a unix socket connected to `path` */
         PLAN_FD_CONSOLE,        /* our listening socket for the console `path` (a device id): virtqemud is its only client */
         PLAN_FD_USER_NETWORK,   /* a connection to the passt of the interface `path` (a device id) */
+        PLAN_FD_TAP,            /* a queue of a tap, `path` as interface_queue_name() gives it */
         PLAN_FD_LOG,            /* where the output of the console `path` (a device id) is kept; into fdset `fdset` */
         PLAN_FD_LOG_KEEP,       /* a reading end of a log's pipe, held by QEMU and its supervisor for its own sake */
         PLAN_FD_LEASE,          /* a lease of an image, number `fdset` of the domain's; it lasts as long as somebody holds it */

@@ -7,7 +7,7 @@
 #include "virtio.h"
 #include "xml-read.h"
 
-DEFINE_ENUM(InterfaceType, interface_type, NULL, "user")
+DEFINE_ENUM(InterfaceType, interface_type, NULL, "user", "network", "bridge")
 DEFINE_ENUM(InterfaceModel, interface_model, NULL, "virtio", "e1000", "e1000e", "rtl8139")
 DEFINE_ENUM(InterfaceBackend, interface_backend, NULL, "default", "passt")
 DEFINE_ENUM(LinkState, link_state, NULL, "up", "down")
@@ -16,6 +16,10 @@ DEFINE_ENUM(LinkState, link_state, NULL, "up", "down")
 static const Field interface_fields[] = {
         { "@type", &field_enum, AT(type), FIELD_REQUIRED, .words = &interface_type_table },
         { "mac/@address", &field_mac, AT(mac) },
+        { "source/@network", &field_string, AT(network), .max_length = 200 },
+        { "source/@portgroup", &field_string, AT(port_group), .max_length = 255 },
+        { "source/@bridge", &field_string, AT(bridge), .max_length = 15 },
+        { "driver/@queues", &field_number, AT(queues), .min = 1, .max = 16 },
         { "target/@dev", &field_string, AT(host), FIELD_LIVE, .max_length = 15 },
         { "model/@type", &field_enum, AT(model), .words = &interface_model_table },
         { "mtu/@size", &field_number, AT(mtu), .min = 68, .max = 65535 },
@@ -25,12 +29,37 @@ static const Field interface_fields[] = {
 };
 #undef AT
 
+/* What each type is connected to, and nothing else. */
+static int check_source(const Interface *i, Fault *f) {
+        const struct {
+                const char *attribute, *value;
+                InterfaceType type;
+                bool needed;
+        } rows[] = {
+                { "network", i->network, INTERFACE_NETWORK, true }, { "portgroup", i->port_group, INTERFACE_NETWORK, false },
+                { "bridge", i->bridge, INTERFACE_BRIDGE, true },
+        };
+        const char *type = interface_type_to_string((InterfaceType) i->type);
+
+        for (size_t k = 0; k < ARRAY_SIZE(rows); k++) {
+                if (rows[k].value && i->type != (int) rows[k].type)
+                        return xml_fault_below(&i->device.head, "source", f, FAULT_INVALID_DEFINITION, "type '%s' has no %s", type, rows[k].attribute);
+                if (!rows[k].value && rows[k].needed && i->type == (int) rows[k].type)
+                        return xml_fault(&i->device.head, f, FAULT_INVALID_DEFINITION, "type '%s' needs a <source %s='…'/>", type, rows[k].attribute);
+        }
+        if (i->backend != BACKEND_NONE && i->type != INTERFACE_USER)
+                return xml_fault_below(&i->device.head, "backend", f, FAULT_INVALID_DEFINITION, "it belongs to type 'user'");
+        if (i->queues != NUMBER_UNSET && !interface_has_tap(i))
+                return xml_fault_below(&i->device.head, "driver/@queues", f, FAULT_INVALID_DEFINITION, "type '%s' has one queue", type);
+        return 0;
+}
+
 static int check_record(Record *r, Fault *f) {
         const Interface *i = (const Interface *) r;
 
         if (i->mac.set && (i->mac.octets[0] & 1))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "the MAC address is a multicast one; its first octet must be even");
-        return 0;
+        return check_source(i, f);
 }
 
 static const RecordType interface_record = {
@@ -88,6 +117,8 @@ static int interface_check(const Device *d, const DomainDef *def, const QemuCaps
                         return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "its MAC address is already that of the interface in line %u",
                                          other->device.head.line);
         }
+        if (interface_queues(i) > 1 && i->model != INTERFACE_VIRTIO)
+                return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "only model 'virtio' has more than one queue");
         if (i->mtu != NUMBER_UNSET && i->model != INTERFACE_VIRTIO)
                 return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "only model 'virtio' can tell the guest an mtu");
         if (caps && !caps_has_device(caps, interface_driver(i)))
@@ -108,6 +139,40 @@ static json_t *user_netdev(const Interface *i, Args *a, const char *id) {
                                   "addr", "type", "fd", "str", number) : NULL;
 }
 
+char *interface_queue_name(const Interface *i, unsigned queue) {
+        return strf("%s/%u", i->device.id, queue);
+}
+
+int interface_set_host(Interface *i, const char *name) {
+        return free_and_strdup(&i->host, name);
+}
+
+/* "fd" for one queue, "fds" with colons for several. */
+static json_t *tap_netdev(const Interface *i, Args *a, const char *id) {
+        _cleanup_text_ Text t = TEXT_INIT;
+        _cleanup_free_ char *fds = NULL;
+
+        for (unsigned q = 0; q < interface_queues(i); q++) {
+                _cleanup_free_ char *name = interface_queue_name(i, q);
+                int fd = name ? args_fd(a, PLAN_FD_TAP, name, false, false, false, NULL) : -ENOMEM;
+
+                if (fd < 0)
+                        return NULL;
+                text_addf(&t, "%s%d", q > 0 ? ":" : "", fd);
+        }
+        fds = text_finish(&t);
+        return fds ? json_pack("{s:s, s:s, s:s}", "type", "tap", "id", id, interface_queues(i) > 1 ? "fds" : "fd", fds) : NULL;
+}
+
+/* A vector for each queue and direction, and two more. */
+static int add_queues(const Interface *i, json_t *json) {
+        if (interface_queues(i) < 2)
+                return 0;
+        if (json_object_set_new(json, "mq", json_true()) < 0)
+                return -ENOMEM;
+        return json_object_set_new(json, "vectors", json_integer(2 * (json_int_t) interface_queues(i) + 2)) < 0 ? -ENOMEM : 0;
+}
+
 static int interface_args(const Device *d, Args *a, Fault *f) {
         const Interface *i = (const Interface *) d;
         _cleanup_free_ char *netdev = strf("host%s", d->id), *mac = field_mac.to_text(NULL, &i->mac);
@@ -116,13 +181,15 @@ static int interface_args(const Device *d, Args *a, Fault *f) {
 
         if (!netdev || !mac)
                 return -ENOMEM;
-        if ((i->backend == BACKEND_PASST || (a->flags & LAUNCH_NO_NETWORK)) && !caps_version_min(a->caps, 7, 2))
+        if (!interface_has_tap(i) && (i->backend == BACKEND_PASST || (a->flags & LAUNCH_NO_NETWORK)) && !caps_version_min(a->caps, 7, 2))
                 return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "user networking through passt needs QEMU 7.2 or later");
-        r = args_json(a, ARG_NETDEV, user_netdev(i, a, netdev));
+        r = args_json(a, ARG_NETDEV, (interface_has_tap(i) ? tap_netdev : user_netdev)(i, a, netdev));
         if (r < 0)
                 return r;
         json = json_pack("{s:s, s:s, s:s, s:s}", "driver", interface_driver(i), "id", d->id, "netdev", netdev, "mac", mac);
         if (!json || (i->mtu != NUMBER_UNSET && json_object_set_new(json, "host_mtu", json_integer((json_int_t) i->mtu)) < 0))
+                return -ENOMEM;
+        if (add_queues(i, json) < 0)
                 return -ENOMEM;
         r = args_bootindex(a, d, json);
         if (r >= 0)
@@ -142,3 +209,7 @@ const DeviceOps device_interface = {
         .fill = interface_fill, .slot = interface_slot, .check = interface_check, .args = interface_args,
         .settle = interface_settle,
 };
+
+Interface *device_as_interface(const Device *d) {
+        return d->ops == &device_interface ? (Interface *) d : NULL;
+}

@@ -3,7 +3,10 @@
 
 #include "../def/device-def.h"
 
-typedef enum InterfaceType { INTERFACE_NONE, INTERFACE_USER, _INTERFACE_TYPE_MAX, _INTERFACE_TYPE_INVALID = -EINVAL } InterfaceType;
+typedef enum InterfaceType {
+        INTERFACE_NONE, INTERFACE_USER, INTERFACE_NETWORK, INTERFACE_BRIDGE,
+        _INTERFACE_TYPE_MAX, _INTERFACE_TYPE_INVALID = -EINVAL,
+} InterfaceType;
 DECLARE_ENUM(InterfaceType, interface_type);
 
 typedef enum InterfaceModel {
@@ -29,5 +32,24 @@ typedef struct Interface {
         int link;              /* LinkState */
         int backend;           /* InterfaceBackend */
         uint64_t mtu;
+        char *network, *port_group;   /* <source> of type 'network' */
+        char *bridge;                 /* … of type 'bridge' */
+        uint64_t queues;              /* NUMBER_UNSET: one */
         char *host;            /* live: name of the host's end */
 } Interface;
+
+/* Whether its frames go through a tap that virtnetworkd gives. */
+static inline bool interface_has_tap(const Interface *i) {
+        return i->type == INTERFACE_NETWORK || i->type == INTERFACE_BRIDGE;
+}
+
+static inline unsigned interface_queues(const Interface *i) {
+        return i->queues == NUMBER_UNSET ? 1 : (unsigned) i->queues;
+}
+
+/* The interface a device is; NULL: it is none. */
+Interface *device_as_interface(const Device *d);
+/* Of the live definition: the name of the host's end. */
+int interface_set_host(Interface *i, const char *name);
+/* What a queue's descriptor is called in the plan; new string. */
+char *interface_queue_name(const Interface *i, unsigned queue);

@@ -28,11 +28,12 @@ LeaseGuard *lease_guard_free(LeaseGuard *g) {
 }
 
 static void pause_guest(Domain *d, const char *image) {
-        char *text = strf("the lease of %s is lost", image);
+        char *text;
 
         if (d->state != DOMAIN_RUNNING || !d->instance->monitor_ready)
                 return;
         d->instance->lease_lost = true;
+        text = strf("the lease of %s is lost", image);
         if (text)
                 free_and_replace(&d->pause_reason, text);
         monitor_tell(d->instance, "stop", NULL);

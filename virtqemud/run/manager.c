@@ -121,6 +121,21 @@ static int load_settings(const Manager *m, Settings *ret) {
         return r;
 }
 
+sd_bus *manager_network_bus(Manager *m) {
+        assert(m);
+
+        if (!m->user)
+                return m->bus;
+        if (m->system_bus)
+                return m->system_bus;
+        if (sd_bus_open_system(&m->system_bus) < 0 || sd_bus_attach_event(m->system_bus, m->event, SD_EVENT_PRIORITY_NORMAL) < 0) {
+                m->system_bus = sd_bus_unref(m->system_bus);
+                return NULL;
+        }
+        (void) sd_bus_set_exit_on_disconnect(m->system_bus, false);
+        return m->system_bus;
+}
+
 static bool runs_any(void *userdata) {
         const Manager *m = userdata;
 
@@ -215,6 +230,7 @@ Manager *manager_free(Manager *m) {
         free(m->emulator);
         free(m->nvram_folder);
         sd_bus_unref(m->bus);
+        sd_bus_close_unref(m->system_bus);
         sd_event_unref(m->event);
         free(m);
         return NULL;

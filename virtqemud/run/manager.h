@@ -27,6 +27,7 @@ typedef struct Defining Defining;
 struct Manager {
         sd_event *event;
         sd_bus *bus;                 /* where systemd and machined are asked; NULL without a bus */
+        sd_bus *system_bus;          /* of a session that has asked for a network */
         bool user;                   /* session mode */
         bool by_unit;                /* VMs are systemd units; else we launch the supervisors ourselves */
         ManagerDirs dirs;
@@ -71,6 +72,9 @@ static inline bool manager_confines(const Manager *m) {
 static inline unsigned manager_launch_flags(const Manager *m) {
         return (manager_confines(m) ? LAUNCH_NO_NETWORK : 0u) | (m->settings.log_consoles ? LAUNCH_LOG_CONSOLES : 0u);
 }
+
+/* Where virtnetworkd is, which serves the host also for sessions; NULL: nowhere. */
+sd_bus *manager_network_bus(Manager *m);
 
 int manager_new(const ManagerOptions *options, Manager **ret);
 Manager *manager_free(Manager *m);

@@ -30,8 +30,9 @@ struct Prepare {
                 int fd;
         } *user_networks;
         size_t n_user_networks;
-        const DomainLogs *logs;  /* these two while descriptors are gathered */
+        const DomainLogs *logs;  /* these while descriptors are gathered */
         const DomainLeases *leases;
+        const DomainPorts *ports;
         PrepareDone done;
         void *userdata;
 };
@@ -363,6 +364,8 @@ static int get_descriptor(Prepare *p, const PlanFd *want, Fault *f) {
                 return listen_console(i, want->path, f);
         case PLAN_FD_USER_NETWORK:
                 return user_network_pair(p, want, f);
+        case PLAN_FD_TAP:
+                return fd_copy(domain_ports_fd(p->ports, want->path));
         case PLAN_FD_LOG:
                 return log_descriptor(p, want->path, f);
         case PLAN_FD_LOG_KEEP:
@@ -380,13 +383,14 @@ static int get_descriptor(Prepare *p, const PlanFd *want, Fault *f) {
         return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "a descriptor of an unknown kind is wanted");
 }
 
-int prepare_descriptors(Prepare *p, const DomainLogs *logs, const DomainLeases *leases, Fault *f) {
+int prepare_descriptors(Prepare *p, const DomainLogs *logs, const DomainLeases *leases, const DomainPorts *ports, Fault *f) {
         int log;
 
         assert(p && p->plan && !p->fds && p->domain->instance);
 
         p->logs = logs;
         p->leases = leases;
+        p->ports = ports;
         if (plan_kept(p) < 0)
                 return fault_oom(f);
         p->fds = new0(int, p->plan->n_fds + PREPARE_EXTRA_FDS);
@@ -403,5 +407,6 @@ int prepare_descriptors(Prepare *p, const DomainLogs *logs, const DomainLeases *
         p->fds[p->plan->n_fds + PREPARE_LOG_FD] = log >= 0 ? fd_copy(log) : -1;
         p->logs = NULL;
         p->leases = NULL;
+        p->ports = NULL;
         return 0;
 }

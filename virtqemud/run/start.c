@@ -38,6 +38,7 @@ typedef struct Start {
         MachineRegistration *registration;
         UserNets *user_nets;
         DomainLogs *logs;
+        DomainPorts *ports;
         DomainLeases *leases;        /* ours until QEMU, which has copies, is known by its process */
         sd_bus_slot *words;          /* virtlogd is asked to write down all it has */
         StartWait wait;
@@ -64,6 +65,7 @@ static void start_free(void *data) {
         user_nets_free(s->user_nets);
         domain_logs_free(s->logs);
         domain_leases_free(s->leases);
+        domain_ports_free(s->ports);
         sd_bus_slot_unref(s->words);
         sd_event_source_disable_unref(s->timeout);
         free(s);
@@ -239,14 +241,11 @@ static int undo_prepare(void *userdata) {
 
 static void on_leases(const Fault *why, void *userdata) {
         Operation *o = userdata;
-        Start *s = o->data;
         _cleanup_fault_ Fault f = FAULT_INIT;
-        int r;
 
         if (why)
                 (void) fault_copy(&f, why);
-        r = why ? -why->error : prepare_descriptors(s->prepare, s->logs, s->leases, &f);
-        steps_continue(o->steps, r, &f);
+        steps_continue(o->steps, why ? -why->error : 0, &f);
 }
 
 static int begin_leases(void *userdata, Fault *f) {
@@ -265,6 +264,36 @@ static int undo_leases(void *userdata) {
         Start *s = o->data;
 
         s->leases = domain_leases_free(s->leases);
+        return 1;
+}
+
+/* --- ports: on networks and bridges. With them all descriptors are there --- */
+
+static void on_ports(const Fault *why, void *userdata) {
+        Operation *o = userdata;
+        Start *s = o->data;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        int r;
+
+        free_and_replace(&o->domain->live_text, NULL); /* names of taps were written into it */
+        if (why)
+                (void) fault_copy(&f, why);
+        r = why ? -why->error : prepare_descriptors(s->prepare, s->logs, s->leases, s->ports, &f);
+        steps_continue(o->steps, r, &f);
+}
+
+static int begin_ports(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Start *s = o->data;
+
+        return domain_ports_new(o->domain, on_ports, o, &s->ports, f);
+}
+
+static int undo_ports(void *userdata) {
+        Operation *o = userdata;
+        Start *s = o->data;
+
+        s->ports = domain_ports_free(s->ports);
         return 1;
 }
 
@@ -323,6 +352,7 @@ static int hand_over(Operation *o, Fault *f) {
         request->answer(request, prepare_plan(s->prepare), prepare_fds(s->prepare), d);
         s->prepare = prepare_free(s->prepare); /* our copies of the descriptors are closed */
         s->logs = domain_logs_free(s->logs);
+        s->ports = domain_ports_free(s->ports);
         return 1;
 }
 
@@ -592,7 +622,7 @@ static int begin_run(void *userdata, Fault *f) {
 }
 
 /* Steps up to this one are over once the plan was handed over; what is interrupted later is taken up with the one after it. */
-#define STEP_UNIT 6
+#define STEP_UNIT 7
 
 static const StepRow start_steps[] = {
         { "leaving", begin_leaving, NULL },
@@ -600,6 +630,7 @@ static const StepRow start_steps[] = {
         { "logs", begin_logs, undo_logs },
         { "prepare", begin_prepare, undo_prepare },
         { "leases", begin_leases, undo_leases },
+        { "ports", begin_ports, undo_ports },
         { "networks", begin_networks, undo_networks },
         [STEP_UNIT] = { "unit", begin_unit, undo_unit },
         { "monitor", begin_monitor, NULL },

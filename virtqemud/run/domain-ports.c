@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "domain-ports.h"
+
+#include "../device/interface.h"
+#include "bus-error.h"
+#include "fd.h"
+#include "manager.h"
+#include "mem.h"
+#include "sdbus.h"
+#include "str.h"
+
+#define NETWORK1_NAME "org.virtbus.network1"
+#define NETWORK1_ROOT "/org/virtbus/network1"
+#define NETWORK1_MANAGER NETWORK1_NAME ".Manager"
+#define NETWORK1_NETWORK NETWORK1_NAME ".Network"
+/* The network may have to be started first. */
+#define ATTACH_TIMEOUT_USEC (60u * 1000 * 1000)
+#define QUEUES_MAX 16u
+
+typedef struct DomainPort {
+        DomainPorts *all;
+        Interface *interface;        /* of the live definition */
+        int fds[QUEUES_MAX];
+        sd_bus_slot *call;
+} DomainPort;
+
+struct DomainPorts {
+        Domain *domain;
+        DomainPort *items;
+        size_t n, n_pending;
+        Fault why;
+        sd_event_source *defer;
+        DomainPortsDone done;
+        void *userdata;
+};
+
+DomainPorts *domain_ports_free(DomainPorts *p) {
+        if (!p)
+                return NULL;
+        for (size_t i = 0; i < p->n; i++) {
+                sd_bus_slot_unref(p->items[i].call);
+                for (unsigned q = 0; q < QUEUES_MAX; q++)
+                        fd_close(p->items[i].fds[q]);
+        }
+        sd_event_source_disable_unref(p->defer);
+        fault_clear(&p->why);
+        free(p->items);
+        free(p);
+        return NULL;
+}
+
+/* --- one port --- */
+
+static void end_one(DomainPort *port) {
+        DomainPorts *p = port->all;
+
+        if (--p->n_pending == 0)
+                p->done(fault_is_set(&p->why) ? &p->why : NULL, p->userdata);
+}
+
+static void fail(DomainPort *port, const sd_bus_error *e, int error) {
+        const char *what = port->interface->network ?: port->interface->bridge;
+        Fault *f = &port->all->why;
+
+        if (fault_is_set(f))
+                return;
+        if (e && (str_after(e->name, "org.virtbus.Error.") || streq(e->name, SD_BUS_ERROR_ACCESS_DENIED) || streq(e->name, SD_BUS_ERROR_INVALID_ARGS))) {
+                (void) fault_from_bus(e, f);
+                fault_prefix(f, "interface %s", port->interface->device.id);
+                return;
+        }
+        fault_set(f, FAULT_DISCONNECTED, e ? EHOSTUNREACH : -error, "interface %s can't be connected to %s: virtnetworkd does not answer: %s",
+                  port->interface->device.id, what, e ? e->message ?: e->name : strerror(-error));
+        fault_hint(f, "install or start virtnetworkd, or use an interface of type 'user'");
+}
+
+static int take_port(DomainPort *port, sd_bus_message *reply) {
+        const char *name;
+        unsigned q = 0;
+        int fd, r;
+
+        r = sd_bus_message_read(reply, "s", &name);
+        if (r >= 0)
+                r = interface_set_host(port->interface, name);
+        if (r >= 0)
+                r = sd_bus_message_enter_container(reply, 'a', "h");
+        while (r >= 0 && (r = sd_bus_message_read(reply, "h", &fd)) > 0 && q < QUEUES_MAX)
+                r = port->fds[q++] = fd_copy(fd);
+        if (r >= 0 && q != interface_queues(port->interface))
+                r = -EBADMSG;
+        return r;
+}
+
+static int on_attached(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *e = sd_bus_message_get_error(reply);
+        DomainPort *port = userdata;
+        int r = 0;
+
+        port->call = sd_bus_slot_unref(port->call);
+        if (!e)
+                r = take_port(port, reply);
+        if (e || r < 0)
+                fail(port, e, r);
+        end_one(port);
+        return 0;
+}
+
+static int append_port(sd_bus_message *m, const DomainPort *port) {
+        const Interface *i = port->interface;
+        int r = sd_bus_message_open_container(m, 'a', "{sv}");
+
+        if (r >= 0)
+                r = sd_bus_message_append(m, "{sv}{sv}", "domain", "s", port->all->domain->name, "queues", "u", (uint32_t) interface_queues(i));
+        if (r >= 0 && i->port_group)
+                r = sd_bus_message_append(m, "{sv}", "portgroup", "s", i->port_group);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "{sv}", "mac", "ay", 6, i->mac.octets[0], i->mac.octets[1], i->mac.octets[2], i->mac.octets[3],
+                                          i->mac.octets[4], i->mac.octets[5]);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        return r < 0 ? r : sd_bus_message_append(m, "ta{sv}", UINT64_C(0), 0);
+}
+
+/* `network`: its object; NULL: the interface names a bridge of the host. */
+static int attach(DomainPort *port, const char *network) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        sd_bus *bus = manager_network_bus(port->all->domain->manager);
+        int r;
+
+        r = network ? sd_bus_message_new_method_call(bus, &m, NETWORK1_NAME, network, NETWORK1_NETWORK, "AttachPort")
+                    : sd_bus_message_new_method_call(bus, &m, NETWORK1_NAME, NETWORK1_ROOT, NETWORK1_MANAGER, "AttachBridgePort");
+        if (r >= 0 && !network)
+                r = sd_bus_message_append(m, "s", port->interface->bridge);
+        if (r >= 0)
+                r = append_port(m, port);
+        return r < 0 ? r : sd_bus_call_async(bus, &port->call, m, on_attached, port, ATTACH_TIMEOUT_USEC);
+}
+
+static int on_network(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *e = sd_bus_message_get_error(reply);
+        DomainPort *port = userdata;
+        const char *path;
+        int r = 0;
+
+        port->call = sd_bus_slot_unref(port->call);
+        if (!e)
+                r = sd_bus_message_read(reply, "o", &path);
+        if (!e && r >= 0)
+                r = attach(port, path);
+        if (!e && r >= 0)
+                return 0;
+        fail(port, e, r);
+        end_one(port);
+        return 0;
+}
+
+static int begin(DomainPort *port) {
+        sd_bus *bus = manager_network_bus(port->all->domain->manager);
+        int r;
+
+        if (!bus)
+                return -ENOTCONN;
+        if (port->interface->network)
+                r = sd_bus_call_method_async(bus, &port->call, NETWORK1_NAME, NETWORK1_ROOT, NETWORK1_MANAGER, "GetNetwork", on_network, port, "s",
+                                             port->interface->network);
+        else
+                r = attach(port, NULL);
+        if (r >= 0)
+                port->all->n_pending++;
+        return r;
+}
+
+/* --- all of them --- */
+
+static int on_defer(sd_event_source *source, void *userdata) {
+        DomainPorts *p = userdata;
+
+        p->defer = sd_event_source_disable_unref(p->defer);
+        p->done(NULL, p->userdata);
+        return 0;
+}
+
+static void collect(DomainPorts *p) {
+        const DomainDef *def = p->domain->live;
+
+        for (size_t i = 0; i < def->devices.n; i++) {
+                Interface *n = device_as_interface((const Device *) def->devices.items[i]);
+                DomainPort *port;
+
+                if (!n || !interface_has_tap(n))
+                        continue;
+                port = &p->items[p->n++];
+                *port = (DomainPort) { .all = p, .interface = n };
+                for (unsigned q = 0; q < QUEUES_MAX; q++)
+                        port->fds[q] = -1;
+        }
+}
+
+int domain_ports_new(Domain *d, DomainPortsDone done, void *userdata, DomainPorts **ret, Fault *f) {
+        _cleanup_(domain_ports_freep) DomainPorts *p = new0(DomainPorts, 1);
+        int r = 0;
+
+        assert(d && d->live && done && ret);
+
+        if (!p)
+                return fault_oom(f);
+        *p = (DomainPorts) { .domain = d, .done = done, .userdata = userdata, .items = new0(DomainPort, d->live->devices.n) };
+        if (!p->items)
+                return fault_oom(f);
+        collect(p);
+        for (size_t i = 0; i < p->n && r >= 0; i++) {
+                r = begin(&p->items[i]);
+                if (r < 0) {
+                        fail(&p->items[i], NULL, r);
+                        fault_move(f, &p->why);
+                }
+        }
+        if (p->n == 0)
+                r = sd_event_add_defer(d->manager->event, &p->defer, on_defer, p);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(p);
+        return 0;
+}
+
+int domain_ports_fd(const DomainPorts *p, const char *queue) {
+        const char *slash = strrchr(queue, '/');
+        uint32_t q;
+
+        if (!p || !slash || parse_u32(slash + 1, &q) < 0 || q >= QUEUES_MAX)
+                return -1;
+        for (size_t i = 0; i < p->n; i++) {
+                const char *id = p->items[i].interface->device.id;
+
+                if (strlen(id) == (size_t) (slash - queue) && strncmp(id, queue, strlen(id)) == 0)
+                        return p->items[i].fds[q];
+        }
+        return -1;
+}
