@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The installed QEMU takes every golden command line, and every command that is sent before the guest runs."""
 
+import fcntl
 import json
 import os
 import re
 import shutil
 import socket
+import struct
 import subprocess
 from pathlib import Path
 
@@ -63,6 +65,19 @@ def listener(path):
     return s
 
 
+TUNSETIFF, IFF_TAP, IFF_NO_PI, IFF_MULTI_QUEUE, IFF_VNET_HDR = 0x400454ca, 0x0002, 0x1000, 0x0100, 0x4000
+
+
+def tap(queue, queues):
+    """Queue "DEVICE/NUMBER" of a tap that is gone when its queues are closed; it is never set up."""
+    device = queue.partition("/")[0]
+    many = sum(q.partition("/")[0] == device for q in queues) > 1
+    f = open("/dev/net/tun", "r+b", buffering=0)
+    fcntl.ioctl(f, TUNSETIFF, struct.pack("16sH22x", f"vb{os.getpid()}{device}".encode()[:15],
+                                          IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (IFF_MULTI_QUEUE if many else 0)))
+    return f
+
+
 @pytest.mark.parametrize("folder", CASES, ids=lambda f: f.name)
 def test_command_line(folder, tmp_path):
     case = Case(folder)
@@ -74,6 +89,8 @@ def test_command_line(folder, tmp_path):
             held += socket.socketpair()
         elif kind == "monitor-run":
             held.append(theirs)
+        elif kind == "tap":
+            held.append(tap(path, [p for _, k, p in case.fds if k == "tap"]))
         elif kind in ("monitor", "console", "listen"):
             held.append(listener(tmp_path / f"socket{number}"))
         elif kind in ("log", "output"):

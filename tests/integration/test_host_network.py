@@ -90,6 +90,21 @@ def ping(bed, name, address, check=True):
     return bed.run(f"ip netns exec {name} busybox ping -c 1 -W 2 {address}", check=check).returncode == 0
 
 
+def test_the_default_network(bed, client, networkd):
+    """It is there without anybody's doing, uses what is free, and does not come back to who has removed it."""
+    [(name, mode, active, path)] = networkd.ListNetworks()
+    assert (name, mode, active) == ("default", "nat", False)
+    network = client.object("org.virtbus.network1", path)
+    opened, [queue] = network.AttachPort(port(), 0, {})
+    assert network.Active and network.Bridge == "virbr0" and bytes(network.Addresses[0][1]) == bytes([192, 168, 100, 1])
+    queue.close()
+    bed.wait(lambda: network.Ports == [])
+    network.Stop(0, {})
+    network.Undefine(0, {})
+    bed.run("systemctl restart virtnetworkd")
+    assert networkd.ListNetworks() == []
+
+
 def test_a_nat_network(bed, client, networkd):
     network = define(client, networkd)
     assert (network.Active, network.Persistent, network.Autostart, network.ForwardMode) == (False, True, False, "nat")

@@ -6,6 +6,7 @@
 
 #include "../mode/mode.h"
 #include "../plan/network.h"
+#include "default-network.h"
 #include "log.h"
 #include "mem.h"
 #include "str.h"
@@ -491,6 +492,7 @@ static int on_status(const char *name, const char *text, size_t length, int erro
 }
 
 int networks_load(Networks *s) {
+        _cleanup_fault_ Fault why = FAULT_INIT;
         int r;
 
         assert(s);
@@ -501,6 +503,8 @@ int networks_load(Networks *s) {
                 r = store_scan(s->autostarts, on_autostart, s);
         if (r >= 0)
                 r = store_scan(s->statuses, on_status, s);
+        if (r >= 0 && default_network_offer(s, &why) < 0)
+                log_warning("the network default is not defined: %s", fault_text(&why));
         REGISTRY_FOREACH(Network, n, s->registry) {
                 _cleanup_fault_ Fault f = FAULT_INIT;
 
