@@ -431,35 +431,56 @@ void bus_removed(Bus *b, const char *path) {
                 (void) sd_bus_emit_object_removed(p->connection, path);
 }
 
-static int emit_one(sd_bus *connection, const char *path, const char *interface, const char *member, const char *types, va_list ap) {
+static int emit_one(sd_bus *connection, const char *path, const char *interface, const char *member, BusFill fill, void *userdata) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        va_list copy;
         int r;
 
         r = sd_bus_message_new_signal(connection, &m, path, interface, member);
-        if (r < 0)
-                return r;
-        va_copy(copy, ap);
-        r = sd_bus_message_appendv(m, types, copy);
-        va_end(copy);
+        if (r >= 0)
+                r = fill(m, userdata);
         return r < 0 ? r : sd_bus_send(connection, m, NULL);
 }
 
-int bus_emit(Bus *b, const char *path, const char *interface, const char *member, const char *types, ...) {
-        va_list ap;
+int bus_emit_filled(Bus *b, const char *path, const char *interface, const char *member, BusFill fill, void *userdata) {
         Peer *p;
         int r = 0;
 
-        assert(b && path && interface && member && types);
+        assert(b && path && interface && member && fill);
 
         /* In order: what changed before is told before. */
         (void) on_flush(NULL, b);
-        va_start(ap, types);
         if (b->broker)
-                r = emit_one(b->broker, path, interface, member, types, ap);
+                r = emit_one(b->broker, path, interface, member, fill, userdata);
         LIST_FOREACH(p, &b->peers, link)
-                (void) emit_one(p->connection, path, interface, member, types, ap);
-        va_end(ap);
+                (void) emit_one(p->connection, path, interface, member, fill, userdata);
+        return r;
+}
+
+typedef struct Arguments {
+        const char *types;
+        va_list ap;
+} Arguments;
+
+static int fill_arguments(sd_bus_message *m, void *userdata) {
+        Arguments *a = userdata;
+        va_list copy;
+        int r;
+
+        va_copy(copy, a->ap);
+        r = sd_bus_message_appendv(m, a->types, copy);
+        va_end(copy);
+        return r;
+}
+
+int bus_emit(Bus *b, const char *path, const char *interface, const char *member, const char *types, ...) {
+        Arguments a = { .types = types };
+        int r;
+
+        assert(types);
+
+        va_start(a.ap, types);
+        r = bus_emit_filled(b, path, interface, member, fill_arguments, &a);
+        va_end(a.ap);
         return r;
 }
 

@@ -62,6 +62,9 @@ void bus_added(Bus *b, const char *path);
 void bus_removed(Bus *b, const char *path);
 /* Sends a signal on every connection. */
 int bus_emit(Bus *b, const char *path, const char *interface, const char *member, const char *types, ...);
+/* Likewise with a body that `fill` appends, once for each connection. */
+typedef int (*BusFill)(sd_bus_message *m, void *userdata);
+int bus_emit_filled(Bus *b, const char *path, const char *interface, const char *member, BusFill fill, void *userdata);
 
 /* Introspection of one interface as a whole <interface> element, for --introspect and tests. */
 int bus_introspect(const BusObject *const *objects, const char *interface, char **ret);

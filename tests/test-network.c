@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../virtnetworkd/mode/mode.h"
+#include "../virtnetworkd/plan/dhcp-leases.h"
 #include "../virtnetworkd/plan/network.h"
 #include "golden.h"
 #include "mem.h"
@@ -186,4 +187,38 @@ TEST(test_addresses) {
         assert_false(ip_overlap(&c, 9, &d, 24));
 }
 
-TEST_MAIN(TEST_ROW(test_golden), TEST_ROW(test_many_hosts), TEST_ROW(test_addresses))
+static void test_leases(void **state) {
+        static const char text[] =
+                "1700000000 52:54:00:00:00:02 10.0.0.9 db *\n"
+                "0 52:54:00:00:00:01 10.0.0.8 * 01:52:54:00:00:00:01\n"
+                "17 52:54:00:00:00 10.0.0.1 short *\n"
+                "17 52:54:00:00:00:03 10.0.0.256 range *\n"
+                "17 52:54:00:00:00:03 10.0.0.3 evil;name *\n"
+                "x 52:54:00:00:00:04 10.0.0.4 x *\n"
+                "duid 00:01:00:01:2c:11:22:33:52:54:00:aa:bb:cc\n"
+                "1700000000 7 fd00::2 six 00:01:00:01:2c:11:22:33:52:54:00:00:00:05\n"
+                "1700000000 T8 fd00::3 * 00:02:00:00:ab:11\n"
+                "1700000000 8 fd00::4 half";
+        _cleanup_grants_ DhcpGrants g = {};
+
+        assert_ok(dhcp_grants_parse(text, strlen(text), &g));
+        assert_int_equal(g.n, 5);
+        check_text(&g.items[0].address, "10.0.0.3");
+        assert_null(g.items[0].name);
+        check_text(&g.items[1].address, "10.0.0.8");
+        assert_null(g.items[1].name);
+        assert_string_equal(g.items[1].client_id, "01:52:54:00:00:00:01");
+        assert_int_equal(g.items[1].expires_usec, 0);
+        check_text(&g.items[2].address, "10.0.0.9");
+        assert_string_equal(g.items[2].name, "db");
+        assert_string_equal(g.items[2].mac, "52:54:00:00:00:02");
+        assert_int_equal(g.items[2].expires_usec, 1700000000000000);
+        check_text(&g.items[3].address, "fd00::2");
+        assert_string_equal(g.items[3].mac, "52:54:00:00:00:05");
+        check_text(&g.items[4].address, "fd00::3");
+        assert_string_equal(g.items[4].mac, "");
+        assert_false(dhcp_grant_is_same(&g.items[1], &g.items[2]));
+        assert_true(dhcp_grant_is_same(&g.items[1], &g.items[1]));
+}
+
+TEST_MAIN(TEST_ROW(test_golden), TEST_ROW(test_many_hosts), TEST_ROW(test_addresses), TEST_ROW(test_leases))

@@ -2,6 +2,8 @@
 """virtnetworkd as it is installed, with a network of its own around it: a guest's end of each bridge, and a host outside."""
 
 
+import time
+
 import pytest
 from gi.repository import GLib
 
@@ -86,6 +88,20 @@ def guest(bed, bridge, name="guest1", mac=None):
     return dict(word.split("=") for word in said.split() if "=" in word)
 
 
+def heard(client, signal):
+    client.pump()
+    return [s for s in client.signals if s.name == signal]
+
+
+RELEASE = """import socket, struct, sys
+mac, address, server = bytes.fromhex(sys.argv[1].replace(":", "")), *map(socket.inet_aton, sys.argv[2:])
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind((sys.argv[2], 68))
+s.sendto(struct.pack("!BBBBIHH4s12x16s192xI", 1, 1, 6, 0, 7, 0, 0, address, mac, 0x63825363) +
+         bytes([53, 1, 7, 54, 4]) + server + bytes([255]), (sys.argv[3], 67))
+"""
+
+
 def ping(bed, name, address, check=True):
     return bed.run(f"ip netns exec {name} busybox ping -c 1 -W 2 {address}", check=check).returncode == 0
 
@@ -118,8 +134,19 @@ def test_a_nat_network(bed, client, networkd):
     known = guest(bed, "br-lab", "guest2", mac="52:54:00:00:4d:01")
     assert known["address"] == "10.77.0.10"
     assert ping(bed, "guest1", "10.77.0.10") and ping(bed, "guest1", "10.77.0.1")
+    given = bed.wait(lambda: len(network.Leases) == 2 and network.Leases)
+    assert {(mac, bytes(a), host) for mac, a, host, *_ in given} >= {("52:54:00:00:4d:01", bytes([10, 77, 0, 10]), "web")}
+    assert all(time.time() < end / 1e6 < time.time() + 3700 for *_, end in given)
+    new = {(s.args[0], bytes(s.args[1]), s.args[2]) for s in heard(client, "LeaseAdded")}
+    assert len(new) == 2 and ("52:54:00:00:4d:01", bytes([10, 77, 0, 10]), "web") in new
+    bed.run("systemctl restart virtnetworkd")
+    assert network.Leases == given
     for name, address in (("web.lab.lab", "10.77.0.10"), ("gate", "10.77.0.99")):
         assert address in bed.run(f"ip netns exec guest1 busybox nslookup {name} 10.77.0.1").stdout
+    bed.put("/root/release.py", RELEASE)
+    bed.run("ip netns exec guest2 python3 /root/release.py 52:54:00:00:4d:01 10.77.0.10 10.77.0.1")
+    bed.wait(lambda: len(network.Leases) == 1)
+    assert [bytes(s.args[1]) for s in heard(client, "LeaseRemoved")] == [bytes([10, 77, 0, 10])]
     # The outside sees the host's address, and can't begin anything.
     bed.put("/root/server.py", "import socket\ns = socket.create_server(('', 7000))\nc, peer = s.accept()\nc.sendall(peer[0].encode())\n")
     with bed.popen("ip netns exec outside python3 /root/server.py") as server:

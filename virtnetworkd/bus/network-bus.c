@@ -185,6 +185,47 @@ BUS_GETTER(get_ports) {
         return sd_bus_message_append_strv(reply, ports);
 }
 
+/* --- leases --- */
+
+static int append_grant_address(sd_bus_message *m, const DhcpGrant *g) {
+        return sd_bus_message_append_array(m, 'y', g->address.bytes, ip_bits(g->address.family) / 8);
+}
+
+static int append_grant(sd_bus_message *reply, const DhcpGrant *g) {
+        int r = sd_bus_message_open_container(reply, 'r', "saysst");
+
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "s", g->mac);
+        if (r >= 0)
+                r = append_grant_address(reply, g);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "sst", g->name ?: "", g->client_id ?: "", g->expires_usec);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+BUS_GETTER(get_leases) {
+        const Network *n = userdata;
+        int r = sd_bus_message_open_container(reply, 'a', "(saysst)");
+
+        if (n->leases)
+                for (size_t i = 0; i < leases_get(n->leases)->n && r >= 0; i++)
+                        r = append_grant(reply, &leases_get(n->leases)->items[i]);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int fill_lease(sd_bus_message *m, void *userdata) {
+        const DhcpGrant *g = userdata;
+        int r = sd_bus_message_append(m, "s", g->mac);
+
+        if (r >= 0)
+                r = append_grant_address(m, g);
+        return r < 0 ? r : sd_bus_message_append(m, "s", g->name ?: "");
+}
+
+void network_emit_lease(Bus *b, const char *path, const DhcpGrant *g, bool added) {
+        (void) bus_emit_filled(b, path, NETWORK1_NETWORK, added ? "LeaseAdded" : "LeaseRemoved", fill_lease, (void *) g);
+}
+
 /* --- definitions --- */
 
 BUS_HANDLER(method_undefine, ACTION_MANAGE) {
@@ -378,6 +419,7 @@ static const sd_bus_vtable network_vtable[] = {
         EMITS("MTU", "u", get_mtu),
         EMITS("Addresses", "a(iayu)", get_addresses),
         SD_BUS_PROPERTY("Ports", "as", get_ports, 0, 0),
+        SD_BUS_PROPERTY("Leases", "a(saysst)", get_leases, 0, SD_BUS_VTABLE_PROPERTY_EMITS_INVALIDATION),
         EMITS("Warnings", "as", get_warnings),
         EMITS("Error", "s", get_error),
         SD_BUS_METHOD_WITH_NAMES("Start", "ta{sv}", SD_BUS_PARAM(flags) SD_BUS_PARAM(options), NULL,, method_start, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -393,6 +435,8 @@ static const sd_bus_vtable network_vtable[] = {
         SD_BUS_METHOD_WITH_NAMES("Reconfigure", "sst" "a{sv}",
                                  SD_BUS_PARAM(format) SD_BUS_PARAM(text) SD_BUS_PARAM(flags) SD_BUS_PARAM(options), NULL,, method_reconfigure,
                                  SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_SIGNAL_WITH_NAMES("LeaseAdded", "says", SD_BUS_PARAM(mac) SD_BUS_PARAM(address) SD_BUS_PARAM(hostname), 0),
+        SD_BUS_SIGNAL_WITH_NAMES("LeaseRemoved", "says", SD_BUS_PARAM(mac) SD_BUS_PARAM(address) SD_BUS_PARAM(hostname), 0),
         SD_BUS_VTABLE_END
 };
 

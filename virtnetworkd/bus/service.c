@@ -39,7 +39,7 @@ static void on_changed(Network *n, unsigned what, void *userdata) {
                 { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG, "Bridge" }, { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG, "ForwardMode" },
                 { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG, "ForwardDevices" }, { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG, "Domain" },
                 { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG, "MTU" }, { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG, "Addresses" },
-                { NETWORK_CHANGED_CONFIG, "Error" },
+                { NETWORK_CHANGED_CONFIG, "Error" }, { NETWORK_CHANGED_LEASES | NETWORK_CHANGED_ACTIVE, "Leases" },
         };
         char path[NETWORK_PATH_MAX];
         Service *s = userdata;
@@ -48,6 +48,13 @@ static void on_changed(Network *n, unsigned what, void *userdata) {
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
                 if (rows[i].what & what)
                         bus_changed(s->bus, path, NETWORK1_NETWORK, rows[i].property);
+}
+
+static void on_lease(Network *n, const DhcpGrant *g, bool added, void *userdata) {
+        char path[NETWORK_PATH_MAX];
+        Service *s = userdata;
+
+        network_emit_lease(s->bus, network_path(n, path), g, added);
 }
 
 static void on_busy(bool busy, void *userdata) {
@@ -67,7 +74,7 @@ int service_start(Daemon *d, void **ret) {
 
         const NetworksOptions options = {
                 .event = daemon_event(d), .bus = bus_broker(s->bus), .config_dir = daemon_config_dir(d), .run_dir = daemon_run_dir(d),
-                .state_dir = daemon_state_dir(d), .watch = { on_added, on_removed, on_changed, on_busy }, .watch_userdata = s,
+                .state_dir = daemon_state_dir(d), .watch = { on_added, on_removed, on_changed, on_lease, on_busy }, .watch_userdata = s,
         };
         r = networks_new(&options, &s->networks, &f);
         if (r < 0)

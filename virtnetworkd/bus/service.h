@@ -39,6 +39,9 @@ const char *network_path(const Network *n, char buffer[static NETWORK_PATH_MAX])
 int network_start_call(Network *n, sd_bus_message *m, sd_bus_error *error);
 int network_stop_call(Network *n, uint64_t flags, sd_bus_message *m, sd_bus_error *error);
 
+/* The signal LeaseAdded or LeaseRemoved. */
+void network_emit_lease(Bus *b, const char *path, const DhcpGrant *g, bool added);
+
 /* Reads `a{sv} port, t flags, a{sv} options`. */
 int read_port(sd_bus_message *m, PortRequest *ret, Fault *f);
 /* PortDone that answers a call with `sah`. */

@@ -83,6 +83,10 @@ pid_t dnsmasq_pid(const Dnsmasq *d) {
         return d->child ? child_pid(d->child) : process_is_alive(&d->process) ? d->process.pid : 0;
 }
 
+const char *dnsmasq_leases(const Dnsmasq *d) {
+        return d->leases;
+}
+
 static void finish(Dnsmasq *d, const Fault *why) {
         DnsmasqDone done = TAKE_PTR(d->done);
 

@@ -30,5 +30,7 @@ typedef void (*DnsmasqDone)(const Fault *why, void *userdata);
 /* Writes the files and starts it; where it runs already it reads the hosts again, if they are others. */
 int dnsmasq_start(Dnsmasq *d, const NetworkDef *def, DnsmasqDone done, void *userdata, Fault *f);
 int dnsmasq_stop(Dnsmasq *d, DnsmasqDone done, void *userdata, Fault *f);
+/* Where it writes down what it gives. */
+const char *dnsmasq_leases(const Dnsmasq *d);
 /* The process, of those we started ourselves; 0: none. */
 pid_t dnsmasq_pid(const Dnsmasq *d);

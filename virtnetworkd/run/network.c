@@ -206,6 +206,38 @@ static int make_dnsmasq(Network *n) {
         return n->dnsmasq ? 0 : dnsmasq_new(&options, &n->dnsmasq);
 }
 
+/* --- leases: told from when the network is up --- */
+
+static void on_lease_added(const DhcpGrant *g, void *userdata) {
+        Network *n = userdata;
+
+        n->all->watch.lease(n, g, true, n->all->watch_userdata);
+}
+
+static void on_lease_removed(const DhcpGrant *g, void *userdata) {
+        Network *n = userdata;
+
+        n->all->watch.lease(n, g, false, n->all->watch_userdata);
+}
+
+static void on_leases_changed(void *userdata) {
+        networks_changed(userdata, NETWORK_CHANGED_LEASES);
+}
+
+static void watch_leases(Network *n) {
+        static const LeasesWatch watch = { on_lease_added, on_lease_removed, on_leases_changed };
+        _cleanup_free_ char *text = NULL;
+        int r;
+
+        if (!n->dnsmasq || n->leases)
+                return;
+        r = leases_new(n->all->event, dnsmasq_leases(n->dnsmasq), &watch, n, &n->leases);
+        if (r < 0)
+                text = strf("the leases of guests in %s can't be read: %s", dnsmasq_leases(n->dnsmasq), strerror(-r));
+        if (text)
+                warn(n, text);
+}
+
 /* --- starting --- */
 
 static NetworkOperation *begin(Network *n, NetworkDone done, void *userdata, Fault *f) {
@@ -244,6 +276,7 @@ static void on_started(const Fault *why, void *userdata) {
         if (why)
                 take_down(n);
         else {
+                watch_leases(n);
                 n->active = true;
                 log_info("network %s is up", n->name);
         }
@@ -297,6 +330,7 @@ static void on_adopted(const Fault *why, void *userdata) {
 
         if (why)
                 warn(n, fault_text(why));
+        watch_leases(n);
         networks_changed(n, NETWORK_CHANGED_ACTIVE);
 }
 
@@ -421,6 +455,7 @@ static void on_stopped(const Fault *why, void *userdata) {
 
         if (why)
                 log_warning("network %s: %s", n->name, fault_text(why));
+        n->leases = leases_free(n->leases);
         n->dnsmasq = dnsmasq_free(n->dnsmasq);
         take_down(n);
         strv_free(TAKE_PTR(n->warnings));
@@ -466,6 +501,7 @@ int network_stop(Network *n, bool force, NetworkDone done, void *userdata, Fault
 
 void network_clear(Network *n) {
         free(n->operation);
+        leases_free(n->leases);
         dnsmasq_free(n->dnsmasq);
         network_def_free(n->config);
         network_def_free(n->live);

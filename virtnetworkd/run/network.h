@@ -4,6 +4,7 @@
 #include "../def/network-def.h"
 #include "dnsmasq.h"
 #include "fault.h"
+#include "leases.h"
 
 typedef struct Networks Networks;
 
@@ -22,6 +23,7 @@ typedef struct Network {
         uint64_t config_generation;
         int ifindex;                 /* of the bridge; 0: none */
         Dnsmasq *dnsmasq;
+        Leases *leases;              /* NULL: no dnsmasq, or it comes or goes */
         char **warnings;
         struct NetworkOperation *operation;
 } Network;
@@ -31,6 +33,7 @@ typedef enum NetworkChange {
         NETWORK_CHANGED_CONFIG    = 1 << 1,
         NETWORK_CHANGED_AUTOSTART = 1 << 2,
         NETWORK_CHANGED_WARNINGS  = 1 << 3,
+        NETWORK_CHANGED_LEASES    = 1 << 4,
 } NetworkChange;
 
 /* Exactly once, from within the call or later. */

@@ -16,6 +16,7 @@ typedef struct NetworkWatch {
         void (*added)(Network *n, void *userdata);
         void (*removed)(Network *n, void *userdata);       /* still whole */
         void (*changed)(Network *n, unsigned what, void *userdata);
+        void (*lease)(Network *n, const DhcpGrant *g, bool added, void *userdata);
         void (*busy)(bool busy, void *userdata);
 } NetworkWatch;
 
