@@ -2,6 +2,7 @@
 #include "client.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -9,8 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fd.h"
 #include "str.h"
 
+#define DEFINITION_MAX ((size_t) 8 * 1024 * 1024)
 #define CALL_TIMEOUT_USEC UINT64_C(180000000)
 #define JOB_LOOK_USEC UINT64_C(5000000)
 
@@ -23,6 +26,23 @@ int client_fail(const char *fmt, ...) {
         va_end(ap);
         fputc('\n', stderr);
         return FAILED;
+}
+
+int client_read_file(const char *name, char **ret) {
+        bool standard_input = streq(name, "-");
+        _cleanup_fd_ int fd = standard_input ? dup(STDIN_FILENO) : open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        _cleanup_free_ char *text = NULL;
+        size_t length;
+        int r = fd < 0 ? -errno : fd_read_all(fd, DEFINITION_MAX, &text, &length);
+
+        if (r == -EFBIG)
+                return client_fail("%s: larger than %zu MiB, so it is no definition", name, DEFINITION_MAX >> 20);
+        if (r < 0)
+                return client_fail("%s: %s", name, strerror(-r));
+        if (strlen(text) != length || !is_utf8(text))
+                return client_fail("%s: is no text in UTF-8", name);
+        *ret = TAKE_PTR(text);
+        return 0;
 }
 
 int client_garbled(int r) {
@@ -82,7 +102,7 @@ int client_connect(Client *c) {
 static const struct {
         const char *name, *daemon;
 } services[] = {
-        { "qemu1", "virtqemud" }, { "lock1", "virtlockd" }, { "log1", "virtlogd" },
+        { "qemu1", "virtqemud" }, { "lock1", "virtlockd" }, { "log1", "virtlogd" }, { "network1", "virtnetworkd" },
 };
 
 static size_t service_of(const char *path) {
@@ -101,7 +121,7 @@ static int tell_error(const Client *c, const sd_bus_error *e, const char *daemon
         fprintf(stderr, "virtctl: %.*s\n", (int) (end - text), text);
         if (*end)
                 fprintf(stderr, "  %s\n", end + 1);
-        if (sd_bus_error_has_name(e, "org.virtbus.Error.NoSuchDomain") || sd_bus_error_has_name(e, "org.virtbus.Error.NoSuchLockspace"))
+        if (e->name && str_after(e->name, "org.virtbus.Error.NoSuch"))
                 return NO_SUCH;
         if (sd_bus_error_has_name(e, SD_BUS_ERROR_ACCESS_DENIED) || sd_bus_error_has_name(e, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED))
                 return DENIED;
@@ -149,12 +169,12 @@ int client_call(Client *c, const char *path, const char *interface, const char *
         return client_send(c, TAKE_PTR(call), ret);
 }
 
-int client_domain(Client *c, const char *name, char **ret) {
+int client_find(Client *c, const char *root, const char *interface, const char *method, const char *name, char **ret) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         const char *path;
         int r;
 
-        r = client_call(c, QEMU1_ROOT, MANAGER_INTERFACE, "GetDomain", &reply, "s", name);
+        r = client_call(c, root, interface, method, &reply, "s", name);
         if (r != 0)
                 return r;
         r = sd_bus_message_read(reply, "o", &path);
@@ -162,6 +182,24 @@ int client_domain(Client *c, const char *name, char **ret) {
                 return client_garbled(r);
         *ret = strdup(path);
         return *ret ? 0 : client_fail("out of memory");
+}
+
+int client_domain(Client *c, const char *name, char **ret) {
+        return client_find(c, QEMU1_ROOT, MANAGER_INTERFACE, "GetDomain", name, ret);
+}
+
+int client_each(Client *c, int argc, char **argv, ClientFind find, ClientDo f) {
+        int status = 0;
+
+        for (int i = 0; i < argc; i++) {
+                _cleanup_free_ char *path = NULL;
+                int r = find(c, argv[i], &path);
+
+                if (r == 0)
+                        r = f(c, path);
+                status = status ?: r;
+        }
+        return status;
 }
 
 /* --- jobs --- */

@@ -9,6 +9,7 @@
 /* What every verb works with: options, the bus, and how errors are told. A client may wait for its answers. */
 
 #define LOCK1_ROOT "/org/virtbus/lock1"
+#define NETWORK1_ROOT "/org/virtbus/network1"
 #define QEMU1 "org.virtbus.qemu1"
 #define QEMU1_ROOT "/org/virtbus/qemu1"
 #define MANAGER_INTERFACE QEMU1 ".Manager"
@@ -47,8 +48,19 @@ int client_send(Client *c, sd_bus_message *call, sd_bus_message **ret);
 
 /* Path of a domain by name or UUID. */
 int client_domain(Client *c, const char *name, char **ret);
+/* Path of an object, as a method gives it for a name. */
+int client_find(Client *c, const char *root, const char *interface, const char *method, const char *name, char **ret);
+
+typedef int (*ClientFind)(Client *c, const char *name, char **ret);
+typedef int (*ClientDo)(Client *c, const char *path);
+/* The same with each object that is named. Goes on after a failure; the first one decides about the exit status. */
+int client_each(Client *c, int argc, char **argv, ClientFind find, ClientDo f);
+
 /* Waits for the end of a job; Ctrl-C asks to cancel it. */
 int client_wait_job(Client *c, const char *job);
+
+/* Reads a definition; "-": from standard input. Tells what is wrong. */
+int client_read_file(const char *name, char **ret);
 
 /* "virtctl: TEXT" on standard error; returns FAILED. */
 int client_fail(const char *fmt, ...) _printf_(1, 2);

@@ -30,6 +30,15 @@ static const Verb verbs[] = {
         { "lockspaces", "", "Show the folders where leases are kept", 0, 0, verb_lockspaces },
         { "add-lockspace", "NAME FOLDER", "Keep leases in a folder, shared with other hosts perhaps", 2, 2, verb_add_lockspace },
         { "remove-lockspace", "NAME", "Don't; the folder stays", 1, 1, verb_remove_lockspace },
+        { "networks", "", "List all virtual networks of the host", 0, 0, verb_networks },
+        { "define-network", "FILE...", "Define networks from libvirt XML; - is standard input", 1, -1, verb_define_network },
+        { "undefine-network", "NAME...", "Remove definitions; what is up stays until it is stopped", 1, -1, verb_undefine_network },
+        { "export-network", "NAME", "Print a network's definition (--live)", 1, 1, verb_export_network },
+        { "start-network", "NAME...", "Bring networks up", 1, -1, verb_start_network },
+        { "stop-network", "NAME...", "Take them down (--force: under VMs that are on them)", 1, -1, verb_stop_network },
+        { "enable-network", "NAME...", "Bring networks up when the host starts", 1, -1, verb_enable_network },
+        { "disable-network", "NAME...", "Only when a VM needs them", 1, -1, verb_disable_network },
+        { "network-leases", "NAME", "Show the addresses DHCP has given", 1, 1, verb_network_leases },
 };
 
 static int help(void) {
@@ -39,10 +48,10 @@ static int help(void) {
         printf("\nOptions:\n"
                "     --user            VMs of your own session\n"
                "     --system          VMs of the host (default)\n"
-               "     --json=MODE       short or pretty (list, status, leases, lockspaces)\n"
+               "     --json=MODE       short or pretty (what lists and shows)\n"
                "     --no-wait         Don't wait until it is done\n"
                "     --timeout=SECONDS How long a guest may take to power off\n"
-               "     --force           Take a console over from whoever types\n"
+               "     --force           Take a console over; stop a network that is in use\n"
                "     --live --secrets  Which definition is exported, and with what\n"
                "     --validate        Check definitions only\n"
                "  -q --quiet           Say only what went wrong\n"

@@ -9,26 +9,7 @@
 #include "str.h"
 #include "verbs.h"
 
-#define DEFINITION_MAX ((size_t) 8 * 1024 * 1024)
-
 /* --- one call on each of several domains --- */
-
-typedef int (*OnDomain)(Client *c, const char *path);
-
-/* Goes on after a failure; the first one decides about the exit status. */
-static int each(Client *c, int argc, char **argv, OnDomain f) {
-        int status = 0;
-
-        for (int i = 0; i < argc; i++) {
-                _cleanup_free_ char *path = NULL;
-                int r = client_domain(c, argv[i], &path);
-
-                if (r == 0)
-                        r = f(c, path);
-                status = status ?: r;
-        }
-        return status;
-}
 
 /* A verb without arguments of its own, whose answer is a job. */
 static int call_job(Client *c, const char *path, const char *method, uint64_t flags) {
@@ -48,7 +29,7 @@ static int start(Client *c, const char *path) {
 }
 
 int verb_start(Client *c, int argc, char **argv) {
-        return each(c, argc, argv, start);
+        return client_each(c, argc, argv, client_domain, start);
 }
 
 static int stop(Client *c, const char *path) {
@@ -73,7 +54,7 @@ static int stop(Client *c, const char *path) {
 }
 
 int verb_stop(Client *c, int argc, char **argv) {
-        return each(c, argc, argv, stop);
+        return client_each(c, argc, argv, client_domain, stop);
 }
 
 #define SIMPLE_VERB(verb, method)                                                                       \
@@ -81,7 +62,7 @@ int verb_stop(Client *c, int argc, char **argv) {
                 return call_job(c, path, (method), 0);                                                  \
         }                                                                                               \
         int verb_##verb(Client *c, int argc, char **argv) {                                             \
-                return each(c, argc, argv, do_##verb);                                                  \
+                return client_each(c, argc, argv, client_domain, do_##verb);                                                  \
         }
 
 SIMPLE_VERB(kill, "Terminate")
@@ -95,7 +76,7 @@ static int undefine(Client *c, const char *path) {
 }
 
 int verb_undefine(Client *c, int argc, char **argv) {
-        return each(c, argc, argv, undefine);
+        return client_each(c, argc, argv, client_domain, undefine);
 }
 
 int verb_rename(Client *c, int argc, char **argv) {
@@ -114,38 +95,21 @@ static int disable(Client *c, const char *path) {
 }
 
 int verb_enable(Client *c, int argc, char **argv) {
-        return each(c, argc, argv, enable);
+        return client_each(c, argc, argv, client_domain, enable);
 }
 
 int verb_disable(Client *c, int argc, char **argv) {
-        return each(c, argc, argv, disable);
+        return client_each(c, argc, argv, client_domain, disable);
 }
 
 /* --- definitions --- */
-
-static int read_file(const char *name, char **ret) {
-        bool standard_input = streq(name, "-");
-        _cleanup_fd_ int fd = standard_input ? dup(STDIN_FILENO) : open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-        _cleanup_free_ char *text = NULL;
-        size_t length;
-        int r = fd < 0 ? -errno : fd_read_all(fd, DEFINITION_MAX, &text, &length);
-
-        if (r == -EFBIG)
-                return client_fail("%s: larger than %zu MiB, so it is no definition", name, DEFINITION_MAX >> 20);
-        if (r < 0)
-                return client_fail("%s: %s", name, strerror(-r));
-        if (strlen(text) != length || !is_utf8(text))
-                return client_fail("%s: is no text in UTF-8", name);
-        *ret = TAKE_PTR(text);
-        return 0;
-}
 
 int verb_define(Client *c, int argc, char **argv) {
         int status = 0;
 
         for (int i = 0; i < argc; i++) {
                 _cleanup_free_ char *text = NULL;
-                int r = read_file(argv[i], &text);
+                int r = client_read_file(argv[i], &text);
 
                 if (r == 0)
                         r = client_call(c, QEMU1_ROOT, MANAGER_INTERFACE, "DefineDomain", NULL, "ssta{sv}", "libvirt-xml", text,

@@ -4,6 +4,7 @@
 
 #include "clock.h"
 #include "mem.h"
+#include "rows.h"
 #include "show.h"
 #include "str.h"
 #include "values.h"
@@ -13,43 +14,6 @@
 
 #define LOCK1_MANAGER "org.virtbus.lock1.Manager"
 #define LOCK1_LOCKSPACE "org.virtbus.lock1.Lockspace"
-
-/* A list of lists as one of objects. */
-static json_t *with_keys(const json_t *rows, const char *const *keys, size_t n) {
-        json_t *all = json_array();
-        const json_t *row;
-        size_t i;
-
-        json_array_foreach(rows, i, row) {
-                json_t *o = json_object();
-
-                for (size_t k = 0; k < n; k++)
-                        (void) json_object_set(o, keys[k], json_array_get(row, k));
-                (void) json_array_append_new(all, o);
-        }
-        return all;
-}
-
-static int print_rows(const Client *c, json_t *list, const char *const *columns, const char *const *keys, size_t n, const char *what) {
-        const char **cells = new0(const char *, (json_array_size(list) + 1) * n);
-        const json_t *row;
-        size_t i;
-
-        if (!cells)
-                return client_fail("out of memory");
-        memcpy(cells, columns, n * sizeof(*columns));
-        json_array_foreach(list, i, row)
-                for (size_t k = 0; k < n; k++) {
-                        const char *text = json_string_value(json_object_get(row, keys[k]));
-
-                        cells[(i + 1) * n + k] = is_empty(text) ? "-" : text;
-                }
-        print_table(cells, n, json_array_size(list) + 1);
-        free(cells);
-        if (!c->quiet)
-                printf("\n%zu %s%s listed.\n", json_array_size(list), what, json_array_size(list) == 1 ? "" : "s");
-        return 0;
-}
 
 /* What people read where programs get numbers. */
 static void add_words(json_t *lease) {
@@ -82,12 +46,12 @@ int verb_leases(Client *c, int argc, char **argv) {
         if (r != 0)
                 return r;
         rows = value_to_json(reply);
-        list = with_keys(rows, keys, ARRAY_SIZE(keys));
+        list = rows_with_keys(rows, keys, ARRAY_SIZE(keys));
         if (c->json != JSON_OFF)
                 return print_json(c, json_incref(list));
         json_array_foreach(list, i, lease)
                 add_words(lease);
-        return print_rows(c, list, columns, shown, ARRAY_SIZE(columns), "lease");
+        return rows_print(c, list, columns, shown, ARRAY_SIZE(columns), "lease");
 }
 
 int verb_lockspaces(Client *c, int argc, char **argv) {
@@ -100,8 +64,8 @@ int verb_lockspaces(Client *c, int argc, char **argv) {
         if (r != 0)
                 return r;
         rows = value_to_json(reply);
-        list = with_keys(rows, keys, ARRAY_SIZE(keys));
-        return c->json != JSON_OFF ? print_json(c, json_incref(list)) : print_rows(c, list, columns, keys, ARRAY_SIZE(columns), "lockspace");
+        list = rows_with_keys(rows, keys, ARRAY_SIZE(keys));
+        return c->json != JSON_OFF ? print_json(c, json_incref(list)) : rows_print(c, list, columns, keys, ARRAY_SIZE(columns), "lockspace");
 }
 
 int verb_add_lockspace(Client *c, int argc, char **argv) {
@@ -109,13 +73,8 @@ int verb_add_lockspace(Client *c, int argc, char **argv) {
 }
 
 int verb_remove_lockspace(Client *c, int argc, char **argv) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        const char *path;
-        int r;
+        _cleanup_free_ char *path = NULL;
+        int r = client_find(c, LOCK1_ROOT, LOCK1_MANAGER, "GetLockspace", argv[0], &path);
 
-        r = client_call(c, LOCK1_ROOT, LOCK1_MANAGER, "GetLockspace", &reply, "s", argv[0]);
-        if (r != 0)
-                return r;
-        r = sd_bus_message_read(reply, "o", &path);
-        return r < 0 ? client_garbled(r) : client_call(c, path, LOCK1_LOCKSPACE, "Remove", NULL, "ta{sv}", UINT64_C(0), 0);
+        return r != 0 ? r : client_call(c, path, LOCK1_LOCKSPACE, "Remove", NULL, "ta{sv}", UINT64_C(0), 0);
 }

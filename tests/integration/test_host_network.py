@@ -2,6 +2,7 @@
 """virtnetworkd as it is installed, with a network of its own around it: a guest's end of each bridge, and a host outside."""
 
 
+import json
 import time
 
 import pytest
@@ -282,6 +283,24 @@ def test_definitions(bed, client, networkd):
     assert bed.read("/etc/virtbus/networks/bad.xml").startswith("<network><name>bad"), "left as it is"
     define(client, networkd, "bad")
     assert networkd.ListNetworks()[0][1] == "nat"
+
+
+def test_virtctl(bed, client, networkd):
+    bed.put("/srv/network.xml", NAT.format(name="lab", mode="nat", bridge="br-lab", net=77))
+    bed.run("virtctl define-network /srv/network.xml && virtctl enable-network lab && virtctl start-network lab")
+    assert ["lab", "nat", "active"] in [line.split() for line in bed.run("virtctl networks").stdout.splitlines()]
+    guest(bed, "br-lab", "guest2", mac="52:54:00:00:4d:01")
+    lines = bed.wait(lambda: "10.77.0.10" in (said := bed.run("virtctl network-leases lab").stdout) and said).splitlines()
+    assert lines[0].split() == ["ADDRESS", "MAC", "NAME", "EXPIRES"]
+    assert lines[1].split() == ["10.77.0.10", "52:54:00:00:4d:01", "web", "in", "60min"]
+    [lease] = json.loads(bed.run("virtctl network-leases lab --json=short").stdout)
+    assert lease["address"] == "10.77.0.10" and lease["expires"] / 1e6 > time.time()
+    assert "<!-- kept -->" in bed.run("virtctl export-network lab").stdout
+    refused = bed.run("virtctl stop-network lab", check=False)
+    assert refused.returncode == 1 and "in use: guest2 is on its bridge" in refused.stderr and "give the flag 4 (force)" in refused.stderr
+    assert bed.run("virtctl stop-network gone", check=False).returncode == 3
+    bed.run("virtctl stop-network --force lab && virtctl disable-network lab && virtctl undefine-network lab")
+    assert "lab" not in bed.run("virtctl networks").stdout
 
 
 def port(**values):

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "clock.h"
+#include "rows.h"
+#include "show.h"
+#include "str.h"
+#include "values.h"
+#include "verbs.h"
+
+/* Virtual networks, from virtnetworkd. They are the host's, also for VMs of sessions. */
+
+#define NETWORK1 "org.virtbus.network1"
+#define NETWORK1_MANAGER NETWORK1 ".Manager"
+#define NETWORK1_NETWORK NETWORK1 ".Network"
+
+static int find_network(Client *c, const char *name, char **ret) {
+        return client_find(c, NETWORK1_ROOT, NETWORK1_MANAGER, "GetNetwork", name, ret);
+}
+
+/* --- one call on each of several networks --- */
+
+static int start_one(Client *c, const char *path) {
+        return client_call(c, path, NETWORK1_NETWORK, "Start", NULL, "ta{sv}", UINT64_C(0), 0);
+}
+
+static int stop_one(Client *c, const char *path) {
+        return client_call(c, path, NETWORK1_NETWORK, "Stop", NULL, "ta{sv}", c->force ? FLAG_FORCE : UINT64_C(0), 0);
+}
+
+static int undefine_one(Client *c, const char *path) {
+        return client_call(c, path, NETWORK1_NETWORK, "Undefine", NULL, "ta{sv}", UINT64_C(0), 0);
+}
+
+static int enable_one(Client *c, const char *path) {
+        return client_call(c, path, NETWORK1_NETWORK, "SetAutostart", NULL, "bta{sv}", 1, UINT64_C(0), 0);
+}
+
+static int disable_one(Client *c, const char *path) {
+        return client_call(c, path, NETWORK1_NETWORK, "SetAutostart", NULL, "bta{sv}", 0, UINT64_C(0), 0);
+}
+
+int verb_start_network(Client *c, int argc, char **argv) {
+        return client_each(c, argc, argv, find_network, start_one);
+}
+
+int verb_stop_network(Client *c, int argc, char **argv) {
+        return client_each(c, argc, argv, find_network, stop_one);
+}
+
+int verb_undefine_network(Client *c, int argc, char **argv) {
+        return client_each(c, argc, argv, find_network, undefine_one);
+}
+
+int verb_enable_network(Client *c, int argc, char **argv) {
+        return client_each(c, argc, argv, find_network, enable_one);
+}
+
+int verb_disable_network(Client *c, int argc, char **argv) {
+        return client_each(c, argc, argv, find_network, disable_one);
+}
+
+/* --- definitions --- */
+
+int verb_define_network(Client *c, int argc, char **argv) {
+        int status = 0;
+
+        for (int i = 0; i < argc; i++) {
+                _cleanup_free_ char *text = NULL;
+                int r = client_read_file(argv[i], &text);
+
+                if (r == 0)
+                        r = client_call(c, NETWORK1_ROOT, NETWORK1_MANAGER, "DefineNetwork", NULL, "ssta{sv}", "libvirt-xml", text,
+                                        c->validate ? FLAG_VALIDATE_ONLY : UINT64_C(0), 0);
+                if (r == 0 && !c->quiet)
+                        fprintf(stderr, "%s: %s\n", argv[i], c->validate ? "valid" : "defined");
+                status = status ?: r;
+        }
+        return status;
+}
+
+int verb_export_network(Client *c, int argc, char **argv) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_free_ char *path = NULL;
+        const char *text;
+        int r;
+
+        r = find_network(c, argv[0], &path);
+        if (r == 0)
+                r = client_call(c, path, NETWORK1_NETWORK, "ExportDefinition", &reply, "st", "libvirt-xml", c->live ? FLAG_LIVE : UINT64_C(0));
+        if (r != 0)
+                return r;
+        r = sd_bus_message_read(reply, "s", &text);
+        if (r < 0)
+                return client_garbled(r);
+        return fputs(text, stdout) < 0 ? client_fail("standard output can't be written to") : 0;
+}
+
+/* --- lists --- */
+
+int verb_networks(Client *c, int argc, char **argv) {
+        static const char *const keys[] = { "name", "mode", "active", "path" }, *const columns[] = { "NAME", "MODE", "STATE" };
+        static const char *const shown[] = { "name", "mode", "state" };
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        json_auto_t *rows = NULL, *list = NULL;
+        json_t *network;
+        size_t i;
+        int r;
+
+        r = client_call(c, NETWORK1_ROOT, NETWORK1_MANAGER, "ListNetworks", &reply, NULL);
+        if (r != 0)
+                return r;
+        rows = value_to_json(reply);
+        list = rows_with_keys(rows, keys, ARRAY_SIZE(keys));
+        if (c->json != JSON_OFF)
+                return print_json(c, json_incref(list));
+        json_array_foreach(list, i, network)
+                (void) json_object_set_new(network, "state", json_string(json_is_true(json_object_get(network, "active")) ? "active" : "inactive"));
+        return rows_print(c, list, columns, shown, ARRAY_SIZE(columns), "network");
+}
+
+/* Reads one `saysst`; *ret NULL at the end of the list. */
+static int read_lease(sd_bus_message *m, json_t **ret) {
+        const char *mac, *name, *client_id;
+        char address[INET6_ADDRSTRLEN];
+        const void *bytes;
+        uint64_t expires;
+        size_t n;
+        int r;
+
+        *ret = NULL;
+        r = sd_bus_message_enter_container(m, 'r', "saysst");
+        if (r <= 0)
+                return r;
+        r = sd_bus_message_read(m, "s", &mac);
+        if (r >= 0)
+                r = sd_bus_message_read_array(m, 'y', &bytes, &n);
+        if (r >= 0)
+                r = sd_bus_message_read(m, "sst", &name, &client_id, &expires);
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        if (r >= 0 && ((n != 4 && n != 16) || !inet_ntop(n == 4 ? AF_INET : AF_INET6, bytes, address, sizeof(address))))
+                r = -EBADMSG;
+        if (r < 0)
+                return r;
+        *ret = json_pack("{s:s, s:s, s:s, s:s, s:I}", "mac", mac, "address", address, "name", name, "client-id", client_id, "expires",
+                         (json_int_t) expires);
+        return *ret ? 0 : -ENOMEM;
+}
+
+static int read_leases(sd_bus_message *m, json_t *list) {
+        json_t *lease;
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'v', "a(saysst)");
+        if (r >= 0)
+                r = sd_bus_message_enter_container(m, 'a', "(saysst)");
+        while (r >= 0 && (r = read_lease(m, &lease)) >= 0 && lease)
+                (void) json_array_append_new(list, lease);
+        return r;
+}
+
+/* "in 57min", as far as people care. */
+static void add_words(json_t *lease, uint64_t now) {
+        uint64_t expires = (uint64_t) json_integer_value(json_object_get(lease, "expires"));
+        uint64_t minutes = expires > now ? (expires - now + 59999999) / 60000000 : 0;
+        char text[48] = "never";
+
+        if (expires > 0 && minutes < 120)
+                (void) snprintf(text, sizeof(text), "in %umin", (unsigned) minutes);
+        else if (expires > 0)
+                (void) snprintf(text, sizeof(text), "in %uh", (unsigned) (minutes / 60));
+        (void) json_object_set_new(lease, "expires-text", json_string(text));
+}
+
+int verb_network_leases(Client *c, int argc, char **argv) {
+        static const char *const columns[] = { "ADDRESS", "MAC", "NAME", "EXPIRES" };
+        static const char *const shown[] = { "address", "mac", "name", "expires-text" };
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        json_auto_t *list = json_array();
+        _cleanup_free_ char *path = NULL;
+        json_t *lease;
+        size_t i;
+        int r;
+
+        r = find_network(c, argv[0], &path);
+        if (r == 0)
+                r = client_call(c, path, "org.freedesktop.DBus.Properties", "Get", &reply, "ss", NETWORK1_NETWORK, "Leases");
+        if (r != 0)
+                return r;
+        r = read_leases(reply, list);
+        if (r < 0)
+                return client_garbled(r);
+        if (c->json != JSON_OFF)
+                return print_json(c, json_incref(list));
+        json_array_foreach(list, i, lease)
+                add_words(lease, now_usec(CLOCK_REALTIME));
+        return rows_print(c, list, columns, shown, ARRAY_SIZE(columns), "lease");
+}
