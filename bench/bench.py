@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Figures of virtqemud, each beside what it is measured against in the same run.
+"""Figures of the daemons, each beside what it is measured against in the same run.
 
     meson setup build-bench -Dbench=true --buildtype=release && ninja -C build-bench && bench/bench.py build-bench [NAME...]
 
-Nothing here fails: it prints the figure, the limit, and whether it is kept. As root it also measures VMs as units.
+Nothing here fails: it prints the figure, the limit, and whether it is kept. As root it also measures VMs as units, and networks.
 """
 
 import os
@@ -378,10 +378,97 @@ def bench_lease():
             os.close(fd)
 
 
+NETWORK = """<network><name>n{i}</name><forward mode='nat'/><bridge name='vbn{i}' stp='off'/>
+<ip address='10.{hi}.{lo}.1' prefix='24'><dhcp><range start='10.{hi}.{lo}.2' end='10.{hi}.{lo}.254'/></dhcp></ip></network>"""
+
+# What Start and Stop amount to, with the tools one has; prints the medians of both in milliseconds.
+BARE_NETWORK = """import statistics, subprocess, time
+def run(*argv, text=None):
+    subprocess.run(argv, input=text, text=True, check=True)
+ups, downs = [], []
+for _ in range(10):
+    began = time.monotonic()
+    run("ip", "-batch", "-", text="link add vbn0 type bridge\\naddr add 10.200.0.1/24 dev vbn0\\nlink set vbn0 up\\n")
+    run("nft", "-f", "/srv/bench.nft")
+    run("dnsmasq", "--conf-file=/srv/bench.conf", "--pid-file=/run/bench.pid", "--dhcp-leasefile=/run/bench.leases")
+    ups.append(time.monotonic() - began)
+    pid = open("/run/bench.pid").read().strip()
+    began = time.monotonic()
+    run("kill", pid)
+    run("nft", "delete", "table", "inet", "virtbus")
+    run("ip", "link", "del", "vbn0")
+    downs.append(time.monotonic() - began)
+    time.sleep(0.1)
+print(statistics.median(ups) * 1000, statistics.median(downs) * 1000)
+"""
+
+
+def median_of(n, f):
+    took = []
+    for _ in range(n):
+        began = now()
+        f()
+        took.append(now() - began)
+    return statistics.median(took)
+
+
+def start_and_stop(network, n=10):
+    up, down = [], []
+    for _ in range(n):
+        began = now()
+        network.Start(0, {})
+        up.append(now() - began)
+        began = now()
+        network.Stop(0, {})
+        down.append(now() - began)
+    return statistics.median(up), statistics.median(down)
+
+
+def bench_network():
+    """Networks under the installed systemd, beside the bare tools."""
+    from host import Testbed
+    with Testbed() as bed:
+        bed.install(BUILD)
+        bed.run("systemctl enable --now virtnetworkd.socket")
+        client = bed.bus()
+        manager = client.object("org.virtbus.network1", "/org/virtbus/network1")
+
+        def add(i):
+            return client.object("org.virtbus.network1", manager.DefineNetwork(FORMAT, NETWORK.format(i=i, hi=200 + i // 250, lo=i % 250), 0, {}))
+        first = add(0)
+        first.Start(0, {})
+        bed.run("nft list table inet virtbus > /srv/bench.nft; cp /run/virtbus/network/n0/dnsmasq.conf /srv/bench.conf; cp /run/virtbus/network/n0/d*-hosts /srv/; "
+                "sed -i 's|/run/virtbus/network/n0/|/srv/|; /dhcp-leasefile/d' /srv/bench.conf")
+        first.Stop(0, {})
+        up, down = start_and_stop(first)
+        bed.put("/srv/bench.py", BARE_NETWORK)
+        bed.run("systemctl stop virtnetworkd.service")  # it would put the firewall in order
+        bare_up, bare_down = map(float, bed.run("python3 /srv/bench.py", timeout=120).stdout.split())
+        show("start of a NAT network, beside ip, nft and dnsmasq", up / bare_up, 2, "x", f"{up:.1f} / {bare_up:.1f} ms")
+        show("stop of a NAT network, beside the same", down / bare_down, 1.2, "x", f"{down:.1f} / {bare_down:.1f} ms")
+        first.Start(0, {})
+        queues = []
+        show("one port", median_of(50, lambda: queues.append(first.AttachPort({}, 0, {})[1][0])), 2)
+        for q in queues:
+            q.close()
+        for i in range(1, 10):
+            add(i).Start(0, {})
+        bed.run("systemctl stop virtnetworkd.service")
+        began = now()
+        manager.ListNetworks()
+        show("first answer after a restart with 10 networks", now() - began, 100)
+        for i in range(10, 99):
+            add(i).Start(0, {})
+        last_up, last_down = start_and_stop(add(99))
+        show("start when there are 99 others, beside the first", last_up / up, 2, "x", f"{last_up:.1f} ms")
+        show("stop when there are 99 others, beside the first", last_down / down, 2, "x", f"{last_down:.1f} ms")
+        client.close()
+
+
 def main():
     wanted = sys.argv[2:]
     for name, f in (("start", bench_start), ("parallel", bench_parallel), ("list", bench_list), ("cold", bench_cold), ("death", bench_death), ("log", bench_log),
-                    ("lease", bench_lease),
+                    ("lease", bench_lease), ("network", bench_network),
                     ("unit", bench_unit)):
         if not wanted or name in wanted:
             f()
