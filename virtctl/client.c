@@ -2,7 +2,6 @@
 #include "client.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -10,10 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "fd.h"
 #include "str.h"
 
-#define DEFINITION_MAX ((size_t) 8 * 1024 * 1024)
 #define CALL_TIMEOUT_USEC UINT64_C(180000000)
 #define JOB_LOOK_USEC UINT64_C(5000000)
 
@@ -26,23 +23,6 @@ int client_fail(const char *fmt, ...) {
         va_end(ap);
         fputc('\n', stderr);
         return FAILED;
-}
-
-int client_read_file(const char *name, char **ret) {
-        bool standard_input = streq(name, "-");
-        _cleanup_fd_ int fd = standard_input ? dup(STDIN_FILENO) : open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-        _cleanup_free_ char *text = NULL;
-        size_t length;
-        int r = fd < 0 ? -errno : fd_read_all(fd, DEFINITION_MAX, &text, &length);
-
-        if (r == -EFBIG)
-                return client_fail("%s: larger than %zu MiB, so it is no definition", name, DEFINITION_MAX >> 20);
-        if (r < 0)
-                return client_fail("%s: %s", name, strerror(-r));
-        if (strlen(text) != length || !is_utf8(text))
-                return client_fail("%s: is no text in UTF-8", name);
-        *ret = TAKE_PTR(text);
-        return 0;
 }
 
 int client_garbled(int r) {

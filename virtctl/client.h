@@ -59,9 +59,6 @@ int client_each(Client *c, int argc, char **argv, ClientFind find, ClientDo f);
 /* Waits for the end of a job; Ctrl-C asks to cancel it. */
 int client_wait_job(Client *c, const char *job);
 
-/* Reads a definition; "-": from standard input. Tells what is wrong. */
-int client_read_file(const char *name, char **ret);
-
 /* "virtctl: TEXT" on standard error; returns FAILED. */
 int client_fail(const char *fmt, ...) _printf_(1, 2);
 /* An answer that can't be read. */

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "fd.h"
+#include "definition.h"
 #include "str.h"
 #include "verbs.h"
 
@@ -105,40 +104,14 @@ int verb_disable(Client *c, int argc, char **argv) {
 /* --- definitions --- */
 
 int verb_define(Client *c, int argc, char **argv) {
-        int status = 0;
-
-        for (int i = 0; i < argc; i++) {
-                _cleanup_free_ char *text = NULL;
-                int r = client_read_file(argv[i], &text);
-
-                if (r == 0)
-                        r = client_call(c, QEMU1_ROOT, MANAGER_INTERFACE, "DefineDomain", NULL, "ssta{sv}", "libvirt-xml", text,
-                                        c->validate ? FLAG_VALIDATE_ONLY : UINT64_C(0), 0);
-                if (r != 0)
-                        fprintf(stderr, "  %s was not %s.\n", argv[i], c->validate ? "accepted" : "defined");
-                else if (!c->quiet)
-                        fprintf(stderr, "%s: %s\n", argv[i], c->validate ? "valid" : "defined");
-                status = status ?: r;
-        }
-        return status;
+        return definition_send(c, QEMU1_ROOT, MANAGER_INTERFACE, "DefineDomain", argc, argv);
 }
 
 int verb_export(Client *c, int argc, char **argv) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_free_ char *path = NULL;
-        const char *text;
-        int r;
+        int r = client_domain(c, argv[0], &path);
 
-        r = client_domain(c, argv[0], &path);
-        if (r == 0)
-                r = client_call(c, path, DOMAIN_INTERFACE, "ExportDefinition", &reply, "st", "libvirt-xml",
-                                (c->live ? FLAG_LIVE : FLAG_CONFIG) | (c->secrets ? FLAG_SENSITIVE : 0));
-        if (r != 0)
-                return r;
-        r = sd_bus_message_read(reply, "s", &text);
-        if (r < 0)
-                return client_garbled(r);
-        return fputs(text, stdout) < 0 ? client_fail("standard output can't be written to") : 0;
+        return r != 0 ? r : definition_print(c, path, DOMAIN_INTERFACE, (c->live ? FLAG_LIVE : FLAG_CONFIG) | (c->secrets ? FLAG_SENSITIVE : 0));
 }
 
 /* As a shell would take it. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "definition.h"
 #include "rows.h"
 #include "show.h"
 #include "str.h"
@@ -65,37 +66,14 @@ int verb_disable_network(Client *c, int argc, char **argv) {
 /* --- definitions --- */
 
 int verb_define_network(Client *c, int argc, char **argv) {
-        int status = 0;
-
-        for (int i = 0; i < argc; i++) {
-                _cleanup_free_ char *text = NULL;
-                int r = client_read_file(argv[i], &text);
-
-                if (r == 0)
-                        r = client_call(c, NETWORK1_ROOT, NETWORK1_MANAGER, "DefineNetwork", NULL, "ssta{sv}", "libvirt-xml", text,
-                                        c->validate ? FLAG_VALIDATE_ONLY : UINT64_C(0), 0);
-                if (r == 0 && !c->quiet)
-                        fprintf(stderr, "%s: %s\n", argv[i], c->validate ? "valid" : "defined");
-                status = status ?: r;
-        }
-        return status;
+        return definition_send(c, NETWORK1_ROOT, NETWORK1_MANAGER, "DefineNetwork", argc, argv);
 }
 
 int verb_export_network(Client *c, int argc, char **argv) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_free_ char *path = NULL;
-        const char *text;
-        int r;
+        int r = find_network(c, argv[0], &path);
 
-        r = find_network(c, argv[0], &path);
-        if (r == 0)
-                r = client_call(c, path, NETWORK1_NETWORK, "ExportDefinition", &reply, "st", "libvirt-xml", c->live ? FLAG_LIVE : UINT64_C(0));
-        if (r != 0)
-                return r;
-        r = sd_bus_message_read(reply, "s", &text);
-        if (r < 0)
-                return client_garbled(r);
-        return fputs(text, stdout) < 0 ? client_fail("standard output can't be written to") : 0;
+        return r != 0 ? r : definition_print(c, path, NETWORK1_NETWORK, c->live ? FLAG_LIVE : UINT64_C(0));
 }
 
 /* --- lists --- */
