@@ -192,6 +192,14 @@ int unit_start(sd_bus *bus, const char *unit, const char *mode, UnitDone done, v
         return call_job(bus, "StartUnit", "start", unit, mode, done, userdata, ret);
 }
 
+int unit_reload(sd_bus *bus, const char *unit, const char *mode, UnitDone done, void *userdata, UnitCall **ret) {
+        return call_job(bus, "ReloadUnit", "reload", unit, mode, done, userdata, ret);
+}
+
+int unit_restart(sd_bus *bus, const char *unit, const char *mode, UnitDone done, void *userdata, UnitCall **ret) {
+        return call_job(bus, "RestartUnit", "restart", unit, mode, done, userdata, ret);
+}
+
 int unit_stop(sd_bus *bus, const char *unit, const char *mode, UnitDone done, void *userdata, UnitCall **ret) {
         return call_job(bus, "StopUnit", "stop", unit, mode, done, userdata, ret);
 }

@@ -40,7 +40,7 @@ static char *rules_of(const NetworkDef *def) {
 }
 
 static char *dnsmasq_of(const NetworkDef *def) {
-        const DnsmasqPaths paths = { "/run/dhcp-hosts", "/run/dns-hosts", "/var/leases", "/usr/lib/virtbus/lease" };
+        const DnsmasqPaths paths = { "/run/dhcp-hosts", "/run/dns-hosts", "/var/leases" };
         DnsmasqFiles d = {};
         char *text;
 

@@ -14,11 +14,13 @@ static void check_files(const NetworkDef *def) {
                 "#", "strict-order", "except-interface=lo", "bind-dynamic", "interface=", "port=0", "domain-needed", "server=", "no-resolv", "domain=",
                 "expand-hosts", "local=/", "no-hosts", "addn-hosts=/a", "txt-record=", "srv-host=_", "dhcp-range=", "enable-ra", "ra-param=",
                 "dhcp-option=", "enable-tftp", "tftp-root=/", "dhcp-boot=", "dhcp-no-override", "dhcp-authoritative", "dhcp-ignore-clid",
-                "dhcp-lease-max=", "dhcp-hostsfile=/h", "dhcp-leasefile=/l", "dhcp-script=/s",
+                "dhcp-lease-max=", "dhcp-hostsfile=/h", "dhcp-leasefile=/l",
         };
-        const DnsmasqPaths paths = { "/h", "/a", "/l", "/s" };
+        const DnsmasqPaths paths = { "/h", "/a", "/l" };
         DnsmasqFiles files;
 
+        if (network_can_become(def, def, NULL) < 0)
+                abort();
         if (!network_needs_dnsmasq(def) || network_dnsmasq(def, &paths, &files) < 0)
                 return;
         for (const char *line = files.config; *line; line = strchr(line, '\n') + 1) {

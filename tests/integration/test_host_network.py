@@ -9,7 +9,7 @@ import pytest
 from gi.repository import GLib
 
 import domains
-from domains import FORCE, console, guest_xml, tiny_xml
+from domains import CONFIG, FORCE, LIVE, console, guest_xml, tiny_xml
 from host import USER
 
 pytestmark = pytest.mark.host
@@ -62,6 +62,7 @@ def networkd(bed, client):
     assert "virtbus" not in bed.run("nft list tables").stdout
     assert bed.run("ip -br link show type bridge").stdout == ""
     assert bed.run("systemctl list-units --no-legend --state=active 'virtdnsmasq@*'").stdout == ""
+    bed.run("rm -f /var/lib/virtbus-dnsmasq/*/leases")
     bed.run("for n in $(ip netns list | awk '{print $1}' | grep guest); do ip netns del $n; done")
 
 
@@ -180,8 +181,13 @@ def test_modes(bed, client, networkd):
     bed.run("ip -n outside route del 10.81.0.0/24; ip -n outside route del 10.82.0.0/24")
 
 
-def pid(bed):
-    return bed.run("systemctl show -P MainPID virtnetworkd").stdout.strip()
+def kill(bed, daemon="virtnetworkd"):
+    """Returns when the next one is there."""
+    def pid():
+        return bed.run(f"systemctl show -P MainPID {daemon}").stdout.strip()
+    before = pid()
+    bed.run(f"systemctl kill --signal=KILL {daemon}")
+    bed.wait(lambda: pid() not in (before, "0"))
 
 
 def test_restarts_are_not_noticed(bed, client, networkd):
@@ -193,9 +199,7 @@ def test_restarts_are_not_noticed(bed, client, networkd):
     index = network.IfIndex
     rules = bed.run("nft list table inet virtbus").stdout
     bed.run("ip netns exec guest1 busybox ping -i 0.05 -c 60 198.51.100.2 > /tmp/ping & echo started")
-    before = pid(bed)
-    bed.run("systemctl kill --signal=KILL virtnetworkd")
-    bed.wait(lambda: pid(bed) not in (before, "0"))
+    kill(bed)
     assert network.Active and network.IfIndex == index
     assert sorted((n, a) for n, _, a, _ in networkd.ListNetworks()) == [("lab", True), ("passing", True)]
     assert bed.run("nft list table inet virtbus").stdout == rules
@@ -211,6 +215,37 @@ def test_restarts_are_not_noticed(bed, client, networkd):
     assert "they are put back" in bed.journal("virtnetworkd")
     networkd.StopNetwork("passing", 0)
     assert [n for n, *_ in networkd.ListNetworks()] == ["lab"]
+
+
+def test_live_changes(bed, client, networkd):
+    """Hosts, ranges and names of an active network change, and leases stay."""
+    network = define(client, networkd)
+    network.Start(0, {})
+    told = guest(bed, "br-lab")
+    was = bed.wait(lambda: network.Leases)
+    before = network.ExportDefinition("libvirt-xml", 2)
+    plain = before.replace('"', "'")
+    more = plain.replace("<dns>", "<dns><host ip='10.77.0.98'><hostname>post</hostname></host>").replace(
+        "</dhcp>", "<host mac='52:54:00:00:4d:02' name='db' ip='10.77.0.11'/></dhcp>")
+    network.Reconfigure("libvirt-xml", more, LIVE, {})
+    assert guest(bed, "br-lab", "guest2", mac="52:54:00:00:4d:02")["address"] == "10.77.0.11"
+    assert "10.77.0.98" in bed.run("ip netns exec guest1 busybox nslookup post 10.77.0.1").stdout
+    assert bed.wait(lambda: len(network.Leases) == 2 and network.Leases)[-1] == was[0]
+    assert guest(bed, "br-lab", "guest1b")["address"] != told["address"]
+    assert network.ExportDefinition("libvirt-xml", 2) == before and 'name="db"' in network.ExportDefinition("libvirt-xml", LIVE)
+    # What dnsmasq reads again is not worth a restart.
+    pid_before = bed.run("systemctl show -P MainPID virtdnsmasq@lab").stdout
+    network.Reconfigure("libvirt-xml", more.replace("'post'", "'mail'").replace(">post<", ">mail<"), LIVE | CONFIG, {})
+    bed.wait(lambda: "10.77.0.98" in bed.run("ip netns exec guest1 busybox nslookup mail 10.77.0.1", check=False).stdout)
+    assert bed.run("systemctl show -P MainPID virtdnsmasq@lab").stdout == pid_before
+    assert ">mail<" in network.ExportDefinition("libvirt-xml", 2) and "<!-- kept -->" in network.ExportDefinition("libvirt-xml", 2)
+    for old, new in (("10.77.0.1' prefix='24'", "10.77.0.1' prefix='25'"), ("mode='nat'", "mode='route'"), ("stp='off'", "stp='on'")):
+        assert old in plain
+        with client.fails("NotSupported", "only DHCP, DNS and portgroups can be changed"):
+            network.Reconfigure("libvirt-xml", plain.replace(old, new).replace("10.77.0.200", "10.77.0.120"), LIVE | CONFIG, {})
+    network.Stop(FORCE, {})
+    with client.fails("InvalidState", "the network lab is not active"):
+        network.Reconfigure("libvirt-xml", before, LIVE, {})
 
 
 def test_dnsmasq_comes_back(bed, client, networkd):
@@ -257,6 +292,9 @@ def test_what_is_left_out_is_chosen(bed, client, networkd):
     assert 'address="192.168.101.1"' in text and 'start="192.168.101.2" end="192.168.101.254"' in text and 'address="fd' in text
     bed.run("ip link del taken; ip link del virbr0")
     network.Start(0, {})
+    network.Reconfigure("libvirt-xml", xml.replace("<ip family='ipv4'>", "<domain name='lab'/><ip family='ipv4'>"), LIVE | CONFIG, {})
+    again = network.ExportDefinition("libvirt-xml", CONFIG)
+    assert 'address="192.168.101.1"' in again and 'name="virbr1"' in again and network.Domain == "lab", "it keeps what it has"
     assert guest(bed, "virbr1")["address"].startswith("192.168.101.")
     bed.wait(lambda: " fd" in bed.run("ip -n guest1 -6 addr show dev eth0 scope global").stdout, what="an address by router advertisement")
 
@@ -317,8 +355,8 @@ def test_ports(bed, client, networkd):
     assert "fe:54:00:aa:bb:cc" in said and "master br-lab" in said and "alias virtbus:web" in said and "vnet_hdr on" in said
     with client.fails("InvalidState", f"the network lab is in use: {name} (of web) is on its bridge"):
         network.Stop(0, {})
-    bed.run("systemctl kill --signal=KILL virtnetworkd")
-    bed.wait(lambda: network.Ports == [name], what="the port outlives the daemon")
+    kill(bed)
+    assert network.Ports == [name], "the port outlives the daemon"
     other, queues = network.AttachPort(port(queues=4), 0, {})
     assert len(queues) == 4 and other != name and len(network.Ports) == 2
     queue.close()
@@ -398,8 +436,9 @@ def test_a_guest_on_a_network(bed, client, networkd, vms, guest_image):
     said = " ".join(con.ask("sh busybox udhcpc -i eth0 -n -q -t 10 -T 1 -s /bin/busybox"))
     assert "lease of 10.77.0.10 obtained from 10.77.0.1" in said
     con.ask("sh busybox ip addr add 10.77.0.10/24 dev eth0; busybox ip route add default via 10.77.0.1")
-    bed.run("systemctl kill --signal=KILL virtnetworkd virtqemud")
-    bed.wait(lambda: domain.State == "running")
+    kill(bed)
+    kill(bed, "virtqemud")
+    assert domain.State == "running"
     assert f'<target dev="{port}"/>' in domain.ExportDefinition("libvirt-xml", 1)
     con = console(client, domain)
     assert " 0% packet loss" in " ".join(con.ask("sh busybox ping -c 2 -W 2 198.51.100.2"))

@@ -284,10 +284,41 @@ BUS_HANDLER(method_export, BUS_OPEN) {
         return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, "s", text);
 }
 
+static int define_again(Network *n, const char *text, Fault *f) {
+        Network *same;
+
+        return networks_define(n->all, text, strlen(text), false, n, &same, f);
+}
+
+/* The definition on disk follows when what is active has changed. */
+static void on_live_and_config(Network *n, const Fault *why, void *userdata) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = userdata;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        const char *text = NULL;
+
+        if (!why && sd_bus_message_rewind(m, true) >= 0 && sd_bus_message_skip(m, "s") >= 0 && sd_bus_message_read(m, "s", &text) >= 0 &&
+            define_again(n, text, &f) < 0)
+                why = &f;
+        on_done(n, why, TAKE_PTR(m));
+}
+
+static int reconfigure_live(Network *n, const char *text, uint64_t flags, sd_bus_message *m, sd_bus_error *error) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        NetworkDef *next;
+        int r;
+
+        r = networks_read_for(n, text, strlen(text), &next, &f);
+        if (r >= 0) {
+                r = network_update(n, next, flags & BUS_FLAG_CONFIG ? on_live_and_config : on_done, sd_bus_message_ref(m), &f);
+                if (r < 0)
+                        sd_bus_message_unref(m);
+        }
+        return r < 0 ? fault_to_bus(&f, r, error) : 1;
+}
+
 BUS_HANDLER(method_reconfigure, ACTION_MANAGE) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         const char *format, *text;
-        Network *n = userdata, *changed;
         uint64_t flags;
         int r;
 
@@ -295,9 +326,11 @@ BUS_HANDLER(method_reconfigure, ACTION_MANAGE) {
         if (r >= 0 && !streq(format, "libvirt-xml"))
                 r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "the format is libvirt-xml, not \"%.32s\"", format);
         if (r >= 0)
-                r = bus_read_options(m, 0, &flags, NULL, 0, &f);
+                r = bus_read_options(m, BUS_FLAG_LIVE | BUS_FLAG_CONFIG, &flags, NULL, 0, &f);
+        if (r >= 0 && (flags & BUS_FLAG_LIVE))
+                return reconfigure_live(userdata, text, flags, m, error);
         if (r >= 0)
-                r = networks_define(n->all, text, strlen(text), false, n, &changed, &f);
+                r = define_again(userdata, text, &f);
         return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, NULL);
 }
 

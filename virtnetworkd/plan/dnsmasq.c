@@ -168,8 +168,6 @@ static char *make_config(const NetworkDef *def, const DnsmasqPaths *paths) {
         if (leases > 0) {
                 text_addf(&t, "dhcp-no-override\ndhcp-authoritative\ndhcp-ignore-clid\ndhcp-lease-max=%" PRIu64 "\n", leases);
                 text_addf(&t, "dhcp-hostsfile=%s\ndhcp-leasefile=%s\n", paths->dhcp_hosts, paths->leases);
-                if (paths->script)
-                        text_addf(&t, "dhcp-script=%s\n", paths->script);
         }
         if (def->mtu != NUMBER_UNSET && leases > 0)
                 text_addf(&t, "dhcp-option=option:mtu,%" PRIu64 "\n", def->mtu);

@@ -25,6 +25,9 @@ int network_fill(NetworkDef *def, const NetworkDefaults *defaults, Fault *f);
 /* Rules across elements. */
 int network_check(const NetworkDef *def, Fault *f);
 
+/* Whether an active network can be changed from one to the other: nothing on its bridge may notice. FAULT_NOT_SUPPORTED. */
+int network_can_become(const NetworkDef *now, const NetworkDef *next, Fault *f);
+
 /* Parts of network_check(). */
 int network_check_ip(const NetworkDef *def, Fault *f);
 int network_check_dhcp(const NetworkDef *def, const NetworkIp *ip, Fault *f);
@@ -48,7 +51,6 @@ void dnsmasq_files_clear(DnsmasqFiles *d);
 /* Where the files will be; all must stay the caller's. */
 typedef struct DnsmasqPaths {
         const char *dhcp_hosts, *dns_hosts, *leases;
-        const char *script;          /* told of leases; NULL: nobody is */
 } DnsmasqPaths;
 /* Of a completed definition. -ENOMEM. */
 int network_dnsmasq(const NetworkDef *def, const DnsmasqPaths *paths, DnsmasqFiles *ret);

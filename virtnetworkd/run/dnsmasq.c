@@ -29,7 +29,7 @@ struct Dnsmasq {
         Process process;          /* … or found running */
         sd_event_source *watch, *defer;
         UnitCall *call;
-        bool stopping;
+        bool stopping, restarting;
         Fault why;                /* to be told */
         DnsmasqDone done;
         void *userdata;
@@ -138,7 +138,7 @@ static int make_folders(const Dnsmasq *d) {
 /* Bit 0: the configuration is another one; bit 1: hosts are. */
 static int write_files(const Dnsmasq *d, const NetworkDef *def) {
         _cleanup_free_ char *dhcp_hosts = strf("%s/dhcp-hosts", d->folder), *dns_hosts = strf("%s/dns-hosts", d->folder);
-        const DnsmasqPaths paths = { dhcp_hosts, dns_hosts, d->leases, NULL };
+        const DnsmasqPaths paths = { dhcp_hosts, dns_hosts, d->leases };
         DnsmasqFiles files = {};
         int r, config = 0, dhcp = 0, dns = 0;
 
@@ -198,8 +198,16 @@ static void note_pid(const Dnsmasq *d, pid_t pid) {
         process_close(&p);
 }
 
+static int start_child(Dnsmasq *d, Fault *f);
+
 static void ended(Dnsmasq *d, const char *how) {
-        if (d->stopping) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        if (d->restarting) {
+                d->restarting = false;
+                if (start_child(d, &f) < 0)
+                        finish(d, &f);
+        } else if (d->stopping) {
                 remove_files(d);
                 finish(d, NULL);
         } else
@@ -315,6 +323,40 @@ int dnsmasq_stop(Dnsmasq *d, DnsmasqDone done, void *userdata, Fault *f) {
                         r = finish_later(d);
                 }
         }
+        if (r < 0)
+                d->done = NULL;
+        return r;
+}
+
+/* `changed` as write_files() says. */
+static int tell_process(Dnsmasq *d, int changed, Fault *f) {
+        int r;
+
+        find_process(d);
+        if (dnsmasq_pid(d) == 0)
+                return start_child(d, f);
+        d->restarting = changed & 1;
+        r = changed ? signal_it(d, changed & 1 ? SIGTERM : SIGHUP) : 0;
+        return r < 0 || d->restarting ? r : finish_later(d);
+}
+
+int dnsmasq_update(Dnsmasq *d, const NetworkDef *def, DnsmasqDone done, void *userdata, Fault *f) {
+        int r, changed;
+
+        assert(d && def && done);
+
+        r = begin(d, false, done, userdata, f);
+        if (r < 0)
+                return r;
+        r = changed = write_files(d, def);
+        if (r < 0)
+                fault_set(f, FAULT_STORE, -r, "the files of dnsmasq can't be written in %s: %s", d->folder, strerror(-r));
+        else if (!d->options.bus)
+                r = tell_process(d, changed, f);
+        else if (changed)
+                r = (changed & 1 ? unit_restart : unit_reload)(d->options.bus, d->unit, "replace", on_unit, d, &d->call);
+        else
+                r = finish_later(d);
         if (r < 0)
                 d->done = NULL;
         return r;

@@ -18,6 +18,7 @@ typedef struct NetworkOperation {
         Network *network;
         NetworkDone done;
         void *userdata;
+        NetworkDef *next;            /* of an update */
 } NetworkOperation;
 
 static void warn(Network *n, const char *text) {
@@ -252,7 +253,7 @@ static NetworkOperation *begin(Network *n, NetworkDone done, void *userdata, Fau
                 fault_oom(f);
                 return NULL;
         }
-        *o = (NetworkOperation) { n, done, userdata };
+        *o = (NetworkOperation) { .network = n, .done = done, .userdata = userdata };
         n->operation = o;
         return o;
 }
@@ -347,6 +348,54 @@ int network_adopt(Network *n, NetworkDef *live, Fault *f) {
         if (r < 0)
                 take_down(n);
         networks_save(n);
+        return r;
+}
+
+/* --- changing --- */
+
+static void on_updated(const Fault *why, void *userdata) {
+        NetworkDef *next = TAKE_PTR(((Network *) userdata)->operation->next);
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        Network *n = userdata;
+
+        if (why) {
+                network_def_free(next);
+                end(n, why);
+                return;
+        }
+        network_def_free(n->live);
+        n->live = next;
+        /* Which services of the host guests may use can be another matter now. */
+        if (networks_apply_rules(n->all, &f) < 0)
+                warn(n, fault_text(&f));
+        end(n, NULL);
+}
+
+int network_update(Network *n, NetworkDef *next, NetworkDone done, void *userdata, Fault *f) {
+        int r = 0;
+
+        assert(n && next && done);
+
+        if (!n->active)
+                r = fault_set(f, FAULT_INVALID_STATE, EINVAL, "the network %s is not active", n->name);
+        if (r >= 0)
+                r = network_can_become(n->live, next, f);
+        if (r >= 0 && !begin(n, done, userdata, f))
+                r = -EBUSY;
+        if (r < 0) {
+                network_def_free(next);
+                return r;
+        }
+        n->operation->next = next;
+        if (!n->dnsmasq) {
+                on_updated(NULL, n);
+                return 0;
+        }
+        r = dnsmasq_update(n->dnsmasq, next, on_updated, n, f);
+        if (r < 0) {
+                network_def_free(next);
+                free(TAKE_PTR(n->operation));
+        }
         return r;
 }
 
@@ -500,6 +549,8 @@ int network_stop(Network *n, bool force, NetworkDone done, void *userdata, Fault
 }
 
 void network_clear(Network *n) {
+        if (n->operation)
+                network_def_free(n->operation->next);
         free(n->operation);
         leases_free(n->leases);
         dnsmasq_free(n->dnsmasq);

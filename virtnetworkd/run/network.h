@@ -43,6 +43,9 @@ typedef void (*NetworkDone)(Network *n, const Fault *why, void *userdata);
 int network_start(Network *n, NetworkDone done, void *userdata, Fault *f);
 /* Likewise; without `force` only if nothing but the host is on its bridge. */
 int network_stop(Network *n, bool force, NetworkDone done, void *userdata, Fault *f);
+/* Changes it while it is active, as far as network_can_become() allows. Takes over `next`, also on failure. */
+int network_update(Network *n, NetworkDef *next, NetworkDone done, void *userdata, Fault *f);
+
 /* What a port is to be. */
 typedef struct PortRequest {
         char *domain, *group;        /* NULL: none */

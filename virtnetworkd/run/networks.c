@@ -234,6 +234,42 @@ static int complete(Networks *s, NetworkDef *def, Fault *f) {
         return r < 0 ? r : network_check(def, f);
 }
 
+static int inherit_ip(NetworkIp *to, const NetworkIp *from) {
+        int r = 0;
+
+        if (ip_is_set(&to->address) || ip_family_of(to->family) != ip_family_of(from->family))
+                return 0;
+        to->address = from->address;
+        if (to->prefix == NUMBER_UNSET && !ip_is_set(&to->netmask)) {
+                to->netmask = from->netmask;
+                to->prefix = from->prefix;
+        }
+        if (!to->dhcp || to->ranges.n > 0)
+                return 0;
+        NETWORK_FOREACH(DhcpRange, g, from->ranges) {
+                void *copy = NULL;
+
+                if (r >= 0)
+                        r = record_copy(&g->head, &copy);
+                if (r >= 0)
+                        r = record_list_add(&to->ranges, copy);
+        }
+        return r;
+}
+
+/* What was chosen for a network before is chosen again: its bridge, its addresses. */
+static int inherit(NetworkDef *def, const NetworkDef *before) {
+        int r = 0;
+
+        if (!def->bridge && before->bridge && mode_ops(network_kind(def))->own_bridge)
+                r = free_and_strdup(&def->bridge, before->bridge);
+        if (!def->mac.set)
+                def->mac = before->mac;
+        for (size_t i = 0; i < def->ips.n && i < before->ips.n && r >= 0; i++)
+                r = inherit_ip((NetworkIp *) def->ips.items[i], (const NetworkIp *) before->ips.items[i]);
+        return r;
+}
+
 static int read_definition(Networks *s, const char *text, size_t length, NetworkDef **ret, Fault *f) {
         _cleanup_(network_def_freep) NetworkDef *def = NULL;
         const Network *known;
@@ -246,8 +282,7 @@ static int read_definition(Networks *s, const char *text, size_t length, Network
         known = registry_find_name(s->registry, def->name);
         if (sd_id128_is_null(def->uuid) && known)
                 def->uuid = known->uuid;
-        if (!def->bridge && known && known->config && known->config->bridge && mode_ops(network_kind(def))->own_bridge &&
-            free_and_strdup(&def->bridge, known->config->bridge) < 0)
+        if (known && known->config && inherit(def, known->config) < 0)
                 return fault_oom(f);
         r = complete(s, def, f);
         if (r < 0)
@@ -336,6 +371,21 @@ int networks_define(Networks *s, const char *text, size_t length, bool validate_
         networks_changed(n, NETWORK_CHANGED_CONFIG);
         *ret = n;
         return 0;
+}
+
+int networks_read_for(Network *n, const char *text, size_t length, NetworkDef **ret, Fault *f) {
+        _cleanup_(network_def_freep) NetworkDef *def = NULL;
+        Network *found;
+        int r;
+
+        r = read_definition(n->all, text, length, &def, f);
+        if (r >= 0)
+                r = find_target(n->all, def, n, &found, f);
+        if (r >= 0)
+                r = check_others(n->all, def, f);
+        if (r < 0)
+                return r;
+        return network_copy(def, ret) < 0 ? fault_oom(f) : 0;
 }
 
 int networks_add_transient(Networks *s, const char *text, size_t length, Network **ret, Fault *f) {

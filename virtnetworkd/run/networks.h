@@ -57,6 +57,8 @@ Network *networks_find_uuid(Networks *s, sd_id128_t uuid);
 
 /* A new definition, or another one for a network that is there. `expect`: it must be of that one. */
 int networks_define(Networks *s, const char *text, size_t length, bool validate_only, const Network *expect, Network **ret, Fault *f);
+/* What networks_define() would take for this network; nothing is changed. */
+int networks_read_for(Network *n, const char *text, size_t length, NetworkDef **ret, Fault *f);
 /* A network that is gone when it is stopped; it is not started yet. */
 int networks_add_transient(Networks *s, const char *text, size_t length, Network **ret, Fault *f);
 int networks_undefine(Network *n, Fault *f);
