@@ -2,8 +2,6 @@
 #include "network.h"
 
 #include "mem.h"
-#include "str.h"
-#include "xml-write.h"
 
 /* Takes out what dnsmasq alone is told, what ports get when they are made, and what is for people. */
 static void strip(NetworkDef *def) {
@@ -14,7 +12,7 @@ static void strip(NetworkDef *def) {
         free_and_replace(&def->title, NULL);
         free_and_replace(&def->description, NULL);
         free_and_replace(&def->domain, NULL);
-        def->metadata = NULL;
+        field_xml.clear(&def->metadata);
         def->domain_local = def->dns_plain = def->dns = 0;
         for (size_t i = 0; i < def->ips.n; i++) {
                 NetworkIp *ip = (NetworkIp *) def->ips.items[i];
@@ -29,24 +27,22 @@ static void strip(NetworkDef *def) {
         }
 }
 
-static int text_of_rest(const NetworkDef *def, char **ret) {
-        _cleanup_(network_def_freep) NetworkDef *copy = NULL;
-        int r = network_copy(def, &copy);
+static int copy_rest(const NetworkDef *def, NetworkDef **ret) {
+        int r = network_copy(def, ret);
 
-        if (r < 0)
-                return r;
-        strip(copy);
-        return xml_record_to_text(&copy->head, 0, ret);
+        if (r >= 0)
+                strip(*ret);
+        return r;
 }
 
 int network_can_become(const NetworkDef *now, const NetworkDef *next, Fault *f) {
-        _cleanup_free_ char *a = NULL, *b = NULL;
+        _cleanup_(network_def_freep) NetworkDef *a = NULL, *b = NULL;
 
         assert(now && next);
 
-        if (text_of_rest(now, &a) < 0 || text_of_rest(next, &b) < 0)
+        if (copy_rest(now, &a) < 0 || copy_rest(next, &b) < 0)
                 return fault_oom(f);
-        if (streq(a, b) && network_needs_dnsmasq(now) == network_needs_dnsmasq(next))
+        if (record_equal(&a->head, &b->head) && network_needs_dnsmasq(now) == network_needs_dnsmasq(next))
                 return 0;
         fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "of a network that is active only DHCP, DNS and portgroups can be changed");
         fault_hint(f, "change the definition only (flag 2), and stop and start the network");
