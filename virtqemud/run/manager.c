@@ -126,8 +126,10 @@ sd_bus *manager_network_bus(Manager *m) {
 
         if (!m->user)
                 return m->bus;
-        if (m->system_bus)
+        if (m->system_bus && sd_bus_is_open(m->system_bus) > 0)
                 return m->system_bus;
+        /* The system's bus was restarted, or is asked for the first time. */
+        m->system_bus = sd_bus_unref(m->system_bus);
         if (sd_bus_open_system(&m->system_bus) < 0 || sd_bus_attach_event(m->system_bus, m->event, SD_EVENT_PRIORITY_NORMAL) < 0) {
                 m->system_bus = sd_bus_unref(m->system_bus);
                 return NULL;
