@@ -193,7 +193,7 @@ int unit_start(sd_bus *bus, const char *unit, const char *mode, UnitDone done, v
 }
 
 int unit_reload(sd_bus *bus, const char *unit, const char *mode, UnitDone done, void *userdata, UnitCall **ret) {
-        return call_job(bus, "ReloadUnit", "reload", unit, mode, done, userdata, ret);
+        return call_job(bus, "ReloadOrRestartUnit", "reload", unit, mode, done, userdata, ret);
 }
 
 int unit_restart(sd_bus *bus, const char *unit, const char *mode, UnitDone done, void *userdata, UnitCall **ret) {

@@ -23,7 +23,7 @@ typedef void (*UnitDone)(const Fault *f, void *userdata);
 /* Starts or stops a unit and waits for the job to be over; `mode` as in systemd ("replace", "fail"). */
 int unit_start(sd_bus *bus, const char *unit, const char *mode, UnitDone done, void *userdata, UnitCall **ret);
 int unit_stop(sd_bus *bus, const char *unit, const char *mode, UnitDone done, void *userdata, UnitCall **ret);
-/* Likewise: reads its configuration again, or ends and starts again. */
+/* Likewise: reads its configuration again if it runs, else is started; or ends and starts again. */
 int unit_reload(sd_bus *bus, const char *unit, const char *mode, UnitDone done, void *userdata, UnitCall **ret);
 int unit_restart(sd_bus *bus, const char *unit, const char *mode, UnitDone done, void *userdata, UnitCall **ret);
 /* A service that exists only while it runs, in place of a child of ours: it lives on when we are restarted. The program is run with

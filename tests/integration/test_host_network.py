@@ -257,6 +257,18 @@ def test_dnsmasq_comes_back(bed, client, networkd):
     bed.wait(lambda: "10.77.0.10" in bed.run("ip netns exec guest2 busybox nslookup web.lab.lab 10.77.0.1", check=False).stdout)
 
 
+def test_dnsmasq_that_stays_away_is_told(bed, client, networkd):
+    network = define(client, networkd)
+    network.Start(0, {})
+    assert network.Warnings == []
+    bed.run("systemctl stop virtdnsmasq@lab")
+    [warning] = bed.wait(lambda: network.Warnings)
+    assert "guests get no addresses and names" in warning and "systemctl status virtdnsmasq@lab.service" in warning
+    network.Reconfigure("libvirt-xml", network.ExportDefinition("libvirt-xml", CONFIG), LIVE, {})
+    assert network.Warnings == [] and bed.run("systemctl is-active virtdnsmasq@lab").stdout == "active\n"
+    assert guest(bed, "br-lab")["router"] == "10.77.0.1"
+
+
 def test_clashes(bed, client, networkd):
     first = define(client, networkd)
     with client.fails("NetworkExists", 'line 8, network/ip: it overlaps with the network "lab"'):
@@ -365,6 +377,12 @@ def test_ports(bed, client, networkd):
         q.close()
     bed.wait(lambda: network.Ports == [])
     network.Stop(0, {})
+    alone = network.ExportDefinition("libvirt-xml", CONFIG).replace("</network>", "<port isolated='yes'/></network>")
+    network.Reconfigure("libvirt-xml", alone, CONFIG, {})
+    name, [queue] = network.AttachPort(port(), 0, {})
+    assert bed.read(f"/sys/class/net/{name}/brport/isolated") == "1\n"
+    queue.close()
+    bed.wait(lambda: network.Ports == [])
 
 
 def test_ports_that_cannot_be(bed, client, networkd):

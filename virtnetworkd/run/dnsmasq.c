@@ -29,6 +29,7 @@ struct Dnsmasq {
         Process process;          /* … or found running */
         sd_event_source *watch, *defer;
         UnitCall *call;
+        UnitGone *gone;           /* while it should run */
         bool stopping, restarting;
         Fault why;                /* to be told */
         DnsmasqDone done;
@@ -45,6 +46,7 @@ Dnsmasq *dnsmasq_free(Dnsmasq *d) {
         sd_event_source_disable_unref(d->watch);
         sd_event_source_disable_unref(d->defer);
         unit_call_free(d->call);
+        unit_gone_free(d->gone);
         fault_clear(&d->why);
         free(d->unit);
         free(d->folder);
@@ -171,12 +173,27 @@ static void remove_files(const Dnsmasq *d) {
 
 /* --- as a unit --- */
 
+/* systemd starts it again when it fails; now it has given up, or somebody has stopped it. */
+static void on_unit_gone(void *userdata) {
+        Dnsmasq *d = userdata;
+        _cleanup_free_ char *how = strf("has ended, see systemctl status %s", d->unit);
+
+        d->gone = unit_gone_free(d->gone);
+        d->options.ended(how ?: "has ended", d->options.userdata);
+}
+
 static void on_unit(const Fault *why, void *userdata) {
         Dnsmasq *d = userdata;
+        int r;
 
         d->call = unit_call_free(d->call);
         if (d->stopping)
                 remove_files(d);
+        else if (!why) {
+                r = unit_gone_watch(d->options.bus, d->unit, on_unit_gone, d, &d->gone);
+                if (r < 0)
+                        (void) log_warning_errno(r, "%s can't be watched: %m", d->unit);
+        }
         finish(d, why);
 }
 
@@ -270,6 +287,7 @@ static int signal_it(const Dnsmasq *d, int sig) {
 static int begin(Dnsmasq *d, bool stopping, DnsmasqDone done, void *userdata, Fault *f) {
         if (d->done)
                 return fault_set(f, FAULT_BUSY, EBUSY, "the dnsmasq of %s is being started or stopped", d->options.name);
+        d->gone = unit_gone_free(d->gone);
         d->stopping = stopping;
         d->done = done;
         d->userdata = userdata;
@@ -353,10 +371,8 @@ int dnsmasq_update(Dnsmasq *d, const NetworkDef *def, DnsmasqDone done, void *us
                 fault_set(f, FAULT_STORE, -r, "the files of dnsmasq can't be written in %s: %s", d->folder, strerror(-r));
         else if (!d->options.bus)
                 r = tell_process(d, changed, f);
-        else if (changed)
-                r = (changed & 1 ? unit_restart : unit_reload)(d->options.bus, d->unit, "replace", on_unit, d, &d->call);
         else
-                r = finish_later(d);
+                r = (changed & 1 ? unit_restart : changed ? unit_reload : unit_start)(d->options.bus, d->unit, "replace", on_unit, d, &d->call);
         if (r < 0)
                 d->done = NULL;
         return r;

@@ -365,6 +365,8 @@ static void on_updated(const Fault *why, void *userdata) {
         }
         network_def_free(n->live);
         n->live = next;
+        strv_free(TAKE_PTR(n->warnings)); /* dnsmasq runs, now at the latest */
+        networks_changed(n, NETWORK_CHANGED_WARNINGS);
         /* Which services of the host guests may use can be another matter now. */
         if (networks_apply_rules(n->all, &f) < 0)
                 warn(n, fault_text(&f));
