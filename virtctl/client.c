@@ -79,23 +79,26 @@ int client_connect(Client *c) {
 }
 
 /* The first word of a path below /org/virtbus, which is also the service's, and the unit behind it. */
-static const struct {
+typedef struct ServiceRow {
         const char *name, *daemon;
-} services[] = {
-        { "qemu1", "virtqemud" }, { "lock1", "virtlockd" }, { "log1", "virtlogd" }, { "network1", "virtnetworkd" },
+        bool of_host;            /* sessions have none of their own */
+} ServiceRow;
+
+static const ServiceRow services[] = {
+        { "qemu1", "virtqemud" }, { "lock1", "virtlockd" }, { "log1", "virtlogd" }, { "network1", "virtnetworkd", .of_host = true },
 };
 
-static size_t service_of(const char *path) {
+static const ServiceRow *service_of(const char *path) {
         const char *rest = str_after(path, "/org/virtbus/");
 
         for (size_t i = 0; rest && i < ARRAY_SIZE(services); i++)
                 if (str_after(rest, services[i].name))
-                        return i;
-        return 0;
+                        return &services[i];
+        return &services[0];
 }
 
 /* The daemon's errors are a sentence, and on a second line what to do. */
-static int tell_error(const Client *c, const sd_bus_error *e, const char *daemon, int r) {
+static int tell_error(const Client *c, const sd_bus_error *e, const ServiceRow *service, int r) {
         const char *text = e->message ?: strerror(-r), *end = strchrnul(text, '\n');
 
         fprintf(stderr, "virtctl: %.*s\n", (int) (end - text), text);
@@ -107,7 +110,10 @@ static int tell_error(const Client *c, const sd_bus_error *e, const char *daemon
                 return DENIED;
         if (!sd_bus_error_has_name(e, SD_BUS_ERROR_SERVICE_UNKNOWN) && !sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY))
                 return FAILED;
-        fprintf(stderr, "  %s is not there; try: systemctl %sstatus %s\n", daemon, c->user ? "--user " : "", daemon);
+        if (c->user && service->of_host)
+                fprintf(stderr, "  %s serves the host, and VMs of sessions with it: leave out --user\n", service->daemon);
+        else
+                fprintf(stderr, "  %s is not there; try: systemctl %sstatus %s\n", service->daemon, c->user ? "--user " : "", service->daemon);
         return UNREACHABLE;
 }
 
@@ -115,7 +121,7 @@ int client_new_call(Client *c, sd_bus_message **ret, const char *path, const cha
         char service[64];
         int r;
 
-        (void) snprintf(service, sizeof(service), "org.virtbus.%s", services[service_of(path)].name);
+        (void) snprintf(service, sizeof(service), "org.virtbus.%s", service_of(path)->name);
         r = sd_bus_message_new_method_call(c->bus, ret, service, path, interface, method);
         if (r >= 0 && isatty(STDIN_FILENO))
                 r = sd_bus_message_set_allow_interactive_authorization(*ret, true);
@@ -124,11 +130,11 @@ int client_new_call(Client *c, sd_bus_message **ret, const char *path, const cha
 
 int client_send(Client *c, sd_bus_message *call, sd_bus_message **ret) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        const char *daemon = services[service_of(sd_bus_message_get_path(call))].daemon;
+        const ServiceRow *service = service_of(sd_bus_message_get_path(call));
         int r = sd_bus_call(c->bus, call, CALL_TIMEOUT_USEC, &error, ret);
 
         sd_bus_message_unref(call);
-        return r < 0 ? tell_error(c, &error, daemon, r) : 0;
+        return r < 0 ? tell_error(c, &error, service, r) : 0;
 }
 
 int client_call(Client *c, const char *path, const char *interface, const char *method, sd_bus_message **ret, const char *types, ...) {

@@ -349,6 +349,8 @@ def test_virtctl(bed, client, networkd):
     refused = bed.run("virtctl stop-network lab", check=False)
     assert refused.returncode == 1 and "in use: guest2 is on its bridge" in refused.stderr and "give the flag 4 (force)" in refused.stderr
     assert bed.run("virtctl stop-network gone", check=False).returncode == 3
+    elsewhere = bed.run("virtctl --user networks", user=USER, check=False)
+    assert elsewhere.returncode == 5 and "leave out --user" in elsewhere.stderr
     bed.run("virtctl stop-network --force lab && virtctl disable-network lab && virtctl undefine-network lab")
     assert "lab" not in bed.run("virtctl networks").stdout
 

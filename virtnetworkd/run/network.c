@@ -225,14 +225,16 @@ static void on_leases_changed(void *userdata) {
         networks_changed(userdata, NETWORK_CHANGED_LEASES);
 }
 
-static void watch_leases(Network *n) {
+static int open_leases(Network *n) {
         static const LeasesWatch watch = { on_lease_added, on_lease_removed, on_leases_changed };
-        _cleanup_free_ char *text = NULL;
-        int r;
 
-        if (!n->dnsmasq || n->leases)
-                return;
-        r = leases_new(n->all->event, dnsmasq_leases(n->dnsmasq), &watch, n, &n->leases);
+        return !n->dnsmasq || n->leases ? 0 : leases_new(n->all->event, dnsmasq_leases(n->dnsmasq), &watch, n, &n->leases);
+}
+
+static void watch_leases(Network *n) {
+        _cleanup_free_ char *text = NULL;
+        int r = open_leases(n);
+
         if (r < 0)
                 text = strf("the leases of guests in %s can't be read: %s", dnsmasq_leases(n->dnsmasq), strerror(-r));
         if (text)
@@ -347,6 +349,8 @@ int network_adopt(Network *n, NetworkDef *live, Fault *f) {
                 r = start_dnsmasq(n, on_adopted, f);
         if (r < 0)
                 take_down(n);
+        else
+                (void) open_leases(n); /* who asks at once is told what is known; on_adopted() says what is wrong */
         networks_save(n);
         return r;
 }
