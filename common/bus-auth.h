@@ -22,9 +22,12 @@ typedef struct BusMethod {
 #define BUS_OPEN ""
 #define BUS_SELF "self"
 
-#define BUS_HANDLER(name, polkit_action)                                                                \
+#define BUS_HANDLER(name, polkit_action) BUS_HANDLER_OF(static, name, polkit_action)
+/* For a vtable in another file. */
+#define BUS_PUBLIC_HANDLER(name, polkit_action) BUS_HANDLER_OF(, name, polkit_action)
+#define BUS_HANDLER_OF(storage, name, polkit_action)                                                    \
         static int name##_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error);              \
-        static int name(sd_bus_message *m, void *userdata, sd_bus_error *error) {                       \
+        storage int name(sd_bus_message *m, void *userdata, sd_bus_error *error) {                       \
                 static const BusMethod method = { (polkit_action), name##_allowed };                    \
                 return bus_enter(m, userdata, error, &method);                                          \
         }                                                                                               \

@@ -70,10 +70,12 @@ int bus_emit_filled(Bus *b, const char *path, const char *interface, const char 
 int bus_introspect(const BusObject *const *objects, const char *interface, char **ret);
 
 /* The head of a property's getter: BUS_GETTER(get_name) { const Domain *d = userdata; return sd_bus_message_append(reply, …); } */
-#define BUS_GETTER(name)                                                                                \
-        static int name(_unused_ sd_bus *bus, _unused_ const char *path, _unused_ const char *interface,   \
-                        _unused_ const char *property, sd_bus_message *reply, _unused_ void *userdata,     \
-                        _unused_ sd_bus_error *error)
+#define BUS_GETTER(name) static BUS_PUBLIC_GETTER(name)
+/* For a vtable in another file. */
+#define BUS_PUBLIC_GETTER(name)                                                                         \
+        int name(_unused_ sd_bus *bus, _unused_ const char *path, _unused_ const char *interface,       \
+                 _unused_ const char *property, sd_bus_message *reply, _unused_ void *userdata,         \
+                 _unused_ sd_bus_error *error)
 
 /* --- property getters by offset --- */
 int bus_get_string(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,

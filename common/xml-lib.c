@@ -3,9 +3,11 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "macro.h"
+#include "str.h"
 
 #define DEFINE_SYMBOL(name) typeof(name) *sym_##name;
 XML_LIBRARY_SYMBOLS(DEFINE_SYMBOL)
@@ -38,6 +40,29 @@ int xml_library_load(Fault *f) {
         }
         library = opened;
         return 0;
+}
+
+const char *xml_table_name(const xmlNode *element, char buffer[XML_NAME_MAX]) {
+        if (!element->ns)
+                return (const char *) element->name;
+        if (!element->ns->href || !streq((const char *) element->ns->href, XML_OWN_SPACE))
+                return NULL;
+        return (size_t) snprintf(buffer, XML_NAME_MAX, XML_OWN_PREFIX ":%s", (const char *) element->name) < XML_NAME_MAX ? buffer : NULL;
+}
+
+/* Declared at the root, once. */
+static xmlNs *own_space(xmlNode *at) {
+        xmlNs *space = sym_xmlSearchNsByHref(at->doc, at, (const xmlChar *) XML_OWN_SPACE);
+        xmlNode *root = sym_xmlDocGetRootElement(at->doc);
+
+        return space ?: root ? sym_xmlNewNs(root, (const xmlChar *) XML_OWN_SPACE, (const xmlChar *) XML_OWN_PREFIX) : NULL;
+}
+
+xmlNode *xml_new_element(xmlNode *parent, const char *table_name) {
+        const char *local = str_after(table_name, XML_OWN_PREFIX ":");
+        xmlNs *space = local ? own_space(parent) : NULL;
+
+        return local && !space ? NULL : sym_xmlNewDocNode(parent->doc, space, (const xmlChar *) (local ?: table_name), NULL);
 }
 
 int xml_node_to_text(const xmlNode *node, char **ret) {

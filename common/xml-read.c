@@ -22,7 +22,10 @@ static void add_path(Text *t, const xmlNode *node) {
         for (; node && node->type == XML_ELEMENT_NODE && n < XML_DEPTH_MAX; node = node->parent)
                 chain[n++] = node;
         while (n > 0) {
-                text_add(t, (const char *) chain[--n]->name);
+                char buffer[XML_NAME_MAX];
+
+                n--;
+                text_add(t, xml_table_name(chain[n], buffer) ?: (const char *) chain[n]->name);
                 if (n > 0)
                         text_add(t, "/");
         }
@@ -93,6 +96,13 @@ int xml_fault(const Record *r, Fault *f, FaultKind kind, const char *fmt, ...) {
         return fault_set(f, kind, EINVAL, "%s: %s", path ?: "", text);
 }
 
+static bool has_name(const xmlNode *n, const char *name, size_t length) {
+        char buffer[XML_NAME_MAX];
+        const char *its = n->type == XML_ELEMENT_NODE ? xml_table_name(n, buffer) : NULL;
+
+        return its && strncmp(its, name, length) == 0 && !its[length];
+}
+
 /* The element at "os/nvram", "vcpu/@current"; where it is missing, the nearest one above. */
 static xmlNode *find_element(xmlNode *at, const char *path) {
         while (at && *path && *path != '@') {
@@ -100,7 +110,7 @@ static xmlNode *find_element(xmlNode *at, const char *path) {
                 xmlNode *child;
 
                 for (child = at->children; child; child = child->next)
-                        if (child->type == XML_ELEMENT_NODE && strncmp((const char *) child->name, path, n) == 0 && !child->name[n])
+                        if (has_name(child, path, n))
                                 break;
                 if (!child)
                         return at;
@@ -518,14 +528,14 @@ static int read_attribute(const Reader *r, xmlNode *element, xmlAttr *attribute,
 }
 
 static int read_child(const Reader *r, xmlNode *child, const char *prefix) {
-        char path[PATH_MAX_LENGTH];
-        const char *name = (const char *) child->name;
+        char path[PATH_MAX_LENGTH], buffer[XML_NAME_MAX];
+        const char *name = xml_table_name(child, buffer);
         const RecordType *type;
         const Field *f;
         int q;
 
-        if (child->ns || (size_t) snprintf(path, sizeof(path), "%s%s", prefix, name) >= sizeof(path) - 1)
-                return fault_unknown(r, child, prefix, name, false);
+        if (!name || (size_t) snprintf(path, sizeof(path), "%s%s", prefix, name) >= sizeof(path) - 1)
+                return fault_unknown(r, child, prefix, (const char *) child->name, false);
         f = find_field(r->type, path);
         if (f)
                 return read_field(r, child, f, path);

@@ -20,10 +20,13 @@ typedef struct Writer {
 /* --- nodes and the white space around them --- */
 
 static xmlNode *find_child(const xmlNode *parent, const char *name, size_t length) {
-        for (xmlNode *n = parent->children; n; n = n->next)
-                if (n->type == XML_ELEMENT_NODE && !n->ns && strlen((char *) n->name) == length &&
-                    strncmp((char *) n->name, name, length) == 0)
+        for (xmlNode *n = parent->children; n; n = n->next) {
+                char buffer[XML_NAME_MAX];
+                const char *its = n->type == XML_ELEMENT_NODE ? xml_table_name(n, buffer) : NULL;
+
+                if (its && strlen(its) == length && strncmp(its, name, length) == 0)
                         return n;
+        }
         return NULL;
 }
 
@@ -157,7 +160,9 @@ static int add_element(const Writer *w, xmlNode *parent, const char *prefix, con
         xmlNode *after = NULL, *alike = NULL, *fresh;
 
         for (xmlNode *n = parent->children; n; n = n->next) {
-                size_t other = n->type == XML_ELEMENT_NODE ? rank_of(w, prefix, (char *) n->name) : w->type->n_fields;
+                char buffer[XML_NAME_MAX];
+                const char *its = n->type == XML_ELEMENT_NODE ? xml_table_name(n, buffer) : NULL;
+                size_t other = its ? rank_of(w, prefix, its) : w->type->n_fields;
 
                 if (other < rank)
                         after = n;
@@ -165,7 +170,7 @@ static int add_element(const Writer *w, xmlNode *parent, const char *prefix, con
                         alike = n;
         }
         after = alike ?: after;
-        fresh = sym_xmlNewDocNode(parent->doc, NULL, (const xmlChar *) name, NULL);
+        fresh = xml_new_element(parent, name);
         if (!fresh)
                 return -ENOMEM;
         *ret = fresh;
@@ -335,9 +340,10 @@ static bool list_has_node(const RecordList *list, const xmlNode *n) {
 
 /* Whether an element below the holder is one of this list's. */
 static bool belongs(const Field *f, const char *last, const xmlNode *n) {
-        if (n->type != XML_ELEMENT_NODE || n->ns)
-                return false;
-        return f->type->shape == SHAPE_LIST ? streq((char *) n->name, last) : f->variant((char *) n->name) != NULL;
+        char buffer[XML_NAME_MAX];
+        const char *name = n->type == XML_ELEMENT_NODE ? xml_table_name(n, buffer) : NULL;
+
+        return name && (f->type->shape == SHAPE_LIST ? streq(name, last) : f->variant(name) != NULL);
 }
 
 static int merge_list(const Writer *w, const Field *f, RecordList *list) {

@@ -4,7 +4,8 @@
 #include <string.h>
 
 #include "../virtnetworkd/mode/mode.h"
-#include "../virtnetworkd/plan/dhcp-leases.h"
+#include "../virtnetworkd/mode/port-forward.h"
+#include "../virtnetworkd/def/dhcp-leases.h"
 #include "../virtnetworkd/plan/network.h"
 #include "golden.h"
 #include "mem.h"
@@ -35,7 +36,9 @@ static char *rules_of(const NetworkDef *def) {
         _cleanup_ruleset_ Ruleset s = {};
 
         assert_ok(ruleset_init(&s));
-        assert_ok(mode_rules(def, &s));
+        if (def->port_forwards.n > 0)
+                assert_ok(port_forward_spare(def, &s));
+        assert_ok(mode_rules(def, NULL, &s));
         return ruleset_to_text(&s);
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "../virtnetworkd/mode/mode.h"
+#include "../virtnetworkd/mode/port-forward.h"
 #include "../virtnetworkd/plan/network.h"
 #include "../virtnetworkd/run/nft.h"
 #include "golden.h"
@@ -108,7 +109,9 @@ static void run_case(const char *path, const char *name, void *userdata) {
                 return;
         assert_ok(network_parse(text, n, &def, NULL));
         assert_ok(ruleset_init(&s));
-        assert_ok(mode_rules(def, &s));
+        if (def->port_forwards.n > 0)
+                assert_ok(port_forward_spare(def, &s));
+        assert_ok(mode_rules(def, NULL, &s));
         for (unsigned i = 0; i < 2; i++)
                 if (nft_apply(bed->nft, &s, &f) < 0)
                         fail_msg("%s: %s", name, fault_text(&f));

@@ -39,6 +39,11 @@ static const Verb verbs[] = {
         { "enable-network", "NAME...", "Bring networks up when the host starts", 1, -1, verb_enable_network },
         { "disable-network", "NAME...", "Only when a VM needs them", 1, -1, verb_disable_network },
         { "network-leases", "NAME", "Show the addresses DHCP has given", 1, 1, verb_network_leases },
+        { "add-host", "NETWORK MAC ADDRESS [NAME]", "Give a guest an address of its own", 3, 4, verb_add_host },
+        { "remove-host", "NETWORK MAC|ADDRESS|NAME", "Take it back", 2, 2, verb_remove_host },
+        { "port-forwards", "NETWORK", "Show ports of the host that lead to guests", 1, 1, verb_port_forwards },
+        { "add-port-forward", "NETWORK [PROTO:]PORT[-PORT] GUEST[:PORT]", "Lead ports of the host to a guest", 3, 3, verb_add_port_forward },
+        { "remove-port-forward", "NETWORK [PROTO:]PORT", "No longer lead them there", 2, 2, verb_remove_port_forward },
 };
 
 static int help(void) {

@@ -5,6 +5,7 @@
 
 #include "clock.h"
 #include "definition.h"
+#include "network.h"
 #include "rows.h"
 #include "show.h"
 #include "str.h"
@@ -13,11 +14,7 @@
 
 /* Virtual networks, from virtnetworkd. They are the host's, also for VMs of sessions. */
 
-#define NETWORK1 "org.virtbus.network1"
-#define NETWORK1_MANAGER NETWORK1 ".Manager"
-#define NETWORK1_NETWORK NETWORK1 ".Network"
-
-static int find_network(Client *c, const char *name, char **ret) {
+int network_find(Client *c, const char *name, char **ret) {
         return client_find(c, NETWORK1_ROOT, NETWORK1_MANAGER, "GetNetwork", name, ret);
 }
 
@@ -44,23 +41,23 @@ static int disable_one(Client *c, const char *path) {
 }
 
 int verb_start_network(Client *c, int argc, char **argv) {
-        return client_each(c, argc, argv, find_network, start_one);
+        return client_each(c, argc, argv, network_find, start_one);
 }
 
 int verb_stop_network(Client *c, int argc, char **argv) {
-        return client_each(c, argc, argv, find_network, stop_one);
+        return client_each(c, argc, argv, network_find, stop_one);
 }
 
 int verb_undefine_network(Client *c, int argc, char **argv) {
-        return client_each(c, argc, argv, find_network, undefine_one);
+        return client_each(c, argc, argv, network_find, undefine_one);
 }
 
 int verb_enable_network(Client *c, int argc, char **argv) {
-        return client_each(c, argc, argv, find_network, enable_one);
+        return client_each(c, argc, argv, network_find, enable_one);
 }
 
 int verb_disable_network(Client *c, int argc, char **argv) {
-        return client_each(c, argc, argv, find_network, disable_one);
+        return client_each(c, argc, argv, network_find, disable_one);
 }
 
 /* --- definitions --- */
@@ -71,7 +68,7 @@ int verb_define_network(Client *c, int argc, char **argv) {
 
 int verb_export_network(Client *c, int argc, char **argv) {
         _cleanup_free_ char *path = NULL;
-        int r = find_network(c, argv[0], &path);
+        int r = network_find(c, argv[0], &path);
 
         return r != 0 ? r : definition_print(c, path, NETWORK1_NETWORK, c->live ? FLAG_LIVE : UINT64_C(0));
 }
@@ -163,7 +160,7 @@ int verb_network_leases(Client *c, int argc, char **argv) {
         size_t i;
         int r;
 
-        r = find_network(c, argv[0], &path);
+        r = network_find(c, argv[0], &path);
         if (r == 0)
                 r = client_call(c, path, "org.freedesktop.DBus.Properties", "Get", &reply, "ss", NETWORK1_NETWORK, "Leases");
         if (r != 0)

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../virtnetworkd/plan/dhcp-leases.h"
+#include "../../virtnetworkd/def/dhcp-leases.h"
 #include "str.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "../../virtnetworkd/mode/mode.h"
+#include "../../virtnetworkd/mode/port-forward.h"
 #include "../../virtnetworkd/plan/network.h"
 #include "str.h"
 
@@ -38,7 +39,7 @@ static void check_rules(const NetworkDef *def) {
         _cleanup_ruleset_ Ruleset s = {};
         char *text;
 
-        if (ruleset_init(&s) < 0 || mode_rules(def, &s) < 0)
+        if (ruleset_init(&s) < 0 || (def->port_forwards.n > 0 && port_forward_spare(def, &s) < 0) || mode_rules(def, NULL, &s) < 0)
                 abort();
         text = ruleset_to_text(&s);
         if (!text)

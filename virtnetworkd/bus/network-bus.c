@@ -5,6 +5,7 @@
 #include "../run/port.h"
 #include "bus-auth.h"
 #include "bus-error.h"
+#include "edit-bus.h"
 #include "fd.h"
 #include "mem.h"
 #include "service.h"
@@ -17,7 +18,7 @@ extern const BusObject manager_object;
 
 /* --- starting and stopping --- */
 
-static void on_done(Network *n, const Fault *why, void *userdata) {
+void network_reply(Network *n, const Fault *why, void *userdata) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = userdata;
 
         if (why)
@@ -28,7 +29,7 @@ static void on_done(Network *n, const Fault *why, void *userdata) {
 
 int network_start_call(Network *n, sd_bus_message *m, sd_bus_error *error) {
         _cleanup_fault_ Fault f = FAULT_INIT;
-        int r = network_start(n, on_done, sd_bus_message_ref(m), &f);
+        int r = network_start(n, network_reply, sd_bus_message_ref(m), &f);
 
         if (r >= 0)
                 return 1;
@@ -38,7 +39,7 @@ int network_start_call(Network *n, sd_bus_message *m, sd_bus_error *error) {
 
 int network_stop_call(Network *n, uint64_t flags, sd_bus_message *m, sd_bus_error *error) {
         _cleanup_fault_ Fault f = FAULT_INIT;
-        int r = network_stop(n, flags & BUS_FLAG_FORCE, on_done, sd_bus_message_ref(m), &f);
+        int r = network_stop(n, flags & BUS_FLAG_FORCE, network_reply, sd_bus_message_ref(m), &f);
 
         if (r >= 0)
                 return 1;
@@ -299,7 +300,7 @@ static void on_live_and_config(Network *n, const Fault *why, void *userdata) {
         if (!why && sd_bus_message_rewind(m, true) >= 0 && sd_bus_message_skip(m, "s") >= 0 && sd_bus_message_read(m, "s", &text) >= 0 &&
             define_again(n, text, &f) < 0)
                 why = &f;
-        on_done(n, why, TAKE_PTR(m));
+        network_reply(n, why, TAKE_PTR(m));
 }
 
 static int reconfigure_live(Network *n, const char *text, uint64_t flags, sd_bus_message *m, sd_bus_error *error) {
@@ -309,7 +310,7 @@ static int reconfigure_live(Network *n, const char *text, uint64_t flags, sd_bus
 
         r = networks_read_for(n, text, strlen(text), &next, &f);
         if (r >= 0) {
-                r = network_update(n, next, flags & BUS_FLAG_CONFIG ? on_live_and_config : on_done, sd_bus_message_ref(m), &f);
+                r = network_update(n, next, flags & BUS_FLAG_CONFIG ? on_live_and_config : network_reply, sd_bus_message_ref(m), &f);
                 if (r < 0)
                         sd_bus_message_unref(m);
         }
@@ -453,6 +454,9 @@ static const sd_bus_vtable network_vtable[] = {
         EMITS("Addresses", "a(iayu)", get_addresses),
         SD_BUS_PROPERTY("Ports", "as", get_ports, 0, 0),
         SD_BUS_PROPERTY("Leases", "a(saysst)", get_leases, 0, SD_BUS_VTABLE_PROPERTY_EMITS_INVALIDATION),
+        EMITS("DHCPRanges", "a(iayay)", get_dhcp_ranges),
+        EMITS("StaticHosts", "a(says)", get_static_hosts),
+        EMITS("PortForwards", "a(sqqsqaysaay)", get_port_forwards),
         EMITS("Warnings", "as", get_warnings),
         EMITS("Error", "s", get_error),
         SD_BUS_METHOD_WITH_NAMES("Start", "ta{sv}", SD_BUS_PARAM(flags) SD_BUS_PARAM(options), NULL,, method_start, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -468,6 +472,15 @@ static const sd_bus_vtable network_vtable[] = {
         SD_BUS_METHOD_WITH_NAMES("Reconfigure", "sst" "a{sv}",
                                  SD_BUS_PARAM(format) SD_BUS_PARAM(text) SD_BUS_PARAM(flags) SD_BUS_PARAM(options), NULL,, method_reconfigure,
                                  SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("AddPortForward", "sqqsq" "ta{sv}",
+                                 SD_BUS_PARAM(protocol) SD_BUS_PARAM(start) SD_BUS_PARAM(end) SD_BUS_PARAM(guest) SD_BUS_PARAM(to)
+                                 SD_BUS_PARAM(flags) SD_BUS_PARAM(options), NULL,, method_add_port_forward, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("RemovePortForward", "sqta{sv}", SD_BUS_PARAM(protocol) SD_BUS_PARAM(start) SD_BUS_PARAM(flags) SD_BUS_PARAM(options),
+                                 NULL,, method_remove_port_forward, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("AddStaticHost", "sayta{sv}", SD_BUS_PARAM(client) SD_BUS_PARAM(address) SD_BUS_PARAM(flags) SD_BUS_PARAM(options),
+                                 NULL,, method_add_static_host, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("RemoveStaticHost", "sayta{sv}", SD_BUS_PARAM(client) SD_BUS_PARAM(address) SD_BUS_PARAM(flags) SD_BUS_PARAM(options),
+                                 NULL,, method_remove_static_host, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_NAMES("LeaseAdded", "says", SD_BUS_PARAM(mac) SD_BUS_PARAM(address) SD_BUS_PARAM(hostname), 0),
         SD_BUS_SIGNAL_WITH_NAMES("LeaseRemoved", "says", SD_BUS_PARAM(mac) SD_BUS_PARAM(address) SD_BUS_PARAM(hostname), 0),
         SD_BUS_VTABLE_END

@@ -35,6 +35,8 @@ static inline Service *service_of(void *userdata) {
 /* Of its object, in the buffer. */
 const char *network_path(const Network *n, char buffer[static NETWORK_PATH_MAX]);
 
+/* NetworkDone that answers a call which returns nothing. */
+void network_reply(Network *n, const Fault *why, void *userdata);
 /* What Manager and Network have in common; each answers the call, now or later. */
 int network_start_call(Network *n, sd_bus_message *m, sd_bus_error *error);
 int network_stop_call(Network *n, uint64_t flags, sd_bus_message *m, sd_bus_error *error);

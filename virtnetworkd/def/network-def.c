@@ -10,6 +10,7 @@ DEFINE_ENUM(ForwardMode, forward_mode, NULL, "nat", "route", "open", "bridge", "
 DEFINE_ENUM(MacTableManager, mac_table_manager, NULL, "kernel", "libvirt")
 DEFINE_ENUM(IpFamily, ip_family, NULL, "ipv4", "ipv6")
 DEFINE_ENUM(LeaseUnit, lease_unit, NULL, "seconds", "minutes", "hours")
+DEFINE_ENUM(PortProtocol, port_protocol, NULL, "tcp", "udp", "sctp")
 DEFINE_ENUM(NetworkKind, network_kind, "isolated", "nat", "route", "open", "bridge", "macvtap", "hostdev")
 
 static const char *const native_words[] = { NULL, "tagged", "untagged" };
@@ -139,7 +140,7 @@ static const Field dhcp_host_fields[] = {
         LEASE_FIELDS(lease),
 };
 #undef AT
-static const RecordType dhcp_host_record = { "host", sizeof(DhcpHost), RECORD_FIELDS(dhcp_host_fields) };
+const RecordType dhcp_host_record = { "host", sizeof(DhcpHost), RECORD_FIELDS(dhcp_host_fields) };
 
 #define AT(member) offsetof(NetworkIp, member)
 static const Field ip_fields[] = {
@@ -200,6 +201,19 @@ static const Field port_group_fields[] = {
 #undef AT
 static const RecordType port_group_record = { "portgroup", sizeof(PortGroup), RECORD_FIELDS(port_group_fields) };
 
+#define AT(member) offsetof(PortForward, member)
+static const Field port_forward_fields[] = {
+        { "@proto", &field_enum, AT(protocol), FIELD_REQUIRED, .words = &port_protocol_table },
+        { "@address", &field_address, AT(address) },
+        { "@dev", &field_string, AT(dev), .max_length = IFNAME_MAX },
+        { "@start", &field_number, AT(start), FIELD_REQUIRED, .min = 1, .max = 65535 },
+        { "@end", &field_number, AT(end), .min = 1, .max = 65535 },
+        { "@guest", &field_string, AT(guest), FIELD_REQUIRED, .max_length = DNS_NAME_MAX },
+        { "@to", &field_number, AT(to), .min = 1, .max = 65535 },
+};
+#undef AT
+const RecordType port_forward_record = { "virtbus:portForward", sizeof(PortForward), RECORD_FIELDS(port_forward_fields) };
+
 #define AT(member) offsetof(NetworkDef, member)
 static const Field network_fields[] = {
         { "@connections", &field_number, AT(connections), FIELD_LIVE },
@@ -245,6 +259,7 @@ static const Field network_fields[] = {
         { "portgroup", &field_list, AT(port_groups), .record = &port_group_record },
         PORT_FIELDS(port),
         { "port/@isolated", &field_yes_no, AT(isolated) },
+        { "virtbus:portForward", &field_list, AT(port_forwards), .record = &port_forward_record },
 };
 #undef AT
 
@@ -280,4 +295,24 @@ NetworkKind network_kind(const NetworkDef *def) {
         if (def->mode == FORWARD_BRIDGE && !def->bridge)
                 return NETWORK_MACVTAP;
         return kinds[def->mode];
+}
+
+bool network_is_dns_name(const char *name) {
+        size_t label = 0;
+
+        if (strlen(name) > 253)
+                return false;
+        for (; *name; name++) {
+                bool good = (*name >= 'a' && *name <= 'z') || (*name >= 'A' && *name <= 'Z') || (*name >= '0' && *name <= '9') ||
+                            *name == '-' || *name == '_';
+
+                if (*name == '.' && label == 0)
+                        return false;
+                if (*name != '.' && !good)
+                        return false;
+                label = *name == '.' ? 0 : label + 1;
+                if (label > 63)
+                        return false;
+        }
+        return label > 0;
 }

@@ -110,6 +110,22 @@ typedef struct NetworkRoute {
         uint64_t prefix, metric;
 } NetworkRoute;
 
+/* --- ours --- */
+
+typedef enum PortProtocol { PROTOCOL_NONE, PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_SCTP, _PORT_PROTOCOL_MAX, _PORT_PROTOCOL_INVALID = -EINVAL } PortProtocol;
+DECLARE_ENUM(PortProtocol, port_protocol);
+
+/* Ports of the host that lead to a guest: <virtbus:portForward proto='tcp' start='8080' guest='web' to='80'/>. */
+typedef struct PortForward {
+        Record head;
+        int protocol;            /* PortProtocol */
+        uint64_t start, end;     /* end NUMBER_UNSET: one port */
+        char *guest;             /* address, MAC address, or name of a host entry or lease */
+        uint64_t to;             /* the guest's first port; NUMBER_UNSET: the same ones */
+        IpAddress address;       /* of the host; unset: any that it has */
+        char *dev;               /* of the host, where connections come in; NULL: any, and the host itself */
+} PortForward;
+
 /* --- what ports get --- */
 
 typedef struct Bandwidth {       /* of one direction; bytes are kilobytes, as in libvirt */
@@ -177,9 +193,10 @@ typedef struct NetworkDef {
         RecordList port_groups;  /* PortGroup */
         PortSettings port;
         Tristate isolated;
+        RecordList port_forwards; /* PortForward */
 } NetworkDef;
 
-extern const RecordType network_record, dhcp_range_record;
+extern const RecordType network_record, dhcp_range_record, dhcp_host_record, port_forward_record;
 
 NetworkDef *network_def_free(NetworkDef *def);
 DEFINE_CLEANUP(NetworkDef *, network_def_free)
@@ -203,3 +220,6 @@ typedef enum NetworkKind {
 } NetworkKind;
 DECLARE_ENUM(NetworkKind, network_kind);
 NetworkKind network_kind(const NetworkDef *def);
+
+/* Letters, digits, '-' and '_' between dots; "*" is no name. */
+bool network_is_dns_name(const char *name);

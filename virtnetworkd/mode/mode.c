@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "port-forward.h"
 #include "str.h"
 #include "xml-read.h"
 
@@ -81,6 +82,8 @@ int mode_check(const NetworkDef *def, Fault *f) {
                 r = check_forward(def, ops, f);
         if (r >= 0 && !ops->own_bridge)
                 r = check_no_bridge_of_its_own(def, f);
+        if (r >= 0)
+                r = port_forward_check(def, ops->port_forwards, f);
         if (r >= 0 && ops->needs_ip && def->ips.n == 0)
                 r = xml_fault(&def->head, f, FAULT_INVALID_DEFINITION, "forward mode '%s' needs an <ip>", mode_word(def));
         return r;
@@ -164,7 +167,7 @@ static int refuse_rest(const NetworkDef *def, Ruleset *s) {
         return add_to_side(def, s, SIDE_FROM, VERDICT_REJECT) && add_to_side(def, s, SIDE_TO, VERDICT_REJECT) ? 0 : -ENOMEM;
 }
 
-int mode_rules(const NetworkDef *def, Ruleset *s) {
+int mode_rules(const NetworkDef *def, const DhcpGrants *grants, Ruleset *s) {
         const ModeOps *ops = mode_ops(network_kind(def));
         int r;
 
@@ -179,5 +182,7 @@ int mode_rules(const NetworkDef *def, Ruleset *s) {
         NETWORK_FOREACH(NetworkIp, ip, def->ips)
                 if (r >= 0 && ops->rules)
                         r = ops->rules(def, ip, s);
+        if (r >= 0)
+                r = port_forward_rules(def, grants, s);
         return r < 0 ? r : refuse_rest(def, s);
 }

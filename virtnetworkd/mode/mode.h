@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../def/network-def.h"
+#include "../def/dhcp-leases.h"
 #include "fault.h"
 #include "ruleset.h"
 
@@ -13,6 +14,7 @@ typedef struct ModeOps {
         bool forwards;           /* <forward dev> and <interface> say where to */
         /* Rules of this kind alone; may be NULL. */
         int (*check)(const NetworkDef *def, Fault *f);
+        bool port_forwards;      /* the host can lead connections to its guests */
         bool firewall;           /* only what `rules` lets pass gets in and out */
         /* For each address of an active network; NULL: nothing passes. */
         int (*rules)(const NetworkDef *def, const NetworkIp *ip, Ruleset *s);
@@ -22,8 +24,8 @@ const ModeOps *mode_ops(NetworkKind kind);
 
 /* For all kinds: whether the definition has only what its kind knows. */
 int mode_check(const NetworkDef *def, Fault *f);
-/* All rules of a network whose bridge and addresses are known. -ENOMEM. */
-int mode_rules(const NetworkDef *def, Ruleset *s);
+/* All rules of a network whose bridge and addresses are known; `grants`: what its guests were given, or NULL. -ENOMEM. */
+int mode_rules(const NetworkDef *def, const DhcpGrants *grants, Ruleset *s);
 
 /* --- building blocks for rows ---
  *

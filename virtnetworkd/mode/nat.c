@@ -84,6 +84,6 @@ static int nat_rules(const NetworkDef *def, const NetworkIp *ip, Ruleset *s) {
 }
 
 const ModeOps mode_nat = {
-        .kind = NETWORK_NAT, .own_bridge = true, .needs_ip = true, .forwards = true, .firewall = true, .check = nat_check,
+        .kind = NETWORK_NAT, .own_bridge = true, .needs_ip = true, .forwards = true, .port_forwards = true, .firewall = true, .check = nat_check,
         .rules = nat_rules,
 };

@@ -7,5 +7,5 @@ static int route_rules(const NetworkDef *def, const NetworkIp *ip, Ruleset *s) {
 }
 
 const ModeOps mode_route = {
-        .kind = NETWORK_ROUTE, .own_bridge = true, .needs_ip = true, .forwards = true, .firewall = true, .rules = route_rules,
+        .kind = NETWORK_ROUTE, .own_bridge = true, .needs_ip = true, .forwards = true, .port_forwards = true, .firewall = true, .rules = route_rules,
 };

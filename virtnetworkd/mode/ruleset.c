@@ -8,6 +8,14 @@
 #include "mem.h"
 #include "str.h"
 
+static int add_chains(Ruleset *s, const Chain *chains, size_t n) {
+        if (!GROW(s->chains, s->chains_allocated, s->n_chains + n))
+                return -ENOMEM;
+        memcpy(s->chains + s->n_chains, chains, n * sizeof(*chains));
+        s->n_chains += n;
+        return 0;
+}
+
 int ruleset_init(Ruleset *s) {
         static const Chain always[] = {
                 { CHAIN_FORWARD, "filter", "forward", NF_IP_PRI_FILTER },
@@ -15,11 +23,23 @@ int ruleset_init(Ruleset *s) {
         };
 
         *s = (Ruleset) {};
-        if (!GROW(s->chains, s->chains_allocated, ARRAY_SIZE(always)))
-                return -ENOMEM;
-        memcpy(s->chains, always, sizeof(always));
-        s->n_chains = ARRAY_SIZE(always);
-        return 0;
+        return add_chains(s, always, ARRAY_SIZE(always));
+}
+
+bool ruleset_has_chain(const Ruleset *s, const char *name) {
+        for (size_t i = 0; i < s->n_chains; i++)
+                if (streq(s->chains[i].name, name))
+                        return true;
+        return false;
+}
+
+int ruleset_add_port_chains(Ruleset *s) {
+        static const Chain chains[] = {
+                { CHAIN_PREROUTING, "nat", "prerouting", NF_IP_PRI_NAT_DST },
+                { CHAIN_OUTPUT, "nat", "output", NF_IP_PRI_NAT_DST },
+        };
+
+        return add_chains(s, chains, ARRAY_SIZE(chains));
 }
 
 void ruleset_clear(Ruleset *s) {
@@ -69,6 +89,23 @@ void rule_match_established(Rule *r) {
         (void) add_match(r, MATCH_ESTABLISHED);
 }
 
+void rule_match_forwarded(Rule *r) {
+        (void) add_match(r, MATCH_FORWARDED);
+}
+
+void rule_match_local(Rule *r, int family) {
+        add_match(r, MATCH_LOCAL)->number = (unsigned) family;
+}
+
+void rule_match_ports(Rule *r, unsigned protocol, unsigned first, unsigned last) {
+        Match *m;
+
+        rule_match_number(r, MATCH_PROTOCOL, protocol);
+        m = add_match(r, MATCH_DPORT);
+        m->number = first;
+        m->last = last;
+}
+
 void rule_match_number(Rule *r, MatchKind kind, unsigned number) {
         add_match(r, kind)->number = number;
 }
@@ -106,11 +143,17 @@ static void match_to_text(Text *t, const Match *m) {
         case MATCH_ESTABLISHED:
                 text_add(t, "ct state established,related ");
                 break;
+        case MATCH_FORWARDED:
+                text_add(t, "ct status dnat ");
+                break;
+        case MATCH_LOCAL:
+                text_addf(t, "meta nfproto %s fib daddr type local ", m->number == AF_INET6 ? "ipv6" : "ipv4");
+                break;
         case MATCH_PROTOCOL:
                 text_addf(t, "meta l4proto %s%s ", not, protocol_word(m->number));
                 break;
         case MATCH_DPORT:
-                text_addf(t, "th dport %s%u ", not, m->number);
+                text_addf(t, m->last > m->number ? "th dport %s%u-%u " : "th dport %s%u ", not, m->number, m->last);
                 break;
         case _MATCH_MAX:
                 break;

@@ -8,26 +8,6 @@
 
 #define bad(record, f, ...) xml_fault(&(record)->head, (f), FAULT_INVALID_DEFINITION, __VA_ARGS__)
 
-bool network_is_dns_name(const char *name) {
-        size_t label = 0;
-
-        if (strlen(name) > 253)
-                return false;
-        for (; *name; name++) {
-                bool good = (*name >= 'a' && *name <= 'z') || (*name >= 'A' && *name <= 'Z') || (*name >= '0' && *name <= '9') ||
-                            *name == '-' || *name == '_';
-
-                if (*name == '.' && label == 0)
-                        return false;
-                if (*name != '.' && !good)
-                        return false;
-                label = *name == '.' ? 0 : label + 1;
-                if (label > 63)
-                        return false;
-        }
-        return label > 0;
-}
-
 static int check_name(const Record *where, const char *what, const char *name, Fault *f) {
         return !name || network_is_dns_name(name) ? 0 : xml_fault(where, f, FAULT_INVALID_DEFINITION, "%s: \"%s\" is no DNS name", what, name);
 }

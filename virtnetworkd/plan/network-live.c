@@ -5,7 +5,7 @@
 
 /* Takes out what dnsmasq alone is told, what ports get when they are made, and what is for people. */
 static void strip(NetworkDef *def) {
-        RecordList *const lists[] = { &def->forwarders, &def->dns_hosts, &def->dns_txts, &def->dns_srvs, &def->port_groups };
+        RecordList *const lists[] = { &def->forwarders, &def->dns_hosts, &def->dns_txts, &def->dns_srvs, &def->port_groups, &def->port_forwards };
 
         for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
                 record_list_clear(lists[i]);
@@ -44,7 +44,7 @@ int network_can_become(const NetworkDef *now, const NetworkDef *next, Fault *f) 
                 return fault_oom(f);
         if (record_equal(&a->head, &b->head) && network_needs_dnsmasq(now) == network_needs_dnsmasq(next))
                 return 0;
-        fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "of a network that is active only DHCP, DNS and portgroups can be changed");
+        fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "of a network that is active only DHCP, DNS, port forwards and portgroups can be changed");
         fault_hint(f, "change the definition only (flag 2), and stop and start the network");
         return -EOPNOTSUPP;
 }

@@ -34,9 +34,6 @@ int network_check_dhcp(const NetworkDef *def, const NetworkIp *ip, Fault *f);
 int network_check_dns(const NetworkDef *def, Fault *f);
 int network_check_ports(const NetworkDef *def, Fault *f);
 
-/* Letters, digits, '-' and '_' between dots; "*" is no name. */
-bool network_is_dns_name(const char *name);
-
 /* Whether dnsmasq has anything to do for it. */
 bool network_needs_dnsmasq(const NetworkDef *def);
 

@@ -3,7 +3,7 @@
 
 #include <systemd/sd-event.h>
 
-#include "../plan/dhcp-leases.h"
+#include "../def/dhcp-leases.h"
 
 /* What dnsmasq has given to the guests of one network: its file, read again whenever it was written. */
 typedef struct Leases Leases;

@@ -212,17 +212,24 @@ static int make_dnsmasq(Network *n) {
 static void on_lease_added(const DhcpGrant *g, void *userdata) {
         Network *n = userdata;
 
+        n->targets_moved = n->live->port_forwards.n > 0;
         n->all->watch.lease(n, g, true, n->all->watch_userdata);
 }
 
 static void on_lease_removed(const DhcpGrant *g, void *userdata) {
         Network *n = userdata;
 
+        n->targets_moved = n->live->port_forwards.n > 0;
         n->all->watch.lease(n, g, false, n->all->watch_userdata);
 }
 
 static void on_leases_changed(void *userdata) {
-        networks_changed(userdata, NETWORK_CHANGED_LEASES);
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        Network *n = userdata;
+
+        networks_changed(n, NETWORK_CHANGED_LEASES | (n->targets_moved ? NETWORK_CHANGED_FORWARDS : 0));
+        if (TAKE(n->targets_moved, false) && networks_apply_rules(n->all, &f) < 0)
+                warn(n, fault_text(&f));
 }
 
 static int open_leases(Network *n) {
@@ -273,6 +280,14 @@ static void end(Network *n, const Fault *why) {
         networks_settle(n);
 }
 
+/* The leases of an earlier life are known now, and with them where ports lead. */
+static void apply_grants(Network *n) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        if (n->live->port_forwards.n > 0 && networks_apply_rules(n->all, &f) < 0)
+                warn(n, fault_text(&f));
+}
+
 static void on_started(const Fault *why, void *userdata) {
         Network *n = userdata;
 
@@ -280,6 +295,7 @@ static void on_started(const Fault *why, void *userdata) {
                 take_down(n);
         else {
                 watch_leases(n);
+                apply_grants(n);
                 n->active = true;
                 log_info("network %s is up", n->name);
         }
@@ -343,14 +359,17 @@ int network_adopt(Network *n, NetworkDef *live, Fault *f) {
         assert(n && !n->live);
 
         n->live = live;
+        /* Who asks at once is told what is known, and rules lead to where guests are; on_adopted() says what is wrong. */
+        if (network_needs_dnsmasq(live) && make_dnsmasq(n) >= 0)
+                (void) open_leases(n);
         r = bring_up(n, f);
         n->active = r >= 0;
         if (r >= 0)
                 r = start_dnsmasq(n, on_adopted, f);
-        if (r < 0)
+        if (r < 0) {
+                n->leases = leases_free(n->leases);
                 take_down(n);
-        else
-                (void) open_leases(n); /* who asks at once is told what is known; on_adopted() says what is wrong */
+        }
         networks_save(n);
         return r;
 }
@@ -370,8 +389,8 @@ static void on_updated(const Fault *why, void *userdata) {
         network_def_free(n->live);
         n->live = next;
         strv_free(TAKE_PTR(n->warnings)); /* dnsmasq runs, now at the latest */
-        networks_changed(n, NETWORK_CHANGED_WARNINGS);
-        /* Which services of the host guests may use can be another matter now. */
+        networks_changed(n, NETWORK_CHANGED_WARNINGS | NETWORK_CHANGED_FORWARDS);
+        /* Where ports lead, and which services of the host guests may use are another matter now. */
         if (networks_apply_rules(n->all, &f) < 0)
                 warn(n, fault_text(&f));
         end(n, NULL);

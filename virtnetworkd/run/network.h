@@ -24,6 +24,7 @@ typedef struct Network {
         int ifindex;                 /* of the bridge; 0: none */
         Dnsmasq *dnsmasq;
         Leases *leases;              /* NULL: no dnsmasq, or it comes or goes */
+        bool targets_moved;          /* of port forwards, by what is being told of leases */
         char **warnings;
         struct NetworkOperation *operation;
 } Network;
@@ -34,6 +35,7 @@ typedef enum NetworkChange {
         NETWORK_CHANGED_AUTOSTART = 1 << 2,
         NETWORK_CHANGED_WARNINGS  = 1 << 3,
         NETWORK_CHANGED_LEASES    = 1 << 4,
+        NETWORK_CHANGED_FORWARDS  = 1 << 5,
 } NetworkChange;
 
 /* Exactly once, from within the call or later. */
@@ -68,4 +70,8 @@ void network_clear(Network *n);
 /* The definition that says what it is now; NULL for a broken one. */
 static inline const NetworkDef *network_def(const Network *n) {
         return n->live ?: n->config;
+}
+/* NULL: nothing is known of them. */
+static inline const DhcpGrants *network_grants(const Network *n) {
+        return n->leases ? leases_get(n->leases) : NULL;
 }

@@ -5,6 +5,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "../mode/mode.h"
+#include "../mode/port-forward.h"
 #include "../plan/network.h"
 #include "default-network.h"
 #include "log.h"
@@ -293,16 +294,28 @@ static int read_definition(Networks *s, const char *text, size_t length, Network
 
 /* --- definitions --- */
 
-/* A bridge is one network's, and so are addresses: told when they are defined, not when they are started in the middle of the night. */
-static int check_others(Networks *s, const NetworkDef *def, Fault *f) {
+static int check_port_forwards(const NetworkDef *def, const Network *n, Fault *f) {
+        NETWORK_FOREACH(PortForward, w, def->port_forwards)
+                NETWORK_FOREACH(PortForward, their, n->config->port_forwards)
+                        if (port_forward_clash(w, their))
+                                return xml_fault(&w->head, f, FAULT_NETWORK_EXISTS, "its ports lead into the network \"%s\" already", n->name);
+        return 0;
+}
+
+/* A bridge is one network's, and so are addresses and ports of the host: told when they are defined, not when they are started in the middle of the night. */
+int networks_check_others(Networks *s, const NetworkDef *def, Fault *f) {
         REGISTRY_FOREACH(Network, n, s->registry) {
                 const NetworkDef *other = n->config;
+                int r;
 
                 if (!other || sd_id128_equal(n->uuid, def->uuid))
                         continue;
                 if (mode_ops(network_kind(def))->own_bridge && streq_null(other->bridge, def->bridge))
                         return xml_fault_below(&def->head, "bridge/@name", f, FAULT_NETWORK_EXISTS, "\"%s\" is the bridge of the network \"%s\"",
                                                def->bridge, n->name);
+                r = check_port_forwards(def, n, f);
+                if (r < 0)
+                        return r;
                 NETWORK_FOREACH(NetworkIp, ip, def->ips)
                         NETWORK_FOREACH(NetworkIp, their, other->ips)
                                 if (ip_overlap(&ip->address, network_prefix(ip), &their->address, network_prefix(their)))
@@ -348,7 +361,7 @@ int networks_define(Networks *s, const char *text, size_t length, bool validate_
         if (r >= 0)
                 r = find_target(s, def, expect, &n, f);
         if (r >= 0)
-                r = check_others(s, def, f);
+                r = networks_check_others(s, def, f);
         if (r < 0)
                 return r;
         *ret = NULL;
@@ -382,7 +395,7 @@ int networks_read_for(Network *n, const char *text, size_t length, NetworkDef **
         if (r >= 0)
                 r = find_target(n->all, def, n, &found, f);
         if (r >= 0)
-                r = check_others(n->all, def, f);
+                r = networks_check_others(n->all, def, f);
         if (r < 0)
                 return r;
         return network_copy(def, ret) < 0 ? fault_oom(f) : 0;
@@ -400,7 +413,7 @@ int networks_add_transient(Networks *s, const char *text, size_t length, Network
         if (r >= 0 && n)
                 r = fault_set(f, FAULT_NETWORK_EXISTS, EEXIST, "a network called \"%s\" exists already", n->name);
         if (r >= 0)
-                r = check_others(s, def, f);
+                r = networks_check_others(s, def, f);
         if (r < 0)
                 return r;
         return network_copy(def, &kept) < 0 ? fault_oom(f) : add(s, def->name, def->uuid, kept, false, ret, f);
@@ -440,15 +453,36 @@ int networks_set_autostart(Network *n, bool on, Fault *f) {
 
 /* --- the firewall --- */
 
+/* Those that rules are made for. */
+static bool has_rules(const Network *n) {
+        return n->live && mode_ops(network_kind(n->live))->own_bridge;
+}
+
+static int spare_from_port_forwards(Networks *s, Ruleset *rules) {
+        bool any = false;
+        int r = 0;
+
+        REGISTRY_FOREACH(Network, n, s->registry)
+                any = any || (n->live && n->live->port_forwards.n > 0);
+        REGISTRY_FOREACH(Network, n, s->registry)
+                if (any && r >= 0 && has_rules(n))
+                        r = port_forward_spare(n->live, rules);
+        return r;
+}
+
 int networks_apply_rules(Networks *s, Fault *f) {
         _cleanup_ruleset_ Ruleset rules = {};
         bool any = false;
         int r;
 
+        if (s->adopting) /* all at once, so that nobody's are missing for a moment */
+                return 0;
         r = ruleset_init(&rules);
+        if (r >= 0)
+                r = spare_from_port_forwards(s, &rules);
         REGISTRY_FOREACH(Network, n, s->registry)
-                if (r >= 0 && n->live && mode_ops(network_kind(n->live))->own_bridge) {
-                        r = mode_rules(n->live, &rules);
+                if (r >= 0 && has_rules(n)) {
+                        r = mode_rules(n->live, network_grants(n), &rules);
                         any = true;
                 }
         if (r < 0)
@@ -541,6 +575,18 @@ static int on_status(const char *name, const char *text, size_t length, int erro
         return 0;
 }
 
+static int adopt(Networks *s) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        int r;
+
+        s->adopting = true;
+        r = store_scan(s->statuses, on_status, s);
+        s->adopting = false;
+        if (r >= 0 && networks_apply_rules(s, &f) < 0)
+                log_error("the firewall's rules can't be compared with what they should be: %s", fault_text(&f));
+        return r;
+}
+
 int networks_load(Networks *s) {
         _cleanup_fault_ Fault why = FAULT_INIT;
         int r;
@@ -552,7 +598,7 @@ int networks_load(Networks *s) {
         if (r >= 0)
                 r = store_scan(s->autostarts, on_autostart, s);
         if (r >= 0)
-                r = store_scan(s->statuses, on_status, s);
+                r = adopt(s);
         if (r >= 0 && default_network_offer(s, &why) < 0)
                 log_warning("the network default is not defined: %s", fault_text(&why));
         REGISTRY_FOREACH(Network, n, s->registry) {

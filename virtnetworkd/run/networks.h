@@ -33,7 +33,7 @@ struct Networks {
         sd_event_source *mend;       /* the firewall, soon */
         NetworkWatch watch;
         void *watch_userdata;
-        bool loading, was_busy;
+        bool loading, adopting, was_busy;
 };
 
 typedef struct NetworksOptions {
@@ -59,6 +59,8 @@ Network *networks_find_uuid(Networks *s, sd_id128_t uuid);
 int networks_define(Networks *s, const char *text, size_t length, bool validate_only, const Network *expect, Network **ret, Fault *f);
 /* What networks_define() would take for this network; nothing is changed. */
 int networks_read_for(Network *n, const char *text, size_t length, NetworkDef **ret, Fault *f);
+/* Whether other networks leave it what it needs. FAULT_NETWORK_EXISTS. */
+int networks_check_others(Networks *s, const NetworkDef *def, Fault *f);
 /* A network that is gone when it is stopped; it is not started yet. */
 int networks_add_transient(Networks *s, const char *text, size_t length, Network **ret, Fault *f);
 int networks_undefine(Network *n, Fault *f);

@@ -7,6 +7,7 @@
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_nat.h>
 #include <linux/netfilter/nf_tables.h>
+#include <linux/rtnetlink.h>
 #include <string.h>
 
 /* One instruction being filled; a failure is remembered. */
@@ -57,14 +58,18 @@ static void mask(Building *b, const void *bits, uint32_t length) {
         (void) nftnl_expr_set(e, NFTNL_EXPR_BITWISE_XOR, none, length);
 }
 
-static void compare(Building *b, bool negate, const void *data, uint32_t length) {
+static void compare_by(Building *b, uint32_t operator, const void *data, uint32_t length) {
         struct nftnl_expr *e = begin(b, "cmp");
 
         if (!e)
                 return;
         nftnl_expr_set_u32(e, NFTNL_EXPR_CMP_SREG, NFT_REG_1);
-        nftnl_expr_set_u32(e, NFTNL_EXPR_CMP_OP, negate ? NFT_CMP_NEQ : NFT_CMP_EQ);
+        nftnl_expr_set_u32(e, NFTNL_EXPR_CMP_OP, operator);
         (void) nftnl_expr_set(e, NFTNL_EXPR_CMP_DATA, data, length);
+}
+
+static void compare(Building *b, bool negate, const void *data, uint32_t length) {
+        compare_by(b, negate ? NFT_CMP_NEQ : NFT_CMP_EQ, data, length);
 }
 
 /* --- conditions --- */
@@ -86,22 +91,50 @@ static void match_address(Building *b, const Match *m) {
         compare(b, m->negate, m->address.bytes, length);
 }
 
-static void match_established(Building *b) {
-        uint32_t states = NF_CT_STATE_BIT(IP_CT_ESTABLISHED) | NF_CT_STATE_BIT(IP_CT_RELATED), none = 0;
+static void match_connection(Building *b, uint32_t key, uint32_t any_of) {
         struct nftnl_expr *e = begin(b, "ct");
+        uint32_t none = 0;
 
         if (!e)
                 return;
-        nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, NFT_CT_STATE);
+        nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, key);
         nftnl_expr_set_u32(e, NFTNL_EXPR_CT_DREG, NFT_REG_1);
-        mask(b, &states, sizeof(states));
+        mask(b, &any_of, sizeof(any_of));
         compare(b, true, &none, sizeof(none));
+}
+
+/* The host's own addresses change: the kernel is asked for each packet. */
+static void match_local(Building *b, int family) {
+        uint8_t protocol = family == AF_INET6 ? NFPROTO_IPV6 : NFPROTO_IPV4;
+        uint32_t local = RTN_LOCAL;
+        struct nftnl_expr *e;
+
+        load_meta(b, NFT_META_NFPROTO);
+        compare(b, false, &protocol, sizeof(protocol));
+        e = begin(b, "fib");
+        if (!e)
+                return;
+        nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE);
+        nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_FLAGS, NFTA_FIB_F_DADDR);
+        nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_DREG, NFT_REG_1);
+        compare(b, false, &local, sizeof(local));
+}
+
+static void match_ports(Building *b, const Match *m) {
+        uint16_t first = htons((uint16_t) m->number), last = htons((uint16_t) m->last);
+
+        load_payload(b, NFT_PAYLOAD_TRANSPORT_HEADER, 2, sizeof(first));
+        if (m->last <= m->number) {
+                compare(b, m->negate, &first, sizeof(first));
+                return;
+        }
+        compare_by(b, NFT_CMP_GTE, &first, sizeof(first));
+        compare_by(b, NFT_CMP_LTE, &last, sizeof(last));
 }
 
 static void add_match(Building *b, const Match *m) {
         char name[IFNAMSIZ] = {};
         uint8_t protocol = (uint8_t) m->number;
-        uint16_t port = htons((uint16_t) m->number);
 
         switch (m->kind) {
         case MATCH_IIF:
@@ -115,15 +148,20 @@ static void add_match(Building *b, const Match *m) {
                 match_address(b, m);
                 break;
         case MATCH_ESTABLISHED:
-                match_established(b);
+                match_connection(b, NFT_CT_STATE, NF_CT_STATE_BIT(IP_CT_ESTABLISHED) | NF_CT_STATE_BIT(IP_CT_RELATED));
+                break;
+        case MATCH_FORWARDED:
+                match_connection(b, NFT_CT_STATUS, IPS_DST_NAT);
+                break;
+        case MATCH_LOCAL:
+                match_local(b, (int) m->number);
                 break;
         case MATCH_PROTOCOL:
                 load_meta(b, NFT_META_L4PROTO);
                 compare(b, m->negate, &protocol, sizeof(protocol));
                 break;
         case MATCH_DPORT:
-                load_payload(b, NFT_PAYLOAD_TRANSPORT_HEADER, 2, sizeof(port));
-                compare(b, m->negate, &port, sizeof(port));
+                match_ports(b, m);
                 break;
         case _MATCH_MAX:
                 break;
@@ -141,11 +179,16 @@ static void load_value(Building *b, uint32_t to, const void *data, uint32_t leng
         (void) nftnl_expr_set(e, NFTNL_EXPR_IMM_DATA, data, length);
 }
 
+static bool has_port_range(const Rule *r) {
+        return r->port_end > r->port_start;
+}
+
 static void load_ports(Building *b, const Rule *r) {
-        uint16_t first = htons(r->port_start), last = htons(r->port_end ?: r->port_start);
+        uint16_t first = htons(r->port_start), last = htons(r->port_end);
 
         load_value(b, NFT_REG_3, &first, sizeof(first));
-        load_value(b, NFT_REG_4, &last, sizeof(last));
+        if (has_port_range(r))
+                load_value(b, NFT_REG_4, &last, sizeof(last));
 }
 
 static uint32_t nat_flags(const Rule *r) {
@@ -164,17 +207,18 @@ static void masquerade(Building *b, const Rule *r) {
                 nftnl_expr_set_u32(e, NFTNL_EXPR_MASQ_FLAGS, nat_flags(r));
         if (r->port_start > 0) {
                 nftnl_expr_set_u32(e, NFTNL_EXPR_MASQ_REG_PROTO_MIN, NFT_REG_3);
-                nftnl_expr_set_u32(e, NFTNL_EXPR_MASQ_REG_PROTO_MAX, NFT_REG_4);
+                if (has_port_range(r))
+                        nftnl_expr_set_u32(e, NFTNL_EXPR_MASQ_REG_PROTO_MAX, NFT_REG_4);
         }
 }
 
 static void translate(Building *b, const Rule *r) {
-        bool six = r->nat_start.family == AF_INET6;
-        const IpAddress *end = ip_is_set(&r->nat_end) ? &r->nat_end : &r->nat_start;
+        bool six = r->nat_start.family == AF_INET6, range = ip_is_set(&r->nat_end) && !ip_equal(&r->nat_start, &r->nat_end);
         struct nftnl_expr *e;
 
         load_value(b, NFT_REG_1, r->nat_start.bytes, six ? 16 : 4);
-        load_value(b, NFT_REG_2, end->bytes, six ? 16 : 4);
+        if (range)
+                load_value(b, NFT_REG_2, r->nat_end.bytes, six ? 16 : 4);
         if (r->port_start > 0)
                 load_ports(b, r);
         e = begin(b, "nat");
@@ -183,10 +227,12 @@ static void translate(Building *b, const Rule *r) {
         nftnl_expr_set_u32(e, NFTNL_EXPR_NAT_TYPE, r->verdict == VERDICT_SNAT ? NFT_NAT_SNAT : NFT_NAT_DNAT);
         nftnl_expr_set_u32(e, NFTNL_EXPR_NAT_FAMILY, six ? NFPROTO_IPV6 : NFPROTO_IPV4);
         nftnl_expr_set_u32(e, NFTNL_EXPR_NAT_REG_ADDR_MIN, NFT_REG_1);
-        nftnl_expr_set_u32(e, NFTNL_EXPR_NAT_REG_ADDR_MAX, NFT_REG_2);
+        if (range)
+                nftnl_expr_set_u32(e, NFTNL_EXPR_NAT_REG_ADDR_MAX, NFT_REG_2);
         if (r->port_start > 0) {
                 nftnl_expr_set_u32(e, NFTNL_EXPR_NAT_REG_PROTO_MIN, NFT_REG_3);
-                nftnl_expr_set_u32(e, NFTNL_EXPR_NAT_REG_PROTO_MAX, NFT_REG_4);
+                if (has_port_range(r))
+                        nftnl_expr_set_u32(e, NFTNL_EXPR_NAT_REG_PROTO_MAX, NFT_REG_4);
         }
         if (nat_flags(r) != 0)
                 nftnl_expr_set_u32(e, NFTNL_EXPR_NAT_FLAGS, nat_flags(r));

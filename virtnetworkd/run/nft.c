@@ -76,6 +76,18 @@ static void put_table(Batch *b, uint16_t type) {
                 nftnl_table_free(t);
 }
 
+static uint32_t hook_number(const char *hook) {
+        static const char *const names[] = {
+                [NF_INET_PRE_ROUTING] = "prerouting", [NF_INET_FORWARD] = "forward", [NF_INET_LOCAL_OUT] = "output",
+                [NF_INET_POST_ROUTING] = "postrouting",
+        };
+        uint32_t i = 0;
+
+        while (!names[i] || !streq(names[i], hook))
+                i++;
+        return i;
+}
+
 static void put_chain(Batch *b, const Chain *c) {
         struct nftnl_chain *n = nftnl_chain_alloc();
         struct nlmsghdr *h = put(b, NFT_MSG_NEWCHAIN, NLM_F_CREATE);
@@ -85,7 +97,7 @@ static void put_chain(Batch *b, const Chain *c) {
                 nftnl_chain_set_str(n, NFTNL_CHAIN_NAME, c->name);
                 if (c->type) {
                         nftnl_chain_set_str(n, NFTNL_CHAIN_TYPE, c->type);
-                        nftnl_chain_set_u32(n, NFTNL_CHAIN_HOOKNUM, streq(c->hook, "forward") ? NF_INET_FORWARD : NF_INET_POST_ROUTING);
+                        nftnl_chain_set_u32(n, NFTNL_CHAIN_HOOKNUM, hook_number(c->hook));
                         nftnl_chain_set_s32(n, NFTNL_CHAIN_PRIO, c->priority);
                         nftnl_chain_set_u32(n, NFTNL_CHAIN_POLICY, NF_ACCEPT);
                 }

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "network-edit.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "../plan/network.h"
+#include "mem.h"
+#include "networks.h"
+#include "str.h"
+#include "xml-write.h"
+
+/* An edit that waits for what is active to change. */
+typedef struct Editing {
+        char *config;                /* what is to be on disk then; NULL: as it is */
+        NetworkDone done;
+        void *userdata;
+} Editing;
+
+/* --- the two definitions --- */
+
+static int edit_text(Network *n, NetworkEdit edit, const void *what, char **ret, Fault *f) {
+        _cleanup_(network_def_freep) NetworkDef *def = NULL;
+        _cleanup_free_ char *text = NULL;
+        size_t length;
+        int r;
+
+        if (!n->persistent)
+                return fault_set(f, FAULT_INVALID_STATE, EINVAL, "the network %s has no persistent definition", n->name);
+        r = store_read(n->all->configs, n->name, &text, &length);
+        if (r < 0)
+                return fault_set(f, FAULT_STORE, -r, "the definition of %s can't be read: %s", n->name, strerror(-r));
+        r = network_parse(text, length, &def, f);
+        if (r >= 0)
+                r = edit(def, what, f);
+        return r < 0 ? r : network_format(def, XML_WRITE_SECRETS, ret, f);
+}
+
+static int edit_live(Network *n, NetworkEdit edit, const void *what, NetworkDef **ret, Fault *f) {
+        _cleanup_(network_def_freep) NetworkDef *def = NULL;
+        int r;
+
+        if (!n->active)
+                return fault_set(f, FAULT_INVALID_STATE, EINVAL, "the network %s is not active", n->name);
+        if (network_copy(n->live, &def) < 0)
+                return fault_oom(f);
+        r = edit(def, what, f);
+        if (r >= 0)
+                r = network_check(def, f);
+        if (r >= 0)
+                r = networks_check_others(n->all, def, f);
+        if (r >= 0)
+                *ret = TAKE_PTR(def);
+        return r;
+}
+
+static int write_config(Network *n, const char *text, bool validate_only, Fault *f) {
+        Network *same;
+
+        return networks_define(n->all, text, strlen(text), validate_only, n, &same, f);
+}
+
+static void on_live_changed(Network *n, const Fault *why, void *userdata) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        Editing *e = userdata;
+
+        if (!why && e->config && write_config(n, e->config, false, &f) < 0)
+                why = &f;
+        e->done(n, why, e->userdata);
+        free(e->config);
+        free(e);
+}
+
+static int begin_live(Network *n, NetworkDef *next, char *config, NetworkDone done, void *userdata, Fault *f) {
+        Editing *e = new0(Editing, 1);
+        int r;
+
+        if (!e) {
+                free(config);
+                network_def_free(next);
+                return fault_oom(f);
+        }
+        *e = (Editing) { config, done, userdata };
+        r = network_update(n, next, on_live_changed, e, f);
+        if (r < 0) {
+                free(e->config);
+                free(e);
+        }
+        return r;
+}
+
+int network_edit(Network *n, unsigned scope, NetworkEdit edit, const void *what, NetworkDone done, void *userdata, Fault *f) {
+        bool live = scope ? scope & EDIT_LIVE : n->active, config = scope ? scope & EDIT_CONFIG : n->persistent;
+        _cleanup_(network_def_freep) NetworkDef *next = NULL;
+        _cleanup_free_ char *text = NULL;
+        int r = 0;
+
+        assert(n && edit && done);
+
+        if (config) {
+                r = edit_text(n, edit, what, &text, f);
+                if (r >= 0)
+                        r = write_config(n, text, true, f);
+        }
+        if (r >= 0 && live)
+                r = edit_live(n, edit, what, &next, f);
+        if (r < 0)
+                return r;
+        if (live)
+                return begin_live(n, TAKE_PTR(next), TAKE_PTR(text), done, userdata, f);
+        r = write_config(n, text, false, f);
+        if (r >= 0)
+                done(n, NULL, userdata);
+        return r;
+}
+
+/* --- port forwards --- */
+
+static int add_copy(RecordList *list, const Record *what, Fault *f) {
+        void *copy = NULL;
+        int r = record_copy(what, &copy);
+
+        if (r >= 0)
+                r = record_list_add(list, copy);
+        return r < 0 ? fault_oom(f) : 0;
+}
+
+int edit_add_port_forward(NetworkDef *def, const void *what, Fault *f) {
+        return add_copy(&def->port_forwards, what, f);
+}
+
+int edit_remove_port_forward(NetworkDef *def, const void *what, Fault *f) {
+        const PortForward *wanted = what;
+        size_t n = 0;
+
+        for (size_t i = def->port_forwards.n; i-- > 0;) {
+                const PortForward *w = (const PortForward *) def->port_forwards.items[i];
+
+                if (w->protocol != wanted->protocol || w->start != wanted->start)
+                        continue;
+                record_free(record_list_take(&def->port_forwards, i));
+                n++;
+        }
+        if (n > 0)
+                return 0;
+        return fault_set(f, FAULT_INVALID_ARGS, ENOENT, "the network %s forwards no ports from %s %" PRIu64 " on", def->name,
+                         port_protocol_to_string((PortProtocol) wanted->protocol), wanted->start);
+}
+
+/* --- hosts --- */
+
+/* Where a host belongs: the <ip> of its address, or the first with DHCP of its family. */
+static NetworkIp *find_ip(const NetworkDef *def, const DhcpHost *h) {
+        NetworkIp *found = NULL;
+
+        NETWORK_FOREACH(NetworkIp, ip, def->ips) {
+                if (ip_is_set(&h->ip) ? !ip_is_in(&h->ip, &ip->address, network_prefix(ip)) : (ip->family == FAMILY_IPV6) != (h->id != NULL))
+                        continue;
+                if (!found || (!found->dhcp && ip->dhcp))
+                        found = (NetworkIp *) ip;
+        }
+        return found;
+}
+
+int edit_add_host(NetworkDef *def, const void *what, Fault *f) {
+        const DhcpHost *h = what;
+        NetworkIp *ip = find_ip(def, h);
+        char text[IP_TEXT_MAX];
+
+        if (!ip && ip_is_set(&h->ip))
+                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "%s is in no <ip> of the network %s", ip_to_text(&h->ip, text), def->name);
+        if (!ip)
+                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "the network %s has no <ip> for it", def->name);
+        ip->dhcp = true;
+        return add_copy(&ip->hosts, &h->head, f);
+}
+
+static bool is_meant(const DhcpHost *h, const DhcpHost *wanted) {
+        if (wanted->mac.set && !field_mac.equal(&h->mac, &wanted->mac))
+                return false;
+        if (wanted->id && (!h->id || strcasecmp(h->id, wanted->id) != 0))
+                return false;
+        if (wanted->name && (!h->name || strcasecmp(h->name, wanted->name) != 0))
+                return false;
+        return !ip_is_set(&wanted->ip) || ip_equal(&h->ip, &wanted->ip);
+}
+
+int edit_remove_host(NetworkDef *def, const void *what, Fault *f) {
+        size_t n = 0;
+
+        for (size_t k = 0; k < def->ips.n; k++) {
+                NetworkIp *ip = (NetworkIp *) def->ips.items[k];
+
+                for (size_t i = ip->hosts.n; i-- > 0;) {
+                        if (!is_meant((const DhcpHost *) ip->hosts.items[i], what))
+                                continue;
+                        record_free(record_list_take(&ip->hosts, i));
+                        n++;
+                }
+        }
+        return n > 0 ? 0 : fault_set(f, FAULT_INVALID_ARGS, ENOENT, "the network %s has no such host", def->name);
+}
