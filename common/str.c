@@ -259,6 +259,14 @@ bool strv_contains(char *const *v, const char *s) {
         return false;
 }
 
+bool strv_equal(char *const *a, char *const *b) {
+        size_t i = 0;
+
+        while (a && b && a[i] && b[i] && streq(a[i], b[i]))
+                i++;
+        return !(a && a[i]) && !(b && b[i]);
+}
+
 char **strv_copy(char *const *v) {
         _cleanup_strv_ char **copy = new0(char *, 1);
 

@@ -55,6 +55,8 @@ int strv_push_nth(char ***v, size_t *n, const char *s);
 int strv_take(char ***v, char *s);
 int strv_pushf(char ***v, const char *fmt, ...) _printf_(2, 3);
 bool strv_contains(char *const *v, const char *s);
+/* The same strings in the same order; NULL is as good as an empty one. */
+bool strv_equal(char *const *a, char *const *b);
 char **strv_copy(char *const *v);
 char *strv_join(char *const *v, const char *separator);
 DEFINE_CLEANUP(char **, strv_free)

@@ -22,8 +22,8 @@ typedef struct Bed {
         unsigned changes;
 } Bed;
 
-static void on_changed(void *userdata) {
-        ((Bed *) userdata)->changes++;
+static void on_changed(bool ours, void *userdata) {
+        ((Bed *) userdata)->changes += ours;
 }
 
 static const char *why_not;

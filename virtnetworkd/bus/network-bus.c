@@ -426,7 +426,14 @@ BUS_GETTER(get_addresses) {
 }
 
 BUS_GETTER(get_warnings) {
-        return sd_bus_message_append_strv(reply, ((Network *) userdata)->warnings);
+        const Network *n = userdata;
+        int r = sd_bus_message_open_container(reply, 'a', "s");
+
+        for (char **w = n->warnings; w && *w && r >= 0; w++)
+                r = sd_bus_message_append(reply, "s", *w);
+        for (char **w = n->blocked; w && *w && r >= 0; w++)
+                r = sd_bus_message_append(reply, "s", *w);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
 BUS_GETTER(get_error) {

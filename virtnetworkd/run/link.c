@@ -284,6 +284,33 @@ int links_add_route(Links *l, int index, const IpAddress *network, unsigned pref
         return r < 0 && errno_of(r) != -EEXIST ? net_fault(f, r, "can't make the route to", ip_to_text(network, text)) : 0;
 }
 
+static int first_link(struct rtnl_route *route) {
+        struct rtnl_nexthop *hop = rtnl_route_get_nnexthops(route) > 0 ? rtnl_route_nexthop_n(route, 0) : NULL;
+
+        return hop ? rtnl_route_nh_get_ifindex(hop) : 0;
+}
+
+int links_default(Links *l, int family, char *ret) {
+        _cleanup_(nl_cache_freep) struct nl_cache *cache = NULL;
+        uint32_t best = UINT32_MAX;
+        int index = 0, r;
+
+        r = rtnl_route_alloc_cache(l->socket, family, 0, &cache);
+        if (r < 0)
+                return errno_of(r);
+        for (struct nl_object *o = nl_cache_get_first(cache); o; o = nl_cache_get_next(o)) {
+                struct rtnl_route *route = (struct rtnl_route *) o;
+                struct nl_addr *to = rtnl_route_get_dst(route);
+
+                if ((to && nl_addr_get_prefixlen(to) > 0) || rtnl_route_get_type(route) != RTN_UNICAST || rtnl_route_get_table(route) != RT_TABLE_MAIN ||
+                    first_link(route) == 0 || (index > 0 && rtnl_route_get_priority(route) >= best))
+                        continue;
+                index = first_link(route);
+                best = rtnl_route_get_priority(route);
+        }
+        return index > 0 && if_indextoname((unsigned) index, ret) ? 0 : -ENODEV;
+}
+
 /* --- clashes --- */
 
 static int clash(Links *l, int index, const char *how, const IpAddress *theirs, unsigned their_prefix, const IpAddress *a, unsigned prefix,
@@ -328,9 +355,8 @@ static int check_routes(Links *l, const IpAddress *a, unsigned prefix, int excep
                 struct rtnl_route *route = (struct rtnl_route *) o;
                 struct nl_addr *to = rtnl_route_get_dst(route);
                 IpAddress theirs = read_address(to);
-                struct rtnl_nexthop *hop = rtnl_route_get_nnexthops(route) > 0 ? rtnl_route_nexthop_n(route, 0) : NULL;
                 unsigned their_prefix = to ? nl_addr_get_prefixlen(to) : 0;
-                int index = hop ? rtnl_route_nh_get_ifindex(hop) : 0;
+                int index = first_link(route);
 
                 if (!ip_is_set(&theirs) || their_prefix < 8 || rtnl_route_get_type(route) != RTN_UNICAST || index == except || index == 0)
                         continue;

@@ -41,6 +41,8 @@ int links_connect(Links *l, const char *name, const char *bridge, const MacAddre
 int links_add_address(Links *l, int index, const IpAddress *a, unsigned prefix, Fault *f);
 int links_add_route(Links *l, int index, const IpAddress *network, unsigned prefix, const IpAddress *gateway, uint32_t metric, Fault *f);
 
+/* The link of the default route, into a buffer of IFNAMSIZ bytes. -ENODEV: there is none. */
+int links_default(Links *l, int family, char *ret);
 /* Whether the network meets one that another link than `except` (0: none) has an address in or a route to: FAULT_NETWORK, naming it. */
 int links_check_free(Links *l, const IpAddress *a, unsigned prefix, int except, Fault *f);
 

@@ -181,6 +181,7 @@ static void take_down(Network *n) {
         n->live = network_def_free(n->live);
         n->active = false;
         n->ifindex = 0;
+        strv_free(TAKE_PTR(n->blocked));
         if (own && networks_apply_rules(n->all, &f) < 0)
                 log_warning("network %s: %s", n->name, fault_text(&f));
         fault_clear(&f);
@@ -297,6 +298,7 @@ static void on_started(const Fault *why, void *userdata) {
                 watch_leases(n);
                 apply_grants(n);
                 n->active = true;
+                networks_look_at_firewall(n->all);
                 log_info("network %s is up", n->name);
         }
         end(n, why);
@@ -350,6 +352,7 @@ static void on_adopted(const Fault *why, void *userdata) {
         if (why)
                 warn(n, fault_text(why));
         watch_leases(n);
+        networks_look_at_firewall(n->all);
         networks_changed(n, NETWORK_CHANGED_ACTIVE);
 }
 
@@ -393,6 +396,7 @@ static void on_updated(const Fault *why, void *userdata) {
         /* Where ports lead, and which services of the host guests may use are another matter now. */
         if (networks_apply_rules(n->all, &f) < 0)
                 warn(n, fault_text(&f));
+        networks_look_at_firewall(n->all);
         end(n, NULL);
 }
 
@@ -583,5 +587,6 @@ void network_clear(Network *n) {
         network_def_free(n->live);
         fault_clear(&n->broken);
         strv_free(n->warnings);
+        strv_free(n->blocked);
         free(n->name);
 }

@@ -26,6 +26,7 @@ typedef struct Network {
         Leases *leases;              /* NULL: no dnsmasq, or it comes or goes */
         bool targets_moved;          /* of port forwards, by what is being told of leases */
         char **warnings;
+        char **blocked;              /* warnings of what others' firewall rules drop; NULL: not looked at yet */
         struct NetworkOperation *operation;
 } Network;
 

@@ -31,6 +31,8 @@ struct Networks {
         Links *links;
         Nft *nft;
         sd_event_source *mend;       /* the firewall, soon */
+        sd_event_source *look;       /* at others' rules, soon */
+        uint64_t looked;             /* CLOCK_MONOTONIC; when that was done last */
         NetworkWatch watch;
         void *watch_userdata;
         bool loading, adopting, was_busy;
@@ -68,6 +70,8 @@ int networks_set_autostart(Network *n, bool on, Fault *f);
 
 /* From network.c. */
 int networks_apply_rules(Networks *s, Fault *f);
+/* Soon: whether others' rules let pass what active networks need. */
+void networks_look_at_firewall(Networks *s);
 void networks_save(Network *n);
 void networks_changed(Network *n, unsigned what);
 /* A transient network that has ended goes. */

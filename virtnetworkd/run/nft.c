@@ -211,27 +211,31 @@ static int on_attribute(const struct nlattr *a, void *data) {
         return MNL_CB_OK;
 }
 
-static bool is_change_by_others(const Nft *n, const struct nlmsghdr *h) {
+/* Sets of addresses change all the time on some hosts, and are not what chains are made of. */
+static bool is_change_by_others(const Nft *n, const struct nlmsghdr *h, bool *ret_ours) {
         unsigned type = NFNL_MSG_TYPE(h->nlmsg_type);
-        bool ours = false;
 
         if (NFNL_SUBSYS_ID(h->nlmsg_type) != NFNL_SUBSYS_NFTABLES || h->nlmsg_pid == n->port || type > NFT_MSG_DELRULE)
                 return false;
-        (void) mnl_attr_parse(h, sizeof(struct nfgenmsg), on_attribute, &ours);
-        return ours;
+        (void) mnl_attr_parse(h, sizeof(struct nfgenmsg), on_attribute, ret_ours);
+        return true;
 }
 
 static int on_events(sd_event_source *source, int fd, uint32_t events, void *userdata) {
         char buffer[64 * 1024];
         ssize_t got = recv(fd, buffer, sizeof(buffer), MSG_DONTWAIT);
         int left = (int) got;
-        bool changed = got < 0 && errno == ENOBUFS; /* more than we could hear: it may have been ours */
+        bool changed = got < 0 && errno == ENOBUFS, ours = changed; /* more than we could hear: it may have been ours */
         Nft *n = userdata;
 
-        for (const struct nlmsghdr *h = (const void *) buffer; got > 0 && mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left))
-                changed = changed || is_change_by_others(n, h);
+        for (const struct nlmsghdr *h = (const void *) buffer; got > 0 && mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left)) {
+                bool this_ours = false;
+
+                changed = is_change_by_others(n, h, &this_ours) || changed;
+                ours = ours || this_ours;
+        }
         if (changed)
-                n->changed(n->userdata);
+                n->changed(ours, n->userdata);
         return 0;
 }
 

@@ -10,8 +10,8 @@
  * Nothing else of the host's firewall is touched. The kernel answers at once: nothing waits. */
 typedef struct Nft Nft;
 
-/* `changed` is called when somebody else has changed or removed our table. */
-typedef void (*NftChanged)(void *userdata);
+/* Called when somebody else has changed the host's firewall; `ours`: our table is, or may be, what was changed or removed. */
+typedef void (*NftChanged)(bool ours, void *userdata);
 
 int nft_new(sd_event *event, NftChanged changed, void *userdata, Nft **ret, Fault *f);
 Nft *nft_free(Nft *n);
