@@ -170,6 +170,41 @@ BUS_HANDLER(method_attach_bridge, ACTION_ATTACH_BRIDGE) {
         return r < 0 ? fault_to_bus(&f, r, error) : 1;
 }
 
+static int check_mode(const char *mode, Fault *f) {
+        static const char *const modes[] = { "bridge", "private", "vepa", "passthrough" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(modes); i++)
+                if (streq(mode, modes[i]))
+                        return 0;
+        return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "\"%.16s\" is no mode: bridge, private, vepa or passthrough", mode);
+}
+
+/* Beside the host, on one of its links. */
+BUS_HANDLER(method_attach_link, ACTION_ATTACH_BRIDGE) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        PortRequest q = {};
+        int fds[PORT_QUEUES_MAX], r;
+        const char *link, *mode;
+        char name[IFNAMSIZ];
+
+        r = sd_bus_message_read(m, "ss", &link, &mode);
+        if (r >= 0)
+                r = check_mode(mode, &f);
+        if (r >= 0)
+                r = read_port(m, &q, &f);
+        if (r >= 0 && q.group)
+                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "a link of the host has no portgroups");
+        if (r >= 0) {
+                const MacvtapSpec spec = { .link = link, .mode = mode, .mac = q.mac, .queues = q.queues, .domain = q.domain };
+
+                r = macvtaps_open(service_of(userdata)->networks->macvtaps, &spec, name, fds, &f);
+        }
+        if (r >= 0)
+                reply_port(name, fds, q.queues, NULL, sd_bus_message_ref(m));
+        port_request_clear(&q);
+        return r < 0 ? fault_to_bus(&f, r, error) : 1;
+}
+
 BUS_GETTER(get_version) {
         return sd_bus_message_append(reply, "s", VIRTBUS_VERSION);
 }
@@ -192,6 +227,9 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_METHOD_WITH_NAMES("AttachBridgePort", "sa{sv}" "ta{sv}",
                                  SD_BUS_PARAM(bridge) SD_BUS_PARAM(port) SD_BUS_PARAM(flags) SD_BUS_PARAM(options),
                                  "sah", SD_BUS_PARAM(interface) SD_BUS_PARAM(queues), method_attach_bridge, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("AttachLinkPort", "ssa{sv}" "ta{sv}",
+                                 SD_BUS_PARAM(link) SD_BUS_PARAM(mode) SD_BUS_PARAM(port) SD_BUS_PARAM(flags) SD_BUS_PARAM(options),
+                                 "sah", SD_BUS_PARAM(interface) SD_BUS_PARAM(queues), method_attach_link, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_NAMES("NetworkNew", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(network), 0),
         SD_BUS_SIGNAL_WITH_NAMES("NetworkRemoved", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(network), 0),
         SD_BUS_VTABLE_END

@@ -178,11 +178,9 @@ BUS_HANDLER(method_attach, ACTION_ATTACH) {
 }
 
 BUS_GETTER(get_ports) {
-        const NetworkDef *def = network_def(userdata);
         _cleanup_strv_ char **ports = NULL;
 
-        if (((Network *) userdata)->active && def->bridge)
-                (void) port_list(def->bridge, &ports);
+        (void) network_ports(userdata, &ports);
         return sd_bus_message_append_strv(reply, ports);
 }
 

@@ -7,6 +7,7 @@
 #include <netlink/netlink.h>
 #include <netlink/route/addr.h>
 #include <netlink/route/link.h>
+#include <netlink/route/link/macvtap.h>
 #include <netlink/route/nexthop.h>
 #include <netlink/route/route.h>
 #include <stdio.h>
@@ -188,6 +189,8 @@ int links_set_up(Links *l, int index, Fault *f) {
         return r < 0 ? net_fault(f, r, "the bridge can't be", "set up") : 0;
 }
 
+#define NO_MASTER 0
+
 /* In this order: an mtu that is smaller than the bridge's makes that smaller, too. */
 static int change_link(Links *l, int index, int master, const MacAddress *mac, uint64_t mtu, const char *alias) {
         _cleanup_(rtnl_link_putp) struct rtnl_link *which = rtnl_link_alloc(), *change = rtnl_link_alloc();
@@ -202,7 +205,8 @@ static int change_link(Links *l, int index, int master, const MacAddress *mac, u
                 rtnl_link_set_mtu(change, (unsigned) mtu);
         if (alias)
                 rtnl_link_set_ifalias(change, alias);
-        rtnl_link_set_master(change, master);
+        if (master != NO_MASTER)
+                rtnl_link_set_master(change, master);
         rtnl_link_set_flags(change, IFF_UP);
         return rtnl_link_change(l->socket, which, change, 0);
 }
@@ -222,6 +226,71 @@ int links_connect(Links *l, const char *name, const char *bridge, const MacAddre
                 return fault_set(f, FAULT_NETWORK, -r, "the tap %s has gone", name);
         r = change_link(l, link.index, to.index, mac, mtu, alias);
         return r < 0 ? net_fault(f, r, "the tap can't be put on the bridge", bridge) : 0;
+}
+
+/* --- macvtaps --- */
+
+static int add_macvtap(Links *l, const char *name, int lower, const char *mode, const MacAddress *mac) {
+        _cleanup_(rtnl_link_putp) struct rtnl_link *link = rtnl_link_macvtap_alloc();
+        _cleanup_(nl_addr_putp) struct nl_addr *address = mac ? nl_addr_build(AF_LLC, mac->octets, sizeof(mac->octets)) : NULL;
+        int r;
+
+        if (!link || (mac && !address))
+                return -NLE_NOMEM;
+        rtnl_link_set_name(link, name);
+        rtnl_link_set_link(link, lower);
+        if (mac)
+                rtnl_link_set_addr(link, address);
+        r = rtnl_link_macvtap_set_mode(link, (uint32_t) rtnl_link_macvtap_str2mode(streq(mode, "passthrough") ? "passthru" : mode));
+        return r < 0 ? r : rtnl_link_add(l->socket, link, NLM_F_CREATE | NLM_F_EXCL);
+}
+
+int links_add_macvtap(Links *l, const char *name, const char *lower, const char *mode, const MacAddress *mac, const char *alias, int *ret_index,
+                      Fault *f) {
+        LinkInfo below, link;
+        int r;
+
+        assert(l && name && lower && mode && ret_index);
+
+        if (links_find(l, lower, &below) < 0)
+                return fault_set(f, FAULT_NETWORK, ENODEV, "the host has no link %s", lower);
+        r = add_macvtap(l, name, below.index, mode, mac);
+        if (r < 0) {
+                net_fault(f, r, "can't make a macvtap on", lower);
+                if (errno_of(r) == -EBUSY || errno_of(r) == -EINVAL)
+                        fault_hint(f, "a link that is on a bridge, or that has a macvtap of mode passthrough, can have no other");
+                return errno_of(r);
+        }
+        if (links_find(l, name, &link) < 0)
+                return fault_set(f, FAULT_NETWORK, ENODEV, "the macvtap %s has gone", name);
+        r = change_link(l, link.index, NO_MASTER, NULL, NUMBER_UNSET, alias);
+        if (r < 0) {
+                (void) links_remove(l, name, NULL);
+                return net_fault(f, r, "can't set up", name);
+        }
+        *ret_index = link.index;
+        return 0;
+}
+
+int links_macvtaps(Links *l, int (*found)(const MacvtapInfo *info, void *userdata), void *userdata) {
+        _cleanup_(nl_cache_freep) struct nl_cache *cache = NULL;
+        int r;
+
+        r = rtnl_link_alloc_cache(l->socket, AF_UNSPEC, &cache);
+        for (struct nl_object *o = r < 0 ? NULL : nl_cache_get_first(cache); o; o = nl_cache_get_next(o)) {
+                struct rtnl_link *link = (struct rtnl_link *) o;
+                const char *kind = rtnl_link_get_type(link);
+                MacvtapInfo info = { .index = rtnl_link_get_ifindex(link), .alias = rtnl_link_get_ifalias(link) ?: "" };
+
+                if (!kind || !streq(kind, "macvtap"))
+                        continue;
+                (void) snprintf(info.name, sizeof(info.name), "%s", rtnl_link_get_name(link));
+                (void) if_indextoname((unsigned) rtnl_link_get_link(link), info.link);
+                r = found(&info, userdata);
+                if (r < 0)
+                        return r;
+        }
+        return errno_of(r);
 }
 
 /* --- addresses and routes --- */

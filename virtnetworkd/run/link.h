@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <net/if.h>
+
 #include "../def/network-def.h"
 #include "fault.h"
 
@@ -37,6 +39,17 @@ int links_remove(Links *l, const char *name, Fault *f);
 int links_set_up(Links *l, int index, Fault *f);
 /* Puts a link on a bridge and sets it up. `mac` NULL, `mtu` NUMBER_UNSET, `alias` NULL: as they are. */
 int links_connect(Links *l, const char *name, const char *bridge, const MacAddress *mac, uint64_t mtu, const char *alias, Fault *f);
+/* `mode`: bridge, private, vepa or passthrough; set up. FAULT_NETWORK. */
+int links_add_macvtap(Links *l, const char *name, const char *lower, const char *mode, const MacAddress *mac, const char *alias, int *ret_index,
+                      Fault *f);
+typedef struct MacvtapInfo {
+        int index;
+        char name[IFNAMSIZ], link[IFNAMSIZ]; /* `link`: what it is on; "" if that is gone */
+        const char *alias;
+} MacvtapInfo;
+/* Ends with the first error of `found`. */
+int links_macvtaps(Links *l, int (*found)(const MacvtapInfo *info, void *userdata), void *userdata);
+
 /* One that is there already is no error. */
 int links_add_address(Links *l, int index, const IpAddress *a, unsigned prefix, Fault *f);
 int links_add_route(Links *l, int index, const IpAddress *network, unsigned prefix, const IpAddress *gateway, uint32_t metric, Fault *f);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "network.h"
 
+#include <limits.h>
 #include <net/if.h>
 #include <string.h>
 
@@ -461,8 +462,6 @@ static int check_port(const Network *n, const PortRequest *q, Fault *f) {
 
         if (q->group && !g)
                 return fault_set(f, FAULT_INVALID_ARGS, ENOENT, "the network %s has no portgroup \"%s\"", n->name, q->group);
-        if (network_kind(n->live) == NETWORK_MACVTAP)
-                return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "ports of the network %s would be macvtaps, which can't be made yet", n->name);
         if (has_limits(s))
                 return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "ports of the network %s have a bandwidth, which can't be set yet", n->name);
         if (s->tags.n > 0)
@@ -470,17 +469,50 @@ static int check_port(const Network *n, const PortRequest *q, Fault *f) {
         return 0;
 }
 
-static int open_port(Network *n, const PortRequest *q, PortDone done, void *userdata, Fault *f) {
+/* The link that fewest guests are on; in mode passthrough a guest has it for itself. */
+static const char *choose_link(const Network *n, Fault *f) {
+        const char *best = NULL;
+        unsigned least = UINT_MAX;
+
+        NETWORK_FOREACH(ForwardInterface, i, n->live->forward_interfaces) {
+                unsigned used = macvtaps_count(n->all->macvtaps, i->dev);
+
+                if (used >= least || (used > 0 && n->live->mode == FORWARD_PASSTHROUGH))
+                        continue;
+                best = i->dev;
+                least = used;
+        }
+        if (best)
+                return best;
+        if (n->live->forward_interfaces.n == 0)
+                return n->live->forward_dev;
+        fault_set(f, FAULT_NETWORK, EBUSY, "all links of the network %s are in use, by a guest each", n->name);
+        return NULL;
+}
+
+static int open_macvtap(Network *n, const PortRequest *q, char *name, int *fds, Fault *f) {
+        MacvtapSpec spec = { .mode = forward_mode_to_string((ForwardMode) n->live->mode), .mac = q->mac, .queues = q->queues, .domain = q->domain };
+
+        spec.link = choose_link(n, f);
+        return spec.link ? macvtaps_open(n->all->macvtaps, &spec, name, fds, f) : -EBUSY;
+}
+
+static int open_tap(Network *n, const PortRequest *q, char *name, int *fds, Fault *f) {
         const PortSpec spec = {
                 .bridge = n->live->bridge, .mac = q->mac, .queues = q->queues, .mtu = n->live->mtu, .isolated = n->live->isolated == YES,
                 .domain = q->domain,
         };
+
+        return port_open(n->all->links, &spec, name, fds, f);
+}
+
+static int open_port(Network *n, const PortRequest *q, PortDone done, void *userdata, Fault *f) {
         int fds[PORT_QUEUES_MAX], r;
         char name[IFNAMSIZ];
 
         r = check_port(n, q, f);
         if (r >= 0)
-                r = port_open(n->all->links, &spec, name, fds, f);
+                r = (network_kind(n->live) == NETWORK_MACVTAP ? open_macvtap : open_tap)(n, q, name, fds, f);
         if (r >= 0)
                 done(name, fds, q->queues, NULL, userdata);
         return r;
@@ -524,6 +556,27 @@ int network_attach(Network *n, PortRequest *q, PortDone done, void *userdata, Fa
         r = n->active ? open_port(n, q, done, userdata, f) : start_for_port(n, q, done, userdata, f);
         port_request_clear(q);
         return r;
+}
+
+static int macvtap_ports(const Network *n, char ***ret) {
+        _cleanup_strv_ char **names = new0(char *, 1);
+        size_t count = 0;
+        int r = names ? 0 : -ENOMEM;
+
+        if (r >= 0 && n->live->forward_interfaces.n == 0)
+                r = macvtaps_list(n->all->macvtaps, n->live->forward_dev, &names, &count);
+        NETWORK_FOREACH(ForwardInterface, i, n->live->forward_interfaces)
+                if (r >= 0)
+                        r = macvtaps_list(n->all->macvtaps, i->dev, &names, &count);
+        if (r >= 0)
+                *ret = TAKE_PTR(names);
+        return r;
+}
+
+int network_ports(const Network *n, char ***ret) {
+        if (!n->active)
+                return -ENODEV;
+        return n->live->bridge ? port_list(n->live->bridge, ret) : macvtap_ports(n, ret);
 }
 
 /* --- stopping --- */

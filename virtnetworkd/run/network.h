@@ -62,6 +62,9 @@ typedef void (*PortDone)(const char *name, const int *fds, uint32_t n, const Fau
 /* A port on a network, which is started if it is not active. Takes over what is in `q`, also on failure. */
 int network_attach(Network *n, PortRequest *q, PortDone done, void *userdata, Fault *f);
 
+/* Names of what is on its bridge, or of macvtaps on its links. -ENODEV: it is not active. */
+int network_ports(const Network *n, char ***ret);
+
 /* Takes up one that an earlier life of this daemon has started, mending what is missing. Takes over `live`. */
 int network_adopt(Network *n, NetworkDef *live, Fault *f);
 

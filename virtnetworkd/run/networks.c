@@ -39,6 +39,7 @@ Networks *networks_free(Networks *s) {
         store_free(s->statuses);
         sd_event_source_disable_unref(s->mend);
         sd_event_source_disable_unref(s->look);
+        macvtaps_free(s->macvtaps);
         links_free(s->links);
         nft_free(s->nft);
         sd_bus_unref(s->bus);
@@ -115,7 +116,7 @@ int networks_new(const NetworksOptions *options, Networks **ret, Fault *f) {
 /* --- the set --- */
 
 static void busy_changed(Networks *s) {
-        bool busy = false;
+        bool busy = s->macvtaps_used;
 
         REGISTRY_FOREACH(Network, n, s->registry)
                 busy = busy || n->live || n->operation;
@@ -626,6 +627,13 @@ static int on_status(const char *name, const char *text, size_t length, int erro
         return 0;
 }
 
+static void on_macvtaps(bool any, void *userdata) {
+        Networks *s = userdata;
+
+        s->macvtaps_used = any;
+        busy_changed(s);
+}
+
 static int adopt(Networks *s) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         int r;
@@ -650,6 +658,8 @@ int networks_load(Networks *s) {
                 r = store_scan(s->autostarts, on_autostart, s);
         if (r >= 0)
                 r = adopt(s);
+        if (r >= 0)
+                r = macvtaps_new(s->event, s->links, on_macvtaps, s, &s->macvtaps);
         if (r >= 0 && default_network_offer(s, &why) < 0)
                 log_warning("the network default is not defined: %s", fault_text(&why));
         REGISTRY_FOREACH(Network, n, s->registry) {

@@ -4,6 +4,7 @@
 #include <systemd/sd-bus.h>
 
 #include "link.h"
+#include "macvtap.h"
 #include "network.h"
 #include "nft.h"
 #include "registry.h"
@@ -29,6 +30,8 @@ struct Networks {
         Registry *registry;
         Store *configs, *autostarts, *statuses;
         Links *links;
+        Macvtaps *macvtaps;
+        bool macvtaps_used;
         Nft *nft;
         sd_event_source *mend;       /* the firewall, soon */
         sd_event_source *look;       /* at others' rules, soon */

@@ -7,9 +7,10 @@
 #include "virtio.h"
 #include "xml-read.h"
 
-DEFINE_ENUM(InterfaceType, interface_type, NULL, "user", "network", "bridge")
+DEFINE_ENUM(InterfaceType, interface_type, NULL, "user", "network", "bridge", "direct")
 DEFINE_ENUM(InterfaceModel, interface_model, NULL, "virtio", "e1000", "e1000e", "rtl8139")
 DEFINE_ENUM(InterfaceBackend, interface_backend, NULL, "default", "passt")
+DEFINE_ENUM(DirectMode, direct_mode, NULL, "vepa", "bridge", "private", "passthrough")
 DEFINE_ENUM(LinkState, link_state, NULL, "up", "down")
 
 #define AT(member) offsetof(Interface, member)
@@ -19,6 +20,8 @@ static const Field interface_fields[] = {
         { "source/@network", &field_string, AT(network), .max_length = 200 },
         { "source/@portgroup", &field_string, AT(port_group), .max_length = 255 },
         { "source/@bridge", &field_string, AT(bridge), .max_length = 15 },
+        { "source/@dev", &field_string, AT(direct), .max_length = 15 },
+        { "source/@mode", &field_enum, AT(direct_mode), .words = &direct_mode_table },
         { "driver/@queues", &field_number, AT(queues), .min = 1, .max = 16 },
         { "target/@dev", &field_string, AT(host), FIELD_LIVE, .max_length = 15 },
         { "model/@type", &field_enum, AT(model), .words = &interface_model_table },
@@ -37,7 +40,8 @@ static int check_source(const Interface *i, Fault *f) {
                 bool needed;
         } rows[] = {
                 { "network", i->network, INTERFACE_NETWORK, true }, { "portgroup", i->port_group, INTERFACE_NETWORK, false },
-                { "bridge", i->bridge, INTERFACE_BRIDGE, true },
+                { "bridge", i->bridge, INTERFACE_BRIDGE, true }, { "dev", i->direct, INTERFACE_DIRECT, true },
+                { "mode", direct_mode_to_string((DirectMode) i->direct_mode), INTERFACE_DIRECT, false },
         };
         const char *type = interface_type_to_string((InterfaceType) i->type);
 

@@ -4,7 +4,7 @@
 #include "../def/device-def.h"
 
 typedef enum InterfaceType {
-        INTERFACE_NONE, INTERFACE_USER, INTERFACE_NETWORK, INTERFACE_BRIDGE,
+        INTERFACE_NONE, INTERFACE_USER, INTERFACE_NETWORK, INTERFACE_BRIDGE, INTERFACE_DIRECT,
         _INTERFACE_TYPE_MAX, _INTERFACE_TYPE_INVALID = -EINVAL,
 } InterfaceType;
 DECLARE_ENUM(InterfaceType, interface_type);
@@ -21,6 +21,12 @@ typedef enum InterfaceBackend {
 } InterfaceBackend;
 DECLARE_ENUM(InterfaceBackend, interface_backend);
 
+/* <source mode>: what a macvtap lets through. */
+typedef enum DirectMode {
+        DIRECT_NONE, DIRECT_VEPA, DIRECT_BRIDGE, DIRECT_PRIVATE, DIRECT_PASSTHROUGH, _DIRECT_MODE_MAX, _DIRECT_MODE_INVALID = -EINVAL,
+} DirectMode;
+DECLARE_ENUM(DirectMode, direct_mode);
+
 typedef enum LinkState { LINK_NONE, LINK_UP, LINK_DOWN, _LINK_STATE_MAX, _LINK_STATE_INVALID = -EINVAL } LinkState;
 DECLARE_ENUM(LinkState, link_state);
 
@@ -34,13 +40,15 @@ typedef struct Interface {
         uint64_t mtu;
         char *network, *port_group;   /* <source> of type 'network' */
         char *bridge;                 /* … of type 'bridge' */
+        char *direct;                 /* … of type 'direct': a link of the host */
+        int direct_mode;              /* DirectMode; DIRECT_NONE is vepa, as in libvirt */
         uint64_t queues;              /* NUMBER_UNSET: one */
         char *host;            /* live: name of the host's end */
 } Interface;
 
-/* Whether its frames go through a tap that virtnetworkd gives. */
+/* Whether its frames go through a tap or macvtap that virtnetworkd gives. */
 static inline bool interface_has_tap(const Interface *i) {
-        return i->type == INTERFACE_NETWORK || i->type == INTERFACE_BRIDGE;
+        return i->type == INTERFACE_NETWORK || i->type == INTERFACE_BRIDGE || i->type == INTERFACE_DIRECT;
 }
 
 static inline unsigned interface_queues(const Interface *i) {

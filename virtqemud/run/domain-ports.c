@@ -59,7 +59,7 @@ static void end_one(DomainPort *port) {
 }
 
 static void fail(DomainPort *port, const sd_bus_error *e, int error) {
-        const char *what = port->interface->network ?: port->interface->bridge;
+        const char *what = port->interface->network ?: port->interface->bridge ?: port->interface->direct;
         Fault *f = &port->all->why;
 
         if (fault_is_set(f))
@@ -121,19 +121,30 @@ static int append_port(sd_bus_message *m, const DomainPort *port) {
         return r < 0 ? r : sd_bus_message_append(m, "ta{sv}", UINT64_C(0), 0);
 }
 
-/* `network`: its object; NULL: the interface names a bridge of the host. */
-static int attach(DomainPort *port, const char *network) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+/* `network`: its object; NULL: the interface names a bridge or link of the host. */
+static int new_call(const DomainPort *port, const char *network, sd_bus_message **ret) {
         sd_bus *bus = manager_network_bus(port->all->domain->manager);
+        const Interface *i = port->interface;
         int r;
 
-        r = network ? sd_bus_message_new_method_call(bus, &m, NETWORK1_NAME, network, NETWORK1_NETWORK, "AttachPort")
-                    : sd_bus_message_new_method_call(bus, &m, NETWORK1_NAME, NETWORK1_ROOT, NETWORK1_MANAGER, "AttachBridgePort");
-        if (r >= 0 && !network)
-                r = sd_bus_message_append(m, "s", port->interface->bridge);
+        if (network)
+                return sd_bus_message_new_method_call(bus, ret, NETWORK1_NAME, network, NETWORK1_NETWORK, "AttachPort");
+        r = sd_bus_message_new_method_call(bus, ret, NETWORK1_NAME, NETWORK1_ROOT, NETWORK1_MANAGER, i->bridge ? "AttachBridgePort" : "AttachLinkPort");
+        if (r >= 0)
+                r = sd_bus_message_append(*ret, "s", i->bridge ?: i->direct);
+        if (r >= 0 && !i->bridge)
+                r = sd_bus_message_append(*ret, "s", direct_mode_to_string(i->direct_mode == DIRECT_NONE ? DIRECT_VEPA : (DirectMode) i->direct_mode));
+        return r;
+}
+
+static int attach(DomainPort *port, const char *network) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        int r;
+
+        r = new_call(port, network, &m);
         if (r >= 0)
                 r = append_port(m, port);
-        return r < 0 ? r : sd_bus_call_async(bus, &port->call, m, on_attached, port, ATTACH_TIMEOUT_USEC);
+        return r < 0 ? r : sd_bus_call_async(manager_network_bus(port->all->domain->manager), &port->call, m, on_attached, port, ATTACH_TIMEOUT_USEC);
 }
 
 static int on_network(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
