@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <linux/if_link.h>
 #include <net/if.h>
-#include <netlink/netlink.h>
 #include <netlink/route/addr.h>
 #include <netlink/route/link.h>
 #include <netlink/route/link/macvtap.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "link-nl.h"
 #include "mem.h"
 #include "str.h"
 
@@ -27,7 +27,6 @@ DEFINE_CLEANUP_VOID(struct rtnl_addr *, rtnl_addr_put)
 DEFINE_CLEANUP_VOID(struct rtnl_route *, rtnl_route_put)
 DEFINE_CLEANUP_VOID(struct nl_addr *, nl_addr_put)
 DEFINE_CLEANUP_VOID(struct nl_cache *, nl_cache_free)
-DEFINE_CLEANUP_VOID(struct nl_msg *, nlmsg_free)
 
 /* libnl's errors as errno. */
 static int errno_of(int r) {
@@ -46,10 +45,14 @@ static int errno_of(int r) {
         return -EIO;
 }
 
-static int net_fault(Fault *f, int r, const char *fmt, const char *what) {
-        _cleanup_free_ char *text = strf("%s %s", fmt, what);
+int links_fault(Fault *f, int nl_error, const char *what, const char *name) {
+        _cleanup_free_ char *text = strf("%s %s", what, name);
 
-        return fault_set(f, FAULT_NETWORK, -errno_of(r), "%s: %s", text ?: fmt, nl_geterror(r));
+        return fault_set(f, FAULT_NETWORK, -errno_of(nl_error), "%s: %s", text ?: what, nl_geterror(nl_error));
+}
+
+struct nl_sock *links_socket(Links *l) {
+        return l->socket;
 }
 
 Links *links_free(Links *l) {
@@ -73,7 +76,7 @@ int links_new(Links **ret, Fault *f) {
                 return fault_oom(f);
         r = nl_connect(l->socket, NETLINK_ROUTE);
         if (r < 0)
-                return net_fault(f, r, "the kernel's", "links can't be reached");
+                return links_fault(f, r, "the kernel's", "links can't be reached");
         (void) fd_set_cloexec(nl_socket_get_fd(l->socket), true);
         *ret = TAKE_PTR(l);
         return 0;
@@ -159,7 +162,7 @@ int links_add_bridge(Links *l, const BridgeSpec *spec, int *ret_index, Fault *f)
         if (r >= 0)
                 r = set_alias(l, info.index, spec->alias);
         if (r < 0)
-                return net_fault(f, r, "can't make the bridge", spec->name);
+                return links_fault(f, r, "can't make the bridge", spec->name);
         *ret_index = info.index;
         return 0;
 }
@@ -174,7 +177,7 @@ int links_remove(Links *l, const char *name, Fault *f) {
                 return fault_oom(f);
         rtnl_link_set_name(link, name);
         r = rtnl_link_delete(l->socket, link);
-        return r < 0 && errno_of(r) != -ENODEV ? net_fault(f, r, "can't remove the link", name) : 0;
+        return r < 0 && errno_of(r) != -ENODEV ? links_fault(f, r, "can't remove the link", name) : 0;
 }
 
 int links_set_up(Links *l, int index, Fault *f) {
@@ -186,7 +189,7 @@ int links_set_up(Links *l, int index, Fault *f) {
         rtnl_link_set_ifindex(which, index);
         rtnl_link_set_flags(change, IFF_UP);
         r = rtnl_link_change(l->socket, which, change, 0);
-        return r < 0 ? net_fault(f, r, "the bridge can't be", "set up") : 0;
+        return r < 0 ? links_fault(f, r, "the bridge can't be", "set up") : 0;
 }
 
 #define NO_MASTER 0
@@ -225,7 +228,7 @@ int links_connect(Links *l, const char *name, const char *bridge, const MacAddre
         if (r < 0)
                 return fault_set(f, FAULT_NETWORK, -r, "the tap %s has gone", name);
         r = change_link(l, link.index, to.index, mac, mtu, alias);
-        return r < 0 ? net_fault(f, r, "the tap can't be put on the bridge", bridge) : 0;
+        return r < 0 ? links_fault(f, r, "the tap can't be put on the bridge", bridge) : 0;
 }
 
 /* --- macvtaps --- */
@@ -256,7 +259,7 @@ int links_add_macvtap(Links *l, const char *name, const char *lower, const char 
                 return fault_set(f, FAULT_NETWORK, ENODEV, "the host has no link %s", lower);
         r = add_macvtap(l, name, below.index, mode, mac);
         if (r < 0) {
-                net_fault(f, r, "can't make a macvtap on", lower);
+                links_fault(f, r, "can't make a macvtap on", lower);
                 if (errno_of(r) == -EBUSY || errno_of(r) == -EINVAL)
                         fault_hint(f, "a link that is on a bridge, or that has a macvtap of mode passthrough, can have no other");
                 return errno_of(r);
@@ -266,7 +269,7 @@ int links_add_macvtap(Links *l, const char *name, const char *lower, const char 
         r = change_link(l, link.index, NO_MASTER, NULL, NUMBER_UNSET, alias);
         if (r < 0) {
                 (void) links_remove(l, name, NULL);
-                return net_fault(f, r, "can't set up", name);
+                return links_fault(f, r, "can't set up", name);
         }
         *ret_index = link.index;
         return 0;
@@ -330,7 +333,7 @@ int links_add_address(Links *l, int index, const IpAddress *a, unsigned prefix, 
         }
         if (r >= 0)
                 r = rtnl_addr_add(l->socket, addr, NLM_F_CREATE);
-        return r < 0 && errno_of(r) != -EEXIST ? net_fault(f, r, "the bridge can't have the address", ip_to_text(a, text)) : 0;
+        return r < 0 && errno_of(r) != -EEXIST ? links_fault(f, r, "the bridge can't have the address", ip_to_text(a, text)) : 0;
 }
 
 int links_add_route(Links *l, int index, const IpAddress *network, unsigned prefix, const IpAddress *gateway, uint32_t metric, Fault *f) {
@@ -350,7 +353,7 @@ int links_add_route(Links *l, int index, const IpAddress *network, unsigned pref
         r = rtnl_route_set_dst(route, to);
         if (r >= 0)
                 r = rtnl_route_add(l->socket, route, NLM_F_CREATE);
-        return r < 0 && errno_of(r) != -EEXIST ? net_fault(f, r, "can't make the route to", ip_to_text(network, text)) : 0;
+        return r < 0 && errno_of(r) != -EEXIST ? links_fault(f, r, "can't make the route to", ip_to_text(network, text)) : 0;
 }
 
 static int first_link(struct rtnl_route *route) {
@@ -400,7 +403,7 @@ static int check_addresses(Links *l, const IpAddress *a, unsigned prefix, int ex
 
         r = rtnl_addr_alloc_cache(l->socket, &cache);
         if (r < 0)
-                return net_fault(f, r, "addresses can't be", "listed");
+                return links_fault(f, r, "addresses can't be", "listed");
         for (struct nl_object *o = nl_cache_get_first(cache); o; o = nl_cache_get_next(o)) {
                 struct rtnl_addr *addr = (struct rtnl_addr *) o;
                 IpAddress theirs = read_address(rtnl_addr_get_local(addr));
@@ -419,7 +422,7 @@ static int check_routes(Links *l, const IpAddress *a, unsigned prefix, int excep
 
         r = rtnl_route_alloc_cache(l->socket, a->family, 0, &cache);
         if (r < 0)
-                return net_fault(f, r, "routes can't be", "listed");
+                return links_fault(f, r, "routes can't be", "listed");
         for (struct nl_object *o = nl_cache_get_first(cache); o; o = nl_cache_get_next(o)) {
                 struct rtnl_route *route = (struct rtnl_route *) o;
                 struct nl_addr *to = rtnl_route_get_dst(route);

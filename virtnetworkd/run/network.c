@@ -7,11 +7,14 @@
 
 #include "../mode/mode.h"
 #include "../plan/network.h"
+#include "bridge-vlan.h"
+#include "fd.h"
 #include "link.h"
 #include "log.h"
 #include "mem.h"
 #include "networks.h"
 #include "port.h"
+#include "shape.h"
 #include "str.h"
 
 /* A start or stop that waits for dnsmasq. */
@@ -167,7 +170,9 @@ static int bring_up(Network *n, Fault *f) {
         if (r < 0)
                 return r;
         tune_bridge(n);
-        r = add_addresses(n, f);
+        r = shape_link(n->all->links, n->live->bridge, &n->live->port.inbound, &n->live->port.outbound, f);
+        if (r >= 0)
+                r = add_addresses(n, f);
         if (r >= 0)
                 r = enable_forwarding(n, f);
         return r < 0 ? r : networks_apply_rules(n->all, f);
@@ -451,22 +456,24 @@ static const PortGroup *find_group(const NetworkDef *def, const char *name) {
         return NULL;
 }
 
-static bool has_limits(const PortSettings *s) {
-        return s->inbound.average != NUMBER_UNSET || s->outbound.average != NUMBER_UNSET;
+static int find_settings(const Network *n, const PortRequest *q, const PortGroup **ret, Fault *f) {
+        *ret = find_group(n->live, q->group);
+        return q->group && !*ret ? fault_set(f, FAULT_INVALID_ARGS, ENOENT, "the network %s has no portgroup \"%s\"", n->name, q->group) : 0;
 }
 
-/* What can't be given is not left out in silence. */
-static int check_port(const Network *n, const PortRequest *q, Fault *f) {
-        const PortGroup *g = find_group(n->live, q->group);
-        const PortSettings *s = g ? &g->settings : &n->live->port;
+/* What the port gets of its portgroup, and of the network for all ports. The bandwidth of a network is that of its bridge. */
+static int set_up_port(const Network *n, const PortGroup *g, const char *name, Fault *f) {
+        const PortSettings *tags = g && g->settings.tags.n > 0 ? &g->settings : &n->live->port;
+        int r = 0;
 
-        if (q->group && !g)
-                return fault_set(f, FAULT_INVALID_ARGS, ENOENT, "the network %s has no portgroup \"%s\"", n->name, q->group);
-        if (has_limits(s))
-                return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "ports of the network %s have a bandwidth, which can't be set yet", n->name);
-        if (s->tags.n > 0)
-                return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "ports of the network %s are in VLANs, which can't be set yet", n->name);
-        return 0;
+        if (g)
+                r = shape_link(n->all->links, name, &g->settings.inbound, &g->settings.outbound, f);
+        if (r >= 0 && tags->tags.n > 0 && network_kind(n->live) == NETWORK_MACVTAP)
+                r = fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "ports of the network %s are macvtaps, which are in no VLANs: have it on a VLAN of the link",
+                              n->name);
+        if (r >= 0 && tags->tags.n > 0)
+                r = bridge_port_set_vlans(n->all->links, n->live->bridge, name, &tags->tags, tags->trunk, f);
+        return r;
 }
 
 /* The link that fewest guests are on; in mode passthrough a guest has it for itself. */
@@ -508,13 +515,20 @@ static int open_tap(Network *n, const PortRequest *q, char *name, int *fds, Faul
 
 static int open_port(Network *n, const PortRequest *q, PortDone done, void *userdata, Fault *f) {
         int fds[PORT_QUEUES_MAX], r;
+        const PortGroup *group;
         char name[IFNAMSIZ];
 
-        r = check_port(n, q, f);
+        r = find_settings(n, q, &group, f);
         if (r >= 0)
                 r = (network_kind(n->live) == NETWORK_MACVTAP ? open_macvtap : open_tap)(n, q, name, fds, f);
+        if (r < 0)
+                return r;
+        r = set_up_port(n, group, name, f);
         if (r >= 0)
                 done(name, fds, q->queues, NULL, userdata);
+        else
+                for (uint32_t i = 0; i < q->queues; i++) /* … and the port is gone */
+                        fd_close(fds[i]);
         return r;
 }
 

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Virtual networks on a whole machine: what needs modules that few test hosts have."""
+
+import json
+
+import pytest
+
+pytestmark = pytest.mark.machine
+
+SLOW = 300
+
+# Guests that are no more than the descriptors of their ports: frames go in and out as bytes, behind a header of ten.
+PORTS = """import json, os, select, struct, sys, time
+import gi
+from gi.repository import Gio, GLib
+bus = Gio.bus_get_sync(Gio.BusType.SYSTEM)
+ROOT, NAME = "/org/virtbus/network1", "org.virtbus.network1"
+
+def call(path, interface, method, args):
+    return bus.call_with_unix_fd_list_sync(NAME, path, f"{NAME}.{interface}", method, args, None, 0, 120000, None, None)
+
+def network(xml):
+    reply, _ = call(ROOT, "Manager", "DefineNetwork", GLib.Variant("(ssta{sv})", ("libvirt-xml", xml, 0, {})))
+    return reply.unpack()[0]
+
+class Port:
+    def __init__(self, number, path=ROOT, interface="Network", method="AttachPort", first=(), group=None):
+        self.mac = bytes.fromhex("5254000000%02x" % number)
+        port = {"mac": GLib.Variant("ay", self.mac), "domain": GLib.Variant("s", f"vm{number}")}
+        if group:
+            port["portgroup"] = GLib.Variant("s", group)
+        args = GLib.Variant("(" + "s" * len(first) + "a{sv}ta{sv})", (*first, port, 0, {}))
+        reply, fds = call(path, interface, method, args)
+        self.name, self.fd = reply.unpack()[0], fds.get(0)
+
+    def send(self, to, payload, kind=0x88b5):
+        os.write(self.fd, bytes(10) + to + self.mac + struct.pack("!H", kind) + payload)
+
+    def receive(self, seconds, want=b""):
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and select.select([self.fd], [], [], left)[0]:
+            frame = os.read(self.fd, 70000)[10:]
+            if want in frame:
+                return frame
+        return None
+
+ALL = b"\\xff" * 6
+"""
+
+VLANS = PORTS + """
+xml = '''<network><name>office</name><forward mode='bridge'/><bridge name='br-vlan'/>
+  <portgroup name='ten'><vlan><tag id='10'/></vlan></portgroup><portgroup name='twenty'><vlan><tag id='20'/></vlan></portgroup>
+  <portgroup name='trunk'><vlan trunk='yes'><tag id='10'/><tag id='20' nativeMode='untagged'/></vlan></portgroup></network>'''
+office = network(xml)
+ports = {n: Port(i, office, group=g) for i, (n, g) in enumerate((("a", "ten"), ("b", "ten"), ("c", "twenty"), ("t", "trunk")))}
+os.system("sleep 0.5")
+ports["a"].send(ALL, b"from a".ljust(60))
+heard = {n: p.receive(2, b"from a") for n, p in ports.items() if n != "a"}
+said = {n: f and f[12:16].hex() for n, f in heard.items()}
+ports["c"].send(ALL, b"from c".ljust(60))
+heard = {n: p.receive(2, b"from c") for n, p in ports.items() if n != "c"}
+print(json.dumps([said, {n: f and f[12:14].hex() for n, f in heard.items()}]))
+"""
+
+LIMITS = PORTS + """
+import socket
+xml = '''<network><name>slow</name><forward mode='nat'/><bridge name='br-slow' stp='off'/><ip address='10.77.0.1' prefix='24'/>
+  <portgroup name='limited'><bandwidth><inbound average='200' burst='64'/><outbound average='200' burst='64'/></bandwidth></portgroup></network>'''
+slow = network(xml)
+def measure(group, number):
+    port = Port(number, slow, group=group)
+    os.system(f"ip neigh replace 10.77.0.{number} lladdr {port.mac.hex(':')} dev br-slow")
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.setblocking(False)
+    came = bytes_in = 0
+    begin = time.monotonic()
+    while (now := time.monotonic()) < begin + 6:
+        try:
+            s.sendto(bytes(1400), (f"10.77.0.{number}", 9))
+        except BlockingIOError:
+            pass
+        while select.select([port.fd], [], [], 0)[0]:
+            frame = os.read(port.fd, 70000)
+            if now > begin + 2:
+                bytes_in += len(frame) - 10
+    statistics = "/sys/class/net/br-slow/statistics/rx_bytes"
+    frame = bytes(1400)
+    router = bytes.fromhex(open("/sys/class/net/br-slow/address").read().strip().replace(":", ""))
+    before, begin = None, time.monotonic()
+    while time.monotonic() < begin + 6:
+        port.send(router, frame)
+        if before is None and time.monotonic() > begin + 2:
+            before = int(open(statistics).read())
+    out = (int(open(statistics).read()) - before) / 4000
+    os.close(port.fd)
+    return [bytes_in / 4000, out]
+print(json.dumps([measure(None, 50), measure("limited", 51)]))
+"""
+
+MACVTAP = PORTS + """
+import socket
+def ask(port, address):
+    port.send(ALL, struct.pack("!HHBBH6s4s6s4s", 1, 0x800, 6, 4, 1, port.mac, socket.inet_aton("192.0.2.7"), bytes(6), socket.inet_aton(address)), 0x806)
+    answer = port.receive(5, struct.pack("!H", 2) + mac)
+    return answer and answer[22:28].hex(":")
+mac = bytes.fromhex(open("/root/far.mac").read().strip().replace(":", ""))
+beside = network("<network><name>beside</name><forward mode='bridge'><interface dev='near'/></forward></network>")
+one = Port(1, beside)
+two = Port(2, ROOT, "Manager", "AttachLinkPort", ("near", "bridge"))
+told = [ask(one, "192.0.2.2"), ask(two, "192.0.2.2")]
+one.send(two.mac, b"hello two".ljust(60))
+met = two.receive(3, b"hello two") is not None
+there = os.popen("ip -br link show type macvtap").read().split()[::4]
+os.close(one.fd)
+time.sleep(1)
+print(json.dumps([told, met, len(os.popen("ip -br link show type macvtap").read().splitlines())]))
+"""
+
+
+def run(machine, script):
+    machine.put("/root/ports.py", script)
+    return json.loads(machine.run("python3 /root/ports.py", timeout=SLOW).stdout.splitlines()[-1])
+
+
+@pytest.fixture
+def networked(installed_machine):
+    installed_machine.run("systemctl enable --now virtnetworkd.socket && systemctl start virtnetworkd", timeout=SLOW)
+    yield installed_machine
+    for name in ("office", "slow", "beside"):
+        installed_machine.run(f"virtctl stop-network --force {name}; virtctl undefine-network {name}", timeout=SLOW, check=False)
+
+
+def test_vlans(networked):
+    """Ports of a filtering bridge see what their VLANs have, with the tags they should."""
+    networked.run("ip link add br-vlan type bridge && ip link set br-vlan up")
+    networked.put("/root/ports.py", VLANS)
+    refused = networked.run("python3 /root/ports.py", timeout=SLOW, check=False)
+    assert "the bridge br-vlan does not filter by VLANs" in refused.stderr and "vlan_filtering 1" in refused.stderr
+    networked.run("ip link set br-vlan type bridge vlan_filtering 1; virtctl undefine-network office; virtctl stop-network --force office", check=False)
+    from_a, from_c = run(networked, VLANS)
+    assert from_a == {"b": "88b566726f6d"[:8], "c": None, "t": "8100000a"}
+    assert from_c == {"a": None, "b": None, "t": "88b5"}
+    networked.run("ip link del br-vlan")
+
+
+def test_limits(networked):
+    """200 kB/s in each direction, where without limits there is several times as much."""
+    (free_in, free_out), (limited_in, limited_out) = run(networked, LIMITS)
+    assert free_in > 600 and free_out > 600
+    assert 140 < limited_in < 260 and 140 < limited_out < 260
+
+
+def test_macvtap(networked):
+    """Guests beside the host reach what is on its link, and each other; a macvtap goes with its guest."""
+    networked.run("ip netns add far && ip link add near type veth peer name far netns far && ip link set near up && "
+                "ip -n far addr add 192.0.2.2/24 dev far && ip -n far link set far up && ip netns exec far cat /sys/class/net/far/address > /root/far.mac")
+    mac = networked.read("/root/far.mac").strip()
+    told, met, left = run(networked, MACVTAP)
+    assert told == [mac, mac] and met and left == 1
+    networked.run("for i in $(seq 50); do [ -z \"$(ip -br link show type macvtap)\" ] && exit 0; sleep 0.1; done; exit 1")
+    networked.run("ip netns del far")
