@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "values.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 #include <systemd/sd-id128.h>
 
@@ -8,12 +9,19 @@
 #include "str.h"
 
 static json_t *read_bytes(sd_bus_message *m) {
-        char uuid[SD_ID128_UUID_STRING_MAX];
+        char uuid[SD_ID128_UUID_STRING_MAX], text[INET6_ADDRSTRLEN];
         const void *bytes;
         sd_id128_t id;
         size_t n;
 
-        if (sd_bus_message_read_array(m, 'y', &bytes, &n) < 0 || n != sizeof(id))
+        /* Of a struct's 16 bytes only its signature says whether they are an IP address. */
+        bool address = streq_null(sd_bus_message_get_signature(m, false), "sayys");
+
+        if (sd_bus_message_read_array(m, 'y', &bytes, &n) < 0)
+                return json_null();
+        if (address && (n == 4 || n == 16))
+                return json_string(inet_ntop(n == 4 ? AF_INET : AF_INET6, bytes, text, sizeof(text)) ?: "");
+        if (n != sizeof(id))
                 return json_null();
         memcpy(&id, bytes, n);
         return json_string(sd_id128_to_uuid_string(id, uuid));

@@ -152,6 +152,15 @@ static void show_device(const json_t *interfaces) {
                 line("Console", "%s%s%s", text_of(device, "Alias"), *text_of(o, "TTY") ? " on " : "", text_of(o, "TTY"));
 }
 
+static void show_addresses(const json_t *d) {
+        json_t *a;
+        size_t i;
+
+        json_array_foreach(json_object_get(d, "Addresses"), i, a)
+                line("Address", "%s/%lld on %s (%s)", json_string_value(json_array_get(a, 1)) ?: "?", json_integer_value(json_array_get(a, 2)),
+                     json_string_value(json_array_get(a, 0)) ?: "", json_string_value(json_array_get(a, 3)) ?: "");
+}
+
 static void show_troubles(const json_t *d) {
         const json_t *error = json_object_get(d, "LastError"), *pending = json_object_get(d, "PendingChanges");
         const char *text = json_string_value(json_array_get(error, 0)) ?: "", *hint = json_string_value(json_array_get(error, 1)) ?: "";
@@ -212,6 +221,7 @@ static int show_one(Client *c, const char *name) {
         show_machine(d);
         json_object_foreach(json_object_get(d, "Devices"), key, interfaces)
                 show_device(interfaces);
+        show_addresses(d);
         show_troubles(d);
         json_decref(d);
         return 0;

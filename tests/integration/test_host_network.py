@@ -358,10 +358,21 @@ def test_a_guest_on_a_network(bed, client, networkd, vms, guest_image):
     said = " ".join(con.ask("sh busybox udhcpc -i eth0 -n -q -t 10 -T 1 -s /bin/busybox"))
     assert "lease of 10.77.0.10 obtained from 10.77.0.1" in said
     con.ask("sh busybox ip addr add 10.77.0.10/24 dev eth0; busybox ip route add default via 10.77.0.1")
+    def addresses():
+        return [(device, bytes(a), prefix, source) for device, a, prefix, source in domain.Addresses]
+    leased = ("net0", bytes([10, 77, 0, 10]), 24, "lease")
+    bed.wait(lambda: addresses() == [leased], what="the domain knows the lease")
+    con.ask("sh busybox ip addr add 10.77.0.50/24 dev eth0; busybox ping -c 1 -W 2 -I 10.77.0.50 10.77.0.1")
+    both = [leased, ("net0", bytes([10, 77, 0, 50]), 24, "arp")]
+    bed.wait(lambda: addresses() == both, what="the domain knows what the host has learned")
+    assert "Address: 10.77.0.10/24 on net0 (lease)" in bed.run("virtctl status web").stdout
+    bed.run("ip neigh del 10.77.0.50 dev br-lab")
+    bed.wait(lambda: addresses() == [leased], what="it is forgotten")
     kill(bed)
     kill(bed, "virtqemud")
     assert domain.State == "running"
     assert f'<target dev="{port}"/>' in domain.ExportDefinition("libvirt-xml", 1)
+    bed.wait(lambda: leased in addresses(), what="the next virtqemud knows it as well")
     con = console(client, domain)
     assert " 0% packet loss" in " ".join(con.ask("sh busybox ping -c 2 -W 2 198.51.100.2"))
     domain.Terminate(0, {})

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "../run/guest-addresses.h"
 #include "../run/port.h"
 #include "bus-auth.h"
 #include "bus-error.h"
@@ -205,6 +206,48 @@ BUS_HANDLER(method_attach_link, ACTION_ATTACH_BRIDGE) {
         return r < 0 ? fault_to_bus(&f, r, error) : 1;
 }
 
+/* --- addresses of guests --- */
+
+void manager_emit_addresses(Bus *b, const char *mac) {
+        if (*mac)
+                (void) bus_emit(b, NETWORK1_ROOT, NETWORK1_MANAGER, "AddressesChanged", "s", mac);
+}
+
+static int append_guest_address(sd_bus_message *reply, const GuestAddress *a) {
+        int r = sd_bus_message_open_container(reply, 'r', "ayys");
+
+        if (r >= 0)
+                r = sd_bus_message_append_array(reply, 'y', a->address.bytes, ip_bits(a->address.family) / 8);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "ys", (uint8_t) a->prefix, a->leased ? "lease" : "arp");
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+BUS_HANDLER(method_list_addresses, BUS_OPEN) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        GuestAddress found[GUEST_ADDRESSES_MAX];
+        const char *text, *wanted;
+        MacAddress mac = {};
+        size_t n = 0;
+        int r;
+
+        r = sd_bus_message_read(m, "s", &text);
+        if (r >= 0 && field_mac.from_text(NULL, text, &mac, &wanted) < 0)
+                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "\"%.32s\" is no MAC address", text);
+        if (r >= 0)
+                n = guest_addresses(service_of(userdata)->networks, &mac, found);
+        if (r >= 0)
+                r = sd_bus_message_new_method_return(m, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "(ayys)");
+        for (size_t i = 0; i < n && r >= 0; i++)
+                r = append_guest_address(reply, &found[i]);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_send(NULL, reply, NULL);
+}
+
 BUS_GETTER(get_version) {
         return sd_bus_message_append(reply, "s", VIRTBUS_VERSION);
 }
@@ -230,6 +273,9 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_METHOD_WITH_NAMES("AttachLinkPort", "ssa{sv}" "ta{sv}",
                                  SD_BUS_PARAM(link) SD_BUS_PARAM(mode) SD_BUS_PARAM(port) SD_BUS_PARAM(flags) SD_BUS_PARAM(options),
                                  "sah", SD_BUS_PARAM(interface) SD_BUS_PARAM(queues), method_attach_link, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("ListAddresses", "s", SD_BUS_PARAM(mac), "a(ayys)", SD_BUS_PARAM(addresses), method_list_addresses,
+                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_SIGNAL_WITH_NAMES("AddressesChanged", "s", SD_BUS_PARAM(mac), 0),
         SD_BUS_SIGNAL_WITH_NAMES("NetworkNew", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(network), 0),
         SD_BUS_SIGNAL_WITH_NAMES("NetworkRemoved", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(network), 0),
         SD_BUS_VTABLE_END

@@ -57,6 +57,14 @@ static void on_lease(Network *n, const DhcpGrant *g, bool added, void *userdata)
         Service *s = userdata;
 
         network_emit_lease(s->bus, network_path(n, path), g, added);
+        manager_emit_addresses(s->bus, g->mac);
+}
+
+static void on_addresses(const MacAddress *mac, void *userdata) {
+        _cleanup_free_ char *text = field_mac.to_text(NULL, mac);
+
+        if (text)
+                manager_emit_addresses(((Service *) userdata)->bus, text);
 }
 
 static void on_busy(bool busy, void *userdata) {
@@ -76,7 +84,7 @@ int service_start(Daemon *d, void **ret) {
 
         const NetworksOptions options = {
                 .event = daemon_event(d), .bus = bus_broker(s->bus), .config_dir = daemon_config_dir(d), .run_dir = daemon_run_dir(d),
-                .state_dir = daemon_state_dir(d), .watch = { on_added, on_removed, on_changed, on_lease, on_busy }, .watch_userdata = s,
+                .state_dir = daemon_state_dir(d), .watch = { on_added, on_removed, on_changed, on_lease, on_addresses, on_busy }, .watch_userdata = s,
         };
         r = networks_new(&options, &s->networks, &f);
         if (r < 0)

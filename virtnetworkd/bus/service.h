@@ -44,6 +44,9 @@ int network_stop_call(Network *n, uint64_t flags, sd_bus_message *m, sd_bus_erro
 /* The signal LeaseAdded or LeaseRemoved. */
 void network_emit_lease(Bus *b, const char *path, const DhcpGrant *g, bool added);
 
+/* The Manager's signal AddressesChanged. */
+void manager_emit_addresses(Bus *b, const char *mac);
+
 /* Reads `a{sv} port, t flags, a{sv} options`. */
 int read_port(sd_bus_message *m, PortRequest *ret, Fault *f);
 /* PortDone that answers a call with `sah`. */

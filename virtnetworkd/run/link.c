@@ -356,6 +356,22 @@ int links_add_route(Links *l, int index, const IpAddress *network, unsigned pref
         return r < 0 && errno_of(r) != -EEXIST ? links_fault(f, r, "can't make the route to", ip_to_text(network, text)) : 0;
 }
 
+unsigned links_prefix_of(Links *l, int index, const IpAddress *a) {
+        _cleanup_(nl_cache_freep) struct nl_cache *cache = NULL;
+
+        if (rtnl_addr_alloc_cache(l->socket, &cache) < 0)
+                return ip_bits(a->family);
+        for (struct nl_object *o = nl_cache_get_first(cache); o; o = nl_cache_get_next(o)) {
+                struct rtnl_addr *addr = (struct rtnl_addr *) o;
+                IpAddress ours = read_address(rtnl_addr_get_local(addr));
+                unsigned prefix = (unsigned) rtnl_addr_get_prefixlen(addr);
+
+                if (rtnl_addr_get_ifindex(addr) == index && ip_is_set(&ours) && ip_is_in(a, &ours, prefix))
+                        return prefix;
+        }
+        return ip_bits(a->family);
+}
+
 static int first_link(struct rtnl_route *route) {
         struct rtnl_nexthop *hop = rtnl_route_get_nnexthops(route) > 0 ? rtnl_route_nexthop_n(route, 0) : NULL;
 

@@ -54,6 +54,8 @@ int links_macvtaps(Links *l, int (*found)(const MacvtapInfo *info, void *userdat
 int links_add_address(Links *l, int index, const IpAddress *a, unsigned prefix, Fault *f);
 int links_add_route(Links *l, int index, const IpAddress *network, unsigned prefix, const IpAddress *gateway, uint32_t metric, Fault *f);
 
+/* The length of the prefix that link has for this address; all of its bits if it has none. */
+unsigned links_prefix_of(Links *l, int index, const IpAddress *a);
 /* The link of the default route, into a buffer of IFNAMSIZ bytes. -ENODEV: there is none. */
 int links_default(Links *l, int family, char *ret);
 /* Whether the network meets one that another link than `except` (0: none) has an address in or a route to: FAULT_NETWORK, naming it. */

@@ -40,6 +40,7 @@ Networks *networks_free(Networks *s) {
         sd_event_source_disable_unref(s->mend);
         sd_event_source_disable_unref(s->look);
         macvtaps_free(s->macvtaps);
+        neighbours_free(s->neighbours);
         links_free(s->links);
         nft_free(s->nft);
         sd_bus_unref(s->bus);
@@ -68,6 +69,12 @@ static void on_firewall_changed(bool ours, void *userdata) {
         networks_look_at_firewall(s);
         if (ours && !s->mend && sd_event_add_time_relative(s->event, &s->mend, CLOCK_MONOTONIC, MEND_USEC, 0, on_mend, s) < 0)
                 log_warning("the firewall's rules are not put back");
+}
+
+static void on_neighbour_changed(const MacAddress *mac, void *userdata) {
+        Networks *s = userdata;
+
+        s->watch.addresses(mac, s->watch_userdata);
 }
 
 static int open_stores(Networks *s, const NetworksOptions *o) {
@@ -107,6 +114,8 @@ int networks_new(const NetworksOptions *options, Networks **ret, Fault *f) {
                 r = links_new(&s->links, f);
         if (r >= 0)
                 r = nft_new(s->event, on_firewall_changed, s, &s->nft, f);
+        if (r >= 0)
+                r = neighbours_new(s->event, on_neighbour_changed, s, &s->neighbours, f);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(s);

@@ -5,6 +5,7 @@
 
 #include "link.h"
 #include "macvtap.h"
+#include "neighbours.h"
 #include "network.h"
 #include "nft.h"
 #include "registry.h"
@@ -18,6 +19,7 @@ typedef struct NetworkWatch {
         void (*removed)(Network *n, void *userdata);       /* still whole */
         void (*changed)(Network *n, unsigned what, void *userdata);
         void (*lease)(Network *n, const DhcpGrant *g, bool added, void *userdata);
+        void (*addresses)(const MacAddress *mac, void *userdata); /* what guest_addresses() says of it may be something else now */
         void (*busy)(bool busy, void *userdata);
 } NetworkWatch;
 
@@ -32,6 +34,7 @@ struct Networks {
         Links *links;
         Macvtaps *macvtaps;
         bool macvtaps_used;
+        Neighbours *neighbours;
         Nft *nft;
         sd_event_source *mend;       /* the firewall, soon */
         sd_event_source *look;       /* at others' rules, soon */

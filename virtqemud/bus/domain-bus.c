@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "../device/device.h"
 #include "../plan/domain.h"
+#include "../run/domain-addresses.h"
 #include "../run/instance.h"
 #include "../run/operation.h"
 #include "bus-auth.h"
@@ -51,6 +52,28 @@ BUS_GETTER(get_job) {
         const Job *j = d->operation ? d->operation->watcher : NULL;
 
         return sd_bus_message_append(reply, "(uo)", j ? job_id(j) : 0, j ? job_path(j) : "/");
+}
+
+static int append_address(const DomainAddress *a, void *userdata) {
+        sd_bus_message *reply = userdata;
+        int r = sd_bus_message_open_container(reply, 'r', "sayys");
+
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "s", a->device);
+        if (r >= 0)
+                r = sd_bus_message_append_array(reply, 'y', a->address.bytes, ip_bits(a->address.family) / 8);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "ys", (uint8_t) a->prefix, a->source);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+BUS_GETTER(get_addresses) {
+        const Domain *d = userdata;
+        int r = sd_bus_message_open_container(reply, 'a', "(sayys)");
+
+        if (r >= 0 && d->instance)
+                r = domain_addresses_each(d->instance->addresses, append_address, reply);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
 /* --- what it is --- */
@@ -240,6 +263,7 @@ const sd_bus_vtable domain_property_vtable[] = {
         SD_BUS_PROPERTY("BootOrder", "ao", get_boot_order, 0, EMITS),
         SD_BUS_PROPERTY("Metadata", "a{ss}", get_metadata, 0, EMITS),
         SD_BUS_PROPERTY("Job", "(uo)", get_job, 0, EMITS),
+        SD_BUS_PROPERTY("Addresses", "a(sayys)", get_addresses, 0, EMITS),
         SD_BUS_PROPERTY("Warnings", "as", bus_get_strings, offsetof(Domain, warnings), EMITS),
         SD_BUS_PROPERTY("Tainted", "as", bus_get_strings, offsetof(Domain, tainted), EMITS),
         SD_BUS_PROPERTY("LastError", "(ss)", get_last_error, 0, EMITS),

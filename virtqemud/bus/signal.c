@@ -58,6 +58,7 @@ static const struct {
         { DOMAIN_CHANGED_LIVE, "Unit" },
         { DOMAIN_CHANGED_LIVE, "MainPID" },
         { DOMAIN_CHANGED_AUTOSTART, "Autostart" },
+        { DOMAIN_CHANGED_ADDRESSES | DOMAIN_CHANGED_STATE, "Addresses" },
         { DOMAIN_CHANGED_WARNINGS, "Warnings" },
         { DOMAIN_CHANGED_TAINTED, "Tainted" },
         { DOMAIN_CHANGED_ERROR, "LastError" },

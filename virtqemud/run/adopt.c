@@ -52,6 +52,7 @@ static int reconnect(Domain *d, const Status *s, Fault *f) {
         Instance *i = d->instance;
 
         instance_connect_consoles(i);
+        instance_watch_addresses(i);
         if (s->step)
                 return start_resume(d, s->start_flags, f);
         (void) instance_find_qemu(i, NULL);

@@ -58,6 +58,7 @@ typedef enum DomainChange {
         DOMAIN_CHANGED_OPERATION = 1 << 6,
         DOMAIN_CHANGED_MEMORY    = 1 << 7,
         DOMAIN_CHANGED_TAINTED   = 1 << 8,
+        DOMAIN_CHANGED_ADDRESSES = 1 << 9,
 } DomainChange;
 
 /* What bus/ wants to hear. Set once, at start. */

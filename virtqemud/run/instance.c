@@ -11,6 +11,7 @@
 
 #include "../device/chardev.h"
 #include "../device/device.h"
+#include "domain-addresses.h"
 #include "fd.h"
 #include "file.h"
 #include "manager.h"
@@ -68,6 +69,7 @@ Instance *instance_free(Instance *i) {
         }
         free(i->consoles);
         user_nets_free(i->user_nets);
+        domain_addresses_free(i->addresses);
         process_close(&i->supervisor);
         process_close(&i->qemu);
         free(i->folder);
@@ -272,6 +274,16 @@ static void on_unit_gone(void *userdata) {
         d->leaving = unit_gone_free(d->leaving);
         start_unit_left(d);
         domain_settle(d);
+}
+
+void instance_watch_addresses(Instance *i) {
+        int r;
+
+        if (i->addresses)
+                return;
+        r = domain_addresses_new(i->domain, &i->addresses);
+        if (r < 0)
+                (void) log_domain_warning_errno(i->domain, r, "its addresses are not known: %m");
 }
 
 void instance_remove(Instance *i) {

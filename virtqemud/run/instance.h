@@ -37,6 +37,7 @@ struct Instance {
         InstanceConsole *consoles;
         size_t n_consoles;
         struct UserNets *user_nets;
+        struct DomainAddresses *addresses; /* of its guest, while it has run */
 
         bool handed_over;      /* the plan was given away: from here on there may be a QEMU */
         bool running_guest;    /* the guest has run */
@@ -64,6 +65,9 @@ int instance_find_qemu(Instance *i, Fault *f);
 int instance_connect_monitor(Instance *i, Fault *f);
 void instance_connect_consoles(Instance *i);
 Console *instance_find_console(const Instance *i, const char *device_id);
+
+/* From now on its guest's addresses are known. */
+void instance_watch_addresses(Instance *i);
 
 /* QEMU is gone: removes what is left, sets the state, frees the instance. */
 void instance_ended(Instance *i);

@@ -129,6 +129,7 @@ sd_bus *manager_network_bus(Manager *m) {
         if (m->system_bus && sd_bus_is_open(m->system_bus) > 0)
                 return m->system_bus;
         /* The system's bus was restarted, or is asked for the first time. */
+        m->addresses_heard = sd_bus_slot_unref(m->addresses_heard);
         m->system_bus = sd_bus_unref(m->system_bus);
         if (sd_bus_open_system(&m->system_bus) < 0 || sd_bus_attach_event(m->system_bus, m->event, SD_EVENT_PRIORITY_NORMAL) < 0) {
                 m->system_bus = sd_bus_unref(m->system_bus);
@@ -232,6 +233,7 @@ Manager *manager_free(Manager *m) {
         free(m->emulator);
         free(m->nvram_folder);
         sd_bus_unref(m->bus);
+        sd_bus_slot_unref(m->addresses_heard);
         sd_bus_close_unref(m->system_bus);
         sd_event_unref(m->event);
         free(m);

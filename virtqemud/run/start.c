@@ -279,6 +279,8 @@ static void on_ports(const Fault *why, void *userdata) {
         if (why)
                 (void) fault_copy(&f, why);
         r = why ? -why->error : prepare_descriptors(s->prepare, s->logs, s->leases, s->ports, &f);
+        if (r >= 0)
+                instance_watch_addresses(o->domain->instance);
         steps_continue(o->steps, r, &f);
 }
 
