@@ -155,6 +155,24 @@ def test_live_changes(bed, client, networkd):
         network.Reconfigure("libvirt-xml", before, LIVE, {})
 
 
+def test_names_on_the_host(bed, client, networkd):
+    """systemd-resolved asks the network for names in its domain, and for no others."""
+    if not bed.exists("/lib/systemd/systemd-resolved"):
+        pytest.skip("systemd-resolved is not installed")
+    bed.run("systemd-sysusers; systemctl unmask systemd-resolved; systemctl start systemd-resolved")
+    network = define(client, networkd)
+    network.Start(0, {})
+    guest(bed, "br-lab", "guest2", mac="52:54:00:00:4d:01")
+    bed.wait(lambda: "10.77.0.10" in bed.run("resolvectl query web.lab.lab", check=False).stdout)
+    said = bed.run("resolvectl status br-lab").stdout
+    assert "~lab.lab" in said and "10.77.0.1" in said and "-DefaultRoute" in said
+    assert bed.run("resolvectl query elsewhere.test", check=False).returncode != 0
+    network.Stop(FORCE, {})
+    assert bed.run("resolvectl query web.lab.lab", check=False).returncode != 0
+    assert "does not take" not in bed.journal("virtnetworkd")
+    bed.run("systemctl stop systemd-resolved")
+
+
 def test_dnsmasq_comes_back(bed, client, networkd):
     define(client, networkd).Start(0, {})
     guest(bed, "br-lab", "guest2", mac="52:54:00:00:4d:01")

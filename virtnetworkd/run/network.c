@@ -14,6 +14,7 @@
 #include "mem.h"
 #include "networks.h"
 #include "port.h"
+#include "resolved.h"
 #include "shape.h"
 #include "str.h"
 
@@ -304,6 +305,7 @@ static void on_started(const Fault *why, void *userdata) {
                 watch_leases(n);
                 apply_grants(n);
                 n->active = true;
+                resolved_register(n->all->bus, n->live, n->ifindex);
                 networks_look_at_firewall(n->all);
                 log_info("network %s is up", n->name);
         }
@@ -358,6 +360,7 @@ static void on_adopted(const Fault *why, void *userdata) {
         if (why)
                 warn(n, fault_text(why));
         watch_leases(n);
+        resolved_register(n->all->bus, n->live, n->ifindex);
         networks_look_at_firewall(n->all);
         networks_changed(n, NETWORK_CHANGED_ACTIVE);
 }
@@ -402,6 +405,7 @@ static void on_updated(const Fault *why, void *userdata) {
         /* Where ports lead, and which services of the host guests may use are another matter now. */
         if (networks_apply_rules(n->all, &f) < 0)
                 warn(n, fault_text(&f));
+        resolved_register(n->all->bus, n->live, n->ifindex);
         networks_look_at_firewall(n->all);
         end(n, NULL);
 }
