@@ -173,6 +173,34 @@ def test_names_on_the_host(bed, client, networkd):
     bed.run("systemctl stop systemd-resolved")
 
 
+def test_firewalld(bed, client, networkd):
+    """Bridges are in a zone of firewalld in which networks work, however often that forgets."""
+    if not bed.exists("/usr/sbin/firewalld"):
+        pytest.skip("firewalld is not installed")
+    network = define(client, networkd)
+    network.Start(0, {})
+    bed.run("ip route add default via 198.51.100.2 dev uplink; systemctl unmask firewalld; systemctl start firewalld", timeout=60)
+
+    def works(name):
+        bed.wait(lambda: bed.run("firewall-cmd --get-zone-of-interface=br-lab", check=False).stdout == "virtbus\n", timeout=30)
+        assert guest(bed, "br-lab", name)["router"] == "10.77.0.1"
+        assert ping(bed, name, "198.51.100.2") and "10.77.0.99" in bed.run(f"ip netns exec {name} busybox nslookup gate 10.77.0.1").stdout
+        assert bed.run(f"ip netns exec {name} busybox nc -w 2 10.77.0.1 22 </dev/null", check=False).returncode != 0
+        bed.wait(lambda: network.Warnings == [])
+
+    works("guest1")
+    bed.run("firewall-cmd --reload", timeout=60)
+    works("guest2")
+    bed.run("systemctl restart firewalld", timeout=60)
+    works("guest3")
+    network.Stop(FORCE, {})
+    odd = network.ExportDefinition("libvirt-xml", CONFIG).replace('name="br-lab"', 'name="br-lab" zone="nowhere"')
+    network.Reconfigure("libvirt-xml", odd, CONFIG, {})
+    network.Start(0, {})
+    bed.wait(lambda: "INVALID_ZONE" in bed.journal("virtnetworkd"))
+    bed.run("systemctl stop firewalld; ip route del default", timeout=60)
+
+
 def test_dnsmasq_comes_back(bed, client, networkd):
     define(client, networkd).Start(0, {})
     guest(bed, "br-lab", "guest2", mac="52:54:00:00:4d:01")

@@ -288,6 +288,14 @@ static void end(Network *n, const Fault *why) {
         networks_settle(n);
 }
 
+/* Others of the host that have to know of it. */
+static void announce(Network *n) {
+        if (mode_ops(network_kind(n->live))->own_bridge)
+                firewalld_add(n->all->firewalld, n->live->zone, n->live->bridge);
+        resolved_register(n->all->bus, n->live, n->ifindex);
+        networks_look_at_firewall(n->all);
+}
+
 /* The leases of an earlier life are known now, and with them where ports lead. */
 static void apply_grants(Network *n) {
         _cleanup_fault_ Fault f = FAULT_INIT;
@@ -305,8 +313,7 @@ static void on_started(const Fault *why, void *userdata) {
                 watch_leases(n);
                 apply_grants(n);
                 n->active = true;
-                resolved_register(n->all->bus, n->live, n->ifindex);
-                networks_look_at_firewall(n->all);
+                announce(n);
                 log_info("network %s is up", n->name);
         }
         end(n, why);
@@ -360,8 +367,7 @@ static void on_adopted(const Fault *why, void *userdata) {
         if (why)
                 warn(n, fault_text(why));
         watch_leases(n);
-        resolved_register(n->all->bus, n->live, n->ifindex);
-        networks_look_at_firewall(n->all);
+        announce(n);
         networks_changed(n, NETWORK_CHANGED_ACTIVE);
 }
 
@@ -405,8 +411,7 @@ static void on_updated(const Fault *why, void *userdata) {
         /* Where ports lead, and which services of the host guests may use are another matter now. */
         if (networks_apply_rules(n->all, &f) < 0)
                 warn(n, fault_text(&f));
-        resolved_register(n->all->bus, n->live, n->ifindex);
-        networks_look_at_firewall(n->all);
+        announce(n);
         end(n, NULL);
 }
 

@@ -41,6 +41,7 @@ Networks *networks_free(Networks *s) {
         sd_event_source_disable_unref(s->look);
         macvtaps_free(s->macvtaps);
         neighbours_free(s->neighbours);
+        firewalld_free(s->firewalld);
         links_free(s->links);
         nft_free(s->nft);
         sd_bus_unref(s->bus);
@@ -75,6 +76,14 @@ static void on_neighbour_changed(const MacAddress *mac, void *userdata) {
         Networks *s = userdata;
 
         s->watch.addresses(mac, s->watch_userdata);
+}
+
+static void on_firewalld_back(void *userdata) {
+        Networks *s = userdata;
+
+        REGISTRY_FOREACH(Network, n, s->registry)
+                if (n->active && mode_ops(network_kind(n->live))->own_bridge)
+                        firewalld_add(s->firewalld, n->live->zone, n->live->bridge);
 }
 
 static int open_stores(Networks *s, const NetworksOptions *o) {
@@ -114,6 +123,8 @@ int networks_new(const NetworksOptions *options, Networks **ret, Fault *f) {
                 r = links_new(&s->links, f);
         if (r >= 0)
                 r = nft_new(s->event, on_firewall_changed, s, &s->nft, f);
+        if (r >= 0 && options->bus && firewalld_new(options->bus, on_firewalld_back, s, &s->firewalld) < 0)
+                r = fault_oom(f);
         if (r >= 0)
                 r = neighbours_new(s->event, on_neighbour_changed, s, &s->neighbours, f);
         if (r < 0)

@@ -3,6 +3,7 @@
 
 #include <systemd/sd-bus.h>
 
+#include "firewalld.h"
 #include "link.h"
 #include "macvtap.h"
 #include "neighbours.h"
@@ -35,6 +36,7 @@ struct Networks {
         Macvtaps *macvtaps;
         bool macvtaps_used;
         Neighbours *neighbours;
+        Firewalld *firewalld;        /* NULL without a message bus */
         Nft *nft;
         sd_event_source *mend;       /* the firewall, soon */
         sd_event_source *look;       /* at others' rules, soon */
