@@ -3,6 +3,7 @@
 
 
 import json
+import re
 import time
 
 import pytest
@@ -446,6 +447,31 @@ def test_what_a_guest_is_told(bed, client, networkd, vms, guest_image):
         vms(tiny_xml("third", BRIDGED.format("nobridge"))).Start(0, {})
     domain.Terminate(0, {})
     bed.wait(lambda: network.Ports == [])
+
+
+def test_what_an_interface_asks_for(bed, client, networkd, vms):
+    """Limits and isolation of one interface, on a network and on a bridge; what comes from the interface goes before its portgroup."""
+    network = define(client, networkd)
+    groups = "<portgroup name='slow'><bandwidth><inbound average='100'/></bandwidth></portgroup></network>"
+    network.Reconfigure("libvirt-xml", network.ExportDefinition("libvirt-xml", CONFIG).replace("</network>", groups), CONFIG, {})
+    network.Start(0, {})
+    limits = "<bandwidth><inbound average='1000' peak='2000'/></bandwidth><port isolated='yes'/>"
+    nics = "".join(f"<interface type='network'><source network='lab' portgroup='slow'/>{more}</interface>" for more in ("", limits))
+    domain = vms(tiny_xml("web", nics + f"<interface type='bridge'><source bridge='br-lab'/>{limits}</interface>"))
+    domain.Start(0, {})
+    ports = re.findall(r'<target dev="(vnet\d+)"/>', domain.ExportDefinition("libvirt-xml", LIVE))
+    assert sorted(ports) == sorted(network.Ports) and len(ports) == 3
+    rates = [bed.run(f"tc class show dev {p}").stdout for p in ports]
+    assert "rate 800Kbit ceil 800Kbit" in rates[0] and all("rate 8Mbit ceil 16Mbit" in r for r in rates[1:])
+    assert [bed.read(f"/sys/class/net/{p}/brport/isolated") for p in ports] == ["0\n", "1\n", "1\n"]
+    domain.Terminate(0, {})
+    bed.wait(lambda: network.Ports == [])
+    for wrong, text in (({"inbound": GLib.Variant("(ttt)", (0, 1, 1))}, "an average of 1 to"), ({"vlans": GLib.Variant("a(ts)", [(4095, "")])}, "from 1 to 4094")):
+        with client.fails("InvalidArgs", text):
+            network.AttachPort(wrong, 0, {})
+    with client.fails("NetworkFailed", "the bridge br-lab does not filter by VLANs"):
+        networkd.AttachBridgePort("br-lab", {"vlans": GLib.Variant("a(ts)", [(10, "")])}, 0, {})
+    assert network.Ports == []
 
 
 def test_a_session_on_a_network_of_the_host(bed, client, networkd):

@@ -148,25 +148,42 @@ BUS_HANDLER(method_stop, ACTION_MANAGE) {
         return r < 0 ? fault_to_bus(&f, r, error) : network_stop_call(n, flags, m, error);
 }
 
+/* What was opened for a call gets what the call asks for, and is its answer. */
+static int finish_port(Networks *s, const char *bridge, const PortRequest *q, const char *name, int *fds, sd_bus_message *m, Fault *f) {
+        const PortSettings *const layers[] = { &q->settings };
+        int r = port_set_up(s->links, name, bridge, layers, ARRAY_SIZE(layers), f);
+
+        if (r < 0)
+                port_close(fds, q->queues);
+        else
+                reply_port(name, fds, q->queues, NULL, sd_bus_message_ref(m));
+        return r;
+}
+
 /* A bridge of the host that no network stands for. */
 BUS_HANDLER(method_attach_bridge, ACTION_ATTACH_BRIDGE) {
+        Networks *s = service_of(userdata)->networks;
         _cleanup_fault_ Fault f = FAULT_INIT;
-        PortRequest q = {};
         int fds[PORT_QUEUES_MAX], r;
         char name[IFNAMSIZ];
-        PortSpec spec = {};
+        const char *bridge;
+        PortRequest q;
 
-        r = sd_bus_message_read(m, "s", &spec.bridge);
+        port_request_init(&q);
+        r = sd_bus_message_read(m, "s", &bridge);
         if (r >= 0)
                 r = read_port(m, &q, &f);
         if (r >= 0 && q.group)
                 r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "a bridge of the host has no portgroups");
         if (r >= 0) {
-                spec = (PortSpec) { .bridge = spec.bridge, .mac = q.mac, .queues = q.queues, .mtu = NUMBER_UNSET, .domain = q.domain };
-                r = port_open(service_of(userdata)->networks->links, &spec, name, fds, &f);
+                const PortSpec spec = {
+                        .bridge = bridge, .mac = q.mac, .queues = q.queues, .mtu = NUMBER_UNSET, .isolated = q.isolated, .domain = q.domain,
+                };
+
+                r = port_open(s->links, &spec, name, fds, &f);
         }
         if (r >= 0)
-                reply_port(name, fds, q.queues, NULL, sd_bus_message_ref(m));
+                r = finish_port(s, bridge, &q, name, fds, m, &f);
         port_request_clear(&q);
         return r < 0 ? fault_to_bus(&f, r, error) : 1;
 }
@@ -182,26 +199,28 @@ static int check_mode(const char *mode, Fault *f) {
 
 /* Beside the host, on one of its links. */
 BUS_HANDLER(method_attach_link, ACTION_ATTACH_BRIDGE) {
+        Networks *s = service_of(userdata)->networks;
         _cleanup_fault_ Fault f = FAULT_INIT;
-        PortRequest q = {};
         int fds[PORT_QUEUES_MAX], r;
         const char *link, *mode;
         char name[IFNAMSIZ];
+        PortRequest q;
 
+        port_request_init(&q);
         r = sd_bus_message_read(m, "ss", &link, &mode);
         if (r >= 0)
                 r = check_mode(mode, &f);
         if (r >= 0)
                 r = read_port(m, &q, &f);
-        if (r >= 0 && q.group)
-                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "a link of the host has no portgroups");
+        if (r >= 0 && (q.group || q.isolated))
+                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "a link of the host has no portgroups, and its ports are isolated by mode private");
         if (r >= 0) {
                 const MacvtapSpec spec = { .link = link, .mode = mode, .mac = q.mac, .queues = q.queues, .domain = q.domain };
 
-                r = macvtaps_open(service_of(userdata)->networks->macvtaps, &spec, name, fds, &f);
+                r = macvtaps_open(s->macvtaps, &spec, name, fds, &f);
         }
         if (r >= 0)
-                reply_port(name, fds, q.queues, NULL, sd_bus_message_ref(m));
+                r = finish_port(s, NULL, &q, name, fds, m, &f);
         port_request_clear(&q);
         return r < 0 ? fault_to_bus(&f, r, error) : 1;
 }

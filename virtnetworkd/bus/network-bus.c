@@ -95,6 +95,63 @@ static int read_text(sd_bus_message *m, char **ret) {
         return r < 0 ? r : free_and_strdup(ret, *text ? text : NULL);
 }
 
+/* Average, peak and burst; 0: none. */
+static int read_bandwidth(sd_bus_message *m, Bandwidth *ret, Fault *f) {
+        uint64_t average, peak, burst;
+        int r = sd_bus_message_read(m, "v", "(ttt)", &average, &peak, &burst);
+
+        if (r < 0)
+                return r;
+        if (average == 0 || average > UINT32_MAX || peak > UINT32_MAX || burst > UINT32_MAX)
+                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "a bandwidth has an average of 1 to %u kB/s", UINT32_MAX);
+        *ret = (Bandwidth) { average, peak ?: NUMBER_UNSET, burst ?: NUMBER_UNSET, NUMBER_UNSET };
+        return 0;
+}
+
+static int add_vlan(PortSettings *s, uint64_t id, const char *native, Fault *f) {
+        int how = *native ? vlan_native_from_string(native) : NATIVE_NONE, r;
+        VlanTag *t;
+
+        if (id < 1 || id > 4094 || how < 0)
+                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "a VLAN has a number from 1 to 4094, and is tagged or untagged if it is the native one");
+        t = record_new(&vlan_tag_record);
+        if (!t)
+                return -ENOMEM;
+        t->id = id;
+        t->native = how;
+        r = record_list_add(&s->tags, t);
+        return r < 0 ? r : 0;
+}
+
+static int read_vlans(sd_bus_message *m, PortSettings *s, Fault *f) {
+        const char *native;
+        uint64_t id;
+        int r = sd_bus_message_enter_container(m, 'v', "a(ts)");
+
+        if (r >= 0)
+                r = sd_bus_message_enter_container(m, 'a', "(ts)");
+        while (r >= 0 && (r = sd_bus_message_read(m, "(ts)", &id, &native)) > 0)
+                r = add_vlan(s, id, native, f);
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+static int read_flag(sd_bus_message *m, bool *ret) {
+        int value, r = sd_bus_message_read(m, "v", "b", &value);
+
+        *ret = r >= 0 && value;
+        return r;
+}
+
+static int read_trunk(sd_bus_message *m, PortSettings *s) {
+        bool trunk;
+        int r = read_flag(m, &trunk);
+
+        s->trunk = trunk ? YES : NO;
+        return r;
+}
+
 static int read_setting(sd_bus_message *m, PortRequest *q, Fault *f) {
         const char *name;
         int r = sd_bus_message_read(m, "s", &name);
@@ -109,14 +166,26 @@ static int read_setting(sd_bus_message *m, PortRequest *q, Fault *f) {
                 return read_text(m, &q->group);
         if (streq(name, "queues"))
                 return sd_bus_message_read(m, "v", "u", &q->queues);
-        return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "a port has no \"%.32s\": mac, domain, portgroup, queues", name);
+        if (streq(name, "isolated"))
+                return read_flag(m, &q->isolated);
+        if (streq(name, "inbound"))
+                return read_bandwidth(m, &q->settings.inbound, f);
+        if (streq(name, "outbound"))
+                return read_bandwidth(m, &q->settings.outbound, f);
+        if (streq(name, "vlans"))
+                return read_vlans(m, &q->settings, f);
+        if (streq(name, "trunk"))
+                return read_trunk(m, &q->settings);
+        fault_set(f, FAULT_INVALID_ARGS, EINVAL, "a port has no \"%.32s\"", name);
+        fault_hint(f, "it has mac, domain, portgroup, queues, isolated, inbound, outbound, vlans and trunk");
+        return -EINVAL;
 }
 
 int read_port(sd_bus_message *m, PortRequest *ret, Fault *f) {
         uint64_t flags;
         int r;
 
-        *ret = (PortRequest) { .queues = 1 };
+        port_request_init(ret);
         r = sd_bus_message_enter_container(m, 'a', "{sv}");
         while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
                 r = read_setting(m, ret, f);

@@ -13,9 +13,6 @@ DEFINE_ENUM(LeaseUnit, lease_unit, NULL, "seconds", "minutes", "hours")
 DEFINE_ENUM(PortProtocol, port_protocol, NULL, "tcp", "udp", "sctp")
 DEFINE_ENUM(NetworkKind, network_kind, "isolated", "nat", "route", "open", "bridge", "macvtap", "hostdev")
 
-static const char *const native_words[] = { NULL, "tagged", "untagged" };
-static const EnumTable native_table = { native_words, ARRAY_SIZE(native_words) };
-
 /* --- addresses as values --- */
 
 static int address_from_text(const Field *f, const char *text, void *value, const char **ret_wanted) {
@@ -171,32 +168,12 @@ static const Field route_fields[] = {
 #undef AT
 static const RecordType route_record = { "route", sizeof(NetworkRoute), RECORD_FIELDS(route_fields) };
 
-#define AT(member) offsetof(VlanTag, member)
-static const Field tag_fields[] = {
-        { "@id", &field_number, AT(id), FIELD_REQUIRED, .min = 1, .max = 4094 },
-        { "@nativeMode", &field_enum, AT(native), .words = &native_table },
-};
-#undef AT
-static const RecordType tag_record = { "tag", sizeof(VlanTag), RECORD_FIELDS(tag_fields) };
-
-#define DIRECTION_FIELDS(name, member)                                                                  \
-        { "bandwidth/" name "/@average", &field_number, AT(member.average), .min = 1, .max = UINT32_MAX }, \
-        { "bandwidth/" name "/@peak", &field_number, AT(member.peak), .min = 1, .max = UINT32_MAX },    \
-        { "bandwidth/" name "/@burst", &field_number, AT(member.burst), .min = 1, .max = UINT32_MAX },  \
-        { "bandwidth/" name "/@floor", &field_number, AT(member.floor), .min = 1, .max = UINT32_MAX }
-
-#define PORT_FIELDS(member)                                                                             \
-        DIRECTION_FIELDS("inbound", member.inbound),                                                    \
-        DIRECTION_FIELDS("outbound", member.outbound),                                                  \
-        { "vlan/@trunk", &field_yes_no, AT(member.trunk) },                                             \
-        { "vlan/tag", &field_list, AT(member.tags), .record = &tag_record }
-
 #define AT(member) offsetof(PortGroup, member)
 static const Field port_group_fields[] = {
         { "@name", &field_string, AT(name), FIELD_REQUIRED, .max_length = 255 },
         { "@default", &field_yes_no, AT(is_default) },
         { "@trustGuestRxFilters", &field_yes_no, AT(trust_filters) },
-        PORT_FIELDS(settings),
+        PORT_SETTINGS_FIELDS(AT(settings)),
 };
 #undef AT
 static const RecordType port_group_record = { "portgroup", sizeof(PortGroup), RECORD_FIELDS(port_group_fields) };
@@ -257,7 +234,7 @@ static const Field network_fields[] = {
         { "ip", &field_list, AT(ips), .record = &ip_record },
         { "route", &field_list, AT(routes), .record = &route_record },
         { "portgroup", &field_list, AT(port_groups), .record = &port_group_record },
-        PORT_FIELDS(port),
+        PORT_SETTINGS_FIELDS(AT(port)),
         { "port/@isolated", &field_yes_no, AT(isolated) },
         { "virtbus:portForward", &field_list, AT(port_forwards), .record = &port_forward_record },
 };

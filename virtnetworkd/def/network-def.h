@@ -4,6 +4,7 @@
 #include <libxml/tree.h>
 
 #include "netaddr.h"
+#include "port-def.h"
 #include "record.h"
 
 /* <network>, as libvirt has it: plain structs, described by the tables in network-def.c. */
@@ -127,22 +128,6 @@ typedef struct PortForward {
 } PortForward;
 
 /* --- what ports get --- */
-
-typedef struct Bandwidth {       /* of one direction; bytes are kilobytes, as in libvirt */
-        uint64_t average, peak, burst, floor;
-} Bandwidth;
-
-typedef struct VlanTag {
-        Record head;
-        uint64_t id;
-        int native;              /* nativeMode: 1 tagged, 2 untagged */
-} VlanTag;
-
-typedef struct PortSettings {
-        Bandwidth inbound, outbound;
-        RecordList tags;         /* VlanTag */
-        Tristate trunk;
-} PortSettings;
 
 typedef struct PortGroup {
         Record head;

@@ -145,38 +145,11 @@ static int check_route(const NetworkDef *def, const NetworkRoute *t, Fault *f) {
 
 /* --- ports --- */
 
-static int check_bandwidth(const Record *where, const char *direction, const Bandwidth *b, bool with_floor, Fault *f) {
-        if (b->average == NUMBER_UNSET && (b->peak != NUMBER_UNSET || b->burst != NUMBER_UNSET))
-                return xml_fault_below(where, "bandwidth", f, FAULT_INVALID_DEFINITION, "%s: peak and burst need an average", direction);
-        if (b->floor != NUMBER_UNSET)
-                return xml_fault_below(where, "bandwidth", f, FAULT_NOT_SUPPORTED, "%s: a floor is given to single interfaces%s", direction,
-                                 with_floor ? "" : ", and inbound only");
-        return 0;
-}
-
 static int check_settings(const NetworkDef *def, const Record *where, const PortSettings *s, Fault *f) {
-        bool native = false;
-        int r;
-
-        r = check_bandwidth(where, "inbound", &s->inbound, true, f);
-        if (r >= 0)
-                r = check_bandwidth(where, "outbound", &s->outbound, false, f);
-        if (r < 0)
-                return r;
         if (s->tags.n > 0 && network_kind(def) != NETWORK_BRIDGE)
                 return xml_fault_below(where, "vlan", f, FAULT_NOT_SUPPORTED, "VLANs need a bridge of the host that filters them, not forward mode '%s'",
                                  network_kind_to_string(network_kind(def)));
-        if (s->tags.n > 1 && s->trunk == NO)
-                return xml_fault_below(where, "vlan", f, FAULT_INVALID_DEFINITION, "more than one <tag> makes a trunk: trunk='no' can't be");
-        NETWORK_FOREACH(VlanTag, t, s->tags) {
-                if (t->native > 0 && native)
-                        return bad(t, f, "only one <tag> can have a nativeMode");
-                native = native || t->native > 0;
-                for (size_t k = 0; k < t_i; k++)
-                        if (((VlanTag *) s->tags.items[k])->id == t->id)
-                                return bad(t, f, "VLAN %" PRIu64 " is given twice", t->id);
-        }
-        return 0;
+        return port_settings_check(where, s, f);
 }
 
 int network_check_ports(const NetworkDef *def, Fault *f) {

@@ -18,9 +18,9 @@ static int check_filtering(const char *bridge, Fault *f) {
         size_t length;
         int r = path ? file_read(path, 64, &text, &length) : -ENOMEM;
 
-        if (r < 0)
+        if (r < 0 && r != -ENOENT) /* kernels that can't do it have no such file */
                 return fault_set(f, FAULT_NETWORK, -r, "%s can't be asked for VLANs: %s", bridge, strerror(-r));
-        if (text[0] == '1')
+        if (r >= 0 && text[0] == '1')
                 return 0;
         fault_set(f, FAULT_NETWORK, EOPNOTSUPP, "the bridge %s does not filter by VLANs", bridge);
         fault_hint(f, "have it do so: ip link set %s type bridge vlan_filtering 1", bridge);
@@ -35,7 +35,9 @@ static int put_vlan(struct nl_msg *m, uint64_t id, unsigned flags) {
 
 /* One tag alone is the guest's only VLAN, which it need not know of. Of a trunk the guest sees the tags, but for the native one. */
 static unsigned flags_of(const VlanTag *t, bool trunk) {
-        static const unsigned native[] = { 0, BRIDGE_VLAN_INFO_PVID, BRIDGE_VLAN_INFO_PVID | BRIDGE_VLAN_INFO_UNTAGGED };
+        static const unsigned native[_VLAN_NATIVE_MAX] = {
+                [NATIVE_TAGGED] = BRIDGE_VLAN_INFO_PVID, [NATIVE_UNTAGGED] = BRIDGE_VLAN_INFO_PVID | BRIDGE_VLAN_INFO_UNTAGGED,
+        };
 
         return trunk ? native[t->native] : BRIDGE_VLAN_INFO_PVID | BRIDGE_VLAN_INFO_UNTAGGED;
 }

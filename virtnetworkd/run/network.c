@@ -7,8 +7,6 @@
 
 #include "../mode/mode.h"
 #include "../plan/network.h"
-#include "bridge-vlan.h"
-#include "fd.h"
 #include "link.h"
 #include "log.h"
 #include "mem.h"
@@ -445,10 +443,17 @@ int network_update(Network *n, NetworkDef *next, NetworkDone done, void *userdat
 
 /* --- ports --- */
 
+void port_request_init(PortRequest *q) {
+        const Bandwidth none = { NUMBER_UNSET, NUMBER_UNSET, NUMBER_UNSET, NUMBER_UNSET };
+
+        *q = (PortRequest) { .queues = 1, .settings.inbound = none, .settings.outbound = none };
+}
+
 void port_request_clear(PortRequest *q) {
         free(q->domain);
         free(q->group);
-        *q = (PortRequest) {};
+        record_list_clear(&q->settings.tags);
+        port_request_init(q);
 }
 
 /* A port that waits until its network is up. */
@@ -468,21 +473,6 @@ static const PortGroup *find_group(const NetworkDef *def, const char *name) {
 static int find_settings(const Network *n, const PortRequest *q, const PortGroup **ret, Fault *f) {
         *ret = find_group(n->live, q->group);
         return q->group && !*ret ? fault_set(f, FAULT_INVALID_ARGS, ENOENT, "the network %s has no portgroup \"%s\"", n->name, q->group) : 0;
-}
-
-/* What the port gets of its portgroup, and of the network for all ports. The bandwidth of a network is that of its bridge. */
-static int set_up_port(const Network *n, const PortGroup *g, const char *name, Fault *f) {
-        const PortSettings *tags = g && g->settings.tags.n > 0 ? &g->settings : &n->live->port;
-        int r = 0;
-
-        if (g)
-                r = shape_link(n->all->links, name, &g->settings.inbound, &g->settings.outbound, f);
-        if (r >= 0 && tags->tags.n > 0 && network_kind(n->live) == NETWORK_MACVTAP)
-                r = fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "ports of the network %s are macvtaps, which are in no VLANs: have it on a VLAN of the link",
-                              n->name);
-        if (r >= 0 && tags->tags.n > 0)
-                r = bridge_port_set_vlans(n->all->links, n->live->bridge, name, &tags->tags, tags->trunk, f);
-        return r;
 }
 
 /* The link that fewest guests are on; in mode passthrough a guest has it for itself. */
@@ -509,35 +499,47 @@ static const char *choose_link(const Network *n, Fault *f) {
 static int open_macvtap(Network *n, const PortRequest *q, char *name, int *fds, Fault *f) {
         MacvtapSpec spec = { .mode = forward_mode_to_string((ForwardMode) n->live->mode), .mac = q->mac, .queues = q->queues, .domain = q->domain };
 
+        if (q->isolated)
+                return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "ports of the network %s are macvtaps: forward mode 'private' isolates them", n->name);
         spec.link = choose_link(n, f);
         return spec.link ? macvtaps_open(n->all->macvtaps, &spec, name, fds, f) : -EBUSY;
 }
 
 static int open_tap(Network *n, const PortRequest *q, char *name, int *fds, Fault *f) {
         const PortSpec spec = {
-                .bridge = n->live->bridge, .mac = q->mac, .queues = q->queues, .mtu = n->live->mtu, .isolated = n->live->isolated == YES,
+                .bridge = n->live->bridge, .mac = q->mac, .queues = q->queues, .mtu = n->live->mtu, .isolated = q->isolated || n->live->isolated == YES,
                 .domain = q->domain,
         };
 
         return port_open(n->all->links, &spec, name, fds, f);
 }
 
+/* The bandwidth of a network is that of its bridge, not of each port. */
+static void port_settings_of_all(const Network *n, PortSettings *ret) {
+        *ret = n->live->port;
+        ret->inbound.average = ret->outbound.average = NUMBER_UNSET;
+}
+
 static int open_port(Network *n, const PortRequest *q, PortDone done, void *userdata, Fault *f) {
+        bool macvtap = network_kind(n->live) == NETWORK_MACVTAP;
         int fds[PORT_QUEUES_MAX], r;
         const PortGroup *group;
         char name[IFNAMSIZ];
+        PortSettings all;
 
+        port_settings_of_all(n, &all);
         r = find_settings(n, q, &group, f);
         if (r >= 0)
-                r = (network_kind(n->live) == NETWORK_MACVTAP ? open_macvtap : open_tap)(n, q, name, fds, f);
-        if (r < 0)
-                return r;
-        r = set_up_port(n, group, name, f);
+                r = (macvtap ? open_macvtap : open_tap)(n, q, name, fds, f);
+        if (r >= 0) {
+                const PortSettings *const layers[] = { &q->settings, group ? &group->settings : NULL, &all };
+
+                r = port_set_up(n->all->links, name, macvtap ? NULL : n->live->bridge, layers, ARRAY_SIZE(layers), f);
+                if (r < 0)
+                        port_close(fds, q->queues); /* … and it is gone */
+        }
         if (r >= 0)
                 done(name, fds, q->queues, NULL, userdata);
-        else
-                for (uint32_t i = 0; i < q->queues; i++) /* … and the port is gone */
-                        fd_close(fds[i]);
         return r;
 }
 
@@ -561,7 +563,8 @@ static int start_for_port(Network *n, PortRequest *q, PortDone done, void *userd
 
         if (!a)
                 return fault_oom(f);
-        *a = (Attaching) { TAKE(*q, (PortRequest) {}), done, userdata };
+        *a = (Attaching) { *q, done, userdata };
+        *q = (PortRequest) {};
         r = network_start(n, on_started_for_port, a, f);
         if (r >= 0)
                 return 0;

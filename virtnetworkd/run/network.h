@@ -54,7 +54,10 @@ typedef struct PortRequest {
         char *domain, *group;        /* NULL: none */
         MacAddress mac;
         uint32_t queues;
+        bool isolated;
+        PortSettings settings;
 } PortRequest;
+void port_request_init(PortRequest *q);
 void port_request_clear(PortRequest *q);
 
 /* Exactly once, from within the call or later. The descriptors are the caller's to close. */

@@ -10,8 +10,10 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "bridge-vlan.h"
 #include "fd.h"
 #include "mem.h"
+#include "shape.h"
 #include "str.h"
 
 /* With the header that tells checksums and segments: QEMU can do without, guests are much faster with it. */
@@ -31,7 +33,7 @@ static int open_queue(char *name, bool many, int *ret) {
         return 0;
 }
 
-static void close_all(int *fds, uint32_t n) {
+void port_close(int *fds, uint32_t n) {
         for (uint32_t i = 0; i < n; i++)
                 fds[i] = fd_close(fds[i]);
 }
@@ -95,8 +97,29 @@ int port_open(Links *l, const PortSpec *spec, char *ret_name, int *fds, Fault *f
         } else
                 r = connect_to_bridge(l, spec, ret_name, f);
         if (r < 0)
-                close_all(fds, spec->queues);
+                port_close(fds, spec->queues);
         return r;
+}
+
+int port_set_up(Links *l, const char *name, const char *bridge, const PortSettings *const *layers, size_t n, Fault *f) {
+        static const Bandwidth none = { NUMBER_UNSET, NUMBER_UNSET, NUMBER_UNSET, NUMBER_UNSET };
+        const Bandwidth *in = &none, *out = &none;
+        const PortSettings *tags = NULL;
+        int r;
+
+        for (size_t i = n; i-- > 0;) {
+                if (!layers[i])
+                        continue;
+                in = layers[i]->inbound.average != NUMBER_UNSET ? &layers[i]->inbound : in;
+                out = layers[i]->outbound.average != NUMBER_UNSET ? &layers[i]->outbound : out;
+                tags = layers[i]->tags.n > 0 ? layers[i] : tags;
+        }
+        r = shape_link(l, name, in, out, f);
+        if (r < 0 || !tags)
+                return r;
+        if (!bridge)
+                return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "a macvtap is in no VLANs: have it on a VLAN of the host's link");
+        return bridge_port_set_vlans(l, bridge, name, &tags->tags, tags->trunk, f);
 }
 
 int port_list(const char *bridge, char ***ret) {

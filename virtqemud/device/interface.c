@@ -28,9 +28,29 @@ static const Field interface_fields[] = {
         { "mtu/@size", &field_number, AT(mtu), .min = 68, .max = 65535 },
         { "backend/@type", &field_enum, AT(backend), .words = &interface_backend_table },
         { "link/@state", &field_enum, AT(link), .words = &link_state_table },
+        PORT_SETTINGS_FIELDS(AT(port)),
+        { "port/@isolated", &field_yes_no, AT(isolated) },
         DEVICE_FIELDS(Interface),
 };
 #undef AT
+
+/* What virtnetworkd does with a port, and nobody with what is no port. */
+static int check_port(const Interface *i, Fault *f) {
+        const struct {
+                const char *element;
+                bool there, fits;
+        } rows[] = {
+                { "bandwidth", i->port.inbound.average != NUMBER_UNSET || i->port.outbound.average != NUMBER_UNSET, interface_has_tap(i) },
+                { "vlan", i->port.tags.n > 0, interface_has_tap(i) && i->type != INTERFACE_DIRECT },
+                { "port/@isolated", i->isolated != UNSET, interface_has_tap(i) && i->type != INTERFACE_DIRECT },
+        };
+
+        for (size_t k = 0; k < ARRAY_SIZE(rows); k++)
+                if (rows[k].there && !rows[k].fits)
+                        return xml_fault_below(&i->device.head, rows[k].element, f, FAULT_NOT_SUPPORTED, "an interface of type '%s' can't have it",
+                                               interface_type_to_string((InterfaceType) i->type));
+        return port_settings_check(&i->device.head, &i->port, f);
+}
 
 /* What each type is connected to, and nothing else. */
 static int check_source(const Interface *i, Fault *f) {
@@ -63,7 +83,7 @@ static int check_record(Record *r, Fault *f) {
 
         if (i->mac.set && (i->mac.octets[0] & 1))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "the MAC address is a multicast one; its first octet must be even");
-        return check_source(i, f);
+        return check_source(i, f) < 0 ? -EINVAL : check_port(i, f);
 }
 
 static const RecordType interface_record = {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../def/device-def.h"
+#include "port-def.h"
 
 typedef enum InterfaceType {
         INTERFACE_NONE, INTERFACE_USER, INTERFACE_NETWORK, INTERFACE_BRIDGE, INTERFACE_DIRECT,
@@ -43,6 +44,8 @@ typedef struct Interface {
         char *direct;                 /* … of type 'direct': a link of the host */
         int direct_mode;              /* DirectMode; DIRECT_NONE is vepa, as in libvirt */
         uint64_t queues;              /* NUMBER_UNSET: one */
+        PortSettings port;            /* <bandwidth> and <vlan> */
+        Tristate isolated;
         char *host;            /* live: name of the host's end */
 } Interface;
 

@@ -105,14 +105,57 @@ static int on_attached(sd_bus_message *reply, void *userdata, sd_bus_error *erro
         return 0;
 }
 
+static int append_bandwidth(sd_bus_message *m, const char *name, const Bandwidth *b) {
+        if (b->average == NUMBER_UNSET)
+                return 0;
+        return sd_bus_message_append(m, "{sv}", name, "(ttt)", b->average, b->peak == NUMBER_UNSET ? 0 : b->peak, b->burst == NUMBER_UNSET ? 0 : b->burst);
+}
+
+static int append_vlans(sd_bus_message *m, const PortSettings *s) {
+        int r;
+
+        if (s->tags.n == 0)
+                return 0;
+        r = sd_bus_message_open_container(m, 'e', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", "vlans");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', "a(ts)");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "(ts)");
+        for (size_t i = 0; i < s->tags.n && r >= 0; i++) {
+                const VlanTag *t = (const VlanTag *) s->tags.items[i];
+
+                r = sd_bus_message_append(m, "(ts)", t->id, t->native == NATIVE_NONE ? "" : vlan_native_to_string((VlanNative) t->native));
+        }
+        for (unsigned depth = 0; depth < 3 && r >= 0; depth++)
+                r = sd_bus_message_close_container(m);
+        return r < 0 || s->trunk == UNSET ? r : sd_bus_message_append(m, "{sv}", "trunk", "b", s->trunk == YES);
+}
+
+/* What the definition asks for, beside what every port has. */
+static int append_settings(sd_bus_message *m, const Interface *i) {
+        int r = 0;
+
+        if (i->port_group)
+                r = sd_bus_message_append(m, "{sv}", "portgroup", "s", i->port_group);
+        if (r >= 0 && i->isolated == YES)
+                r = sd_bus_message_append(m, "{sv}", "isolated", "b", 1);
+        if (r >= 0)
+                r = append_bandwidth(m, "inbound", &i->port.inbound);
+        if (r >= 0)
+                r = append_bandwidth(m, "outbound", &i->port.outbound);
+        return r < 0 ? r : append_vlans(m, &i->port);
+}
+
 static int append_port(sd_bus_message *m, const DomainPort *port) {
         const Interface *i = port->interface;
         int r = sd_bus_message_open_container(m, 'a', "{sv}");
 
         if (r >= 0)
                 r = sd_bus_message_append(m, "{sv}{sv}", "domain", "s", port->all->domain->name, "queues", "u", (uint32_t) interface_queues(i));
-        if (r >= 0 && i->port_group)
-                r = sd_bus_message_append(m, "{sv}", "portgroup", "s", i->port_group);
+        if (r >= 0)
+                r = append_settings(m, i);
         if (r >= 0)
                 r = sd_bus_message_append(m, "{sv}", "mac", "ay", 6, i->mac.octets[0], i->mac.octets[1], i->mac.octets[2], i->mac.octets[3],
                                           i->mac.octets[4], i->mac.octets[5]);

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "port-def.h"
+
+#include <inttypes.h>
+
+#include "xml-read.h"
+
+DEFINE_ENUM(VlanNative, vlan_native, NULL, "tagged", "untagged")
+
+#define AT(member) offsetof(VlanTag, member)
+static const Field tag_fields[] = {
+        { "@id", &field_number, AT(id), FIELD_REQUIRED, .min = 1, .max = 4094 },
+        { "@nativeMode", &field_enum, AT(native), .words = &vlan_native_table },
+};
+#undef AT
+const RecordType vlan_tag_record = { "tag", sizeof(VlanTag), RECORD_FIELDS(tag_fields) };
+
+static int check_bandwidth(const Record *where, const char *direction, const Bandwidth *b, Fault *f) {
+        if (b->average == NUMBER_UNSET && (b->peak != NUMBER_UNSET || b->burst != NUMBER_UNSET))
+                return xml_fault_below(where, "bandwidth", f, FAULT_INVALID_DEFINITION, "%s: peak and burst need an average", direction);
+        if (b->average != NUMBER_UNSET && b->peak != NUMBER_UNSET && b->peak < b->average)
+                return xml_fault_below(where, "bandwidth", f, FAULT_INVALID_DEFINITION, "%s: the peak is less than the average", direction);
+        if (b->floor != NUMBER_UNSET)
+                return xml_fault_below(where, "bandwidth", f, FAULT_NOT_SUPPORTED, "%s: a floor can't be guaranteed", direction);
+        return 0;
+}
+
+int port_settings_check(const Record *where, const PortSettings *s, Fault *f) {
+        bool native = false;
+        int r;
+
+        r = check_bandwidth(where, "inbound", &s->inbound, f);
+        if (r >= 0)
+                r = check_bandwidth(where, "outbound", &s->outbound, f);
+        if (r >= 0 && s->tags.n > 1 && s->trunk == NO)
+                r = xml_fault_below(where, "vlan", f, FAULT_INVALID_DEFINITION, "more than one <tag> makes a trunk: trunk='no' can't be");
+        for (size_t i = 0; i < s->tags.n && r >= 0; i++) {
+                const VlanTag *t = (const VlanTag *) s->tags.items[i];
+
+                if (t->native != NATIVE_NONE && native)
+                        r = xml_fault(&t->head, f, FAULT_INVALID_DEFINITION, "only one <tag> can have a nativeMode");
+                native = native || t->native != NATIVE_NONE;
+                for (size_t k = 0; k < i && r >= 0; k++)
+                        if (((const VlanTag *) s->tags.items[k])->id == t->id)
+                                r = xml_fault(&t->head, f, FAULT_INVALID_DEFINITION, "VLAN %" PRIu64 " is given twice", t->id);
+        }
+        return r;
+}
