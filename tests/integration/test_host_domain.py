@@ -178,7 +178,8 @@ def test_user_networking(bed):
             "ip address add 192.0.2.2/24 dev outer && ip route add default via 192.0.2.1")
     bed.run("mkdir -p /srv/web && echo hello from outside >/srv/web/index.html")
     bed.run("systemd-run --unit=web-server busybox httpd -f -p 127.0.0.1:8000 -h /srv/web")
-    path = define(bed, guest_xml(bed.guest, name="netty", devices="<interface type='user'/>"))
+    forward = "<portForward proto='tcp' address='127.0.0.1'><range start='2080' end='2082' to='80'/><range start='2081' exclude='yes'/></portForward>"
+    path = define(bed, guest_xml(bed.guest, name="netty", devices=f"<interface type='user'>{forward}</interface>"))
     call(bed, "StartDomain", "st", "netty", 0)
     unit = bed.run("systemctl list-units --plain --no-legend 'virtqemu-passt-*'").stdout.split()
     assert unit[2:4] == ["active", "running"] and "User Network net0 of Virtual Machine netty" in " ".join(unit)
@@ -188,6 +189,10 @@ def test_user_networking(bed):
     asked = "ifconfig eth0 192.0.2.2; route add default gw 192.0.2.1; wget -q -O - http://192.0.2.1:8000/"
     said = bed.run(f"exec 3<>{tty}; echo nics >&3; echo 'sh {asked}' >&3; timeout 25 sed '/hello/q' <&3 || :").stdout
     assert "hello from outside" in said
+    bed.run(f"echo 'sh mkdir /w; echo hello from inside >/w/index.html; busybox httpd -p 80 -h /w' >{tty}")
+    fetch = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=3).read().decode())"
+    bed.wait(lambda: "hello from inside" in bed.run(["python3", "-c", fetch, "http://127.0.0.1:2080/"], check=False).stdout)
+    assert "refused" in bed.run(["python3", "-c", fetch, "http://127.0.0.1:2081/"], check=False).stderr
     call(bed, "TerminateDomain", "st", "netty", 0)
     bed.wait(lambda: "passt" not in bed.run("systemctl list-units --no-legend --all 'virtqemu-passt-*'").stdout)
     bed.run("systemctl stop web-server; ip link del outer")

@@ -30,6 +30,7 @@ static const Field interface_fields[] = {
         { "link/@state", &field_enum, AT(link), .words = &link_state_table },
         PORT_SETTINGS_FIELDS(AT(port)),
         { "port/@isolated", &field_yes_no, AT(isolated) },
+        { "portForward", &field_list, AT(forwards), .record = &user_forward_record },
         DEVICE_FIELDS(Interface),
 };
 #undef AT
@@ -43,12 +44,16 @@ static int check_port(const Interface *i, Fault *f) {
                 { "bandwidth", i->port.inbound.average != NUMBER_UNSET || i->port.outbound.average != NUMBER_UNSET, interface_has_tap(i) },
                 { "vlan", i->port.tags.n > 0, interface_has_tap(i) && i->type != INTERFACE_DIRECT },
                 { "port/@isolated", i->isolated != UNSET, interface_has_tap(i) && i->type != INTERFACE_DIRECT },
+                { "portForward", i->forwards.n > 0, i->type == INTERFACE_USER },
         };
 
         for (size_t k = 0; k < ARRAY_SIZE(rows); k++)
                 if (rows[k].there && !rows[k].fits)
                         return xml_fault_below(&i->device.head, rows[k].element, f, FAULT_NOT_SUPPORTED, "an interface of type '%s' can't have it",
                                                interface_type_to_string((InterfaceType) i->type));
+        if (i->forwards.n > 0 && i->backend == BACKEND_DEFAULT)
+                return xml_fault_below(&i->device.head, "portForward", f, FAULT_NOT_SUPPORTED,
+                                       "it is passt that forwards ports: let <backend> be that, or away");
         return port_settings_check(&i->device.head, &i->port, f);
 }
 
@@ -150,12 +155,16 @@ static int interface_check(const Device *d, const DomainDef *def, const QemuCaps
         return 0;
 }
 
-/* QEMU's own user networking needs a network to send into. Where QEMU has none, passt does it, which stands outside. */
+/* QEMU's own user networking needs a network to send into. Where QEMU has none, passt does it, which stands outside; and it forwards ports. */
+static bool needs_passt(const Interface *i, const Args *a) {
+        return i->backend == BACKEND_PASST || i->forwards.n > 0 || (a->flags & LAUNCH_NO_NETWORK);
+}
+
 static json_t *user_netdev(const Interface *i, Args *a, const char *id) {
         _cleanup_free_ char *number = NULL;
         int fd;
 
-        if (i->backend != BACKEND_PASST && !(a->flags & LAUNCH_NO_NETWORK))
+        if (!needs_passt(i, a))
                 return json_pack("{s:s, s:s}", "type", "user", "id", id);
         fd = args_fd(a, PLAN_FD_USER_NETWORK, i->device.id, false, false, false, NULL);
         number = fd < 0 ? NULL : strf("%d", fd);
@@ -205,7 +214,7 @@ static int interface_args(const Device *d, Args *a, Fault *f) {
 
         if (!netdev || !mac)
                 return -ENOMEM;
-        if (!interface_has_tap(i) && (i->backend == BACKEND_PASST || (a->flags & LAUNCH_NO_NETWORK)) && !caps_version_min(a->caps, 7, 2))
+        if (!interface_has_tap(i) && needs_passt(i, a) && !caps_version_min(a->caps, 7, 2))
                 return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "user networking through passt needs QEMU 7.2 or later");
         r = args_json(a, ARG_NETDEV, (interface_has_tap(i) ? tap_netdev : user_netdev)(i, a, netdev));
         if (r < 0)

@@ -3,6 +3,7 @@
 
 #include "../def/device-def.h"
 #include "port-def.h"
+#include "user-forward.h"
 
 typedef enum InterfaceType {
         INTERFACE_NONE, INTERFACE_USER, INTERFACE_NETWORK, INTERFACE_BRIDGE, INTERFACE_DIRECT,
@@ -46,6 +47,7 @@ typedef struct Interface {
         uint64_t queues;              /* NUMBER_UNSET: one */
         PortSettings port;            /* <bandwidth> and <vlan> */
         Tristate isolated;
+        RecordList forwards;          /* UserForward, of type 'user' */
         char *host;            /* live: name of the host's end */
 } Interface;
 

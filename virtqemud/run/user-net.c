@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "../device/interface.h"
 #include "child.h"
 #include "fd.h"
 #include "instance.h"
@@ -158,10 +159,40 @@ static int start_child(UserNet *n, char **argv, Fault *f) {
         return sd_event_add_defer(m->event, &n->nets->defer, on_defer, n->nets);
 }
 
+static const Interface *find_interface(const UserNet *n) {
+        const DomainDef *def = n->nets->domain->live;
+
+        for (size_t i = 0; i < def->devices.n; i++) {
+                const Device *d = (const Device *) def->devices.items[i];
+
+                if (streq_null(d->id, n->device))
+                        return device_as_interface(d);
+        }
+        return NULL;
+}
+
+static int make_argv(const UserNet *n, char ***ret) {
+        static const char *const always[] = { PROGRAM, "--foreground", "--quiet", "--fd", "0" };
+        const Interface *interface = find_interface(n);
+        _cleanup_strv_ char **argv = NULL;
+        int r = 0;
+
+        for (size_t i = 0; i < ARRAY_SIZE(always) && r >= 0; i++)
+                r = strv_push(&argv, always[i]);
+        if (r >= 0 && interface)
+                r = user_forwards_to_args(&interface->forwards, &argv);
+        if (r >= 0)
+                *ret = TAKE_PTR(argv);
+        return r;
+}
+
 static int start_one(UserNet *n, Fault *f) {
-        char *argv[] = { (char *) PROGRAM, (char *) "--foreground", (char *) "--quiet", (char *) "--fd", (char *) "0", NULL };
+        _cleanup_strv_ char **argv = NULL;
         int r;
 
+        r = make_argv(n, &argv);
+        if (r < 0)
+                return fault_oom(f);
         r = n->nets->domain->manager->by_unit ? start_unit(n, argv) : start_child(n, argv, f);
         if (r < 0 && !(f && fault_is_set(f)))
                 return fault_set(f, FAULT_UNIT, -r, "passt for interface %s can't be started: %s", n->device, strerror(-r));
