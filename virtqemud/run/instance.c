@@ -83,6 +83,25 @@ char *instance_socket(const Instance *i, const char *name) {
         return strf("%s/%s.sock", i->folder, name);
 }
 
+static int on_kill_grace_over(sd_event_source *source, uint64_t usec, void *userdata) {
+        Instance *i = userdata;
+
+        log_domain_warning(i->domain, "the supervisor does not end, killing it");
+        (void) process_signal(&i->qemu, SIGKILL);
+        (void) process_signal(&i->supervisor, SIGKILL);
+        return 0;
+}
+
+static void arm_kill_grace(Instance *i) {
+        int r;
+
+        if (i->kill_grace)
+                return;
+        r = sd_event_add_time_relative(i->domain->manager->event, &i->kill_grace, CLOCK_MONOTONIC, KILL_GRACE_USEC, 0, on_kill_grace_over, i);
+        if (r < 0)
+                (void) log_domain_warning_errno(i->domain, r, "a supervisor that hangs will not be killed: %m");
+}
+
 /* Either process ending is looked at in one place: the supervisor only ends after its QEMU, or takes it along. */
 static int on_process_ended(sd_event_source *source, int fd, uint32_t events, void *userdata) {
         Instance *i = userdata;
@@ -90,9 +109,10 @@ static int on_process_ended(sd_event_source *source, int fd, uint32_t events, vo
         (void) sd_event_source_set_enabled(source, SD_EVENT_OFF);
         if (i->qemu.pid != 0 && process_is_alive(&i->qemu))
                 return 0;
-        if (i->qemu.pid == 0 && process_is_alive(&i->supervisor))
-                return 0;
-        instance_ended(i);
+        if (!process_is_alive(&i->supervisor))
+                instance_ended(i);
+        else if (i->qemu.pid != 0) /* it holds leases, too, and ends any moment now: the next start must not find them */
+                arm_kill_grace(i);
         return 0;
 }
 
@@ -326,15 +346,6 @@ void instance_ended(Instance *i) {
         domain_settle(d);
 }
 
-static int on_kill_grace_over(sd_event_source *source, uint64_t usec, void *userdata) {
-        Instance *i = userdata;
-
-        log_domain_warning(i->domain, "the supervisor does not end, killing it and QEMU");
-        (void) process_signal(&i->qemu, SIGKILL);
-        (void) process_signal(&i->supervisor, SIGKILL);
-        return 0;
-}
-
 void instance_kill(Instance *i) {
         int r;
 
@@ -346,9 +357,7 @@ void instance_kill(Instance *i) {
         /* The supervisor kills QEMU and then ends as if all were well, so that the unit is not marked as failed. Only when it does
          * not react is QEMU killed over its head. */
         r = process_signal(&i->supervisor, SIGQUIT);
-        if (r >= 0)
-                r = sd_event_add_time_relative(i->domain->manager->event, &i->kill_grace, CLOCK_MONOTONIC, KILL_GRACE_USEC, 0,
-                                               on_kill_grace_over, i);
+        arm_kill_grace(i);
         if (r < 0)
                 (void) log_domain_warning_errno(i->domain, r, "can't kill QEMU: %m");
 }
