@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+from domains import tiny_xml
+
 pytestmark = pytest.mark.machine
 
 SLOW = 300
@@ -159,3 +161,19 @@ def test_macvtap(networked):
     assert told == [mac, mac] and met and left == 1
     networked.run("for i in $(seq 50); do [ -z \"$(ip -br link show type macvtap)\" ] && exit 0; sleep 0.1; done; exit 1")
     networked.run("ip netns del far")
+
+
+def test_vhost(networked):
+    """Where the kernel can, it carries frames between tap and guest itself: here those of a network boot, which gets an address."""
+    machine = networked
+    machine.put("/srv/slow.xml", "<network><name>slow</name><forward mode='nat'/><bridge name='br-slow' stp='off'/><ip address='10.77.0.1' prefix='24'>"
+                "<dhcp><host mac='52:54:00:00:00:77' name='web' ip='10.77.0.10'/></dhcp></ip></network>")
+    nic = "<interface type='network'><mac address='52:54:00:00:00:77'/><source network='slow'/><boot order='1'/></interface>"
+    machine.put("/srv/carried.xml", tiny_xml("carried", nic, memory=64))
+    machine.run("virtctl define-network /srv/slow.xml && virtctl define /srv/carried.xml && virtctl start carried", timeout=SLOW)
+    path = machine.run("busctl call org.virtbus.qemu1 /org/virtbus/qemu1 org.virtbus.qemu1.Manager GetDomain s carried").stdout.split('"')[1]
+    pid = machine.run(f"busctl get-property org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain MainPID").stdout.split()[1]
+    assert "/dev/vhost-net" in machine.run(f"ls -l /proc/{pid}/fd").stdout
+    leased = "for i in $(seq 240); do virtctl network-leases slow | grep 10.77.0.10 && exit 0; sleep 0.5; done; exit 1"
+    assert "52:54:00:00:00:77" in machine.run(leased, timeout=SLOW).stdout
+    machine.run("virtctl kill carried; virtctl undefine carried", timeout=SLOW)

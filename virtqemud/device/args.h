@@ -35,6 +35,7 @@ typedef enum PlanFdKind {
         PLAN_FD_CONSOLE,        /* our listening socket for the console `path` (a device id): virtqemud is its only client */
         PLAN_FD_USER_NETWORK,   /* a connection to the passt of the interface `path` (a device id) */
         PLAN_FD_TAP,            /* a queue of a tap, `path` as interface_queue_name() gives it */
+        PLAN_FD_VHOST,          /* /dev/vhost-net, once for each queue of the interface `path` (a device id) */
         PLAN_FD_LOG,            /* where the output of the console `path` (a device id) is kept; into fdset `fdset` */
         PLAN_FD_LOG_KEEP,       /* a reading end of a log's pipe, held by QEMU and its supervisor for its own sake */
         PLAN_FD_LEASE,          /* a lease of an image, number `fdset` of the domain's; it lasts as long as somebody holds it */
@@ -59,6 +60,7 @@ typedef struct PlanFd {
 typedef enum LaunchFlags {
         LAUNCH_NO_NETWORK   = 1 << 0,   /* QEMU will be in an empty network namespace */
         LAUNCH_LOG_CONSOLES = 1 << 1,   /* what guests write to their consoles is kept */
+        LAUNCH_VHOST        = 1 << 2,   /* the kernel can carry frames between taps and virtio */
 } LaunchFlags;
 
 typedef struct Args {

@@ -10,6 +10,7 @@
 DEFINE_ENUM(InterfaceType, interface_type, NULL, "user", "network", "bridge", "direct")
 DEFINE_ENUM(InterfaceModel, interface_model, NULL, "virtio", "e1000", "e1000e", "rtl8139")
 DEFINE_ENUM(InterfaceBackend, interface_backend, NULL, "default", "passt")
+DEFINE_ENUM(InterfaceDriver, interface_driver_name, NULL, "qemu", "vhost")
 DEFINE_ENUM(DirectMode, direct_mode, NULL, "vepa", "bridge", "private", "passthrough")
 DEFINE_ENUM(LinkState, link_state, NULL, "up", "down")
 
@@ -22,6 +23,7 @@ static const Field interface_fields[] = {
         { "source/@bridge", &field_string, AT(bridge), .max_length = 15 },
         { "source/@dev", &field_string, AT(direct), .max_length = 15 },
         { "source/@mode", &field_enum, AT(direct_mode), .words = &direct_mode_table },
+        { "driver/@name", &field_enum, AT(driver), .words = &interface_driver_name_table },
         { "driver/@queues", &field_number, AT(queues), .min = 1, .max = 16 },
         { "target/@dev", &field_string, AT(host), FIELD_LIVE, .max_length = 15 },
         { "model/@type", &field_enum, AT(model), .words = &interface_model_table },
@@ -78,6 +80,8 @@ static int check_source(const Interface *i, Fault *f) {
         }
         if (i->backend != BACKEND_NONE && i->type != INTERFACE_USER)
                 return xml_fault_below(&i->device.head, "backend", f, FAULT_INVALID_DEFINITION, "it belongs to type 'user'");
+        if (i->driver != DRIVER_NONE && !interface_has_tap(i))
+                return xml_fault_below(&i->device.head, "driver/@name", f, FAULT_INVALID_DEFINITION, "type '%s' has no driver", type);
         if (i->queues != NUMBER_UNSET && !interface_has_tap(i))
                 return xml_fault_below(&i->device.head, "driver/@queues", f, FAULT_INVALID_DEFINITION, "type '%s' has one queue", type);
         return 0;
@@ -148,6 +152,8 @@ static int interface_check(const Device *d, const DomainDef *def, const QemuCaps
         }
         if (interface_queues(i) > 1 && i->model != INTERFACE_VIRTIO)
                 return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "only model 'virtio' has more than one queue");
+        if (i->driver == DRIVER_VHOST && i->model != INTERFACE_VIRTIO)
+                return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "only model 'virtio' has a driver 'vhost'");
         if (i->mtu != NUMBER_UNSET && i->model != INTERFACE_VIRTIO)
                 return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "only model 'virtio' can tell the guest an mtu");
         if (caps && !caps_has_device(caps, interface_driver(i)))
@@ -180,21 +186,39 @@ int interface_set_host(Interface *i, const char *name) {
         return free_and_strdup(&i->host, name);
 }
 
-/* "fd" for one queue, "fds" with colons for several. */
-static json_t *tap_netdev(const Interface *i, Args *a, const char *id) {
+static bool uses_vhost(const Interface *i, const Args *a) {
+        return i->model == INTERFACE_VIRTIO && i->driver != DRIVER_QEMU && (i->driver == DRIVER_VHOST || (a->flags & LAUNCH_VHOST));
+}
+
+/* A descriptor for each queue, with colons in between. */
+static char *queue_fds(const Interface *i, Args *a, PlanFdKind kind) {
         _cleanup_text_ Text t = TEXT_INIT;
-        _cleanup_free_ char *fds = NULL;
 
         for (unsigned q = 0; q < interface_queues(i); q++) {
                 _cleanup_free_ char *name = interface_queue_name(i, q);
-                int fd = name ? args_fd(a, PLAN_FD_TAP, name, false, false, false, NULL) : -ENOMEM;
+                int fd = name ? args_fd(a, kind, name, false, false, false, NULL) : -ENOMEM;
 
                 if (fd < 0)
                         return NULL;
                 text_addf(&t, "%s%d", q > 0 ? ":" : "", fd);
         }
-        fds = text_finish(&t);
-        return fds ? json_pack("{s:s, s:s, s:s}", "type", "tap", "id", id, interface_queues(i) > 1 ? "fds" : "fd", fds) : NULL;
+        return text_finish(&t);
+}
+
+static json_t *tap_netdev(const Interface *i, Args *a, const char *id) {
+        bool many = interface_queues(i) > 1, vhost = uses_vhost(i, a);
+        _cleanup_free_ char *fds = queue_fds(i, a, PLAN_FD_TAP), *vhost_fds = vhost ? queue_fds(i, a, PLAN_FD_VHOST) : NULL;
+        json_t *json;
+
+        if (!fds || (vhost && !vhost_fds))
+                return NULL;
+        json = json_pack("{s:s, s:s, s:s}", "type", "tap", "id", id, many ? "fds" : "fd", fds);
+        if (json && vhost && (json_object_set_new(json, "vhost", json_true()) < 0 ||
+                              json_object_set_new(json, many ? "vhostfds" : "vhostfd", json_string(vhost_fds)) < 0)) {
+                json_decref(json);
+                return NULL;
+        }
+        return json;
 }
 
 /* A vector for each queue and direction, and two more. */

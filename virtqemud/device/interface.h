@@ -29,6 +29,10 @@ typedef enum DirectMode {
 } DirectMode;
 DECLARE_ENUM(DirectMode, direct_mode);
 
+/* <driver name>: who carries frames between a tap and virtio. Left out: the kernel, where it can. */
+typedef enum InterfaceDriver { DRIVER_NONE, DRIVER_QEMU, DRIVER_VHOST, _INTERFACE_DRIVER_MAX, _INTERFACE_DRIVER_INVALID = -EINVAL } InterfaceDriver;
+DECLARE_ENUM(InterfaceDriver, interface_driver_name);
+
 typedef enum LinkState { LINK_NONE, LINK_UP, LINK_DOWN, _LINK_STATE_MAX, _LINK_STATE_INVALID = -EINVAL } LinkState;
 DECLARE_ENUM(LinkState, link_state);
 
@@ -45,6 +49,7 @@ typedef struct Interface {
         char *direct;                 /* … of type 'direct': a link of the host */
         int direct_mode;              /* DirectMode; DIRECT_NONE is vepa, as in libvirt */
         uint64_t queues;              /* NUMBER_UNSET: one */
+        int driver;                   /* InterfaceDriver */
         PortSettings port;            /* <bandwidth> and <vlan> */
         Tristate isolated;
         RecordList forwards;          /* UserForward, of type 'user' */

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include "../device/interface.h"
 #include "fd.h"
 #include "file.h"
 #include "image.h"
@@ -76,13 +77,36 @@ static bool chain_is_new(const Prepare *p, size_t i) {
         return true;
 }
 
+#define VHOST_NET "/dev/vhost-net"
+
+/* The file may be there without the module that it stands for, until it is opened; and may come later. */
+static bool has_vhost(void) {
+        static bool known;
+        _cleanup_fd_ int fd = known ? -1 : open(VHOST_NET, O_RDWR | O_CLOEXEC);
+
+        known = known || fd >= 0;
+        return known;
+}
+
+static unsigned launch_flags(const Prepare *p) {
+        unsigned flags = manager_launch_flags(p->domain->manager);
+        bool taps = false;
+
+        for (size_t i = 0; i < p->live->devices.n; i++) {
+                const Interface *n = device_as_interface((const Device *) p->live->devices.items[i]);
+
+                taps = taps || (n && interface_has_tap(n));
+        }
+        return taps && has_vhost() ? flags | LAUNCH_VHOST : flags;
+}
+
 static int make_plan(Prepare *p, Fault *f) {
         int r = 0;
 
         for (size_t i = 0; i < p->n_results && r >= 0; i++)
                 if (p->wanted.items[i].want == WANTED_CHAIN && chain_is_new(p, i))
                         r = apply_chain(p, i, f);
-        return r < 0 ? r : launch_plan(p->live, p->caps, manager_launch_flags(p->domain->manager), &p->plan, f);
+        return r < 0 ? r : launch_plan(p->live, p->caps, launch_flags(p), &p->plan, f);
 }
 
 static void finish(Prepare *p, int error, Fault *f) {
@@ -277,6 +301,16 @@ static int user_socket(const PlanFd *want, Fault *f) {
         return fd;
 }
 
+static int open_vhost(Fault *f) {
+        int fd = open(VHOST_NET, O_RDWR | O_CLOEXEC);
+
+        if (fd >= 0)
+                return fd;
+        fault_set(f, FAULT_NOT_SUPPORTED, errno, VHOST_NET " can't be opened: %m");
+        fault_hint(f, "load the kernel module vhost_net, or let QEMU carry the frames: <driver name='qemu'/>");
+        return -f->error;
+}
+
 static int monitor_pair(Prepare *p, Fault *f) {
         int pair[2];
 
@@ -366,6 +400,8 @@ static int get_descriptor(Prepare *p, const PlanFd *want, Fault *f) {
                 return user_network_pair(p, want, f);
         case PLAN_FD_TAP:
                 return fd_copy(domain_ports_fd(p->ports, want->path));
+        case PLAN_FD_VHOST:
+                return open_vhost(f);
         case PLAN_FD_LOG:
                 return log_descriptor(p, want->path, f);
         case PLAN_FD_LOG_KEEP:
