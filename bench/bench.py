@@ -462,7 +462,29 @@ def bench_network():
         last_up, last_down = start_and_stop(add(99))
         show("start when there are 99 others, beside the first", last_up / up, 2, "x", f"{last_up:.1f} ms")
         show("stop when there are 99 others, beside the first", last_down / down, 2, "x", f"{last_down:.1f} ms")
+        bench_many_hosts(client, manager)
         client.close()
+
+
+def bench_many_hosts(client, manager, n=10000):
+    hosts = "".join(f"<host mac='52:54:00:{i >> 16:02x}:{i >> 8 & 255:02x}:{i & 255:02x}' name='h{i}' ip='10.99.{i // 250}.{i % 250 + 2}'/>" for i in range(n))
+    few, many = (f"<network><name>{name}</name><forward mode='nat'/><bridge name='vb{name}' stp='off'/><ip address='10.{net}.0.1' prefix='16'>"
+                 f"<dhcp>{inside}</dhcp></ip></network>" for name, net, inside in (("few", 98, "<range start='10.98.0.2' end='10.98.9.9'/>"), ("many", 99, hosts)))
+    few, = (client.object("org.virtbus.network1", manager.DefineNetwork(FORMAT, few, 0, {})),)
+    began = now()
+    network = client.object("org.virtbus.network1", manager.DefineNetwork(FORMAT, many, 0, {}))
+    show("definition of a network with 10,000 static hosts", now() - began, 500)
+    plain_up, plain_down = start_and_stop(few, 5)
+    up, down = start_and_stop(network, 5)
+    show("start with 10,000 static hosts, beside none", up / plain_up, 3, "x", f"{up:.1f} / {plain_up:.1f} ms")
+    network.Start(0, {})
+    took = []
+    for i in range(5):
+        began = now()
+        network.AddStaticHost(f"52:54:00:ff:00:{i:02x}", bytes([10, 99, 250, i + 1]), 0, {})
+        took.append(now() - began)
+    show("one more of 10,000 static hosts, live and on disk", statistics.median(took), 500)
+    network.Stop(4, {})
 
 
 def main():

@@ -132,9 +132,10 @@ def test_they_follow_the_lease(bed, client, networkd, serve):
     serve("guest-web", 8001, "second")
     hears(bed, "second 198.51.100.2", "198.51.100.1", 8001)
     # It gets an address of its own, and asks again.
+    pid = bed.run("systemctl show -P MainPID virtdnsmasq@lab").stdout
     network.AddStaticHost("52:54:00:00:4d:22", bytes([10, 77, 0, 40]), 0, {"name": GLib.Variant("s", "mover")})
     assert ("52:54:00:00:4d:22", bytes([10, 77, 0, 40]), "mover") in [(c, bytes(a), n) for c, a, n in network.StaticHosts]
-    assert forwards(network)[0][-1] == [bytes([10, 77, 0, 40])]
+    assert forwards(network)[0][-1] == [bytes([10, 77, 0, 40])] and bed.run("systemctl show -P MainPID virtdnsmasq@lab").stdout == pid
     bed.run("ip -n guest-web addr flush dev eth0 scope global; ip netns exec guest-web busybox udhcpc -i eth0 -f -n -q -t 8 -T 1 -s /root/udhcpc.script")
     hears(bed, "second 198.51.100.2", "198.51.100.1", 8001)
     network.RemoveStaticHost("", b"", 0, {"name": GLib.Variant("s", "mover")})

@@ -7,6 +7,9 @@
 #include "../mode/mode.h"
 #include "str.h"
 
+/* One host more must not be another configuration, for which dnsmasq would have to be restarted. */
+#define LEASES_STEP 256u
+
 /* Everything that comes from the definition was checked to be one word. */
 
 void dnsmasq_files_clear(DnsmasqFiles *d) {
@@ -166,7 +169,8 @@ static char *make_config(const NetworkDef *def, const DnsmasqPaths *paths) {
         NETWORK_FOREACH(NetworkIp, ip, def->ips)
                 add_ip(&t, def, ip, &leases);
         if (leases > 0) {
-                text_addf(&t, "dhcp-no-override\ndhcp-authoritative\ndhcp-ignore-clid\ndhcp-lease-max=%" PRIu64 "\n", leases);
+                text_addf(&t, "dhcp-no-override\ndhcp-authoritative\ndhcp-ignore-clid\ndhcp-lease-max=%" PRIu64 "\n",
+                          (leases + LEASES_STEP - 1) / LEASES_STEP * LEASES_STEP);
                 text_addf(&t, "dhcp-hostsfile=%s\ndhcp-leasefile=%s\n", paths->dhcp_hosts, paths->leases);
         }
         if (def->mtu != NUMBER_UNSET && leases > 0)
