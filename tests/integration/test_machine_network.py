@@ -99,6 +99,38 @@ def measure(group, number):
 print(json.dumps([measure(None, 50), measure("limited", 51)]))
 """
 
+# A request for an address, and the checksum of the answer: left to hardware (a flag in the header of ten), or there and right.
+CHECKSUM = PORTS + """
+xml = '''<network><name>slow</name><forward mode='nat'/><bridge name='br-slow' stp='off'/><ip address='10.77.0.1' prefix='24'>
+  <dhcp><range start='10.77.0.100' end='10.77.0.200'/></dhcp></ip></network>'''
+import fcntl
+port = Port(9, network(xml))
+fcntl.ioctl(port.fd, 0x400454d0, 1)  # TUNSETOFFLOAD, TUN_F_CSUM: as a guest with virtio does
+def checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data if len(data) % 2 == 0 else data + bytes(1)))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return total ^ 0xffff
+bootp = struct.pack("!BBBBIHHIIII6s10x192xI", 1, 1, 6, 0, 7, 0, 0x8000, 0, 0, 0, 0, port.mac, 0x63825363) + bytes([53, 1, 1, 255]) + bytes(60)
+udp = struct.pack("!HHHH", 68, 67, 8 + len(bootp), 0) + bootp
+ip = struct.pack("!BBHHHBBHII", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0, 0, 0xffffffff)
+ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
+answer = None
+for attempt in range(20):
+    port.send(ALL, ip + udp, 0x800)
+    end = time.monotonic() + 2
+    while not answer and select.select([port.fd], [], [], max(0, end - time.monotonic()))[0]:
+        frame = os.read(port.fd, 70000)
+        if frame[10 + 12:10 + 14] == b"\\x08\\x00" and frame[10 + 34:10 + 38] == struct.pack("!HH", 67, 68):
+            answer = frame
+    if answer:
+        break
+packet = answer[10 + 14:]
+datagram = packet[20:20 + struct.unpack("!H", packet[24:26])[0]]
+rest = checksum(packet[12:20] + struct.pack("!HH", 17, len(datagram)) + datagram + bytes(len(datagram) % 2))
+print(json.dumps([answer[0], rest]))
+"""
+
 MACVTAP = PORTS + """
 import socket
 def ask(port, address):
@@ -150,6 +182,11 @@ def test_limits(networked):
     (free_in, free_out), (limited_in, limited_out) = run(networked, LIMITS)
     assert free_in > 600 and free_out > 600
     assert 140 < limited_in < 260 and 140 < limited_out < 260
+
+
+def test_checksums_of_dhcp(networked):
+    """What DHCP answers has its checksum, whoever carries it."""
+    assert run(networked, CHECKSUM) == [0, 0]
 
 
 def test_macvtap(networked):

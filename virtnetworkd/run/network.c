@@ -7,6 +7,7 @@
 
 #include "../mode/mode.h"
 #include "../plan/network.h"
+#include "dhcp-checksum.h"
 #include "link.h"
 #include "log.h"
 #include "mem.h"
@@ -157,6 +158,13 @@ static int check_host_links(Network *n, Fault *f) {
         return r;
 }
 
+static bool has_dhcpv4(const NetworkDef *def) {
+        NETWORK_FOREACH(NetworkIp, ip, def->ips)
+                if (ip->address.family == AF_INET && (ip->ranges.n > 0 || ip->hosts.n > 0))
+                        return true;
+        return false;
+}
+
 /* Everything but dnsmasq. */
 static int bring_up(Network *n, Fault *f) {
         int r;
@@ -169,6 +177,8 @@ static int bring_up(Network *n, Fault *f) {
         if (r < 0)
                 return r;
         tune_bridge(n);
+        if (has_dhcpv4(n->live) && dhcp_checksum_fill(n->all->links, n->ifindex) < 0)
+                log_debug("network %s: this kernel can't fill in checksums; very old DHCP clients may want them", n->name);
         r = shape_link(n->all->links, n->live->bridge, &n->live->port.inbound, &n->live->port.outbound, f);
         if (r >= 0)
                 r = add_addresses(n, f);

@@ -13,15 +13,14 @@
 #include <string.h>
 
 #include "link-nl.h"
+#include "tc.h"
 
 /* As libvirt has them: rates in thousands of bytes each second, bursts in 1024 bytes. */
 #define RATE_UNIT 1000u
 #define BURST_UNIT 1024u
 /* The kernel's biggest packet before it is cut up, which must fit or would never pass. */
 #define PACKET_MAX (64u * 1024)
-#define INGRESS_HANDLE TC_HANDLE(0xffff, 0)
 
-DEFINE_CLEANUP_VOID(struct rtnl_qdisc *, rtnl_qdisc_put)
 DEFINE_CLEANUP_VOID(struct rtnl_class *, rtnl_class_put)
 
 static uint64_t rate_of(uint64_t thousands) {
@@ -33,11 +32,6 @@ static uint32_t burst_of(const Bandwidth *b) {
         uint64_t bytes = b->burst != NUMBER_UNSET ? b->burst * BURST_UNIT : rate_of(b->average) / 10;
 
         return bytes < PACKET_MAX ? PACKET_MAX : (uint32_t) MIN(bytes, (uint64_t) INT32_MAX);
-}
-
-/* On a bridge that was found again. */
-static int or_there(int r) {
-        return r == -NLE_EXIST ? 0 : r;
 }
 
 /* --- to the guest --- */
@@ -54,7 +48,7 @@ static int add_queue(struct nl_sock *s, int index) {
         r = rtnl_tc_set_kind(TC_CAST(q), "htb");
         if (r >= 0)
                 r = rtnl_htb_set_defcls(q, 1);
-        return r < 0 ? r : or_there(rtnl_qdisc_add(s, q, NLM_F_CREATE | NLM_F_EXCL));
+        return r < 0 ? r : tc_or_there(rtnl_qdisc_add(s, q, NLM_F_CREATE | NLM_F_EXCL));
 }
 
 static int add_class(struct nl_sock *s, int index, const Bandwidth *b) {
@@ -82,19 +76,6 @@ static int add_class(struct nl_sock *s, int index, const Bandwidth *b) {
 
 /* --- from the guest --- */
 
-static int add_ingress(struct nl_sock *s, int index) {
-        _cleanup_(rtnl_qdisc_putp) struct rtnl_qdisc *q = rtnl_qdisc_alloc();
-        int r;
-
-        if (!q)
-                return -NLE_NOMEM;
-        rtnl_tc_set_ifindex(TC_CAST(q), index);
-        rtnl_tc_set_parent(TC_CAST(q), TC_H_INGRESS);
-        rtnl_tc_set_handle(TC_CAST(q), INGRESS_HANDLE);
-        r = rtnl_tc_set_kind(TC_CAST(q), "ingress");
-        return r < 0 ? r : or_there(rtnl_qdisc_add(s, q, NLM_F_CREATE | NLM_F_EXCL));
-}
-
 static uint32_t ticks_for(uint64_t bytes, uint64_t rate) {
         return nl_us2ticks((uint32_t) MIN(bytes * 1000000 / rate, (uint64_t) UINT32_MAX));
 }
@@ -109,38 +90,24 @@ static void fill_rate(struct tc_ratespec *spec, uint32_t table[static 256], uint
 static int put_police(struct nl_msg *m, const Bandwidth *b) {
         uint64_t rate = rate_of(b->average);
         struct tc_police police = { .action = TC_POLICE_SHOT, .mtu = PACKET_MAX, .burst = ticks_for(burst_of(b), rate) };
-        struct nlattr *options = nla_nest_start(m, TCA_ACT_OPTIONS);
         uint32_t table[256];
 
-        if (!options)
-                return -NLE_NOMEM;
         fill_rate(&police.rate, table, rate);
         if (nla_put(m, TCA_POLICE_TBF, sizeof(police), &police) < 0 || nla_put(m, TCA_POLICE_RATE, sizeof(table), table) < 0 ||
             (rate > UINT32_MAX && nla_put_u64(m, TCA_POLICE_RATE64, rate) < 0))
                 return -NLE_NOMEM;
-        nla_nest_end(m, options);
         return 0;
 }
 
-/* libnl knows neither the action "police" nor the kernel's order of them. */
 static int add_police(struct nl_sock *s, int index, const Bandwidth *b) {
-        struct tcmsg head = { .tcm_family = AF_UNSPEC, .tcm_ifindex = index, .tcm_parent = INGRESS_HANDLE, .tcm_info = TC_H_MAKE(1u << 16, htons(ETH_P_ALL)) };
-        _cleanup_(nlmsg_freep) struct nl_msg *m = nlmsg_alloc_simple(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL);
-        struct nlattr *options, *actions, *action;
+        const TcFilter filter = { .index = index, .egress = false, .priority = 1, .protocol = ETH_P_ALL, .kind = "matchall", .actions = TCA_MATCHALL_ACT };
+        TcMessage t;
         int r;
 
-        if (!m || nlmsg_append(m, &head, sizeof(head), NLMSG_ALIGNTO) < 0 || nla_put_string(m, TCA_KIND, "matchall") < 0)
-                return -NLE_NOMEM;
-        options = nla_nest_start(m, TCA_OPTIONS);
-        actions = options ? nla_nest_start(m, TCA_MATCHALL_ACT) : NULL;
-        action = actions ? nla_nest_start(m, 1) : NULL;
-        r = !action || nla_put_string(m, TCA_ACT_KIND, "police") < 0 ? -NLE_NOMEM : put_police(m, b);
-        if (r < 0)
-                return r;
-        nla_nest_end(m, action);
-        nla_nest_end(m, actions);
-        nla_nest_end(m, options);
-        return or_there(nl_send_sync(s, TAKE_PTR(m)));
+        r = tc_filter_begin(&t, &filter, "police");
+        if (r >= 0)
+                r = put_police(t.message, b);
+        return tc_filter_end(s, &t, r);
 }
 
 int shape_link(Links *l, const char *name, const Bandwidth *inbound, const Bandwidth *outbound, Fault *f) {
@@ -161,7 +128,7 @@ int shape_link(Links *l, const char *name, const Bandwidth *inbound, const Bandw
                         r = add_class(s, info.index, inbound);
         }
         if (r >= 0 && outbound->average != NUMBER_UNSET) {
-                r = add_ingress(s, info.index);
+                r = tc_add_hooks(s, info.index);
                 if (r >= 0)
                         r = add_police(s, info.index, outbound);
         }
