@@ -426,6 +426,37 @@ def test_a_guest_on_a_network(bed, client, networkd, vms, guest_image):
     bed.wait(lambda: network.Ports == [])
 
 
+def test_two_guests(bed, client, networkd, vms, guest_image):
+    """Each gets an address of each family, finds the other and the host by name, and both are told apart."""
+    six = "<ip family='ipv6' address='fd00:77::1' prefix='64'/></network>"
+    network = define(client, networkd)
+    network.Reconfigure("libvirt-xml", network.ExportDefinition("libvirt-xml", CONFIG).replace("</network>", six), CONFIG, {})
+    image = type(guest_image)("/srv/kernel", "/srv/kernel", "/srv/initrd", guest_image.cmdline)
+    names = ("one", "two")
+    made = [vms(guest_xml(image, name=name, devices=NIC.replace("4d:01", f"77:0{i}"))) for i, name in enumerate(names, 1)]
+    for domain in made:
+        domain.Start(0, {})
+    consoles = [console(client, domain) for domain in made]
+    for con, name in zip(consoles, names):
+        con.wait("VIRTBUS-GUEST-READY")
+        con.ask("sh busybox ip link set eth0 up")
+        said = " ".join(con.ask(f"sh busybox udhcpc -i eth0 -n -q -t 10 -T 1 -s /bin/busybox -x hostname:{name}"))
+        address = re.search(r"lease of (\S+) obtained", said)[1]
+        con.ask(f"sh busybox ip addr add {address}/24 dev eth0")
+    given = bed.wait(lambda: {host: bytes(a) for _, a, host, *_ in network.Leases} if len(network.Leases) == 2 else None)
+    assert sorted(given) == ["one", "two"]
+    for con, other in zip(consoles, reversed(names)):
+        assert ".".join(map(str, given[other])) in " ".join(con.ask(f"sh busybox nslookup {other}.lab.lab 10.77.0.1"))
+        assert "10.77.0.99" in " ".join(con.ask("sh busybox nslookup gate 10.77.0.1"))
+        assert " 0% packet loss" in " ".join(con.ask("sh busybox ping -c 1 -W 5 " + ".".join(map(str, given[other]))))
+    sixth = [f"fd00:77::5054:ff:fe00:770{i}" for i in (1, 2)]
+    for con, own, other in zip(consoles, sixth, reversed(sixth)):
+        bed.wait(lambda: own in " ".join(con.ask("sh busybox ip -6 addr show dev eth0")), what="an address by router advertisement")
+        assert " 0% packet loss" in " ".join(con.ask(f"sh busybox ping -c 3 -W 5 {other}"))
+    for domain, own in zip(made, sixth):
+        bed.wait(lambda: {len(a) for _, a, *_ in domain.Addresses} == {4, 16} or bed.run(f"busybox ping -c 1 -W 2 {own}", check=False) and None)
+
+
 def test_what_a_guest_is_told(bed, client, networkd, vms, guest_image):
     """A start that fails for its network says what the network said; nothing stays."""
     domain = vms(tiny_xml("web", NIC))
@@ -492,6 +523,13 @@ def test_a_session_on_a_network_of_the_host(bed, client, networkd):
     assert len(network.Ports) == 1
     bed.run(f"{call} TerminateDomain st own 0", user=USER)
     bed.wait(lambda: network.Ports == [])
+    # … but not to take what the administrator has not given.
+    limited = NIC.replace("<model", "<bandwidth><inbound average='9000000'/></bandwidth><model")
+    bed.put("/srv/definition.xml", tiny_xml("own", limited))
+    bed.run(f"""{call} DefineDomain 'ssta{{sv}}' libvirt-xml "$(cat /srv/definition.xml)" 0 0""", user=USER)
+    refused = bed.run(start, user=USER, check=False)
+    assert refused.returncode != 0 and "Access denied" in refused.stderr and network.Ports == []
+    assert "VLANs and bandwidth of a port are for root to choose" in bed.run("virtctl --user status own", user=USER).stdout
 
 
 def test_who_may(bed, networkd):

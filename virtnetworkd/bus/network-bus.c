@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
+#include <unistd.h>
 
 #include "../plan/network.h"
 #include "../run/port.h"
@@ -181,6 +182,19 @@ static int read_setting(sd_bus_message *m, PortRequest *q, Fault *f) {
         return -EINVAL;
 }
 
+/* Whoever may be on a network may not choose another VLAN of it, or more bandwidth than it gives. */
+static int check_sender(sd_bus_message *m, const PortRequest *q, Fault *f) {
+        const PortSettings *s = &q->settings;
+        bool plain = s->tags.n == 0 && s->trunk == UNSET && s->inbound.average == NUMBER_UNSET && s->outbound.average == NUMBER_UNSET;
+        uid_t uid = plain ? 0 : bus_sender_uid(m);
+
+        if (plain || uid == 0 || uid == geteuid())
+                return 0;
+        fault_set(f, FAULT_ACCESS_DENIED, EACCES, "VLANs and bandwidth of a port are for root to choose");
+        fault_hint(f, "have the administrator make a portgroup with them");
+        return -EACCES;
+}
+
 int read_port(sd_bus_message *m, PortRequest *ret, Fault *f) {
         uint64_t flags;
         int r;
@@ -196,6 +210,8 @@ int read_port(sd_bus_message *m, PortRequest *ret, Fault *f) {
                 r = sd_bus_message_exit_container(m);
         if (r >= 0)
                 r = bus_read_options(m, 0, &flags, NULL, 0, f);
+        if (r >= 0)
+                r = check_sender(m, ret, f);
         if (r >= 0 && (ret->queues == 0 || ret->queues > PORT_QUEUES_MAX))
                 r = fault_set(f, FAULT_INVALID_ARGS, EINVAL, "a port has 1 to %u queues, not %u", PORT_QUEUES_MAX, ret->queues);
         return r;
