@@ -334,6 +334,14 @@ def test_ports(bed, client, networkd):
     assert bed.read(f"/sys/class/net/{name}/brport/isolated") == "1\n"
     queue.close()
     bed.wait(lambda: network.Ports == [])
+    network.Stop(0, {})
+    told = alone.replace('<bridge name="br-lab"', '<bridge name="br-lab" macTableManager="libvirt"')
+    network.Reconfigure("libvirt-xml", told, CONFIG, {})
+    name, [queue] = network.AttachPort(port(mac=bytes.fromhex("525400aabbcc")), 0, {})
+    assert "52:54:00:aa:bb:cc" in bed.run(f"bridge fdb show dev {name} | grep static").stdout
+    assert [bed.read(f"/sys/class/net/{name}/brport/{s}") for s in ("learning", "unicast_flood")] == ["0\n", "0\n"]
+    queue.close()
+    bed.wait(lambda: network.Ports == [])
 
 
 def test_ports_that_cannot_be(bed, client, networkd):

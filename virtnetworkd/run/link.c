@@ -3,10 +3,12 @@
 
 #include <fcntl.h>
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <net/if.h>
 #include <netlink/route/addr.h>
 #include <netlink/route/link.h>
 #include <netlink/route/link/macvtap.h>
+#include <netlink/route/neighbour.h>
 #include <netlink/route/nexthop.h>
 #include <netlink/route/route.h>
 #include <stdio.h>
@@ -24,6 +26,7 @@ struct Links {
 
 DEFINE_CLEANUP_VOID(struct rtnl_link *, rtnl_link_put)
 DEFINE_CLEANUP_VOID(struct rtnl_addr *, rtnl_addr_put)
+DEFINE_CLEANUP_VOID(struct rtnl_neigh *, rtnl_neigh_put)
 DEFINE_CLEANUP_VOID(struct rtnl_route *, rtnl_route_put)
 DEFINE_CLEANUP_VOID(struct nl_addr *, nl_addr_put)
 DEFINE_CLEANUP_VOID(struct nl_cache *, nl_cache_free)
@@ -229,6 +232,26 @@ int links_connect(Links *l, const char *name, const char *bridge, const MacAddre
                 return fault_set(f, FAULT_NETWORK, -r, "the tap %s has gone", name);
         r = change_link(l, link.index, to.index, mac, mtu, alias);
         return r < 0 ? links_fault(f, r, "the tap can't be put on the bridge", bridge) : 0;
+}
+
+int links_add_to_bridge_table(Links *l, const char *port, const MacAddress *mac, Fault *f) {
+        _cleanup_(nl_addr_putp) struct nl_addr *address = nl_addr_build(AF_LLC, mac->octets, sizeof(mac->octets));
+        _cleanup_(rtnl_neigh_putp) struct rtnl_neigh *entry = rtnl_neigh_alloc();
+        LinkInfo info;
+        int r;
+
+        if (!address || !entry)
+                return fault_oom(f);
+        r = links_find(l, port, &info);
+        if (r < 0)
+                return fault_set(f, FAULT_NETWORK, -r, "%s has gone", port);
+        rtnl_neigh_set_family(entry, AF_BRIDGE);
+        rtnl_neigh_set_ifindex(entry, info.index);
+        rtnl_neigh_set_lladdr(entry, address);
+        rtnl_neigh_set_flags(entry, NTF_MASTER);
+        rtnl_neigh_set_state(entry, NUD_NOARP);
+        r = rtnl_neigh_add(l->socket, entry, NLM_F_CREATE | NLM_F_REPLACE);
+        return r < 0 ? links_fault(f, r, "the bridge can't be told who is behind", port) : 0;
 }
 
 /* --- macvtaps --- */

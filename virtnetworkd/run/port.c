@@ -59,11 +59,23 @@ static MacAddress address_of_tap(const MacAddress *guest) {
         return a;
 }
 
-static int isolate(const char *name) {
-        _cleanup_free_ char *path = strf("/sys/class/net/%s/brport/isolated", name);
+static int set_bridge_port(const char *name, const char *setting, const char *value, Fault *f) {
+        _cleanup_free_ char *path = strf("/sys/class/net/%s/brport/%s", name, setting);
         _cleanup_fd_ int fd = path ? open(path, O_WRONLY | O_CLOEXEC) : -1;
 
-        return fd < 0 || write(fd, "1", 1) != 1 ? -errno : 0;
+        if (fd >= 0 && write(fd, value, strlen(value)) >= 0)
+                return 0;
+        return fault_set(f, FAULT_NETWORK, errno, "%s can't have %s %s: %m", name, setting, value);
+}
+
+/* Frames to addresses that nobody was told of don't go to it, nor does it become who it pretends to be. */
+static int fix_address(Links *l, const char *name, const MacAddress *mac, Fault *f) {
+        int r;
+
+        r = set_bridge_port(name, "learning", "0", f);
+        if (r >= 0)
+                r = set_bridge_port(name, "unicast_flood", "0", f);
+        return r < 0 ? r : links_add_to_bridge_table(l, name, mac, f);
 }
 
 static int connect_to_bridge(Links *l, const PortSpec *spec, const char *name, Fault *f) {
@@ -76,11 +88,10 @@ static int connect_to_bridge(Links *l, const PortSpec *spec, const char *name, F
         /* It is the guest's end: the host says nothing on it. */
         (void) sysctl_set(ipv6, "1");
         r = links_connect(l, name, spec->bridge, spec->mac.set ? &mac : NULL, spec->mtu, alias, f);
-        if (r >= 0 && spec->isolated) {
-                r = isolate(name);
-                if (r < 0)
-                        fault_set(f, FAULT_NETWORK, -r, "%s can't be isolated: %s", name, strerror(-r));
-        }
+        if (r >= 0 && spec->isolated)
+                r = set_bridge_port(name, "isolated", "1", f);
+        if (r >= 0 && spec->fixed && spec->mac.set)
+                r = fix_address(l, name, &spec->mac, f);
         return r;
 }
 
