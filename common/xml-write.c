@@ -83,8 +83,8 @@ static int insert_child(xmlNode *parent, xmlNode *after, xmlNode *fresh) {
         _cleanup_free_ char *indent = NULL;
         bool lines = has_lines(parent), first = true;
 
-        for (xmlNode *n = parent->children; n; n = n->next)
-                first = first && n->type != XML_ELEMENT_NODE && n->type != XML_COMMENT_NODE;
+        for (xmlNode *n = parent->children; n && first; n = n->next)
+                first = n->type != XML_ELEMENT_NODE && n->type != XML_COMMENT_NODE;
         indent = child_indent(parent);
         if (!indent)
                 return -ENOMEM;
@@ -157,19 +157,21 @@ static size_t rank_of(const Writer *w, const char *prefix, const char *name) {
 
 static int add_element(const Writer *w, xmlNode *parent, const char *prefix, const char *name, xmlNode **ret) {
         size_t rank = rank_of(w, prefix, name);
-        xmlNode *after = NULL, *alike = NULL, *fresh;
+        xmlNode *after = NULL, *fresh;
 
-        for (xmlNode *n = parent->children; n; n = n->next) {
+        /* From the end: the next one of a long list finds its place at once. */
+        for (xmlNode *n = parent->last; n; n = n->prev) {
                 char buffer[XML_NAME_MAX];
                 const char *its = n->type == XML_ELEMENT_NODE ? xml_table_name(n, buffer) : NULL;
                 size_t other = its ? rank_of(w, prefix, its) : w->type->n_fields;
 
-                if (other < rank)
+                if (other == rank) {
                         after = n;
-                else if (other == rank)
-                        alike = n;
+                        break;
+                }
+                if (other < rank && !after)
+                        after = n;
         }
-        after = alike ?: after;
         fresh = xml_new_element(parent, name);
         if (!fresh)
                 return -ENOMEM;
@@ -331,11 +333,11 @@ static int merge_xml(xmlNode *element, xmlNode *value) {
         return 0;
 }
 
-static bool list_has_node(const RecordList *list, const xmlNode *n) {
+/* Elements that a list's items stand in, so that the others are found in one walk. */
+static void mark(const RecordList *list, void *owner) {
         for (size_t i = 0; i < list->n; i++)
-                if (list->items[i]->node == n)
-                        return true;
-        return false;
+                if (list->items[i]->node)
+                        list->items[i]->node->_private = owner;
 }
 
 /* Whether an element below the holder is one of this list's. */
@@ -359,11 +361,13 @@ static int merge_list(const Writer *w, const Field *f, RecordList *list) {
         for (size_t i = 0; i < list->n; i++) /* from another document, or made by code: new here */
                 if (list->items[i]->node && list->items[i]->node->parent != holder)
                         list->items[i]->node = NULL;
+        mark(list, list);
         for (xmlNode *n = holder->children; n; n = next) {
                 next = n->next;
-                if (belongs(f, last, n) && !list_has_node(list, n))
+                if (belongs(f, last, n) && n->_private != list)
                         remove_node(n);
         }
+        mark(list, NULL);
         (void) snprintf(prefix, sizeof(prefix), "%.*s", (int) (last - f->path), f->path);
         for (size_t i = 0; i < list->n; i++) {
                 Record *item = list->items[i];
