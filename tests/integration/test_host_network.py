@@ -513,6 +513,29 @@ def test_what_an_interface_asks_for(bed, client, networkd, vms):
     assert network.Ports == []
 
 
+def test_taps_alone(bed, client, networkd, vms):
+    """Type 'ethernet': a tap that is made for the VM, by name or not, and one that is there and stays."""
+    bed.run("ip tuntap add mode tap name there0 && ip link set there0 up")
+    nics = "".join(f"<interface type='ethernet'>{target}</interface>" for target in
+                   ("<target dev='mine0'/>", "", "<target dev='there0' managed='no'/>"))
+    domain = vms(tiny_xml("web", nics))
+    assert "<target dev='mine0'/>" in domain.ExportDefinition("libvirt-xml", CONFIG).replace('"', "'")
+    domain.Start(0, {})
+    assert domain.PendingChanges == []
+    names = re.findall(r'<target dev="(\w+)"', domain.ExportDefinition("libvirt-xml", LIVE))
+    assert names[0] == "mine0" and names[1].startswith("vnet") and names[2] == "there0"
+    assert "LOWER_UP" in bed.run("ip link show mine0").stdout and "LOWER_UP" in bed.run("ip link show there0").stdout
+    for name, target, text in (("db", "<target dev='mine0'/>", "there is a link mine0 already"),
+                               ("mail", "<target dev='gone0' managed='no'/>", "the host has no tap gone0"),
+                               ("post", "<target dev='uplink' managed='no'/>", "uplink is no tap")):
+        with client.fails("NetworkFailed", text):
+            vms(tiny_xml(name, f"<interface type='ethernet'>{target}</interface>")).Start(0, {})
+    domain.Terminate(0, {})
+    bed.wait(lambda: "mine0" not in bed.run("ip -br link").stdout and names[1] not in bed.run("ip -br link").stdout)
+    assert "there0" in bed.run("ip -br link").stdout
+    bed.run("ip link del there0")
+
+
 def test_a_session_on_a_network_of_the_host(bed, client, networkd):
     """A user's VM may be on the networks that polkit lets the user on."""
     network = define(client, networkd)

@@ -188,6 +188,36 @@ BUS_HANDLER(method_attach_bridge, ACTION_ATTACH_BRIDGE) {
         return r < 0 ? fault_to_bus(&f, r, error) : 1;
 }
 
+/* On nothing: what happens with its frames is somebody else's matter. */
+BUS_HANDLER(method_attach_tap, ACTION_ATTACH_BRIDGE) {
+        Networks *s = service_of(userdata)->networks;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        int fds[PORT_QUEUES_MAX], managed, r;
+        char name[IFNAMSIZ];
+        const char *wanted;
+        PortRequest q;
+
+        port_request_init(&q);
+        r = sd_bus_message_read(m, "sb", &wanted, &managed);
+        if (r >= 0)
+                r = read_port(m, &q, &f);
+        if (r >= 0 && (q.group || q.isolated || q.settings.tags.n > 0))
+                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "a tap that is on no bridge has no portgroup and no VLANs, and is not isolated");
+        if (r >= 0 && !managed && !*wanted)
+                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "a tap that is there has a name");
+        if (r >= 0) {
+                const PortSpec spec = {
+                        .name = *wanted ? wanted : NULL, .existing = !managed, .mac = q.mac, .queues = q.queues, .mtu = NUMBER_UNSET, .domain = q.domain,
+                };
+
+                r = port_open(s->links, &spec, name, fds, &f);
+        }
+        if (r >= 0)
+                r = finish_port(s, NULL, &q, name, fds, m, &f);
+        port_request_clear(&q);
+        return r < 0 ? fault_to_bus(&f, r, error) : 1;
+}
+
 static int check_mode(const char *mode, Fault *f) {
         static const char *const modes[] = { "bridge", "private", "vepa", "passthrough" };
 
@@ -292,6 +322,9 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_METHOD_WITH_NAMES("AttachLinkPort", "ssa{sv}" "ta{sv}",
                                  SD_BUS_PARAM(link) SD_BUS_PARAM(mode) SD_BUS_PARAM(port) SD_BUS_PARAM(flags) SD_BUS_PARAM(options),
                                  "sah", SD_BUS_PARAM(interface) SD_BUS_PARAM(queues), method_attach_link, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("AttachTap", "sba{sv}" "ta{sv}",
+                                 SD_BUS_PARAM(name) SD_BUS_PARAM(managed) SD_BUS_PARAM(port) SD_BUS_PARAM(flags) SD_BUS_PARAM(options),
+                                 "sah", SD_BUS_PARAM(interface) SD_BUS_PARAM(queues), method_attach_tap, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("ListAddresses", "s", SD_BUS_PARAM(mac), "a(ayys)", SD_BUS_PARAM(addresses), method_list_addresses,
                                  SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_NAMES("AddressesChanged", "s", SD_BUS_PARAM(mac), 0),

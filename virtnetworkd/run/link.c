@@ -234,6 +234,17 @@ int links_connect(Links *l, const char *name, const char *bridge, const MacAddre
         return r < 0 ? links_fault(f, r, "the tap can't be put on the bridge", bridge) : 0;
 }
 
+int links_set_up_tap(Links *l, const char *name, const MacAddress *mac, const char *alias, Fault *f) {
+        LinkInfo info;
+        int r;
+
+        r = links_find(l, name, &info);
+        if (r < 0)
+                return fault_set(f, FAULT_NETWORK, -r, "the tap %s has gone", name);
+        r = change_link(l, info.index, NO_MASTER, mac, NUMBER_UNSET, alias);
+        return r < 0 ? links_fault(f, r, "can't set up", name) : 0;
+}
+
 int links_add_to_bridge_table(Links *l, const char *port, const MacAddress *mac, Fault *f) {
         _cleanup_(nl_addr_putp) struct nl_addr *address = nl_addr_build(AF_LLC, mac->octets, sizeof(mac->octets));
         _cleanup_(rtnl_neigh_putp) struct rtnl_neigh *entry = rtnl_neigh_alloc();

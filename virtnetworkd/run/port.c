@@ -43,7 +43,7 @@ static int open_queues(const PortSpec *spec, char *name, int *fds) {
 
         /* The kernel fills in the number. */
         memset(name, 0, IFNAMSIZ);
-        memcpy(name, "vnet%d", sizeof("vnet%d"));
+        (void) snprintf(name, IFNAMSIZ, "%s", spec->name ?: "vnet%d");
         for (uint32_t i = 0; i < spec->queues; i++)
                 fds[i] = -1;
         for (uint32_t i = 0; i < spec->queues && r >= 0; i++)
@@ -95,18 +95,47 @@ static int connect_to_bridge(Links *l, const PortSpec *spec, const char *name, F
         return r;
 }
 
+/* The kernel would take what is there, or make what is not, and a '%' in a name for a number's place. */
+static int check_name(Links *l, const PortSpec *spec, Fault *f) {
+        LinkInfo info = {};
+        bool there;
+
+        if (!spec->name)
+                return 0;
+        if (!*spec->name || strlen(spec->name) >= IFNAMSIZ || spec->name[strcspn(spec->name, "%/: \t\n")])
+                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "\"%.32s\" can't be the name of a tap", spec->name);
+        there = links_find(l, spec->name, &info) >= 0;
+        if (!spec->existing && there)
+                return fault_set(f, FAULT_NETWORK, EEXIST, "there is a link %s already: give another name, or managed='no' to use it", spec->name);
+        if (spec->existing && !there)
+                return fault_set(f, FAULT_NETWORK, ENODEV, "the host has no tap %s", spec->name);
+        if (spec->existing && !streq(info.kind, "tun"))
+                return fault_set(f, FAULT_NETWORK, EINVAL, "%s is no tap", spec->name);
+        return 0;
+}
+
+static int set_up_alone(Links *l, const PortSpec *spec, const char *name, Fault *f) {
+        _cleanup_free_ char *alias = strf("virtbus:%s", spec->domain ?: "");
+        const MacAddress mac = address_of_tap(&spec->mac);
+
+        return alias ? links_set_up_tap(l, name, spec->mac.set ? &mac : NULL, alias, f) : fault_oom(f);
+}
+
 int port_open(Links *l, const PortSpec *spec, char *ret_name, int *fds, Fault *f) {
         int r;
 
         assert(l && spec && spec->queues > 0 && spec->queues <= PORT_QUEUES_MAX);
 
+        r = check_name(l, spec, f);
+        if (r < 0)
+                return r;
         r = open_queues(spec, ret_name, fds);
         if (r < 0) {
                 fault_set(f, FAULT_NETWORK, -r, "a tap can't be made: %s", strerror(-r));
                 if (r == -ENOENT || r == -ENODEV)
                         fault_hint(f, "load the kernel module tun");
-        } else
-                r = connect_to_bridge(l, spec, ret_name, f);
+        } else if (!spec->existing)
+                r = (spec->bridge ? connect_to_bridge : set_up_alone)(l, spec, ret_name, f);
         if (r < 0)
                 port_close(fds, spec->queues);
         return r;

@@ -3,11 +3,13 @@
 
 #include "link.h"
 
-/* A guest's connection to a bridge: a tap, which is there as long as somebody has a descriptor of it. */
+/* A guest's connection, mostly to a bridge: a tap, which is there as long as somebody has a descriptor of it. */
 #define PORT_QUEUES_MAX 16u
 
 typedef struct PortSpec {
-        const char *bridge;
+        const char *bridge;          /* NULL: none */
+        const char *name;            /* of the tap; NULL: the next that is free */
+        bool existing;               /* it is there, and stays as it is and when nobody has it any more */
         MacAddress mac;              /* the guest's; unset: the tap's is by chance */
         uint32_t queues;             /* descriptors */
         uint64_t mtu;                /* NUMBER_UNSET: as the bridge has it */

@@ -7,7 +7,7 @@
 #include "virtio.h"
 #include "xml-read.h"
 
-DEFINE_ENUM(InterfaceType, interface_type, NULL, "user", "network", "bridge", "direct")
+DEFINE_ENUM(InterfaceType, interface_type, NULL, "user", "network", "bridge", "direct", "ethernet")
 DEFINE_ENUM(InterfaceModel, interface_model, NULL, "virtio", "e1000", "e1000e", "rtl8139")
 DEFINE_ENUM(InterfaceBackend, interface_backend, NULL, "default", "passt")
 DEFINE_ENUM(InterfaceDriver, interface_driver_name, NULL, "qemu", "vhost")
@@ -26,6 +26,7 @@ static const Field interface_fields[] = {
         { "driver/@name", &field_enum, AT(driver), .words = &interface_driver_name_table },
         { "driver/@queues", &field_number, AT(queues), .min = 1, .max = 16 },
         { "target/@dev", &field_string, AT(host), FIELD_LIVE, .max_length = 15 },
+        { "target/@managed", &field_yes_no, AT(managed) },
         { "model/@type", &field_enum, AT(model), .words = &interface_model_table },
         { "mtu/@size", &field_number, AT(mtu), .min = 68, .max = 65535 },
         { "backend/@type", &field_enum, AT(backend), .words = &interface_backend_table },
@@ -44,8 +45,9 @@ static int check_port(const Interface *i, Fault *f) {
                 bool there, fits;
         } rows[] = {
                 { "bandwidth", i->port.inbound.average != NUMBER_UNSET || i->port.outbound.average != NUMBER_UNSET, interface_has_tap(i) },
-                { "vlan", i->port.tags.n > 0, interface_has_tap(i) && i->type != INTERFACE_DIRECT },
-                { "port/@isolated", i->isolated != UNSET, interface_has_tap(i) && i->type != INTERFACE_DIRECT },
+                { "vlan", i->port.tags.n > 0, i->type == INTERFACE_NETWORK || i->type == INTERFACE_BRIDGE },
+                { "port/@isolated", i->isolated != UNSET, i->type == INTERFACE_NETWORK || i->type == INTERFACE_BRIDGE },
+                { "target/@managed", i->managed != UNSET, i->type == INTERFACE_ETHERNET },
                 { "portForward", i->forwards.n > 0, i->type == INTERFACE_USER },
         };
 
@@ -80,6 +82,8 @@ static int check_source(const Interface *i, Fault *f) {
         }
         if (i->backend != BACKEND_NONE && i->type != INTERFACE_USER)
                 return xml_fault_below(&i->device.head, "backend", f, FAULT_INVALID_DEFINITION, "it belongs to type 'user'");
+        if (i->managed == NO && !i->host)
+                return xml_fault_below(&i->device.head, "target", f, FAULT_INVALID_DEFINITION, "which tap? managed='no' needs a dev");
         if (i->driver != DRIVER_NONE && !interface_has_tap(i))
                 return xml_fault_below(&i->device.head, "driver/@name", f, FAULT_INVALID_DEFINITION, "type '%s' has no driver", type);
         if (i->queues != NUMBER_UNSET && !interface_has_tap(i))
@@ -180,6 +184,11 @@ static json_t *user_netdev(const Interface *i, Args *a, const char *id) {
 
 char *interface_queue_name(const Interface *i, unsigned queue) {
         return strf("%s/%u", i->device.id, queue);
+}
+
+/* Names that taps get from us mean nothing in a definition: they are what somebody's guest once had. */
+const char *interface_wanted_tap(const Interface *i) {
+        return i->host && (i->managed == NO || !str_after(i->host, "vnet")) ? i->host : "";
 }
 
 int interface_set_host(Interface *i, const char *name) {

@@ -6,7 +6,7 @@
 #include "user-forward.h"
 
 typedef enum InterfaceType {
-        INTERFACE_NONE, INTERFACE_USER, INTERFACE_NETWORK, INTERFACE_BRIDGE, INTERFACE_DIRECT,
+        INTERFACE_NONE, INTERFACE_USER, INTERFACE_NETWORK, INTERFACE_BRIDGE, INTERFACE_DIRECT, INTERFACE_ETHERNET,
         _INTERFACE_TYPE_MAX, _INTERFACE_TYPE_INVALID = -EINVAL,
 } InterfaceType;
 DECLARE_ENUM(InterfaceType, interface_type);
@@ -53,12 +53,13 @@ typedef struct Interface {
         PortSettings port;            /* <bandwidth> and <vlan> */
         Tristate isolated;
         RecordList forwards;          /* UserForward, of type 'user' */
-        char *host;            /* live: name of the host's end */
+        Tristate managed;             /* <target managed> of type 'ethernet': NO, the tap is there */
+        char *host;            /* live: name of the host's end; of type 'ethernet' also what it is to be */
 } Interface;
 
 /* Whether its frames go through a tap or macvtap that virtnetworkd gives. */
 static inline bool interface_has_tap(const Interface *i) {
-        return i->type == INTERFACE_NETWORK || i->type == INTERFACE_BRIDGE || i->type == INTERFACE_DIRECT;
+        return i->type != INTERFACE_USER;
 }
 
 static inline unsigned interface_queues(const Interface *i) {
@@ -69,5 +70,7 @@ static inline unsigned interface_queues(const Interface *i) {
 Interface *device_as_interface(const Device *d);
 /* Of the live definition: the name of the host's end. */
 int interface_set_host(Interface *i, const char *name);
+/* The tap of type 'ethernet' that is asked for; empty: any. */
+const char *interface_wanted_tap(const Interface *i);
 /* What a queue's descriptor is called in the plan; new string. */
 char *interface_queue_name(const Interface *i, unsigned queue);

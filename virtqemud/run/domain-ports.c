@@ -59,7 +59,7 @@ static void end_one(DomainPort *port) {
 }
 
 static void fail(DomainPort *port, const sd_bus_error *e, int error) {
-        const char *what = port->interface->network ?: port->interface->bridge ?: port->interface->direct;
+        const char *what = port->interface->network ?: port->interface->bridge ?: port->interface->direct ?: "a tap";
         Fault *f = &port->all->why;
 
         if (fault_is_set(f))
@@ -164,20 +164,26 @@ static int append_port(sd_bus_message *m, const DomainPort *port) {
         return r < 0 ? r : sd_bus_message_append(m, "ta{sv}", UINT64_C(0), 0);
 }
 
-/* `network`: its object; NULL: the interface names a bridge or link of the host. */
+/* Of the host, without a network: a bridge, a link, or a tap alone. */
+static int append_target(sd_bus_message *m, const Interface *i) {
+        if (i->bridge)
+                return sd_bus_message_append(m, "s", i->bridge);
+        if (i->type == INTERFACE_ETHERNET)
+                return sd_bus_message_append(m, "sb", interface_wanted_tap(i), i->managed != NO);
+        return sd_bus_message_append(m, "ss", i->direct, direct_mode_to_string(i->direct_mode == DIRECT_NONE ? DIRECT_VEPA : (DirectMode) i->direct_mode));
+}
+
+/* `network`: its object; NULL: the interface is on none. */
 static int new_call(const DomainPort *port, const char *network, sd_bus_message **ret) {
         sd_bus *bus = manager_network_bus(port->all->domain->manager);
         const Interface *i = port->interface;
+        const char *method = i->bridge ? "AttachBridgePort" : i->direct ? "AttachLinkPort" : "AttachTap";
         int r;
 
         if (network)
                 return sd_bus_message_new_method_call(bus, ret, NETWORK1_NAME, network, NETWORK1_NETWORK, "AttachPort");
-        r = sd_bus_message_new_method_call(bus, ret, NETWORK1_NAME, NETWORK1_ROOT, NETWORK1_MANAGER, i->bridge ? "AttachBridgePort" : "AttachLinkPort");
-        if (r >= 0)
-                r = sd_bus_message_append(*ret, "s", i->bridge ?: i->direct);
-        if (r >= 0 && !i->bridge)
-                r = sd_bus_message_append(*ret, "s", direct_mode_to_string(i->direct_mode == DIRECT_NONE ? DIRECT_VEPA : (DirectMode) i->direct_mode));
-        return r;
+        r = sd_bus_message_new_method_call(bus, ret, NETWORK1_NAME, NETWORK1_ROOT, NETWORK1_MANAGER, method);
+        return r < 0 ? r : append_target(*ret, i);
 }
 
 static int attach(DomainPort *port, const char *network) {
