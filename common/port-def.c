@@ -25,6 +25,14 @@ static int check_bandwidth(const Record *where, const char *direction, const Ban
         return 0;
 }
 
+bool port_settings_trunk(const PortSettings *s) {
+        bool native = false;
+
+        for (size_t i = 0; i < s->tags.n; i++)
+                native = native || ((const VlanTag *) s->tags.items[i])->native != NATIVE_NONE;
+        return s->trunk == YES || (s->trunk == UNSET && (native || s->tags.n > 1));
+}
+
 int port_settings_check(const Record *where, const PortSettings *s, Fault *f) {
         bool native = false;
         int r;
@@ -39,6 +47,8 @@ int port_settings_check(const Record *where, const PortSettings *s, Fault *f) {
 
                 if (t->native != NATIVE_NONE && native)
                         r = xml_fault(&t->head, f, FAULT_INVALID_DEFINITION, "only one <tag> can have a nativeMode");
+                if (r >= 0 && t->native != NATIVE_NONE && s->trunk == NO)
+                        r = xml_fault(&t->head, f, FAULT_INVALID_DEFINITION, "a nativeMode is a trunk's: trunk='no' can't be");
                 native = native || t->native != NATIVE_NONE;
                 for (size_t k = 0; k < i && r >= 0; k++)
                         if (((const VlanTag *) s->tags.items[k])->id == t->id)

@@ -41,5 +41,7 @@ extern const RecordType vlan_tag_record;
         { "vlan/@trunk", &field_yes_no, (at) + offsetof(PortSettings, trunk) },                         \
         { "vlan/tag", &field_list, (at) + offsetof(PortSettings, tags), .record = &vlan_tag_record }
 
+/* Whether the guest sees tags: with more than one of them, with a native one, or because it is said. */
+bool port_settings_trunk(const PortSettings *s);
 /* Rules between them. FAULT_INVALID_DEFINITION, FAULT_NOT_SUPPORTED. */
 int port_settings_check(const Record *where, const PortSettings *s, Fault *f);

@@ -289,6 +289,17 @@ def test_definitions(bed, client, networkd):
     assert networkd.ListNetworks()[0][1] == "nat"
 
 
+def test_wishes_that_nobody_takes_are_told(bed, client, networkd):
+    """A zone without firewalld, a domain to be registered without systemd-resolved: the network works, and the journal says it."""
+    network = define(client, networkd)
+    text = network.ExportDefinition("libvirt-xml", CONFIG).replace('name="br-lab"', 'name="br-lab" zone="home"').replace('localOnly="yes"', 'register="yes"')
+    network.Reconfigure("libvirt-xml", text, CONFIG, {})
+    network.Start(0, {})
+    bed.wait(lambda: "firewalld does not put a bridge into its zone" in bed.journal("virtnetworkd"))
+    bed.wait(lambda: "systemd-resolved does not take the domain" in bed.journal("virtnetworkd"))
+    assert network.Active
+
+
 def test_virtctl(bed, client, networkd):
     bed.put("/srv/network.xml", NAT.format(name="lab", mode="nat", bridge="br-lab", net=77))
     bed.run("virtctl define-network /srv/network.xml && virtctl enable-network lab && virtctl start-network lab")
@@ -505,7 +516,8 @@ def test_what_an_interface_asks_for(bed, client, networkd, vms):
     assert [bed.read(f"/sys/class/net/{p}/brport/isolated") for p in ports] == ["0\n", "1\n", "1\n"]
     domain.Terminate(0, {})
     bed.wait(lambda: network.Ports == [])
-    for wrong, text in (({"inbound": GLib.Variant("(ttt)", (0, 1, 1))}, "an average of 1 to"), ({"vlans": GLib.Variant("a(ts)", [(4095, "")])}, "from 1 to 4094")):
+    for wrong, text in (({"inbound": GLib.Variant("(ttt)", (0, 1, 1))}, "an average of 1 to"),
+                        ({"outbound": GLib.Variant("(ttt)", (10, 9, 0))}, "the peak of a bandwidth is less than its average"), ({"vlans": GLib.Variant("a(ts)", [(4095, "")])}, "from 1 to 4094")):
         with client.fails("InvalidArgs", text):
             network.AttachPort(wrong, 0, {})
     with client.fails("NetworkFailed", "the bridge br-lab does not filter by VLANs"):

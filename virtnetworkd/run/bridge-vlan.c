@@ -72,11 +72,11 @@ static int send_vlans(Links *l, int index, uint16_t type, const RecordList *tags
         return r < 0 ? r : nl_send_sync(links_socket(l), TAKE_PTR(m));
 }
 
-int bridge_port_set_vlans(Links *l, const char *bridge, const char *port, const RecordList *tags, Tristate trunk, Fault *f) {
+int bridge_port_set_vlans(Links *l, const char *bridge, const char *port, const PortSettings *s, Fault *f) {
         LinkInfo info;
         int r;
 
-        assert(l && bridge && port && tags && tags->n > 0);
+        assert(l && bridge && port && s && s->tags.n > 0);
 
         r = check_filtering(bridge, f);
         if (r < 0)
@@ -86,6 +86,6 @@ int bridge_port_set_vlans(Links *l, const char *bridge, const char *port, const 
                 return fault_set(f, FAULT_NETWORK, -r, "%s has gone", port);
         r = send_vlans(l, info.index, RTM_DELLINK, NULL, false);
         if (r >= 0)
-                r = send_vlans(l, info.index, RTM_SETLINK, tags, trunk == YES || tags->n > 1);
+                r = send_vlans(l, info.index, RTM_SETLINK, &s->tags, port_settings_trunk(s));
         return r < 0 ? links_fault(f, r, "can't put into VLANs:", port) : 0;
 }

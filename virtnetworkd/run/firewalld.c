@@ -64,14 +64,31 @@ int firewalld_new(sd_bus *bus, void (*back)(void *userdata), void *userdata, Fir
         return 0;
 }
 
+static bool is_absent(const sd_bus_error *e) {
+        return sd_bus_error_has_name(e, SD_BUS_ERROR_SERVICE_UNKNOWN) || sd_bus_error_has_name(e, SD_BUS_ERROR_NAME_HAS_NO_OWNER);
+}
+
+static void tell(const sd_bus_error *e) {
+        log_warning("firewalld does not put a bridge into its zone: %s", e->message ?: e->name);
+}
+
 static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         const sd_bus_error *e = sd_bus_message_get_error(reply);
 
-        if (e && !sd_bus_error_has_name(e, SD_BUS_ERROR_SERVICE_UNKNOWN) && !sd_bus_error_has_name(e, SD_BUS_ERROR_NAME_HAS_NO_OWNER))
-                log_warning("firewalld does not put a bridge into its zone: %s", e->message ?: e->name);
+        if (e && !is_absent(e))
+                tell(e);
         return 0;
 }
 
+static int on_answer_to_zone(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *e = sd_bus_message_get_error(reply);
+
+        if (e)
+                tell(e);
+        return 0;
+}
+
+/* That it does not run matters only to whoever has asked for a zone. */
 void firewalld_add(Firewalld *f, const char *zone, const char *bridge) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         int r;
@@ -84,7 +101,7 @@ void firewalld_add(Firewalld *f, const char *zone, const char *bridge) {
         if (r >= 0)
                 r = sd_bus_message_append(m, "ss", zone ?: ZONE_OURS, bridge);
         if (r >= 0)
-                r = sd_bus_call_async(f->bus, NULL, m, on_answer, NULL, 0);
+                r = sd_bus_call_async(f->bus, NULL, m, zone ? on_answer_to_zone : on_answer, NULL, 0);
         if (r < 0)
                 (void) log_warning_errno(r, "firewalld can't be told of the bridge %s: %m", bridge);
 }

@@ -56,9 +56,8 @@ static Flows flows_of(const NetworkDef *def, int family) {
         }
         if (kind == NETWORK_ROUTE || kind == NETWORK_OPEN)
                 add(&f, (Flow) { .what = "connections to guests", .forward = true, .to_guests = true });
-        NETWORK_FOREACH(PortForward, w, def->port_forwards)
-                if (f.n == 2)
-                        add(&f, (Flow) { .what = "what port forwards lead to guests", .forward = true, .to_guests = true });
+        else if (def->port_forwards.n > 0)
+                add(&f, (Flow) { .what = "what port forwards lead to guests", .forward = true, .to_guests = true });
         if (has_dhcp(def, family))
                 add(&f, (Flow) { .what = "what guests ask of DHCP", .protocol = IPPROTO_UDP, .port = family == AF_INET6 ? 547 : 67 });
         if (network_needs_dnsmasq(def) && def->dns != NO)

@@ -19,7 +19,6 @@ typedef struct Network {
         bool active;                 /* all of it is there */
         Fault broken;                /* why the file can't be used */
         bool autostart;
-        bool busy;                   /* a start or stop is under way */
         uint64_t config_generation;
         int ifindex;                 /* of the bridge; 0: none */
         Dnsmasq *dnsmasq;

@@ -76,11 +76,15 @@ int networks_add_transient(Networks *s, const char *text, size_t length, Network
 int networks_undefine(Network *n, Fault *f);
 int networks_set_autostart(Network *n, bool on, Fault *f);
 
-/* From network.c. */
-int networks_apply_rules(Networks *s, Fault *f);
-/* Soon: whether others' rules let pass what active networks need. */
-void networks_look_at_firewall(Networks *s);
+/* For network.c. */
 void networks_save(Network *n);
 void networks_changed(Network *n, unsigned what);
 /* A transient network that has ended goes. */
 void networks_settle(Network *n);
+
+/* networks-firewall.c: all rules, in one transaction. */
+int networks_apply_rules(Networks *s, Fault *f);
+/* NftChanged. */
+void networks_on_firewall_changed(bool ours, void *userdata);
+/* Soon: whether others' rules let pass what active networks need. */
+void networks_look_at_firewall(Networks *s);

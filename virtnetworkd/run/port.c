@@ -159,7 +159,7 @@ int port_set_up(Links *l, const char *name, const char *bridge, const PortSettin
                 return r;
         if (!bridge)
                 return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "a macvtap is in no VLANs: have it on a VLAN of the host's link");
-        return bridge_port_set_vlans(l, bridge, name, &tags->tags, tags->trunk, f);
+        return bridge_port_set_vlans(l, bridge, name, tags, f);
 }
 
 int port_list(const char *bridge, char ***ret) {

@@ -14,11 +14,28 @@ static bool is_wanted(const NetworkDef *def) {
         return wanted && def->domain && def->dns != NO && network_needs_dnsmasq(def);
 }
 
+static bool is_absent(const sd_bus_error *e) {
+        return sd_bus_error_has_name(e, SD_BUS_ERROR_SERVICE_UNKNOWN) || sd_bus_error_has_name(e, SD_BUS_ERROR_NAME_HAS_NO_OWNER);
+}
+
+static void tell(const sd_bus_error *e) {
+        log_warning("systemd-resolved does not take the domain of a network: %s", e->message ?: e->name);
+}
+
 static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         const sd_bus_error *e = sd_bus_message_get_error(reply);
 
-        if (e && !sd_bus_error_has_name(e, SD_BUS_ERROR_SERVICE_UNKNOWN) && !sd_bus_error_has_name(e, SD_BUS_ERROR_NAME_HAS_NO_OWNER))
-                log_warning("systemd-resolved does not take the domain of a network: %s", e->message ?: e->name);
+        if (e && !is_absent(e))
+                tell(e);
+        return 0;
+}
+
+/* That it does not run matters only to whoever has asked for it by register='yes'. */
+static int on_answer_to_wish(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *e = sd_bus_message_get_error(reply);
+
+        if (e)
+                tell(e);
         return 0;
 }
 
@@ -63,7 +80,7 @@ static int set_domain(sd_bus *bus, const NetworkDef *def, int ifindex) {
 
         if (r >= 0)
                 r = sd_bus_message_append(m, "a(sb)", 1, def->domain, 1);
-        return r < 0 ? r : sd_bus_call_async(bus, NULL, m, on_answer, NULL, 0);
+        return r < 0 ? r : sd_bus_call_async(bus, NULL, m, def->domain_register == YES ? on_answer_to_wish : on_answer, NULL, 0);
 }
 
 static int set_no_default(sd_bus *bus, int ifindex) {

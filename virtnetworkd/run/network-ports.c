@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <limits.h>
+#include <net/if.h>
+
+#include "mem.h"
+#include "networks.h"
+#include "port.h"
+#include "str.h"
+
+/* Ports of a network: what they get from it, from their portgroup, and of themselves. */
+
+void port_request_init(PortRequest *q) {
+        const Bandwidth none = { NUMBER_UNSET, NUMBER_UNSET, NUMBER_UNSET, NUMBER_UNSET };
+
+        *q = (PortRequest) { .queues = 1, .settings.inbound = none, .settings.outbound = none };
+}
+
+void port_request_clear(PortRequest *q) {
+        free(q->domain);
+        free(q->group);
+        record_list_clear(&q->settings.tags);
+        port_request_init(q);
+}
+
+/* A port that waits until its network is up. */
+typedef struct Attaching {
+        PortRequest request;
+        PortDone done;
+        void *userdata;
+} Attaching;
+
+static const PortGroup *find_group(const NetworkDef *def, const char *name) {
+        NETWORK_FOREACH(PortGroup, g, def->port_groups)
+                if (name ? streq(g->name, name) : g->is_default == YES)
+                        return g;
+        return NULL;
+}
+
+static int find_settings(const Network *n, const PortRequest *q, const PortGroup **ret, Fault *f) {
+        *ret = find_group(n->live, q->group);
+        return q->group && !*ret ? fault_set(f, FAULT_INVALID_ARGS, ENOENT, "the network %s has no portgroup \"%s\"", n->name, q->group) : 0;
+}
+
+/* The link that fewest guests are on; in mode passthrough a guest has it for itself. */
+static const char *choose_link(const Network *n, Fault *f) {
+        const char *best = NULL;
+        unsigned least = UINT_MAX;
+
+        NETWORK_FOREACH(ForwardInterface, i, n->live->forward_interfaces) {
+                unsigned used = macvtaps_count(n->all->macvtaps, i->dev);
+
+                if (used >= least || (used > 0 && n->live->mode == FORWARD_PASSTHROUGH))
+                        continue;
+                best = i->dev;
+                least = used;
+        }
+        if (best)
+                return best;
+        if (n->live->forward_interfaces.n == 0)
+                return n->live->forward_dev;
+        fault_set(f, FAULT_NETWORK, EBUSY, "all links of the network %s are in use, by a guest each", n->name);
+        return NULL;
+}
+
+static int open_macvtap(Network *n, const PortRequest *q, char *name, int *fds, Fault *f) {
+        MacvtapSpec spec = { .mode = forward_mode_to_string((ForwardMode) n->live->mode), .mac = q->mac, .queues = q->queues, .domain = q->domain };
+
+        if (q->isolated)
+                return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "ports of the network %s are macvtaps: forward mode 'private' isolates them", n->name);
+        spec.link = choose_link(n, f);
+        return spec.link ? macvtaps_open(n->all->macvtaps, &spec, name, fds, f) : -EBUSY;
+}
+
+static int open_tap(Network *n, const PortRequest *q, char *name, int *fds, Fault *f) {
+        const PortSpec spec = {
+                .bridge = n->live->bridge, .mac = q->mac, .queues = q->queues, .mtu = n->live->mtu, .isolated = q->isolated || n->live->isolated == YES,
+                .fixed = n->live->mac_table == MAC_TABLE_LIBVIRT, .domain = q->domain,
+        };
+
+        return port_open(n->all->links, &spec, name, fds, f);
+}
+
+/* The bandwidth of a network is that of its bridge, not of each port. */
+static void port_settings_of_all(const Network *n, PortSettings *ret) {
+        *ret = n->live->port;
+        ret->inbound.average = ret->outbound.average = NUMBER_UNSET;
+}
+
+static int open_port(Network *n, const PortRequest *q, PortDone done, void *userdata, Fault *f) {
+        bool macvtap = network_kind(n->live) == NETWORK_MACVTAP;
+        int fds[PORT_QUEUES_MAX], r;
+        const PortGroup *group;
+        char name[IFNAMSIZ];
+        PortSettings all;
+
+        port_settings_of_all(n, &all);
+        r = find_settings(n, q, &group, f);
+        if (r >= 0)
+                r = (macvtap ? open_macvtap : open_tap)(n, q, name, fds, f);
+        if (r >= 0) {
+                const PortSettings *const layers[] = { &q->settings, group ? &group->settings : NULL, &all };
+
+                r = port_set_up(n->all->links, name, macvtap ? NULL : n->live->bridge, layers, ARRAY_SIZE(layers), f);
+                if (r < 0)
+                        port_close(fds, q->queues); /* … and it is gone */
+        }
+        if (r >= 0)
+                done(name, fds, q->queues, NULL, userdata);
+        return r;
+}
+
+static void on_started_for_port(Network *n, const Fault *why, void *userdata) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        Attaching *a = userdata;
+
+        if (why)
+                (void) fault_copy(&f, why);
+        else
+                (void) open_port(n, &a->request, a->done, a->userdata, &f);
+        if (fault_is_set(&f))
+                a->done(NULL, NULL, 0, &f, a->userdata);
+        port_request_clear(&a->request);
+        free(a);
+}
+
+static int start_for_port(Network *n, PortRequest *q, PortDone done, void *userdata, Fault *f) {
+        Attaching *a = new0(Attaching, 1);
+        int r;
+
+        if (!a)
+                return fault_oom(f);
+        *a = (Attaching) { *q, done, userdata };
+        *q = (PortRequest) {};
+        r = network_start(n, on_started_for_port, a, f);
+        if (r >= 0)
+                return 0;
+        fault_prefix(f, "the network %s can't be started", n->name);
+        port_request_clear(&a->request);
+        free(a);
+        return r;
+}
+
+int network_attach(Network *n, PortRequest *q, PortDone done, void *userdata, Fault *f) {
+        int r;
+
+        assert(n && q && q->queues > 0 && done);
+
+        r = n->active ? open_port(n, q, done, userdata, f) : start_for_port(n, q, done, userdata, f);
+        port_request_clear(q);
+        return r;
+}
+
+static int macvtap_ports(const Network *n, char ***ret) {
+        _cleanup_strv_ char **names = new0(char *, 1);
+        size_t count = 0;
+        int r = names ? 0 : -ENOMEM;
+
+        if (r >= 0 && n->live->forward_interfaces.n == 0)
+                r = macvtaps_list(n->all->macvtaps, n->live->forward_dev, &names, &count);
+        NETWORK_FOREACH(ForwardInterface, i, n->live->forward_interfaces)
+                if (r >= 0)
+                        r = macvtaps_list(n->all->macvtaps, i->dev, &names, &count);
+        if (r >= 0)
+                *ret = TAKE_PTR(names);
+        return r;
+}
+
+int network_ports(const Network *n, char ***ret) {
+        if (!n->active)
+                return -ENODEV;
+        return n->live->bridge ? port_list(n->live->bridge, ret) : macvtap_ports(n, ret);
+}
