@@ -143,3 +143,8 @@ int record_diff(const Record *a, const Record *b, const char *(*key)(const Recor
 static inline void *field_value(const Record *r, const Field *f) {
         return (char *) r + f->offset;
 }
+
+/* RECORD_FOREACH(NetworkIp, ip, def->ips) { … } */
+#define RECORD_FOREACH(Type, var, list)                                                                 \
+        for (size_t var##_i = 0; var##_i < (list).n; var##_i++)                                         \
+                for (const Type *var = (const Type *) (list).items[var##_i]; var; var = NULL)

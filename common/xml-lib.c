@@ -42,27 +42,41 @@ int xml_library_load(Fault *f) {
         return 0;
 }
 
+static const struct {
+        const char *prefix, *space;
+} spaces[] = {
+        { "virtbus", "https://virtbus.org/schemas/1.0" },
+        { "fs", "http://libvirt.org/schemas/storagepool/fs/1.0" },
+        { "rbd", "http://libvirt.org/schemas/storagepool/rbd/1.0" },
+};
+
 const char *xml_table_name(const xmlNode *element, char buffer[XML_NAME_MAX]) {
         if (!element->ns)
                 return (const char *) element->name;
-        if (!element->ns->href || !streq((const char *) element->ns->href, XML_OWN_SPACE))
-                return NULL;
-        return (size_t) snprintf(buffer, XML_NAME_MAX, XML_OWN_PREFIX ":%s", (const char *) element->name) < XML_NAME_MAX ? buffer : NULL;
+        for (size_t i = 0; element->ns->href && i < ARRAY_SIZE(spaces); i++)
+                if (streq((const char *) element->ns->href, spaces[i].space))
+                        return (size_t) snprintf(buffer, XML_NAME_MAX, "%s:%s", spaces[i].prefix, (const char *) element->name) < XML_NAME_MAX ? buffer : NULL;
+        return NULL;
 }
 
 /* Declared at the root, once. */
-static xmlNs *own_space(xmlNode *at) {
-        xmlNs *space = sym_xmlSearchNsByHref(at->doc, at, (const xmlChar *) XML_OWN_SPACE);
+static xmlNs *find_space(xmlNode *at, const char *prefix, size_t length) {
         xmlNode *root = sym_xmlDocGetRootElement(at->doc);
 
-        return space ?: root ? sym_xmlNewNs(root, (const xmlChar *) XML_OWN_SPACE, (const xmlChar *) XML_OWN_PREFIX) : NULL;
+        for (size_t i = 0; i < ARRAY_SIZE(spaces); i++)
+                if (strlen(spaces[i].prefix) == length && strncmp(spaces[i].prefix, prefix, length) == 0) {
+                        xmlNs *space = sym_xmlSearchNsByHref(at->doc, at, (const xmlChar *) spaces[i].space);
+
+                        return space ?: root ? sym_xmlNewNs(root, (const xmlChar *) spaces[i].space, (const xmlChar *) spaces[i].prefix) : NULL;
+                }
+        return NULL;
 }
 
 xmlNode *xml_new_element(xmlNode *parent, const char *table_name) {
-        const char *local = str_after(table_name, XML_OWN_PREFIX ":");
-        xmlNs *space = local ? own_space(parent) : NULL;
+        const char *colon = strchr(table_name, ':');
+        xmlNs *space = colon ? find_space(parent, table_name, (size_t) (colon - table_name)) : NULL;
 
-        return local && !space ? NULL : sym_xmlNewDocNode(parent->doc, space, (const xmlChar *) (local ?: table_name), NULL);
+        return colon && !space ? NULL : sym_xmlNewDocNode(parent->doc, space, (const xmlChar *) (colon ? colon + 1 : table_name), NULL);
 }
 
 int xml_node_to_text(const xmlNode *node, char **ret) {

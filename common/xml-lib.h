@@ -22,10 +22,8 @@ XML_LIBRARY_SYMBOLS(XML_DECLARE_SYMBOL)
 /* Whoever makes documents calls this first; whoever was given one needs not. Costs nothing after the first time. */
 int xml_library_load(Fault *f);
 
-/* What libvirt's formats have no word for stands in a name space of ours. The tables of records write such names with this prefix, whatever
- * prefix a document has chosen. */
-#define XML_OWN_PREFIX "virtbus"
-#define XML_OWN_SPACE "https://virtbus.org/schemas/1.0"
+/* What libvirt's formats have no word for stands in a name space of ours ("virtbus:"); what they keep apart in one of theirs ("fs:",
+ * "rbd:"). The tables of records write such names with these prefixes, whatever prefix a document has chosen. */
 #define XML_NAME_MAX 128u
 
 /* An element's name as the tables have it, in `buffer` if need be; NULL: it is in somebody else's name space, or too long. */

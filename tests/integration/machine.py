@@ -12,6 +12,7 @@ udev, loadable modules and no network. Booting takes some 15 seconds under emula
 import base64
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -31,6 +32,15 @@ CMDLINE = "console=ttyS0 quiet mitigations=off cryptomgr.notests random.trust_cp
 
 class MachineError(Exception):
     """The machine could not be started, or its agent is gone."""
+
+
+class MachineLockedUp(MachineError):
+    """The machine's kernel says that a processor of it does not run any more: the emulation has failed, not what runs in it."""
+
+
+LOCKED_UP = re.compile(r"soft lockup - CPU#\d+ stuck for (\d+)s")
+LOCKED_UP_SECONDS = 60  # a busy host alone brings it to 25 or so
+LOOK_SECONDS = 10
 
 
 def why_not():
@@ -79,21 +89,30 @@ class Agent:
         with self.news:
             return self.news.wait_for(lambda: self.ready or self.closed, timeout) and self.ready
 
-    def ask(self, job, timeout):
-        """Returns the answer, or None when the machine said nothing in time."""
+    def ask(self, job, timeout, look):
+        """Returns the answer, or None when the machine said nothing in time. Calls look() now and then meanwhile."""
+        deadline = time.monotonic() + timeout
         with self.news:
             self.next += 1
             number = self.next
             self.sock.sendall(json.dumps({"id": number, **job}).encode() + b"\n")
-            self.news.wait_for(lambda: number in self.answers or self.closed, timeout)
-            return self.answers.pop(number, None)
+        while (left := deadline - time.monotonic()) > 0 and not self.closed:
+            with self.news:
+                if self.news.wait_for(lambda: number in self.answers or self.closed, min(left, LOOK_SECONDS)):
+                    return self.answers.pop(number, None)
+            look()
+        return None
 
 
 class Machine:
     """One virtual machine; a context manager, or start() and close(). `shared` is the host's end of /mnt/shared."""
 
-    def __init__(self, memory=3072, cpus=2, arguments=(), shares=()):
+    def __init__(self, memory=3072, cpus=2, arguments=(), shares=(), kvm=False):
         self.memory, self.cpus, self.more = memory, cpus, list(arguments)
+        self.cpu = "max,-svm"
+        if kvm:
+            # With several processors the emulation locks up sooner or later: timers stop when one of them has switched SVM on.
+            self.cpu, self.cpus = "max,+svm,+npt", 1
         wanted = [*shares, HERE.parents[1], *filter(None, [os.environ.get("VIRTBUS_BUILD")])]
         self.shares = list(dict.fromkeys(str(Path(p).resolve()) for p in wanted if _hidden(p)))
         self.qemu = self.agent = None
@@ -108,7 +127,7 @@ class Machine:
     def _arguments(self, root):
         kernel, _, initrd = guest.build_parts(HERE / "machine-init", MODULES, [("machine-agent", HERE / "machine-agent")])
         words = [CMDLINE]
-        args = ["-accel", "tcg,thread=multi", "-cpu", "max,+svm,+npt", "-M", "q35", "-smp", str(self.cpus), "-m", str(self.memory),
+        args = ["-accel", "tcg,thread=multi", "-cpu", self.cpu, "-M", "q35", "-smp", str(self.cpus), "-m", str(self.memory),
                 "-kernel", str(kernel), "-initrd", str(initrd), "-serial", "chardev:console",
                 "-device", "virtio-serial-pci", "-device", f"virtserialport,chardev=agent,name={PORT_NAME}",
                 "-fsdev", f"local,id=root,path={root},security_model=none,readonly=on,multidevs=remap",
@@ -137,6 +156,7 @@ class Machine:
             self.agent = Agent(self.qemu.connect("agent"))
             deadline = time.monotonic() + timeout
             if not self.agent.wait_ready(timeout):
+                self._look()
                 raise MachineError(f"the machine did not come up within {timeout} s: {self.console.transcript()}\n{self.qemu.stderr()}")
             state = str(self.run("systemctl is-system-running --wait", check=False, timeout=deadline - time.monotonic()))
             if state != "running":
@@ -144,6 +164,10 @@ class Machine:
         except BaseException:
             self.close()
             raise
+
+    def _look(self):
+        if any(int(seconds) >= LOCKED_UP_SECONDS for seconds in LOCKED_UP.findall(self.console.transcript())):
+            raise MachineLockedUp("the machine's kernel has locked up; its console said:\n" + self.console.transcript()[-2000:])
 
     def run(self, cmd, user=None, input=None, timeout=120, check=True):
         """Run a command (a string for sh, or a list) as root or as `tester`. Returns a Result; raises when it fails (unless
@@ -158,7 +182,8 @@ class Machine:
             job.update(uid=UID, gid=UID, groups=[])
             environment.update(HOME=f"/home/{USER}", USER=USER, XDG_RUNTIME_DIR=f"/run/user/{UID}",
                                DBUS_SESSION_BUS_ADDRESS=f"unix:path=/run/user/{UID}/bus")
-        answer = self.agent.ask(job, timeout + 30)
+        self._look()
+        answer = self.agent.ask(job, timeout + 30, self._look)
         shown = cmd if isinstance(cmd, str) else shlex.join(job["argv"])
         if answer is None:
             raise MachineError(f"{shown}: the machine's agent does not answer; its console said:\n{self.console.transcript()}")

@@ -45,9 +45,9 @@ def test_limits_of_units_reach_the_cgroup(installed_machine):
     assert str(machine.run("systemctl is-active virtqemu@capped", check=False)) == "inactive"
 
 
-def test_kvm(installed_machine):
+def test_kvm(kvm_machine):
     """A domain of type kvm gets /dev/kvm through its unit's sandbox."""
-    machine = installed_machine
+    machine = kvm_machine
     machine.run("modprobe kvm_amd && udevadm settle && test -c /dev/kvm")
     define(machine, "fast", tiny_xml("fast").replace("type='qemu'", "type='kvm'", 1))
     machine.run("virtctl start fast", timeout=SLOW)

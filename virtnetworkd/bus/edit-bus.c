@@ -144,7 +144,7 @@ BUS_PUBLIC_GETTER(get_port_forwards) {
         int r = sd_bus_message_open_container(reply, 'a', "(sqqsqaysaay)");
 
         if (def)
-                NETWORK_FOREACH(PortForward, w, def->port_forwards)
+                RECORD_FOREACH(PortForward, w, def->port_forwards)
                         if (r >= 0)
                                 r = append_port_forward(reply, userdata, w);
         return r < 0 ? r : sd_bus_message_close_container(reply);
@@ -229,8 +229,8 @@ BUS_PUBLIC_GETTER(get_static_hosts) {
         int r = sd_bus_message_open_container(reply, 'a', "(says)");
 
         if (def)
-                NETWORK_FOREACH(NetworkIp, ip, def->ips)
-                        NETWORK_FOREACH(DhcpHost, h, ip->hosts)
+                RECORD_FOREACH(NetworkIp, ip, def->ips)
+                        RECORD_FOREACH(DhcpHost, h, ip->hosts)
                                 if (r >= 0)
                                         r = append_host(reply, h);
         return r < 0 ? r : sd_bus_message_close_container(reply);
@@ -255,8 +255,8 @@ BUS_PUBLIC_GETTER(get_dhcp_ranges) {
         int r = sd_bus_message_open_container(reply, 'a', "(iayay)");
 
         if (def)
-                NETWORK_FOREACH(NetworkIp, ip, def->ips)
-                        NETWORK_FOREACH(DhcpRange, g, ip->ranges)
+                RECORD_FOREACH(NetworkIp, ip, def->ips)
+                        RECORD_FOREACH(DhcpRange, g, ip->ranges)
                                 if (r >= 0)
                                         r = append_range(reply, g);
         return r < 0 ? r : sd_bus_message_close_container(reply);

@@ -289,7 +289,7 @@ BUS_GETTER(get_devices) {
         if (r >= 0 && def && def->forward_dev)
                 r = sd_bus_message_append(reply, "s", def->forward_dev);
         if (def)
-                NETWORK_FOREACH(ForwardInterface, i, def->forward_interfaces)
+                RECORD_FOREACH(ForwardInterface, i, def->forward_interfaces)
                         if (r >= 0 && !streq_null(i->dev, def->forward_dev))
                                 r = sd_bus_message_append(reply, "s", i->dev);
         return r < 0 ? r : sd_bus_message_close_container(reply);
@@ -324,7 +324,7 @@ BUS_GETTER(get_addresses) {
         int r = sd_bus_message_open_container(reply, 'a', "(iayu)");
 
         if (def)
-                NETWORK_FOREACH(NetworkIp, ip, def->ips)
+                RECORD_FOREACH(NetworkIp, ip, def->ips)
                         if (r >= 0)
                                 r = append_address(reply, ip);
         return r < 0 ? r : sd_bus_message_close_container(reply);

@@ -186,11 +186,6 @@ extern const RecordType network_record, dhcp_range_record, dhcp_host_record, por
 NetworkDef *network_def_free(NetworkDef *def);
 DEFINE_CLEANUP(NetworkDef *, network_def_free)
 
-/* NETWORK_FOREACH(NetworkIp, ip, def->ips) { … } */
-#define NETWORK_FOREACH(Type, var, list)                                                                \
-        for (size_t var##_i = 0; var##_i < (list).n; var##_i++)                                         \
-                for (const Type *var = (const Type *) (list).items[var##_i]; var; var = NULL)
-
 static inline int ip_family_of(int family) {
         return family == FAMILY_IPV6 ? AF_INET6 : AF_INET;
 }

@@ -180,7 +180,7 @@ int mode_rules(const NetworkDef *def, const DhcpGrants *grants, Ruleset *s) {
         r = add_jumps(def, s);
         if (r >= 0)
                 r = let_pass_inside(def, s);
-        NETWORK_FOREACH(NetworkIp, ip, def->ips)
+        RECORD_FOREACH(NetworkIp, ip, def->ips)
                 if (r >= 0 && ops->rules)
                         r = ops->rules(def, ip, s);
         if (r >= 0)

@@ -29,9 +29,9 @@ static bool is_host(const DhcpHost *h, const char *guest, const MacAddress *mac)
 }
 
 static const DhcpHost *find_host(const NetworkDef *def, int family, const char *guest, const MacAddress *mac) {
-        NETWORK_FOREACH(NetworkIp, ip, def->ips)
+        RECORD_FOREACH(NetworkIp, ip, def->ips)
                 if (ip->address.family == family)
-                        NETWORK_FOREACH(DhcpHost, h, ip->hosts)
+                        RECORD_FOREACH(DhcpHost, h, ip->hosts)
                                 if (is_host(h, guest, mac))
                                         return h;
         return NULL;
@@ -73,7 +73,7 @@ static IpAddress find_target(const NetworkDef *def, const PortForward *w, const 
 }
 
 static bool is_inside(const NetworkDef *def, const IpAddress *a) {
-        NETWORK_FOREACH(NetworkIp, ip, def->ips)
+        RECORD_FOREACH(NetworkIp, ip, def->ips)
                 if (ip_is_in(a, &ip->address, network_prefix(ip)) && !ip_equal(a, &ip->address))
                         return true;
         return false;
@@ -106,7 +106,7 @@ bool port_forward_clash(const PortForward *a, const PortForward *b) {
 }
 
 static bool has_dhcp(const NetworkDef *def) {
-        NETWORK_FOREACH(NetworkIp, ip, def->ips)
+        RECORD_FOREACH(NetworkIp, ip, def->ips)
                 if (ip->ranges.n > 0 || ip->hosts.n > 0)
                         return true;
         return false;
@@ -146,7 +146,7 @@ static int check_one(const NetworkDef *def, const PortForward *w, Fault *f) {
 }
 
 int port_forward_check(const NetworkDef *def, bool possible, Fault *f) {
-        NETWORK_FOREACH(PortForward, w, def->port_forwards) {
+        RECORD_FOREACH(PortForward, w, def->port_forwards) {
                 int r;
 
                 if (!possible)
@@ -255,7 +255,7 @@ static int begin_chains(Ruleset *s) {
 int port_forward_spare(const NetworkDef *def, Ruleset *s) {
         int r = begin_chains(s);
 
-        NETWORK_FOREACH(NetworkIp, ip, def->ips)
+        RECORD_FOREACH(NetworkIp, ip, def->ips)
                 if (r >= 0)
                         r = spare(&ip->address, ip_bits(ip->address.family), s);
         return r;
@@ -263,7 +263,7 @@ int port_forward_spare(const NetworkDef *def, Ruleset *s) {
 
 /* A guest that reaches a neighbour through the host must get its answers through the host. */
 static int send_back(const NetworkDef *def, Ruleset *s) {
-        NETWORK_FOREACH(NetworkIp, ip, def->ips) {
+        RECORD_FOREACH(NetworkIp, ip, def->ips) {
                 Rule *r = ruleset_add(s, CHAIN_POSTROUTING, VERDICT_MASQUERADE);
 
                 if (!r)
@@ -280,7 +280,7 @@ int port_forward_rules(const NetworkDef *def, const DhcpGrants *grants, Ruleset 
 
         if (def->port_forwards.n == 0)
                 return 0;
-        NETWORK_FOREACH(PortForward, w, def->port_forwards) {
+        RECORD_FOREACH(PortForward, w, def->port_forwards) {
                 IpAddress targets[PORT_FORWARD_TARGETS_MAX];
                 unsigned n = port_forward_targets(def, w, grants, targets);
 

@@ -130,7 +130,7 @@ static int check_unique(const NetworkIp *ip, const Unique *u, Fault *f) {
 
         if (!sorted)
                 return fault_oom(f);
-        NETWORK_FOREACH(DhcpHost, h, ip->hosts)
+        RECORD_FOREACH(DhcpHost, h, ip->hosts)
                 if (u->has(h))
                         sorted[n++] = h;
         qsort_r(sorted, n, sizeof(*sorted), compare_hosts, (void *) u);

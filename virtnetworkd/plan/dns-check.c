@@ -22,7 +22,7 @@ static int check_label(const Record *where, const char *what, const char *name, 
 static int check_host(const NetworkDef *def, const DnsHost *h, Fault *f) {
         int r = h->names.n > 0 ? 0 : bad(h, f, "a <hostname> is needed");
 
-        NETWORK_FOREACH(DnsHostname, n, h->names)
+        RECORD_FOREACH(DnsHostname, n, h->names)
                 if (r >= 0)
                         r = check_name(&n->head, "hostname", n->name, f);
         return r;
@@ -58,16 +58,16 @@ int network_check_dns(const NetworkDef *def, Fault *f) {
             xml_fault_below(&def->head, "domain/@name", f, FAULT_INVALID_DEFINITION, "\"%s\" is no DNS name", def->domain);
         if (r >= 0 && !def->domain && (def->domain_local != UNSET || def->domain_register != UNSET))
                 r = xml_fault_below(&def->head, "domain", f, FAULT_INVALID_DEFINITION, "localOnly and register need a name");
-        NETWORK_FOREACH(DnsForwarder, w, def->forwarders)
+        RECORD_FOREACH(DnsForwarder, w, def->forwarders)
                 if (r >= 0)
                         r = check_name(&w->head, "domain", w->domain, f);
-        NETWORK_FOREACH(DnsHost, h, def->dns_hosts)
+        RECORD_FOREACH(DnsHost, h, def->dns_hosts)
                 if (r >= 0)
                         r = check_host(def, h, f);
-        NETWORK_FOREACH(DnsTxt, t, def->dns_txts)
+        RECORD_FOREACH(DnsTxt, t, def->dns_txts)
                 if (r >= 0)
                         r = check_txt(t, f);
-        NETWORK_FOREACH(DnsSrv, s, def->dns_srvs)
+        RECORD_FOREACH(DnsSrv, s, def->dns_srvs)
                 if (r >= 0)
                         r = check_srv(s, f);
         return r;

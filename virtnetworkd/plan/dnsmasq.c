@@ -30,7 +30,7 @@ static bool has_dhcp(const NetworkIp *ip) {
 bool network_needs_dnsmasq(const NetworkDef *def) {
         if (!mode_ops(network_kind(def))->own_bridge)
                 return false;
-        NETWORK_FOREACH(NetworkIp, ip, def->ips)
+        RECORD_FOREACH(NetworkIp, ip, def->ips)
                 if (has_dhcp(ip) || ip->tftp_root || ip->family == FAMILY_IPV6 || def->dns != NO)
                         return true;
         return false;
@@ -42,7 +42,7 @@ static void add_forwarders(Text *t, const NetworkDef *def) {
         bool for_all = false;
         char text[IP_TEXT_MAX];
 
-        NETWORK_FOREACH(DnsForwarder, w, def->forwarders) {
+        RECORD_FOREACH(DnsForwarder, w, def->forwarders) {
                 text_add(t, "server=");
                 if (w->domain)
                         text_addf(t, "/%s/", w->domain);
@@ -54,9 +54,9 @@ static void add_forwarders(Text *t, const NetworkDef *def) {
 }
 
 static void add_records(Text *t, const NetworkDef *def) {
-        NETWORK_FOREACH(DnsTxt, x, def->dns_txts)
+        RECORD_FOREACH(DnsTxt, x, def->dns_txts)
                 text_addf(t, "txt-record=%s%s%s%s\n", x->name, x->value ? ",\"" : "", x->value ?: "", x->value ? "\"" : "");
-        NETWORK_FOREACH(DnsSrv, s, def->dns_srvs) {
+        RECORD_FOREACH(DnsSrv, s, def->dns_srvs) {
                 const char *domain = s->domain ?: def->domain;
 
                 text_addf(t, "srv-host=_%s._%s%s%s", s->service, s->protocol, domain ? "." : "", domain ?: "");
@@ -108,7 +108,7 @@ static uint64_t add_ranges(Text *t, const NetworkIp *ip) {
         char start[IP_TEXT_MAX], end[IP_TEXT_MAX];
         uint64_t n = 0;
 
-        NETWORK_FOREACH(DhcpRange, g, ip->ranges) {
+        RECORD_FOREACH(DhcpRange, g, ip->ranges) {
                 text_addf(t, "dhcp-range=%s,%s", text_of(&g->start, start), text_of(&g->end, end));
                 add_netmask(t, ip);
                 add_lease_time(t, &g->lease);
@@ -166,7 +166,7 @@ static char *make_config(const NetworkDef *def, const DnsmasqPaths *paths) {
         text_addf(&t, "# Made by virtnetworkd for the network %s; changes are lost.\n", def->name);
         text_addf(&t, "strict-order\nexcept-interface=lo\nbind-dynamic\ninterface=%s\n", def->bridge);
         add_dns(&t, def, paths);
-        NETWORK_FOREACH(NetworkIp, ip, def->ips)
+        RECORD_FOREACH(NetworkIp, ip, def->ips)
                 add_ip(&t, def, ip, &leases);
         if (leases > 0) {
                 text_addf(&t, "dhcp-no-override\ndhcp-authoritative\ndhcp-ignore-clid\ndhcp-lease-max=%" PRIu64 "\n",
@@ -207,8 +207,8 @@ static char *make_dhcp_hosts(const NetworkDef *def) {
         _cleanup_text_ Text t = TEXT_INIT;
 
         text_add(&t, "");
-        NETWORK_FOREACH(NetworkIp, ip, def->ips)
-                NETWORK_FOREACH(DhcpHost, h, ip->hosts)
+        RECORD_FOREACH(NetworkIp, ip, def->ips)
+                RECORD_FOREACH(DhcpHost, h, ip->hosts)
                         add_dhcp_host(&t, h);
         return text_finish(&t);
 }
@@ -218,9 +218,9 @@ static char *make_dns_hosts(const NetworkDef *def) {
         char text[IP_TEXT_MAX];
 
         text_add(&t, "");
-        NETWORK_FOREACH(DnsHost, h, def->dns_hosts) {
+        RECORD_FOREACH(DnsHost, h, def->dns_hosts) {
                 text_add(&t, text_of(&h->ip, text));
-                NETWORK_FOREACH(DnsHostname, n, h->names)
+                RECORD_FOREACH(DnsHostname, n, h->names)
                         text_addf(&t, " %s", n->name);
                 text_add(&t, "\n");
         }

@@ -28,7 +28,7 @@ static int check_links(const NetworkDef *def, Fault *f) {
                                        "\"%s\" can't be the name of a link: up to 15 characters without blanks, '/' and ':'", def->bridge);
         if (def->forward_dev && !is_link_name(def->forward_dev))
                 return xml_fault_below(&def->head, "forward/@dev", f, FAULT_INVALID_DEFINITION, "\"%s\" can't be the name of a link", def->forward_dev);
-        NETWORK_FOREACH(ForwardInterface, i, def->forward_interfaces) {
+        RECORD_FOREACH(ForwardInterface, i, def->forward_interfaces) {
                 if (!is_link_name(i->dev))
                         return bad(i, f, "\"%s\" can't be the name of a link", i->dev);
                 for (size_t k = 0; k < i_i; k++)
@@ -88,7 +88,7 @@ static int check_one_ip(const NetworkIp *ip, Fault *f) {
 int network_check_ip(const NetworkDef *def, Fault *f) {
         bool dhcp[2] = {};
 
-        NETWORK_FOREACH(NetworkIp, ip, def->ips) {
+        RECORD_FOREACH(NetworkIp, ip, def->ips) {
                 bool six = ip->family == FAMILY_IPV6;
                 int r = check_one_ip(ip, f);
 
@@ -113,7 +113,7 @@ int network_check_ip(const NetworkDef *def, Fault *f) {
 /* --- routes --- */
 
 static bool reaches(const NetworkDef *def, const IpAddress *gateway) {
-        NETWORK_FOREACH(NetworkIp, ip, def->ips)
+        RECORD_FOREACH(NetworkIp, ip, def->ips)
                 if (ip_is_in(gateway, &ip->address, network_prefix(ip)))
                         return true;
         return false;
@@ -166,7 +166,7 @@ int network_check_ports(const NetworkDef *def, Fault *f) {
                 r = check_settings(def, &def->head, &def->port, f);
         if (r < 0)
                 return r;
-        NETWORK_FOREACH(PortGroup, g, def->port_groups) {
+        RECORD_FOREACH(PortGroup, g, def->port_groups) {
                 for (size_t k = 0; k < g_i; k++)
                         if (streq(((PortGroup *) def->port_groups.items[k])->name, g->name))
                                 return bad(g, f, "a portgroup called \"%s\" is in line %u already", g->name, def->port_groups.items[k]->line);
@@ -188,7 +188,7 @@ int network_check_ports(const NetworkDef *def, Fault *f) {
 static int check_mtu(const NetworkDef *def, Fault *f) {
         if (def->mtu == NUMBER_UNSET || def->mtu >= 1280)
                 return 0;
-        NETWORK_FOREACH(NetworkIp, ip, def->ips)
+        RECORD_FOREACH(NetworkIp, ip, def->ips)
                 if (ip->family == FAMILY_IPV6)
                         return xml_fault_below(&def->head, "mtu/@size", f, FAULT_INVALID_DEFINITION, "IPv6 needs at least 1280, not %" PRIu64, def->mtu);
         return 0;

@@ -46,7 +46,7 @@ static int put_tags(struct nl_msg *m, const RecordList *tags, bool trunk) {
         struct nlattr *spec = nla_nest_start(m, IFLA_AF_SPEC);
         int r = spec ? 0 : -NLE_NOMEM;
 
-        NETWORK_FOREACH(VlanTag, t, *tags)
+        RECORD_FOREACH(VlanTag, t, *tags)
                 if (r >= 0)
                         r = put_vlan(m, t->id, flags_of(t, trunk));
         if (r >= 0)

@@ -33,14 +33,14 @@ static void add(Flows *f, Flow flow) {
 }
 
 static bool has_dhcp(const NetworkDef *def, int family) {
-        NETWORK_FOREACH(NetworkIp, ip, def->ips)
+        RECORD_FOREACH(NetworkIp, ip, def->ips)
                 if (ip->address.family == family && (ip->ranges.n > 0 || ip->hosts.n > 0))
                         return true;
         return false;
 }
 
 static bool has_family(const NetworkDef *def, int family) {
-        NETWORK_FOREACH(NetworkIp, ip, def->ips)
+        RECORD_FOREACH(NetworkIp, ip, def->ips)
                 if (ip->address.family == family)
                         return true;
         return false;

@@ -24,7 +24,7 @@ static void add(Collecting *c, const IpAddress *a, unsigned prefix, bool leased)
 }
 
 static unsigned prefix_in(const Network *n, const IpAddress *a) {
-        NETWORK_FOREACH(NetworkIp, ip, n->live->ips)
+        RECORD_FOREACH(NetworkIp, ip, n->live->ips)
                 if (ip_is_in(a, &ip->address, network_prefix(ip)))
                         return network_prefix(ip);
         return ip_bits(a->family);

@@ -153,7 +153,7 @@ int edit_remove_port_forward(NetworkDef *def, const void *what, Fault *f) {
 static NetworkIp *find_ip(const NetworkDef *def, const DhcpHost *h) {
         NetworkIp *found = NULL;
 
-        NETWORK_FOREACH(NetworkIp, ip, def->ips) {
+        RECORD_FOREACH(NetworkIp, ip, def->ips) {
                 if (ip_is_set(&h->ip) ? !ip_is_in(&h->ip, &ip->address, network_prefix(ip)) : (ip->family == FAMILY_IPV6) != (h->id != NULL))
                         continue;
                 if (!found || (!found->dhcp && ip->dhcp))

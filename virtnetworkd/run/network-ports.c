@@ -30,7 +30,7 @@ typedef struct Attaching {
 } Attaching;
 
 static const PortGroup *find_group(const NetworkDef *def, const char *name) {
-        NETWORK_FOREACH(PortGroup, g, def->port_groups)
+        RECORD_FOREACH(PortGroup, g, def->port_groups)
                 if (name ? streq(g->name, name) : g->is_default == YES)
                         return g;
         return NULL;
@@ -46,7 +46,7 @@ static const char *choose_link(const Network *n, Fault *f) {
         const char *best = NULL;
         unsigned least = UINT_MAX;
 
-        NETWORK_FOREACH(ForwardInterface, i, n->live->forward_interfaces) {
+        RECORD_FOREACH(ForwardInterface, i, n->live->forward_interfaces) {
                 unsigned used = macvtaps_count(n->all->macvtaps, i->dev);
 
                 if (used >= least || (used > 0 && n->live->mode == FORWARD_PASSTHROUGH))
@@ -157,7 +157,7 @@ static int macvtap_ports(const Network *n, char ***ret) {
 
         if (r >= 0 && n->live->forward_interfaces.n == 0)
                 r = macvtaps_list(n->all->macvtaps, n->live->forward_dev, &names, &count);
-        NETWORK_FOREACH(ForwardInterface, i, n->live->forward_interfaces)
+        RECORD_FOREACH(ForwardInterface, i, n->live->forward_interfaces)
                 if (r >= 0)
                         r = macvtaps_list(n->all->macvtaps, i->dev, &names, &count);
         if (r >= 0)

@@ -49,7 +49,7 @@ static void tune_bridge(const Network *n) {
                 const char *name, *value;
         } rows[] = { { "accept_ra", "0" }, { "autoconf", "0" } };
 
-        NETWORK_FOREACH(NetworkIp, ip, def->ips)
+        RECORD_FOREACH(NetworkIp, ip, def->ips)
                 six = six || ip->family == FAMILY_IPV6;
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 _cleanup_free_ char *name = strf("ipv6/conf/%s/%s", def->bridge, rows[i].name);
@@ -72,7 +72,7 @@ static int enable_forwarding(Network *n, Fault *f) {
 
         if (kind != NETWORK_NAT && kind != NETWORK_ROUTE && kind != NETWORK_OPEN)
                 return 0;
-        NETWORK_FOREACH(NetworkIp, ip, n->live->ips) {
+        RECORD_FOREACH(NetworkIp, ip, n->live->ips) {
                 if (r >= 0)
                         r = sysctl_set(ip->family == FAMILY_IPV6 ? "ipv6/conf/all/forwarding" : "ipv4/ip_forward", "1");
         }
@@ -108,7 +108,7 @@ static int check_free(const Network *n, Fault *f) {
         int r = 0;
 
         (void) links_find(n->all->links, n->live->bridge, &info);
-        NETWORK_FOREACH(NetworkIp, ip, n->live->ips)
+        RECORD_FOREACH(NetworkIp, ip, n->live->ips)
                 if (r >= 0)
                         r = links_check_free(n->all->links, &ip->address, network_prefix(ip), info.index, f);
         return r;
@@ -118,12 +118,12 @@ static int add_addresses(const Network *n, Fault *f) {
         const NetworkDef *def = n->live;
         int r = 0;
 
-        NETWORK_FOREACH(NetworkIp, ip, def->ips)
+        RECORD_FOREACH(NetworkIp, ip, def->ips)
                 if (r >= 0)
                         r = links_add_address(n->all->links, n->ifindex, &ip->address, network_prefix(ip), f);
         if (r >= 0)
                 r = links_set_up(n->all->links, n->ifindex, f);
-        NETWORK_FOREACH(NetworkRoute, t, def->routes)
+        RECORD_FOREACH(NetworkRoute, t, def->routes)
                 if (r >= 0)
                         r = links_add_route(n->all->links, n->ifindex, &t->address,
                                             ip_is_set(&t->netmask) ? (unsigned) ip_netmask_to_prefix(&t->netmask) : (unsigned) t->prefix, &t->gateway,
@@ -151,14 +151,14 @@ static int check_host_links(Network *n, Fault *f) {
         }
         if (r >= 0 && n->live->forward_dev)
                 r = check_host_link(n, n->live->forward_dev, NULL, f);
-        NETWORK_FOREACH(ForwardInterface, i, n->live->forward_interfaces)
+        RECORD_FOREACH(ForwardInterface, i, n->live->forward_interfaces)
                 if (r >= 0)
                         r = check_host_link(n, i->dev, NULL, f);
         return r;
 }
 
 static bool has_dhcpv4(const NetworkDef *def) {
-        NETWORK_FOREACH(NetworkIp, ip, def->ips)
+        RECORD_FOREACH(NetworkIp, ip, def->ips)
                 if (ip->address.family == AF_INET && (ip->ranges.n > 0 || ip->hosts.n > 0))
                         return true;
         return false;

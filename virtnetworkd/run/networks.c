@@ -186,7 +186,7 @@ static bool bridge_is_taken(const char *name, void *userdata) {
 static bool is_used_by_others(Networks *s, const IpAddress *a, unsigned prefix) {
         REGISTRY_FOREACH(Network, n, s->registry)
                 if (n->config)
-                        NETWORK_FOREACH(NetworkIp, ip, n->config->ips)
+                        RECORD_FOREACH(NetworkIp, ip, n->config->ips)
                                 if (ip_overlap(a, prefix, &ip->address, network_prefix(ip)))
                                         return true;
         return links_check_free(s->links, a, prefix, 0, NULL) < 0;
@@ -217,7 +217,7 @@ static void choose_addresses(Networks *s, NetworkDefaults *d) {
 }
 
 static bool lacks_address(const NetworkDef *def) {
-        NETWORK_FOREACH(NetworkIp, ip, def->ips)
+        RECORD_FOREACH(NetworkIp, ip, def->ips)
                 if (!ip_is_set(&ip->address))
                         return true;
         return false;
@@ -250,7 +250,7 @@ static int inherit_ip(NetworkIp *to, const NetworkIp *from) {
         }
         if (!to->dhcp || to->ranges.n > 0)
                 return 0;
-        NETWORK_FOREACH(DhcpRange, g, from->ranges) {
+        RECORD_FOREACH(DhcpRange, g, from->ranges) {
                 void *copy = NULL;
 
                 if (r >= 0)
@@ -298,8 +298,8 @@ static int read_definition(Networks *s, const char *text, size_t length, Network
 /* --- definitions --- */
 
 static int check_port_forwards(const NetworkDef *def, const Network *n, Fault *f) {
-        NETWORK_FOREACH(PortForward, w, def->port_forwards)
-                NETWORK_FOREACH(PortForward, their, n->config->port_forwards)
+        RECORD_FOREACH(PortForward, w, def->port_forwards)
+                RECORD_FOREACH(PortForward, their, n->config->port_forwards)
                         if (port_forward_clash(w, their))
                                 return xml_fault(&w->head, f, FAULT_NETWORK_EXISTS, "its ports lead into the network \"%s\" already", n->name);
         return 0;
@@ -319,8 +319,8 @@ int networks_check_others(Networks *s, const NetworkDef *def, Fault *f) {
                 r = check_port_forwards(def, n, f);
                 if (r < 0)
                         return r;
-                NETWORK_FOREACH(NetworkIp, ip, def->ips)
-                        NETWORK_FOREACH(NetworkIp, their, other->ips)
+                RECORD_FOREACH(NetworkIp, ip, def->ips)
+                        RECORD_FOREACH(NetworkIp, their, other->ips)
                                 if (ip_overlap(&ip->address, network_prefix(ip), &their->address, network_prefix(their)))
                                         return xml_fault(&ip->head, f, FAULT_NETWORK_EXISTS, "it overlaps with the network \"%s\"", n->name);
         }

@@ -51,7 +51,7 @@ static int new_call(sd_bus *bus, const char *method, int ifindex, sd_bus_message
 static int append_servers(sd_bus_message *m, const NetworkDef *def) {
         int r = sd_bus_message_open_container(m, 'a', "(iay)");
 
-        NETWORK_FOREACH(NetworkIp, ip, def->ips) {
+        RECORD_FOREACH(NetworkIp, ip, def->ips) {
                 if (r >= 0)
                         r = sd_bus_message_open_container(m, 'r', "iay");
                 if (r >= 0)
