@@ -27,6 +27,15 @@ typedef enum FaultKind {
         FAULT_NETWORK_EXISTS,
         FAULT_NETWORK,             /* links, addresses or dnsmasq can't be set up */
         FAULT_FIREWALL,            /* the kernel refuses the rules */
+        FAULT_NO_SUCH_POOL,
+        FAULT_POOL_EXISTS,
+        FAULT_NO_SUCH_VOLUME,
+        FAULT_VOLUME_EXISTS,
+        FAULT_NO_SUCH_SECRET,
+        FAULT_SECRET_EXISTS,
+        FAULT_POOL,                /* what a pool or volume is made of can't be used */
+        FAULT_NO_SPACE,            /* there is not enough room left */
+        FAULT_IN_USE,              /* a VM uses it; the text names it */
         FAULT_LOCKSPACE,           /* the folder of a lockspace can't be used */
         FAULT_INVALID_STATE,       /* the object is not in a state that allows this */
         FAULT_BUSY,                /* another job holds the object; the text names it */

@@ -69,6 +69,35 @@ int unit_instance_unescape(const char *escaped, char **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
+int unit_name_from_path(const char *path, const char *suffix, char **ret) {
+        _cleanup_free_ char *name = NULL;
+        Text t = TEXT_INIT;
+
+        assert(path && suffix && ret);
+
+        while (*path == '/')
+                path++;
+        if (!*path)
+                return -EINVAL;
+        for (const char *p = path; *p; p++) {
+                if (*p == '/') {
+                        if (p[1] && p[1] != '/')
+                                text_add(&t, "-");
+                } else if (isalnum((unsigned char) *p) || *p == '_' || *p == ':' || (*p == '.' && p != path))
+                        text_addn(&t, p, 1);
+                else
+                        text_addf(&t, "\\x%02x", (unsigned char) *p);
+        }
+        text_add(&t, suffix);
+        name = text_finish(&t);
+        if (!name)
+                return -ENOMEM;
+        if (strlen(name) > UNIT_NAME_MAX)
+                return -ENAMETOOLONG;
+        *ret = TAKE_PTR(name);
+        return 0;
+}
+
 /* --- calls --- */
 
 struct UnitCall {
@@ -101,7 +130,9 @@ static void finish(UnitCall *c, const char *problem, const char *words) {
         c->match = sd_bus_slot_unref(c->match);
         c->call = sd_bus_slot_unref(c->call);
         if (problem) {
-                fault_set(&f, FAULT_UNIT, EIO, "can't %s %s: %s", c->verb, c->unit, words ?: problem);
+                int error = str_ends(problem, ".UnitExists") ? EEXIST : str_ends(problem, ".NoSuchUnit") ? ENOENT : EIO;
+
+                fault_set(&f, FAULT_UNIT, error, "can't %s %s: %s", c->verb, c->unit, words ?: problem);
                 fault_hint(&f, "systemctl status %s tells more", c->unit);
         }
         c->done(problem ? &f : NULL, c->userdata);
@@ -227,7 +258,8 @@ static int append_exec(sd_bus_message *m, char *const *argv) {
         return r;
 }
 
-static int append_service(sd_bus_message *m, const UnitTransient *spec) {
+static int append_service(sd_bus_message *m, const void *userdata) {
+        const UnitTransient *spec = userdata;
         int r;
 
         r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
@@ -252,22 +284,22 @@ static int append_service(sd_bus_message *m, const UnitTransient *spec) {
         return r < 0 ? r : append_exec(m, spec->argv);
 }
 
-int unit_start_transient(sd_bus *bus, const UnitTransient *spec, UnitDone done, void *userdata, UnitCall **ret) {
+typedef int (*AppendProperties)(sd_bus_message *m, const void *spec);
+
+static int start_transient(sd_bus *bus, const char *unit, AppendProperties append, const void *spec, UnitDone done, void *userdata, UnitCall **ret) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         _cleanup_(unit_call_freep) UnitCall *c = NULL;
         int r;
 
-        assert(bus && spec && spec->argv && done && ret);
-
-        r = new_job_call(bus, spec->unit, "start", done, userdata, &c);
+        r = new_job_call(bus, unit, "start", done, userdata, &c);
         if (r >= 0)
                 r = sd_bus_message_new_method_call(bus, &m, SYSTEMD, MANAGER_PATH, MANAGER, "StartTransientUnit");
         if (r >= 0)
-                r = sd_bus_message_append(m, "ss", spec->unit, "fail");
+                r = sd_bus_message_append(m, "ss", unit, "fail");
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "(sv)");
         if (r >= 0)
-                r = append_service(m, spec);
+                r = append(m, spec);
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
         if (r >= 0)
@@ -278,6 +310,29 @@ int unit_start_transient(sd_bus *bus, const UnitTransient *spec, UnitDone done, 
                 return r;
         *ret = TAKE_PTR(c);
         return 0;
+}
+
+int unit_start_transient(sd_bus *bus, const UnitTransient *spec, UnitDone done, void *userdata, UnitCall **ret) {
+        assert(bus && spec && spec->argv && done && ret);
+
+        return start_transient(bus, spec->unit, append_service, spec, done, userdata, ret);
+}
+
+static int append_mount(sd_bus_message *m, const void *userdata) {
+        const UnitMount *spec = userdata;
+        int r;
+
+        r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)", "Description", "s", spec->description, "What", "s", spec->what, "CollectMode", "s",
+                                  "inactive-or-failed", "TimeoutUSec", "t", spec->timeout_usec, "LazyUnmount", "b", false);
+        if (r >= 0 && spec->type)
+                r = sd_bus_message_append(m, "(sv)", "Type", "s", spec->type);
+        return r < 0 || !spec->options ? r : sd_bus_message_append(m, "(sv)", "Options", "s", spec->options);
+}
+
+int unit_start_mount(sd_bus *bus, const UnitMount *spec, UnitDone done, void *userdata, UnitCall **ret) {
+        assert(bus && spec && done && ret);
+
+        return start_transient(bus, spec->unit, append_mount, spec, done, userdata, ret);
 }
 
 static int on_reloaded(sd_bus_message *reply, void *userdata, sd_bus_error *error) {

@@ -10,6 +10,8 @@
 /* "virtqemu" + "my-vm" -> "virtqemu@my-vm.service". What a unit name can't hold, and '-' at the beginning, becomes \xNN.
  * -ENAMETOOLONG, -EINVAL. Pure, and reversible with unit_instance_unescape(). */
 int unit_name_from_instance(const char *prefix, const char *instance, const char *suffix, char **ret);
+/* "/srv/my pool" + ".mount" -> "srv-my\x20pool.mount", as systemd-escape --path does for a path without "." and "..". */
+int unit_name_from_path(const char *path, const char *suffix, char **ret);
 int unit_instance_unescape(const char *escaped, char **ret);
 
 /* A call under way. Freeing it forgets the answer; systemd still does what it was asked. */
@@ -37,6 +39,14 @@ typedef struct UnitTransient {
 } UnitTransient;
 /* Done when the program runs. */
 int unit_start_transient(sd_bus *bus, const UnitTransient *spec, UnitDone done, void *userdata, UnitCall **ret);
+
+/* A mount that exists only while it is there; its name says where. The fault's errno is EEXIST if somebody has a unit of that name. */
+typedef struct UnitMount {
+        const char *unit, *description, *what;
+        const char *type, *options; /* NULL: not said */
+        uint64_t timeout_usec;
+} UnitMount;
+int unit_start_mount(sd_bus *bus, const UnitMount *spec, UnitDone done, void *userdata, UnitCall **ret);
 
 /* `on`: enables the unit as its [Install] says, else disables it; then lets systemd read the links. */
 int unit_set_enabled(sd_bus *bus, const char *unit, bool on, UnitDone done, void *userdata, UnitCall **ret);

@@ -59,33 +59,16 @@ static int on_completed(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         return 0;
 }
 
-int client_connect(Client *c) {
-        int r;
-
-        if (c->address)
-                r = open_address(c->address, &c->bus);
-        else
-                r = c->user ? sd_bus_open_user(&c->bus) : sd_bus_open_system(&c->bus);
-        if (r >= 0) {
-                c->ended = json_object();
-                r = sd_bus_match_signal(c->bus, NULL, QEMU1, NULL, "org.virtbus.job1", "Completed", on_completed, c);
-        }
-        if (r >= 0)
-                return 0;
-        (void) client_fail("the %s bus can't be reached: %s", c->user ? "user" : "system", strerror(-r));
-        if (!c->user && geteuid() != 0)
-                fprintf(stderr, "  Is dbus running? With --user, VMs of your own session are meant.\n");
-        return UNREACHABLE;
-}
-
 /* The first word of a path below /org/virtbus, which is also the service's, and the unit behind it. */
 typedef struct ServiceRow {
         const char *name, *daemon;
         bool of_host;            /* sessions have none of their own */
+        bool has_jobs;
 } ServiceRow;
 
 static const ServiceRow services[] = {
-        { "qemu1", "virtqemud" }, { "lock1", "virtlockd" }, { "log1", "virtlogd" }, { "network1", "virtnetworkd", .of_host = true },
+        { "qemu1", "virtqemud", .has_jobs = true }, { "lock1", "virtlockd" }, { "log1", "virtlogd" }, { "network1", "virtnetworkd", .of_host = true },
+        { "storage1", "virtstoraged", .has_jobs = true },
 };
 
 static const ServiceRow *service_of(const char *path) {
@@ -95,6 +78,31 @@ static const ServiceRow *service_of(const char *path) {
                 if (str_after(rest, services[i].name))
                         return &services[i];
         return &services[0];
+}
+
+int client_connect(Client *c) {
+        int r;
+
+        if (c->address)
+                r = open_address(c->address, &c->bus);
+        else
+                r = c->user ? sd_bus_open_user(&c->bus) : sd_bus_open_system(&c->bus);
+        if (r >= 0) {
+                c->ended = json_object();
+                for (size_t i = 0; i < ARRAY_SIZE(services) && r >= 0; i++) {
+                        char service[64];
+
+                        (void) snprintf(service, sizeof(service), "org.virtbus.%s", services[i].name);
+                        if (services[i].has_jobs)
+                                r = sd_bus_match_signal(c->bus, NULL, service, NULL, "org.virtbus.job1", "Completed", on_completed, c);
+                }
+        }
+        if (r >= 0)
+                return 0;
+        (void) client_fail("the %s bus can't be reached: %s", c->user ? "user" : "system", strerror(-r));
+        if (!c->user && geteuid() != 0)
+                fprintf(stderr, "  Is dbus running? With --user, VMs of your own session are meant.\n");
+        return UNREACHABLE;
 }
 
 /* The daemon's errors are a sentence, and on a second line what to do. */
@@ -203,12 +211,14 @@ static int cancel(Client *c, const char *job) {
         return client_call(c, job, "org.virtbus.job1", "Cancel", NULL, "ta{sv}", UINT64_C(0), 0);
 }
 
-/* A virtqemud that was restarted has forgotten its jobs. */
+/* A daemon that was restarted has forgotten its jobs. */
 static bool job_exists(Client *c, const char *job) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        char service[64];
         uint32_t id;
 
-        return sd_bus_get_property_trivial(c->bus, QEMU1, job, "org.virtbus.job1", "Id", &error, 'u', &id) >= 0;
+        (void) snprintf(service, sizeof(service), "org.virtbus.%s", service_of(job)->name);
+        return sd_bus_get_property_trivial(c->bus, service, job, "org.virtbus.job1", "Id", &error, 'u', &id) >= 0;
 }
 
 static int wait_for_message(Client *c) {
@@ -232,7 +242,7 @@ int client_wait_job(Client *c, const char *job) {
                 if (interrupted && cancel(c, job) != 0)
                         break;
                 if (r == 0 && !json_object_get(c->ended, job) && !job_exists(c, job))
-                        return client_fail("virtqemud has forgotten about %s", job);
+                        return client_fail("%s has forgotten about %s", service_of(job)->daemon, job);
         }
         (void) signal(SIGINT, SIG_DFL);
         if (r < 0)

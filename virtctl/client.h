@@ -10,6 +10,7 @@
 
 #define LOCK1_ROOT "/org/virtbus/lock1"
 #define NETWORK1_ROOT "/org/virtbus/network1"
+#define STORAGE1_ROOT "/org/virtbus/storage1"
 #define QEMU1 "org.virtbus.qemu1"
 #define QEMU1_ROOT "/org/virtbus/qemu1"
 #define MANAGER_INTERFACE QEMU1 ".Manager"

@@ -44,6 +44,25 @@ static const Verb verbs[] = {
         { "port-forwards", "NETWORK", "Show ports of the host that lead to guests", 1, 1, verb_port_forwards },
         { "add-port-forward", "NETWORK [PROTO:]PORT[-PORT] GUEST[:PORT]", "Lead ports of the host to a guest", 3, 3, verb_add_port_forward },
         { "remove-port-forward", "NETWORK [PROTO:]PORT", "No longer lead them there", 2, 2, verb_remove_port_forward },
+        { "pools", "", "List all storage pools", 0, 0, verb_pools },
+        { "define-pool", "FILE...", "Define pools from libvirt XML; - is standard input", 1, -1, verb_define_pool },
+        { "undefine-pool", "NAME...", "Remove definitions; what is active stays until it is stopped", 1, -1, verb_undefine_pool },
+        { "export-pool", "NAME", "Print a pool's definition (--live)", 1, 1, verb_export_pool },
+        { "build-pool", "NAME...", "Make what pools are made of: folders, file systems (--force: over what is there)", 1, -1, verb_build_pool },
+        { "delete-pool", "NAME...", "Remove what pools are made of", 1, -1, verb_delete_pool },
+        { "start-pool", "NAME...", "Mount pools, and look at what is in them", 1, -1, verb_start_pool },
+        { "stop-pool", "NAME...", "Unmount what the start has mounted", 1, -1, verb_stop_pool },
+        { "refresh-pool", "NAME...", "Look at everything again", 1, -1, verb_refresh_pool },
+        { "enable-pool", "NAME...", "Start pools when the host starts", 1, -1, verb_enable_pool },
+        { "disable-pool", "NAME...", "Don't", 1, -1, verb_disable_pool },
+        { "volumes", "POOL", "List the volumes of a pool", 1, 1, verb_volumes },
+        { "create-volume", "POOL NAME [SIZE] [KEY=VALUE...]", "Make a volume (format=, backing=, clone-from=, …)", 2, -1, verb_create_volume },
+        { "resize-volume", "POOL NAME SIZE [shrink=yes] [allocate=yes]", "Give a volume another size", 3, -1, verb_resize_volume },
+        { "wipe-volume", "POOL NAME [algorithm=NAME]", "Overwrite what is in a volume", 2, 3, verb_wipe_volume },
+        { "delete-volume", "POOL NAME...", "Remove volumes", 2, -1, verb_delete_volume },
+        { "export-volume", "POOL NAME", "Print what a volume is, as libvirt XML", 2, 2, verb_export_volume },
+        { "upload-volume", "POOL NAME FILE [sparse=yes]", "Write a file into a volume; - is standard input", 3, 4, verb_upload_volume },
+        { "download-volume", "POOL NAME FILE [sparse=yes]", "Write a volume into a file; - is standard output", 3, 4, verb_download_volume },
 };
 
 static int help(void) {
@@ -56,7 +75,7 @@ static int help(void) {
                "     --json=MODE       short or pretty (what lists and shows)\n"
                "     --no-wait         Don't wait until it is done\n"
                "     --timeout=SECONDS How long a guest may take to power off\n"
-               "     --force           Take a console over; stop a network that is in use\n"
+               "     --force           Take a console over; stop a network that is in use; build over what is there\n"
                "     --live --secrets  Which definition is exported, and with what\n"
                "     --validate        Check definitions only\n"
                "  -q --quiet           Say only what went wrong\n"

@@ -12,7 +12,6 @@
 #include "resources.h"
 #include "store.h"
 #include "str.h"
-#include "worker-format.h"
 
 /* The kernel tells of a closed file a moment before its locks go. */
 #define SETTLE_USEC (20u * 1000)
@@ -30,7 +29,7 @@ struct Lockspace {
         size_t told;             /* how many leases there were when that was last told */
         LockspaceState state;
         Resources resources;
-        Worker *worker;
+        LeaseWorker *worker;
         int inotify;
         sd_event_source *events, *settle, *poll;
 };
@@ -40,7 +39,7 @@ struct Lockspace {
 Lockspace *lockspace_free(Lockspace *l) {
         if (!l)
                 return NULL;
-        worker_free(l->worker);
+        lease_worker_free(l->worker);
         sd_event_source_disable_unref(l->events);
         sd_event_source_disable_unref(l->settle);
         sd_event_source_disable_unref(l->poll);
@@ -82,7 +81,7 @@ size_t lockspace_leases(const Lockspace *l) {
 }
 
 bool lockspace_is_busy(const Lockspace *l) {
-        return l->resources.all || worker_is_busy(l->worker);
+        return l->resources.all || lease_worker_is_busy(l->worker);
 }
 
 /* Leases or requests have come or gone. */
@@ -131,7 +130,7 @@ typedef struct Look {
         struct {
                 char *file;
                 uint64_t generation;
-        } items[WORKER_FILES_MAX];
+        } items[LEASE_WORKER_FILES_MAX];
 } Look;
 
 static void look_free(Look *k) {
@@ -140,7 +139,7 @@ static void look_free(Look *k) {
         free(k);
 }
 
-static size_t count_ours(const Lockspace *l, const WorkerFound *found) {
+static size_t count_ours(const Lockspace *l, const LeaseFound *found) {
         size_t n = 0;
 
         for (size_t i = 0; i < found->n; i++)
@@ -148,7 +147,7 @@ static size_t count_ours(const Lockspace *l, const WorkerFound *found) {
         return n;
 }
 
-static void take_look(Lockspace *l, Resource *r, const WorkerFound *found) {
+static void take_look(Lockspace *l, Resource *r, const LeaseFound *found) {
         size_t before;
 
         if (fault_is_set(&found->why)) {
@@ -168,12 +167,12 @@ static void take_look(Lockspace *l, Resource *r, const WorkerFound *found) {
                 resources_remove(&l->resources, r);
         else if (found->misplaced) {
                 tell_lost(l, r, "its lock file was removed or replaced");
-                worker_reopen(l->worker); /* perhaps the whole folder was, which nothing tells while it has an open file */
+                lease_worker_reopen(l->worker); /* perhaps the whole folder was, which nothing tells while it has an open file */
         } else
                 r->lost = false;
 }
 
-static void on_looked(WorkerReply *reply, const Fault *why, void *userdata) {
+static void on_looked(LeaseReply *reply, const Fault *why, void *userdata) {
         Look *k = userdata;
         Lockspace *l = k->lockspace;
         unsigned again = 0;
@@ -197,14 +196,14 @@ static void on_looked(WorkerReply *reply, const Fault *why, void *userdata) {
         update(l);
 }
 
-static Look *new_look(Lockspace *l, const char *files[WORKER_FILES_MAX], int anchors[WORKER_FILES_MAX]) {
+static Look *new_look(Lockspace *l, const char *files[LEASE_WORKER_FILES_MAX], int anchors[LEASE_WORKER_FILES_MAX]) {
         Look *k = new0(Look, 1);
 
         if (!k)
                 return NULL;
         k->lockspace = l;
         RESOURCES_FOREACH(r, &l->resources) {
-                if (r->looks == 0 || k->n >= WORKER_FILES_MAX)
+                if (r->looks == 0 || k->n >= LEASE_WORKER_FILES_MAX)
                         continue;
                 k->items[k->n].file = strdup(r->file);
                 if (!k->items[k->n].file)
@@ -219,13 +218,13 @@ static Look *new_look(Lockspace *l, const char *files[WORKER_FILES_MAX], int anc
 
 /* 0: there is nothing to look at. */
 static int start_look(Lockspace *l) {
-        const char *files[WORKER_FILES_MAX];
-        int anchors[WORKER_FILES_MAX], r;
+        const char *files[LEASE_WORKER_FILES_MAX];
+        int anchors[LEASE_WORKER_FILES_MAX], r;
         Look *k = new_look(l, files, anchors);
 
         if (!k)
                 return -ENOMEM;
-        r = k->n > 0 ? worker_look(l->worker, files, anchors, k->n, on_looked, k, NULL) : 0;
+        r = k->n > 0 ? lease_worker_look(l->worker, files, anchors, k->n, on_looked, k, NULL) : 0;
         if (r < 0 || k->n == 0) {
                 look_free(k);
                 return r;
@@ -270,7 +269,7 @@ static void take_event(Lockspace *l, const struct inotify_event *e) {
                 r->closed = true;
                 want_look(l, r);
         } else if (e->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_Q_OVERFLOW)) {
-                worker_reopen(l->worker);
+                lease_worker_reopen(l->worker);
                 want_look_at_all(l);
         }
 }
@@ -295,7 +294,7 @@ static int on_poll(sd_event_source *source, uint64_t usec, void *userdata) {
 
         (void) sd_event_source_set_time_relative(source, l->context->settings->check_interval_usec);
         if (l->resources.all && (l->remote || l->state != LOCKSPACE_ACTIVE)) {
-                worker_reopen(l->worker);
+                lease_worker_reopen(l->worker);
                 want_look_at_all(l);
         }
         return 0;
@@ -349,11 +348,11 @@ int lockspace_new(const LockspaceContext *c, const char *name, const char *path,
         r = sd_event_add_io(c->event, &l->events, l->inotify, EPOLLIN, on_events, l);
         if (r < 0)
                 return r;
-        const WorkerOptions options = {
+        const LeaseWorkerOptions options = {
                 .event = c->event, .path = l->path, .make = builtin, .inotify = l->inotify, .deadline_usec = &c->settings->deadline_usec,
                 .opened = on_opened, .userdata = l,
         };
-        r = worker_new(&options, &l->worker);
+        r = lease_worker_new(&options, &l->worker);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(l);
@@ -362,11 +361,11 @@ int lockspace_new(const LockspaceContext *c, const char *name, const char *path,
 
 /* --- loading --- */
 
-static void on_loaded(WorkerReply *reply, const Fault *why, void *userdata) {
+static void on_loaded(LeaseReply *reply, const Fault *why, void *userdata) {
         Lockspace *l = userdata;
 
         for (size_t i = 0; reply && i < reply->n_found; i++) {
-                WorkerFound *found = &reply->found[i];
+                LeaseFound *found = &reply->found[i];
                 Resource *r = resources_find(&l->resources, found->file);
 
                 if (fault_is_set(&found->why))
@@ -395,7 +394,7 @@ int lockspace_load(Lockspace *l) {
         do /* before anybody's request */
                 r = start_look(l);
         while (r > 0);
-        return r < 0 ? r : worker_list(l->worker, on_loaded, l, NULL);
+        return r < 0 ? r : lease_worker_list(l->worker, on_loaded, l, NULL);
 }
 
 /* --- giving --- */
@@ -436,7 +435,7 @@ static int giving_new(Lockspace *l, const char *resource, const Lease *lease, Le
         return 0;
 }
 
-static void add_owners(Text *t, const WorkerFound *found) {
+static void add_owners(Text *t, const LeaseFound *found) {
         size_t shown = MIN(found->n, (size_t) 3);
 
         for (size_t i = 0; i < shown; i++) {
@@ -450,8 +449,8 @@ static void add_owners(Text *t, const WorkerFound *found) {
                 text_add(t, " by a program that does not say who it is");
 }
 
-static int held_fault(const Giving *g, const WorkerReply *reply, Fault *f) {
-        const WorkerFound none = {}, *found = reply->n_found > 0 ? &reply->found[0] : &none;
+static int held_fault(const Giving *g, const LeaseReply *reply, Fault *f) {
+        const LeaseFound none = {}, *found = reply->n_found > 0 ? &reply->found[0] : &none;
         _cleanup_free_ char *resource = store_unescape(g->file), *who = NULL;
         bool shared = found->n > 0 && found->leases[0].mode == LEASE_SHARED;
         Text t = TEXT_INIT;
@@ -464,7 +463,7 @@ static int held_fault(const Giving *g, const WorkerReply *reply, Fault *f) {
         return -EBUSY;
 }
 
-static int remember(Giving *g, WorkerReply *reply) {
+static int remember(Giving *g, LeaseReply *reply) {
         Resources *all = &g->lockspace->resources;
         Resource *r = resources_find(all, g->file);
         bool moved = r && r->lost;
@@ -479,7 +478,7 @@ static int remember(Giving *g, WorkerReply *reply) {
         return resource_add_lease(r, &g->lease, g->lockspace->context->host);
 }
 
-static void on_acquired(WorkerReply *reply, const Fault *why, void *userdata) {
+static void on_acquired(LeaseReply *reply, const Fault *why, void *userdata) {
         _cleanup_(giving_freep) Giving *g = userdata;
         _cleanup_fault_ Fault f = FAULT_INIT;
         int r = -EIO;
@@ -507,13 +506,13 @@ int lockspace_acquire(Lockspace *l, const char *resource, const Lease *lease, Le
         if (r < 0)
                 return r;
         known = resources_find(&l->resources, g->file);
-        r = worker_acquire(l->worker, g->file, lease, known ? known->anchor : -1, on_acquired, g, f);
+        r = lease_worker_acquire(l->worker, g->file, lease, known ? known->anchor : -1, on_acquired, g, f);
         if (r >= 0)
                 TAKE_PTR(g);
         return r;
 }
 
-static void on_transferred(WorkerReply *reply, const Fault *why, void *userdata) {
+static void on_transferred(LeaseReply *reply, const Fault *why, void *userdata) {
         _cleanup_(giving_freep) Giving *g = userdata;
         Resource *r = resources_find(&g->lockspace->resources, g->file);
         _cleanup_fault_ Fault f = FAULT_INIT;
@@ -540,7 +539,7 @@ int lockspace_transfer(Lockspace *l, const char *resource, const Lease *lease, i
         g->fd = fd_copy(fd);
         if (g->fd < 0)
                 return fault_set(f, FAULT_LIMIT, -g->fd, "the lease can't be copied: %s", strerror(-g->fd));
-        r = worker_transfer(l->worker, g->file, lease, g->fd, on_transferred, g, f);
+        r = lease_worker_transfer(l->worker, g->file, lease, g->fd, on_transferred, g, f);
         if (r >= 0)
                 TAKE_PTR(g);
         return r;
@@ -562,14 +561,14 @@ static void list_all(const Listing *t, const char *file, const Lease *leases, si
                 t->found(t->lockspace, resource, &leases[i], t->userdata);
 }
 
-static bool is_found(const WorkerReply *reply, const char *file) {
+static bool is_found(const LeaseReply *reply, const char *file) {
         for (size_t i = 0; i < reply->n_found; i++)
                 if (streq(reply->found[i].file, file) && !fault_is_set(&reply->found[i].why))
                         return true;
         return false;
 }
 
-static void on_listed(WorkerReply *reply, const Fault *why, void *userdata) {
+static void on_listed(LeaseReply *reply, const Fault *why, void *userdata) {
         Listing *t = userdata;
 
         for (size_t i = 0; reply && i < reply->n_found; i++)
@@ -592,7 +591,7 @@ int lockspace_list(Lockspace *l, LeaseFunc found, ListDone done, void *userdata,
         if (!t)
                 return fault_oom(f);
         *t = (Listing) { l, found, done, userdata };
-        r = worker_list(l->worker, on_listed, t, f);
+        r = lease_worker_list(l->worker, on_listed, t, f);
         if (r < 0)
                 free(t);
         return r;

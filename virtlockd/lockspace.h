@@ -4,7 +4,7 @@
 #include <systemd/sd-event.h>
 
 #include "settings.h"
-#include "worker.h"
+#include "lease-worker.h"
 
 /* A folder of lock files, and what is known of the leases that this host has in it. The files are the truth; this is kept so that loss
  * can be told, and a lock file that was taken away under a lease does not lead to a second one. */

@@ -11,7 +11,7 @@
 typedef struct CapsStore CapsStore;
 typedef struct CapsWait CapsWait;
 
-#define CAPS_PROBE_USEC UINT64_C(10000000)   /* for one run of QEMU */
+#define CAPS_PROBE_USEC UINT64_C(60000000)   /* for one run of QEMU: long for a cold cache and a busy host; nobody else waits for it */
 
 /* `caps` is valid inside the callback and until the store learns about a changed binary: keep a reference with caps_ref().
  * Otherwise NULL and the fault. The store must not be freed inside. */

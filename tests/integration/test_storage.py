@@ -1,0 +1,566 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""virtstoraged: pools and volumes in folders, with the real qemu-img."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from gi.repository import GLib
+
+from bus import Bus, BusError
+
+pytestmark = pytest.mark.bus
+
+SERVICE = "org.virtbus.storage1"
+MIB, GIB = 1 << 20, 1 << 30
+NO_WAIT = 8
+TYPES = {"format": "s", "allocation": "t", "backing": "s", "backing-format": "s", "clone-from": "s", "preallocation": "s", "foreign-backing": "b",
+         "shrink": "b", "allocate": "b", "algorithm": "s", "sparse": "b", "writable": "b", "overwrite": "b"}
+
+
+def options(**values):
+    return {k.replace("_", "-"): GLib.Variant(TYPES[k.replace("_", "-")], v) for k, v in values.items()}
+
+
+def pool_xml(path, name="p", more=""):
+    return f"<pool type='dir'><name>{name}</name>{more}<target><path>{path}</path></target></pool>"
+
+
+@pytest.fixture
+def storaged(bus):
+    from bus import daemon_path
+    if not daemon_path("virtstoraged"):
+        pytest.skip("no virtstoraged: set VIRTBUS_BUILD to a build directory that has it")
+    manager = bus.manager("storage1")
+    yield manager
+    for name, _, state, *_ in manager.ListPools():
+        if state in ("active", "unreachable"):
+            manager.StopPool(name, 0)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    path = tmp_path / "pool"
+    path.mkdir()
+    return path
+
+
+def define(bus, storaged, path, name="p", **more):
+    return bus.object(SERVICE, storaged.DefinePool("libvirt-xml", pool_xml(path, name, **more), 0, {}), f"{SERVICE}.Pool")
+
+
+@pytest.fixture
+def pool(bus, storaged, folder):
+    p = define(bus, storaged, folder)
+    p.Start(0, {})
+    return p
+
+
+def create(bus, pool, name, size, flags=0, **more):
+    volume, job = pool.CreateVolume(name, size, flags, options(**more), timeout=100)
+    assert (job == "/") == (flags == 0)
+    return bus.object(SERVICE, volume, f"{SERVICE}.Volume")
+
+
+def image_info(path):
+    return json.loads(subprocess.run(["qemu-img", "info", "--output=json", path], capture_output=True, check=True, timeout=60).stdout)
+
+
+def digest(path):
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def names(pool):
+    return [v[0] for v in pool.ListVolumes()]
+
+
+def wait(condition, timeout=20):
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "in time"
+        time.sleep(0.01)
+
+
+def wait_files(folder, *expected):
+    """Until that is all there is, hidden or not."""
+    deadline = time.monotonic() + 20
+    while sorted(found := os.listdir(folder)) != list(expected):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.01)
+
+
+def nothing_unfinished(folder):
+    return not [n for n in os.listdir(folder) if n.startswith(".virtbus")]
+
+
+# --- pools ---
+
+def test_life_of_a_pool(bus, storaged, folder):
+    (folder / "disk.qcow2").write_bytes(b"")
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", folder / "disk.qcow2", "3G"], check=True, timeout=60)
+    (folder / "data").write_bytes(b"x" * 5000)
+    (folder / ".hidden").write_bytes(b"")
+    p = define(bus, storaged, folder)
+    assert (p.Name, p.Type, p.State, p.Active, p.Persistent, p.Autostart) == ("p", "dir", "inactive", False, True, False)
+    assert storaged.ListPools() == [("p", "dir", "inactive", False, p.path)]
+    assert storaged.GetPool("p") == p.path
+    with bus.fails("InvalidState", "the pool p is not active"):
+        p.CreateVolume("v", MIB, 0, {})
+    p.Start(0, {})
+    assert (p.State, p.Active, p.TargetPath) == ("active", True, str(folder))
+    st = os.statvfs(folder)
+    assert p.Capacity == st.f_blocks * st.f_frsize and abs(p.Available - st.f_bavail * st.f_frsize) < GIB
+    volumes = {v[0]: v for v in p.ListVolumes()}
+    assert set(volumes) == {"data", "disk.qcow2"}
+    assert volumes["data"][1:4] == (str(folder / "data"), "raw", 5000)
+    assert volumes["disk.qcow2"][2:4] == ("qcow2", 3 * GIB)
+    with bus.fails("InvalidState", "the pool p is active"):
+        p.Start(0, {})
+    p.SetAutostart(True, 0, {})
+    live = p.ExportDefinition("libvirt-xml", 1)
+    assert '<capacity unit="bytes">' in live and "<capacity" not in p.ExportDefinition("libvirt-xml", 0)
+    p.Stop(0, {})
+    assert (p.State, p.Capacity) == ("inactive", 0) and names(p) == []
+    with bus.fails("InvalidState", "the pool p is not active"):
+        p.Stop(0, {})
+    p.Undefine(0, {})
+    with bus.fails("NoSuchPool"):
+        storaged.GetPool("p")
+    assert (folder / "data").exists()
+
+
+def test_transient_pool(bus, storaged, folder):
+    p = bus.object(SERVICE, storaged.StartTransient("libvirt-xml", pool_xml(folder), 0, {}), f"{SERVICE}.Pool")
+    assert (p.State, p.Persistent) == ("active", False)
+    with bus.fails("InvalidState", "transient"):
+        p.Undefine(0, {})
+    p.Stop(0, {})
+    assert storaged.ListPools() == []
+
+
+def test_build_and_delete(bus, storaged, tmp_path):
+    path = tmp_path / "a" / "b"
+    p = define(bus, storaged, path)
+    with bus.fails("PoolFailed", f"{path} can't be used: No such file or directory"):
+        p.Start(0, {})
+    assert p.State == "inactive"
+    p.Build(0, {})
+    assert path.stat().st_mode & 0o7777 == 0o711
+    p.Start(0, {})
+    with bus.fails("InvalidState", "is active"):
+        p.Delete(0, {})
+    create(bus, p, "v", MIB)
+    p.Stop(0, {})
+    with bus.fails("PoolFailed", "not empty"):
+        p.Delete(0, {})
+    (path / "v").unlink()
+    p.Delete(0, {})
+    assert not path.exists()
+
+
+def test_it_sees_what_others_do(bus, pool, folder):
+    seen = bus.mark()
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", folder / "new.qcow2", "1G"], check=True, timeout=60)
+    bus.wait_signal("VolumeNew", match=lambda name, _: name == "new.qcow2", since=seen)
+    v = bus.object(SERVICE, pool.GetVolume("new.qcow2"), f"{SERVICE}.Volume")
+    bus.wait_property(v, "Capacity", GIB)
+    subprocess.run(["qemu-img", "resize", "-q", "-f", "qcow2", folder / "new.qcow2", "2G"], check=True, timeout=60)
+    bus.wait_property(v, "Capacity", 2 * GIB)
+    with open(folder / "raw", "wb") as f:
+        f.truncate(MIB)
+        f.flush()
+        wait(lambda: "raw" in names(pool))
+        v = bus.object(SERVICE, pool.GetVolume("raw"), f"{SERVICE}.Volume")
+        f.write(b"x" * 65536)
+        f.flush()
+        bus.wait_property(v, "Allocation", 65536)
+    seen = bus.mark()
+    os.rename(folder / "raw", folder / "moved")
+    bus.wait_signal("VolumeRemoved", match=lambda name, _: name == "raw", since=seen)
+    wait(lambda: names(pool) == ["moved", "new.qcow2"])
+    for n in range(600):
+        (folder / f"many{n}").write_bytes(b"")
+    wait(lambda: len(names(pool)) == 602)
+    for n in range(600):
+        (folder / f"many{n}").unlink()
+    wait(lambda: len(names(pool)) == 2)
+
+
+def test_folder_goes_and_comes_back(bus, storaged, pool, folder):
+    create(bus, pool, "v", MIB)
+    os.rename(folder, folder.with_name("away"))
+    bus.wait_property(pool, "State", "unreachable")
+    assert "No such file" in pool.Error
+    with bus.fails("PoolFailed", "the pool p is unreachable"):
+        pool.CreateVolume("w", MIB, 0, {})
+    folder.mkdir()
+    (folder / "other").write_bytes(b"")
+    pool.Refresh(0, {})
+    assert pool.State == "active" and names(pool) == ["other"]
+    (folder / "more").write_bytes(b"")
+    wait(lambda: names(pool) == ["more", "other"])
+
+
+def test_restart(bus, storaged, folder):
+    """What was active is active; what was half done is gone; broken files are told of."""
+    p = define(bus, storaged, folder, more="<!-- a comment --><uuid>11111111-2222-3333-4444-555555555555</uuid>")
+    p.Start(0, {})
+    create(bus, p, "v", MIB)
+    bus.stop_service(SERVICE, signal.SIGKILL)
+    # What a worker that was killed in the middle has left, and what is another host's.
+    tag = subprocess.run(["sh", "-c", "ls -A"], cwd=folder, capture_output=True, text=True).stdout
+    assert tag == "v\n"
+    (folder / ".virtbus-part.ffffffff.0.00").write_bytes(b"")
+    (Path(bus.directory) / "config/virtbus/pools/broken.xml").write_text("<pool type='dir'><name>broken</name></pool>")
+    again = bus.object(SERVICE, storaged.GetPool("p"), f"{SERVICE}.Pool")
+    bus.wait_property(again, "State", "active")
+    wait(lambda: names(again) == ["v"])
+    assert again.path.endswith("11111111222233334444555555555555")
+    assert "<!-- a comment -->" in again.ExportDefinition("libvirt-xml", 2)
+    assert (folder / ".virtbus-part.ffffffff.0.00").exists()
+    broken = bus.object(SERVICE, storaged.GetPool("broken"), f"{SERVICE}.Pool")
+    assert broken.State == "broken" and "needs <target/path>" in broken.Error
+    with bus.fails("InvalidDefinition", "broken can't be used"):
+        broken.Start(0, {})
+
+
+# --- volumes ---
+
+def test_raw(bus, pool, folder):
+    v = create(bus, pool, "sparse", 10 * GIB)
+    assert (v.Name, v.Path, v.Kind, v.Format, v.Capacity) == ("sparse", str(folder / "sparse"), "file", "raw", 10 * GIB)
+    st = (folder / "sparse").stat()
+    assert st.st_size == 10 * GIB and st.st_blocks == 0 and st.st_mode & 0o777 == 0o600
+    v = create(bus, pool, "full", 8 * MIB, allocation=8 * MIB)
+    assert v.Allocation >= 8 * MIB and (folder / "full").stat().st_blocks * 512 >= 8 * MIB
+    path, _ = pool.CreateVolumeFromDefinition("libvirt-xml", "<volume><name>xml</name><capacity unit='MiB'>4</capacity>"
+                                              "<target><permissions><mode>0640</mode></permissions></target></volume>", 0, {})
+    st = (folder / "xml").stat()
+    assert st.st_size == 4 * MIB and st.st_blocks * 512 >= 4 * MIB and st.st_mode & 0o777 == 0o640
+    assert '<capacity unit="bytes">4194304</capacity>' in bus.object(SERVICE, path, f"{SERVICE}.Volume").ExportDefinition("libvirt-xml", 0)
+    with bus.fails("VolumeExists", "there is a volume full in the pool p already"):
+        pool.CreateVolume("full", MIB, 0, {})
+    assert nothing_unfinished(folder)
+
+
+@pytest.mark.parametrize("format", ["qcow2", "vmdk", "vdi", "vhdx", "vpc", "qed", "qcow"])
+def test_formats(bus, pool, folder, format):
+    suffix = "vhd" if format == "vpc" else format
+    v = create(bus, pool, f"disk.{suffix}", 64 * MIB, format=format)
+    assert v.Format == format and v.Problem == ""
+    assert image_info(folder / f"disk.{suffix}")["format"] == format
+    if format != "qcow":
+        assert v.Capacity == image_info(folder / f"disk.{suffix}")["virtual-size"]
+
+
+def test_qcow2_options(bus, pool, folder):
+    pool.CreateVolumeFromDefinition("libvirt-xml", """<volume><name>o.qcow2</name><capacity unit='GiB'>1</capacity><target><format type='qcow2'/>
+        <compat>1.1</compat><clusterSize unit='KiB'>128</clusterSize><features><lazy_refcounts/><extended_l2/></features></target></volume>""", 0, {})
+    info = image_info(folder / "o.qcow2")
+    assert info["cluster-size"] == 131072
+    data = info["format-specific"]["data"]
+    assert data["lazy-refcounts"] and data["extended-l2"] and data["compat"] == "1.1"
+    create(bus, pool, "pre.qcow2", 16 * MIB, format="qcow2", preallocation="full")
+    assert (folder / "pre.qcow2").stat().st_blocks * 512 >= 16 * MIB
+
+
+def test_backing_and_clones(bus, storaged, pool, folder, tmp_path):
+    base = create(bus, pool, "base.qcow2", 64 * MIB, format="qcow2")
+    subprocess.run(["qemu-io", "-f", "qcow2", "-c", "write -P 0x5a 1M 3M", base.Path], check=True, capture_output=True, timeout=60)
+    linked = create(bus, pool, "linked.qcow2", 0, format="qcow2", backing="base.qcow2")
+    assert (linked.BackingPath, linked.BackingFormat, linked.Capacity) == (base.Path, "qcow2", 64 * MIB)
+    flat = create(bus, pool, "flat", 0, format="raw", clone_from="linked.qcow2")
+    data = (folder / "flat").read_bytes()
+    assert len(data) == 64 * MIB and data[MIB:4 * MIB] == b"\x5a" * 3 * MIB and data.count(b"\x5a") == 3 * MIB
+    assert flat.BackingPath == ""
+    larger = create(bus, pool, "larger.qcow2", 128 * MIB, format="qcow2", clone_from="flat")
+    assert larger.Capacity == 128 * MIB
+    assert subprocess.run(["qemu-img", "compare", "-f", "qcow2", "-F", "qcow2", larger.Path, base.Path], capture_output=True, timeout=60).returncode == 0
+    with bus.fails("InvalidDefinition", "would be smaller"):
+        pool.CreateVolume("smaller", MIB, 0, options(clone_from="flat"))
+    # From another pool, by its path.
+    (tmp_path / "q").mkdir()
+    q = define(bus, storaged, tmp_path / "q", "q")
+    q.Start(0, {})
+    copy = create(bus, q, "copy", 0, clone_from=str(folder / "flat"))
+    assert digest(copy.Path) == digest(flat.Path) and copy.Format == "raw"
+    other = create(bus, q, "other.qcow2", 0, format="qcow2", backing=base.Path)
+    assert other.BackingPath == base.Path
+    assert storaged.GetVolumeByPath(copy.Path) == copy.path
+    assert nothing_unfinished(folder) and nothing_unfinished(tmp_path / "q")
+
+
+def test_resize(bus, pool, folder):
+    raw, qcow2 = create(bus, pool, "raw", 8 * MIB), create(bus, pool, "d.qcow2", 8 * MIB, format="qcow2")
+    for v in raw, qcow2:
+        assert v.Resize(16 * MIB, 0, {}) == "/" and v.Capacity == 16 * MIB
+        with bus.fails("InvalidArgs", 'would lose what is behind them'):
+            v.Resize(4 * MIB, 0, {})
+        v.Resize(4 * MIB, 0, options(shrink=True))
+        assert v.Capacity == 4 * MIB
+        with bus.fails("InvalidArgs", "0 bytes"):
+            v.Resize(0, 0, {})
+    assert (folder / "raw").stat().st_size == 4 * MIB and image_info(folder / "d.qcow2")["virtual-size"] == 4 * MIB
+    raw.Resize(8 * MIB, 0, options(allocate=True))
+    assert (folder / "raw").stat().st_blocks * 512 >= 4 * MIB
+
+
+def test_wipe_and_delete(bus, pool, folder):
+    v = create(bus, pool, "v", 3 * MIB)
+    for algorithm in "zero", "random", "nnsa", "dod", "bsi", "schneier", "pfitzner7", "pfitzner33", "gutmann", "trim":
+        (folder / "v").write_bytes(b"secret" * 500000)
+        v.Wipe(0, options(algorithm=algorithm), timeout=100)
+        data = (folder / "v").read_bytes()
+        assert len(data) == 3000000 and b"secret" not in data, algorithm
+    with bus.fails("InvalidArgs", '"magic" is no algorithm'):
+        v.Wipe(0, options(algorithm="magic"))
+    assert v.Delete(0, {}) == "/"
+    assert not (folder / "v").exists() and names(pool) == []
+
+
+def test_transfer(bus, pool, folder, tmp_path):
+    data = os.urandom(5 * MIB) + bytes(5 * MIB) + os.urandom(12345)
+    (tmp_path / "in").write_bytes(data)
+    v = create(bus, pool, "v", len(data))
+    with open(tmp_path / "in", "rb") as f:
+        v.Upload(GLib_fd(f), 0, 0, 0, options(sparse=True))
+    assert (folder / "v").read_bytes() == data and (folder / "v").stat().st_blocks * 512 < 6 * MIB
+    with open(tmp_path / "out", "wb") as f:
+        v.Download(GLib_fd(f), 0, 0, 0, options(sparse=True))
+    assert digest(tmp_path / "out") == digest(tmp_path / "in") and (tmp_path / "out").stat().st_blocks * 512 < 6 * MIB
+    # Through pipes, a part of it.
+    r, w = os.pipe()
+    got = []
+    reader = threading.Thread(target=lambda: got.append(os.fdopen(r, "rb").read()))
+    reader.start()
+    done = v.Download(w, MIB, 3 * MIB, 0, {})
+    os.close(w)
+    reader.join(20)
+    assert done == "/" and got[0] == data[MIB:4 * MIB]
+    r, w = os.pipe()
+    writer = threading.Thread(target=lambda: os.fdopen(w, "wb").write(b"y" * 100000))
+    writer.start()
+    v.Upload(r, 10, 100000, 0, {})
+    os.close(r)
+    writer.join(20)
+    assert (folder / "v").read_bytes() == data[:10] + b"y" * 100000 + data[100010:]
+    with bus.fails("InvalidArgs", "the volume has"), open(tmp_path / "out", "wb") as f:
+        v.Download(GLib_fd(f), 1 << 40, 0, 0, {})
+    fd = v.Open(0, {})
+    assert os.pread(fd.fileno(), 10, 0) == data[:10]
+    with pytest.raises(OSError):
+        os.pwrite(fd.fileno(), b"x", 0)
+    fd.close()
+    fd = v.Open(0, options(writable=True))
+    os.pwrite(fd.fileno(), b"via fd", 0)
+    fd.close()
+    assert (folder / "v").read_bytes()[:6] == b"via fd"
+
+
+def GLib_fd(file):
+    return file.fileno()
+
+
+def test_job_with_progress_and_cancel(bus, pool, folder):
+    """Progress only grows; what is cancelled leaves nothing; the volume is busy meanwhile."""
+    source = create(bus, pool, "source", 256 * MIB)
+    with open(source.Path, "r+b") as f:
+        for n in range(256):
+            f.seek(n * MIB)
+            f.write(os.urandom(MIB))
+    r, w = os.pipe()
+    os.set_blocking(w, False)
+    job = bus.object(SERVICE, source.Download(w, 0, 0, NO_WAIT, {}), "org.virtbus.job1")
+    with bus.fails("Busy", "the volume source is busy: download-volume, job /org/virtbus/storage1/job/"):
+        source.Delete(0, {})
+    seen = []
+    while len(seen) < 5:
+        os.read(r, 8 * MIB)
+        seen.append(job.BytesDone)
+    job.Cancel(0, {})
+    bus.wait_signal("JobRemoved", match=lambda *a: a[3] == "canceled")
+    assert seen == sorted(seen)
+    os.close(r)
+    os.close(w)
+    # A conversion, stopped in the middle.
+    volume, job = pool.CreateVolume("copy.qcow2", 0, NO_WAIT, options(format="qcow2", clone_from="source"))
+    wait(lambda: any(n.startswith(".virtbus-part") for n in os.listdir(folder)))
+    with bus.fails("Busy", "is being made"):
+        pool.CreateVolume("copy.qcow2", MIB, 0, {})
+    seen = bus.mark()
+    bus.object(SERVICE, job, "org.virtbus.job1").Cancel(0, {})
+    bus.wait_signal("JobRemoved", match=lambda *a: a[3] == "canceled", since=seen)
+    wait_files(folder, "source")
+    assert names(pool) == ["source"]
+    # And one that is let be.
+    create(bus, pool, "copy.qcow2", 0, format="qcow2", clone_from="source")
+    assert subprocess.run(["qemu-img", "compare", "-f", "raw", "-F", "qcow2", source.Path, folder / "copy.qcow2"], capture_output=True, timeout=60).returncode == 0
+
+
+def workers(bus):
+    daemon = bus.owner_pid(SERVICE)
+    return [int(p) for p in subprocess.run(["pgrep", "-P", str(daemon)], capture_output=True, text=True).stdout.split()]
+
+
+def test_killed_in_the_middle(bus, storaged, pool, folder):
+    source = create(bus, pool, "source", 300 * MIB, allocation=300 * MIB)
+    with open(source.Path, "r+b") as f:
+        f.write(os.urandom(MIB) * 300)
+    # The worker: the call fails, and nothing is left.
+    volume, job = pool.CreateVolume("copy.qcow2", 0, NO_WAIT, options(format="qcow2", clone_from="source"))
+    wait(lambda: any(n.startswith(".virtbus-part") for n in os.listdir(folder)))
+    seen = bus.mark()
+    for pid in workers(bus):
+        os.kill(pid, signal.SIGKILL)
+    bus.wait_signal("JobRemoved", match=lambda *a: a[3] == "failed", since=seen)
+    wait_files(folder, "source")
+    assert create(bus, pool, "after", MIB).Capacity == MIB
+    # The daemon: so does the next one.
+    pool.CreateVolume("copy.qcow2", 0, NO_WAIT, options(format="qcow2", clone_from="source"))
+    wait(lambda: any(n.startswith(".virtbus-part") for n in os.listdir(folder)))
+    bus.stop_service(SERVICE, signal.SIGKILL)
+    again = bus.object(SERVICE, storaged.GetPool("p"), f"{SERVICE}.Pool")
+    bus.wait_property(again, "State", "active")
+    wait_files(folder, "after", "source")
+    assert subprocess.run(["pgrep", "-f", f"qemu-img.*{folder}"]).returncode == 1
+
+
+def test_thousand_volumes(bus, pool, folder):
+    for n in range(1000):
+        create(bus, pool, f"v{n:04}", MIB)
+    listed = pool.ListVolumes()
+    assert [v[0] for v in listed] == [f"v{n:04}" for n in range(1000)] and {v[3] for v in listed} == {MIB}
+    assert len(os.listdir(folder)) == 1000
+    pool.Refresh(0, {})
+    assert len(names(pool)) == 1000
+    for v in listed:
+        bus.object(SERVICE, v[5], f"{SERVICE}.Volume").Delete(0, {})
+    assert os.listdir(folder) == [] and names(pool) == []
+
+
+# --- bad input ---
+
+@pytest.mark.parametrize("name, text", [("", "is empty"), ("a/b", "has a '/'"), ("..", "begins with a '.'"), (".hidden", "begins with a '.'"),
+                                        ("-rf", "begins with a '-'"), ("a\nb", "control characters"), ("x" * 256, "longer than 255 bytes")])
+def test_bad_names(bus, pool, folder, name, text):
+    with bus.fails("InvalidDefinition", text):
+        pool.CreateVolume(name, MIB, 0, {})
+    assert os.listdir(folder) == []
+
+
+@pytest.mark.parametrize("capacity, text", [("<capacity>0</capacity>", "0 bytes is of no use"), ("", "it has no <capacity>"),
+                                            ("<capacity>18446744073709551616</capacity>", "capacity"), ("<capacity unit='EiB'>8</capacity>", "8 EiB"),
+                                            ("<capacity unit='GBB'>10</capacity>", "is not a unit"), ("<capacity>10 GB</capacity>", "a whole number")])
+def test_bad_sizes(bus, pool, folder, capacity, text):
+    with bus.fails("InvalidDefinition", text):
+        pool.CreateVolumeFromDefinition("libvirt-xml", f"<volume><name>v</name>{capacity}</volume>", 0, {})
+    assert os.listdir(folder) == []
+
+
+def test_bad_places(bus, storaged, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    os.symlink("loop", tmp_path / "loop")
+    for name, text in ("file", "Not a directory"), ("loop", "Too many levels of symbolic links"), ("none", "No such file"):
+        p = define(bus, storaged, tmp_path / name, name)
+        with bus.fails("PoolFailed", f"{tmp_path / name} can't be used: {text}"):
+            p.Start(0, {})
+        assert p.State == "inactive"
+    with bus.fails("PoolExists", 'is where the pool "file" is'):
+        define(bus, storaged, tmp_path / "file", "again")
+    for path, text in ("relative", "is not absolute"), ("/", "the whole system"), ("/srv/../etc", '".." in it'):
+        with bus.fails("InvalidDefinition", f'"{path}" ' if path == "relative" else text):
+            define(bus, storaged, path, "bad")
+    for xml, text in ((pool_xml("/x").replace("'dir'", "'dri'"), "dri"), (pool_xml("/x", more="<colour/>"), "colour"),
+                      ("<pool type='sheepdog'><name>x</name></pool>", "Sheepdog is not developed any more"),
+                      ("<pool type='fs'><name>x</name><source><device path='/dev/x'/></source><target><path>/x</path></target></pool>", "only pools of type 'dir'"),
+                      (pool_xml("/x", more="<source><host name='a'/></source>"), "has no such thing")):
+        with pytest.raises(BusError, match=text):
+            storaged.DefinePool("libvirt-xml", xml, 0, {})
+
+
+def header(size, backing=b""):
+    """A qcow2 header that says what it likes."""
+    at = 112 if backing else 0
+    return (b"QFI\xfb" + (3).to_bytes(4, "big") + at.to_bytes(8, "big") + len(backing).to_bytes(4, "big") + (16).to_bytes(4, "big") + size.to_bytes(8, "big") +
+            bytes(104 - 32 - 4) + (104).to_bytes(4, "big") + bytes(8) + backing)
+
+
+def test_hostile_images(bus, pool, folder):
+    (folder / "huge.qcow2").write_bytes(header(1 << 63))
+    (folder / "short.qcow2").write_bytes(b"QFI\xfb")
+    (folder / "shadow.qcow2").write_bytes(header(GIB, b"/etc/shadow"))
+    (folder / "self.qcow2").write_bytes(header(GIB, b"self.qcow2"))
+    (folder / "raw").write_bytes(header(GIB, b"/etc/shadow"))
+    os.symlink("/etc/passwd", folder / "link")
+    os.symlink("around", folder / "around")
+    os.mkfifo(folder / "pipe")
+    pool.Refresh(0, {})
+    volumes = {n: bus.object(SERVICE, pool.GetVolume(n), f"{SERVICE}.Volume") for n in names(pool)}
+    assert set(volumes) == {"huge.qcow2", "short.qcow2", "shadow.qcow2", "self.qcow2", "raw", "link"}
+    assert volumes["huge.qcow2"].Problem == "says that it is larger than anything can be"
+    assert "is no qcow2 image" in volumes["short.qcow2"].Problem
+    assert volumes["shadow.qcow2"].BackingPath == "/etc/shadow" and volumes["shadow.qcow2"].Capacity == GIB
+    assert volumes["raw"].Format == "raw" and volumes["raw"].BackingPath == "", "a guest may write what it likes into a raw image"
+    with bus.fails("ImageFailed", "is made from /etc/shadow, which is in no active pool"):
+        pool.CreateVolume("stolen", 0, 0, options(format="raw", clone_from="shadow.qcow2"))
+    with bus.fails("ImageFailed", "has more than 64 files"):
+        pool.CreateVolume("endless", 0, 0, options(format="raw", clone_from="self.qcow2"))
+    with bus.fails("ImageFailed", "larger than anything"):
+        pool.CreateVolume("huge", 0, 0, options(format="raw", clone_from="huge.qcow2"))
+    with bus.fails("NoSuchVolume"):
+        pool.CreateVolume("x.qcow2", GIB, 0, options(format="qcow2", backing="/etc/shadow"))
+    with bus.fails("InvalidDefinition", "formats are not guessed"):
+        pool.CreateVolumeFromDefinition("libvirt-xml", "<volume><name>n.qcow2</name><capacity>1</capacity><target><format type='qcow2'/></target>"
+                                        "<backingStore><path>/b</path></backingStore></volume>", 0, {})
+    assert nothing_unfinished(folder) and "stolen" not in os.listdir(folder)
+
+
+def test_full_disk(bus, storaged, tmp_path):
+    """On a file system of its own: an error that says so, nothing half done, the pool as it was."""
+    if os.getuid() != 0:
+        pytest.skip("needs root to mount a tmpfs")
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "small", small], capture_output=True).returncode:
+        pytest.skip("mounts are not allowed here")
+    try:
+        seen = bus.mark()
+        p = define(bus, storaged, small)
+        p.Start(0, {})
+        with bus.fails("NoSpace", "bytes are wanted for big"):
+            p.CreateVolume("big", 64 * MIB, 0, options(allocation=64 * MIB))
+        source = create(bus, p, "source", 64 * MIB)
+        with open(source.Path, "r+b") as f:
+            f.write(os.urandom(10 * MIB))
+        with bus.fails("NoSpace"):
+            p.CreateVolume("copy.qcow2", 0, 0, options(format="qcow2", clone_from="source"), timeout=60)
+        with bus.fails("NoSpace"):
+            source.Resize(128 * MIB, 0, options(allocate=True))
+        assert os.listdir(small) == ["source"] and source.Capacity == 64 * MIB
+        with bus.fails("NoSpace"), open("/dev/urandom", "rb") as f:
+            source.Upload(f.fileno(), 0, 32 * MIB, 0, {})
+        bus.wait_signal("Watermark", since=seen)
+        source.Delete(0, {})
+        assert p.Available > 15 * MIB and p.State == "active"
+        p.Stop(0, {})
+    finally:
+        subprocess.run(["umount", small], check=False)
+
+
+def test_removed_while_it_is_used(bus, pool, folder):
+    v = create(bus, pool, "v", MIB)
+    os.unlink(folder / "v")
+    with pytest.raises(BusError, match="NoSuchVolume|UnknownObject"):
+        v.Open(0, {})
+    wait(lambda: names(pool) == [])
+    shutil.rmtree(folder)
+    bus.wait_property(pool, "State", "unreachable")
+    pool.Stop(0, {})
+    assert pool.State == "inactive"

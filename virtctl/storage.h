@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "client.h"
+
+/* Storage pools and their volumes. */
+
+#define STORAGE1_MANAGER "org.virtbus.storage1.Manager"
+#define STORAGE1_POOL "org.virtbus.storage1.Pool"
+#define STORAGE1_VOLUME "org.virtbus.storage1.Volume"
+
+int pool_find(Client *c, const char *name, char **ret);
+/* Bytes under `key` as words for people under `shown`. */
+void storage_show_size(json_t *row, const char *key, const char *shown);

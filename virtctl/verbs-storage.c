@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
+#include <string.h>
+
+#include "definition.h"
+#include "rows.h"
+#include "show.h"
+#include "storage.h"
+#include "str.h"
+#include "values.h"
+#include "verbs.h"
+
+/* Storage pools, from virtstoraged. */
+
+int pool_find(Client *c, const char *name, char **ret) {
+        return client_find(c, STORAGE1_ROOT, STORAGE1_MANAGER, "GetPool", name, ret);
+}
+
+/* --- one call on each of several pools --- */
+
+static int start_one(Client *c, const char *path) {
+        return client_call(c, path, STORAGE1_POOL, "Start", NULL, "ta{sv}", UINT64_C(0), 0);
+}
+
+static int stop_one(Client *c, const char *path) {
+        return client_call(c, path, STORAGE1_POOL, "Stop", NULL, "ta{sv}", UINT64_C(0), 0);
+}
+
+static int refresh_one(Client *c, const char *path) {
+        return client_call(c, path, STORAGE1_POOL, "Refresh", NULL, "ta{sv}", UINT64_C(0), 0);
+}
+
+static int build_one(Client *c, const char *path) {
+        return client_call(c, path, STORAGE1_POOL, "Build", NULL, "ta{sv}", UINT64_C(0), 2, "format", "b", 1, "overwrite", "b", (int) c->force);
+}
+
+static int delete_one(Client *c, const char *path) {
+        return client_call(c, path, STORAGE1_POOL, "Delete", NULL, "ta{sv}", UINT64_C(0), 0);
+}
+
+static int undefine_one(Client *c, const char *path) {
+        return client_call(c, path, STORAGE1_POOL, "Undefine", NULL, "ta{sv}", UINT64_C(0), 0);
+}
+
+static int enable_one(Client *c, const char *path) {
+        return client_call(c, path, STORAGE1_POOL, "SetAutostart", NULL, "bta{sv}", 1, UINT64_C(0), 0);
+}
+
+static int disable_one(Client *c, const char *path) {
+        return client_call(c, path, STORAGE1_POOL, "SetAutostart", NULL, "bta{sv}", 0, UINT64_C(0), 0);
+}
+
+int verb_start_pool(Client *c, int argc, char **argv) {
+        return client_each(c, argc, argv, pool_find, start_one);
+}
+
+int verb_stop_pool(Client *c, int argc, char **argv) {
+        return client_each(c, argc, argv, pool_find, stop_one);
+}
+
+int verb_refresh_pool(Client *c, int argc, char **argv) {
+        return client_each(c, argc, argv, pool_find, refresh_one);
+}
+
+int verb_build_pool(Client *c, int argc, char **argv) {
+        return client_each(c, argc, argv, pool_find, build_one);
+}
+
+int verb_delete_pool(Client *c, int argc, char **argv) {
+        return client_each(c, argc, argv, pool_find, delete_one);
+}
+
+int verb_undefine_pool(Client *c, int argc, char **argv) {
+        return client_each(c, argc, argv, pool_find, undefine_one);
+}
+
+int verb_enable_pool(Client *c, int argc, char **argv) {
+        return client_each(c, argc, argv, pool_find, enable_one);
+}
+
+int verb_disable_pool(Client *c, int argc, char **argv) {
+        return client_each(c, argc, argv, pool_find, disable_one);
+}
+
+/* --- definitions --- */
+
+int verb_define_pool(Client *c, int argc, char **argv) {
+        return definition_send(c, STORAGE1_ROOT, STORAGE1_MANAGER, "DefinePool", argc, argv);
+}
+
+int verb_export_pool(Client *c, int argc, char **argv) {
+        _cleanup_free_ char *path = NULL;
+        int r = pool_find(c, argv[0], &path);
+
+        return r != 0 ? r : definition_print(c, path, STORAGE1_POOL, c->live ? FLAG_LIVE : UINT64_C(0));
+}
+
+/* --- lists --- */
+
+static int add_space(Client *c, json_t *pool) {
+        static const char *const keys[] = { "Capacity", "Available" }, *const names[] = { "capacity", "available" };
+        const char *path = json_string_value(json_object_get(pool, "path"));
+
+        for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+                _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+                int r = client_call(c, path, "org.freedesktop.DBus.Properties", "Get", &reply, "ss", STORAGE1_POOL, keys[i]);
+                uint64_t bytes = 0;
+
+                if (r != 0)
+                        return r;
+                r = sd_bus_message_read(reply, "v", "t", &bytes);
+                if (r < 0)
+                        return client_garbled(r);
+                (void) json_object_set_new(pool, names[i], json_integer((json_int_t) bytes));
+        }
+        return 0;
+}
+
+void storage_show_size(json_t *row, const char *key, const char *shown) {
+        json_int_t bytes = json_integer_value(json_object_get(row, key));
+        char text[32] = "-";
+
+        if (bytes != 0)
+                format_size((uint64_t) bytes, text, sizeof(text));
+        (void) json_object_set_new(row, shown, json_string(text));
+}
+
+int verb_pools(Client *c, int argc, char **argv) {
+        static const char *const keys[] = { "name", "type", "state", "autostart", "path" };
+        static const char *const columns[] = { "NAME", "TYPE", "STATE", "SIZE", "FREE" }, *const shown[] = { "name", "type", "state", "size", "free" };
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        json_auto_t *rows = NULL, *list = NULL;
+        json_t *pool;
+        size_t i;
+        int r;
+
+        r = client_call(c, STORAGE1_ROOT, STORAGE1_MANAGER, "ListPools", &reply, NULL);
+        if (r != 0)
+                return r;
+        rows = value_to_json(reply);
+        list = rows_with_keys(rows, keys, ARRAY_SIZE(keys));
+        json_array_foreach(list, i, pool) {
+                r = add_space(c, pool);
+                if (r != 0)
+                        return r;
+        }
+        if (c->json != JSON_OFF)
+                return print_json(c, json_incref(list));
+        json_array_foreach(list, i, pool) {
+                storage_show_size(pool, "capacity", "size");
+                storage_show_size(pool, "available", "free");
+        }
+        return rows_print(c, list, columns, shown, ARRAY_SIZE(columns), "pool");
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "../pool/pool.h"
+#include "../run/volume-run.h"
+#include "../run/volumes.h"
+#include "bus-auth.h"
+#include "bus-error.h"
+#include "service.h"
+#include "str.h"
+#include "version.h"
+
+/* org.virtbus.storage1.Manager. */
+
+#define FORMAT_XML "libvirt-xml"
+
+static int read_text(sd_bus_message *m, const char **ret_text, uint64_t known_flags, uint64_t *ret_flags, Fault *f) {
+        const char *format;
+        int r;
+
+        r = sd_bus_message_read(m, "ss", &format, ret_text);
+        if (r >= 0 && !streq(format, FORMAT_XML))
+                r = fault_set(f, FAULT_INVALID_ARGS, EINVAL, "the format is " FORMAT_XML ", not \"%.32s\"", format);
+        return r < 0 ? r : bus_read_options(m, known_flags, ret_flags, NULL, 0, f);
+}
+
+static int reply_path(sd_bus_message *m, const Pool *p) {
+        char path[POOL_PATH_MAX];
+
+        return sd_bus_reply_method_return(m, "o", p ? pool_path(p, path) : "/");
+}
+
+BUS_HANDLER(method_get, BUS_OPEN) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        const char *name;
+        Pool *p;
+        int r;
+
+        r = sd_bus_message_read(m, "s", &name);
+        if (r >= 0)
+                r = pools_find(service_of(userdata)->pools, name, &p, &f);
+        return r < 0 ? fault_to_bus(&f, r, error) : reply_path(m, p);
+}
+
+BUS_HANDLER(method_get_by_uuid, BUS_OPEN) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        sd_id128_t uuid;
+        Pool *p;
+        int r;
+
+        r = bus_read_uuid(m, &uuid, &f);
+        if (r < 0)
+                return fault_to_bus(&f, r, error);
+        p = pools_find_uuid(service_of(userdata)->pools, uuid);
+        if (p)
+                return reply_path(m, p);
+        r = fault_set(&f, FAULT_NO_SUCH_POOL, ENOENT, "no pool has the uuid " SD_ID128_UUID_FORMAT_STR, SD_ID128_FORMAT_VAL(uuid));
+        return fault_to_bus(&f, r, error);
+}
+
+BUS_HANDLER(method_get_volume_by_path, BUS_OPEN) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        _cleanup_free_ char *object = NULL;
+        const char *path;
+        Volume *v;
+        int r;
+
+        r = sd_bus_message_read(m, "s", &path);
+        if (r >= 0)
+                r = pools_find_volume(service_of(userdata)->pools, path, &v, &f);
+        if (r < 0)
+                return fault_to_bus(&f, r, error);
+        object = volume_object_path(v->pool, v->id);
+        return object ? sd_bus_reply_method_return(m, "o", object) : -ENOMEM;
+}
+
+BUS_HANDLER(method_list, BUS_OPEN) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        Service *s = service_of(userdata);
+        char path[POOL_PATH_MAX];
+        int r;
+
+        r = sd_bus_message_new_method_return(m, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "(sssbo)");
+        REGISTRY_FOREACH(Pool, p, s->pools->registry) {
+                const PoolDef *def = pool_def(p);
+
+                if (r >= 0)
+                        r = sd_bus_message_append(reply, "(sssbo)", p->name, def ? pool_type_to_string(def->type) : "", pool_state_to_string(pool_state(p)),
+                                                  (int) p->autostart, pool_path(p, path));
+        }
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+BUS_HANDLER(method_list_jobs, BUS_OPEN) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_return(m, &reply);
+        if (r >= 0)
+                r = jobs_append_list(service_of(userdata)->jobs, reply);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+BUS_HANDLER(method_define, ACTION_MANAGE) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        const char *text;
+        uint64_t flags;
+        Pool *p;
+        int r;
+
+        r = read_text(m, &text, BUS_FLAG_VALIDATE_ONLY, &flags, &f);
+        if (r >= 0)
+                r = pools_define(service_of(userdata)->pools, text, strlen(text), flags & BUS_FLAG_VALIDATE_ONLY, NULL, &p, &f);
+        return r < 0 ? fault_to_bus(&f, r, error) : reply_path(m, p);
+}
+
+static void on_transient_started(Pool *p, const Fault *why, void *userdata) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = userdata;
+
+        if (why)
+                (void) bus_reply_fault(m, why, -why->error);
+        else
+                (void) reply_path(m, p);
+}
+
+BUS_HANDLER(method_start_transient, ACTION_MANAGE) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        const char *text;
+        uint64_t flags;
+        Pool *p;
+        int r;
+
+        r = read_text(m, &text, 0, &flags, &f);
+        if (r >= 0)
+                r = pools_add_transient(service_of(userdata)->pools, text, strlen(text), &p, &f);
+        if (r < 0)
+                return fault_to_bus(&f, r, error);
+        r = pool_start(p, on_transient_started, sd_bus_message_ref(m), &f);
+        if (r >= 0)
+                return 1;
+        sd_bus_message_unref(m);
+        pools_settle(p);
+        return fault_to_bus(&f, r, error);
+}
+
+static int find_by_name(sd_bus_message *m, Service *s, Pool **ret, Fault *f) {
+        const char *name;
+        uint64_t flags;
+        int r;
+
+        r = sd_bus_message_read(m, "st", &name, &flags);
+        if (r >= 0 && flags != 0)
+                r = fault_set(f, FAULT_INVALID_ARGS, EINVAL, "this method knows no flags yet");
+        return r < 0 ? r : pools_find(s->pools, name, ret, f);
+}
+
+BUS_HANDLER(method_start, ACTION_MANAGE) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        Pool *p;
+        int r = find_by_name(m, service_of(userdata), &p, &f);
+
+        return r < 0 ? fault_to_bus(&f, r, error) : pool_start_call(p, m, error);
+}
+
+BUS_HANDLER(method_stop, ACTION_MANAGE) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        Pool *p;
+        int r = find_by_name(m, service_of(userdata), &p, &f);
+
+        return r < 0 ? fault_to_bus(&f, r, error) : pool_stop_call(p, m, error);
+}
+
+BUS_GETTER(get_version) {
+        return sd_bus_message_append(reply, "s", VIRTBUS_VERSION);
+}
+
+/* What this build can do: { type: { "formats": as, "mounts": b } }; of those that nobody can use any more "refused": s. */
+static int append_type(sd_bus_message *reply, const PoolOps *ops) {
+        static const char *const none[] = { NULL };
+        int r = sd_bus_message_open_container(reply, 'e', "sa{sv}");
+
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "s", pool_type_to_string(ops->type));
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "{sv}");
+        if (r >= 0 && ops->refused)
+                r = sd_bus_message_append(reply, "{sv}", "refused", "s", ops->refused);
+        if (r >= 0 && !ops->refused) {
+                r = sd_bus_message_append(reply, "{sv}", "mounts", "b", (int) (ops->mount != NULL));
+                if (r >= 0)
+                        r = sd_bus_message_open_container(reply, 'e', "sv");
+                if (r >= 0)
+                        r = sd_bus_message_append(reply, "s", "formats");
+                if (r >= 0)
+                        r = sd_bus_message_open_container(reply, 'v', "as");
+                if (r >= 0)
+                        r = sd_bus_message_append_strv(reply, (char **) (ops->formats ?: none));
+                for (unsigned i = 0; i < 2 && r >= 0; i++)
+                        r = sd_bus_message_close_container(reply);
+        }
+        for (unsigned i = 0; i < 2 && r >= 0; i++)
+                r = sd_bus_message_close_container(reply);
+        return r;
+}
+
+BUS_GETTER(get_pool_types) {
+        int r = sd_bus_message_open_container(reply, 'a', "{sa{sv}}");
+
+        for (PoolType t = POOL_NONE + 1; t < _POOL_TYPE_MAX && r >= 0; t++)
+                if (pool_ops(t))
+                        r = append_type(reply, pool_ops(t));
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static const sd_bus_vtable manager_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("PoolTypes", "a{sa{sv}}", get_pool_types, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_METHOD_WITH_NAMES("GetPool", "s", SD_BUS_PARAM(name), "o", SD_BUS_PARAM(pool), method_get, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("GetPoolByUUID", "ay", SD_BUS_PARAM(uuid), "o", SD_BUS_PARAM(pool), method_get_by_uuid, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("GetVolumeByPath", "s", SD_BUS_PARAM(path), "o", SD_BUS_PARAM(volume), method_get_volume_by_path,
+                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("ListPools", NULL,, "a(sssbo)", SD_BUS_PARAM(pools), method_list, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("ListJobs", NULL,, "a(uosos)", SD_BUS_PARAM(jobs), method_list_jobs, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("DefinePool", "sst" "a{sv}",
+                                 SD_BUS_PARAM(format) SD_BUS_PARAM(text) SD_BUS_PARAM(flags) SD_BUS_PARAM(options),
+                                 "o", SD_BUS_PARAM(pool), method_define, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("StartTransient", "sst" "a{sv}",
+                                 SD_BUS_PARAM(format) SD_BUS_PARAM(text) SD_BUS_PARAM(flags) SD_BUS_PARAM(options),
+                                 "o", SD_BUS_PARAM(pool), method_start_transient, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("StartPool", "st", SD_BUS_PARAM(name) SD_BUS_PARAM(flags), NULL,, method_start, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("StopPool", "st", SD_BUS_PARAM(name) SD_BUS_PARAM(flags), NULL,, method_stop, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_SIGNAL_WITH_NAMES("PoolNew", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(pool), 0),
+        SD_BUS_SIGNAL_WITH_NAMES("PoolRemoved", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(pool), 0),
+        SD_BUS_SIGNAL_WITH_NAMES("JobNew", "uos", SD_BUS_PARAM(id) SD_BUS_PARAM(job) SD_BUS_PARAM(operation), 0),
+        SD_BUS_SIGNAL_WITH_NAMES("JobRemoved", "uosss", SD_BUS_PARAM(id) SD_BUS_PARAM(job) SD_BUS_PARAM(object) SD_BUS_PARAM(result)
+                                 SD_BUS_PARAM(error), 0),
+        SD_BUS_VTABLE_END
+};
+
+static const sd_bus_vtable *const manager_vtables[] = { manager_vtable, NULL };
+const BusObject manager_object = { .path = STORAGE1_ROOT, .interface = STORAGE1_MANAGER, .vtables = manager_vtables };

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "../run/pools.h"
+#include "daemon.h"
+
+#define STORAGE1_MANAGER STORAGE1_NAME ".Manager"
+#define STORAGE1_POOL STORAGE1_NAME ".Pool"
+#define STORAGE1_VOLUME STORAGE1_NAME ".Volume"
+
+/* polkit actions, as in dbus-interfaces/org.virtbus.storage1.policy */
+#define ACTION_MANAGE STORAGE1_NAME ".manage"
+#define ACTION_VOLUME_DATA STORAGE1_NAME ".volume-data"
+
+#define POOL_PATH_MAX 96u
+
+typedef struct Service {
+        Daemon *daemon;
+        Bus *bus;
+        Jobs *jobs;
+        Settings settings;
+        Pools *pools;
+} Service;
+
+extern const BusObject *const service_objects[];
+extern const BusObject manager_object, pool_object, volume_object;
+
+int service_start(Daemon *d, void **ret);
+void service_stop(void *state);
+int service_reload(void *state);
+
+/* Objects get the Daemon as userdata. */
+static inline Service *service_of(void *userdata) {
+        return daemon_state(userdata);
+}
+
+/* Of its object, in the buffer. */
+const char *pool_path(const Pool *p, char buffer[static POOL_PATH_MAX]);
+
+/* PoolDone that answers a call which returns nothing. */
+void pool_reply(Pool *p, const Fault *why, void *userdata);
+/* What Manager and Pool have in common; each answers the call, now or later. */
+int pool_start_call(Pool *p, sd_bus_message *m, sd_bus_error *error);
+int pool_stop_call(Pool *p, sd_bus_message *m, sd_bus_error *error);
+
+/* For signals. */
+void pool_bus_changed(Bus *b, const Pool *p, unsigned what);
+void volume_bus_changed(Bus *b, const Volume *v, unsigned what);

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "bus/service.h"
+
+int main(int argc, char *argv[]) {
+        static const DaemonSpec spec = {
+                .name = "virtstoraged",
+                .bus_name = STORAGE1_NAME,
+                .root = STORAGE1_ROOT,
+                .description = "Manages storage pools and volumes.",
+                .objects = service_objects,
+                .start = service_start,
+                .stop = service_stop,
+                .reload = service_reload,
+        };
+
+        return daemon_run(&spec, argc, argv);
+}

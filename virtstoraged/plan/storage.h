@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "../def/pool-info.h"
+#include "../pool/pool.h"
+
+/* Pure functions: text -> PoolDef, VolumeDef -> completed and checked ones -> text, commands of qemu-img. */
+
+int pool_parse(const char *text, size_t length, PoolDef **ret, Fault *f);
+/* The document as it was written, brought up to date, or a new one where there is none. */
+int pool_format(PoolDef *def, unsigned xml_write_flags, char **ret, Fault *f);
+int pool_copy(const PoolDef *def, PoolDef **ret);
+
+int volume_parse(const char *text, size_t length, VolumeDef **ret, Fault *f);
+/* What a new volume of this pool may be; sets what is meant where nothing is said. */
+int volume_complete(const PoolDef *pool, VolumeDef *def, Fault *f);

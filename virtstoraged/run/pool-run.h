@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <systemd/sd-event.h>
+
+#include "../def/pool-info.h"
+#include "fault.h"
+#include "worker.h"
+
+typedef struct Pools Pools;
+typedef struct Pool Pool;
+typedef struct Volume Volume;
+typedef struct Work Work;
+
+typedef enum PoolState { POOL_INACTIVE, POOL_STARTING, POOL_ACTIVE, POOL_STOPPING, POOL_UNREACHABLE, POOL_BROKEN, _POOL_STATE_MAX,
+                         _POOL_STATE_INVALID = -EINVAL } PoolState;
+DECLARE_ENUM(PoolState, pool_state);
+
+/* Exactly once, from within the call or later. */
+typedef void (*PoolDone)(Pool *p, const Fault *why, void *userdata);
+
+/* One pool: its definition, and while it is active what is in it. Owned by the Pools. */
+struct Pool {
+        Pools *all;
+        char *name;
+        sd_id128_t uuid;
+        PoolDef *config;             /* what it is started from; NULL: broken */
+        PoolDef *live;               /* what it was started as; NULL: inactive */
+        bool persistent, autostart;
+        bool active;                 /* its volumes are known */
+        Fault broken;                /* why the file can't be used */
+        Fault unreachable;           /* why it can't be worked with now, though it is active */
+        uint64_t config_generation;
+        bool mounted_by_us, started_by_us; /* so it is ours to undo */
+
+        uint64_t capacity, allocation, available;
+        bool below_watermark;
+        struct VolumeTable *volumes; /* see volumes.h */
+        char **creating;             /* names of volumes that are being made */
+        Work *works;                 /* what is under way and takes long */
+
+        Worker *worker;
+        struct PoolWatch *watch;     /* NULL: nothing tells of changes */
+        struct PoolOperation *operation; /* a start, stop, build or delete under way */
+        bool watch_lost;             /* the folder that is watched is not the one that is there */
+        struct PoolRefresh *refreshes; /* those who wait for one */
+        bool refreshing;
+        sd_event_source *check;      /* every now and then */
+};
+
+/* One volume. */
+struct Volume {
+        Pool *pool;
+        VolumeInfo info;
+        char *id;                    /* its name as a part of an object path */
+        Work *work;                  /* what is done with it; NULL: nothing */
+        const char *busy;            /* the same for what does not take long */
+        char **used_by;              /* VMs */
+        bool seen;                   /* by the refresh that is under way */
+};
+
+static inline const PoolDef *pool_def(const Pool *p) {
+        return p->live ?: p->config;
+}
+PoolState pool_state(const Pool *p);
+
+/* --- what is done with it --- */
+
+int pool_start(Pool *p, PoolDone done, void *userdata, Fault *f);
+int pool_stop(Pool *p, PoolDone done, void *userdata, Fault *f);
+/* Makes what it is made of: `format`: also a file system or the like; `overwrite`: over what is there. */
+int pool_build(Pool *p, bool format, bool overwrite, PoolDone done, void *userdata, Fault *f);
+/* Removes what it is made of; it must be inactive. */
+int pool_destroy(Pool *p, PoolDone done, void *userdata, Fault *f);
+/* Looks at everything again. */
+int pool_refresh(Pool *p, PoolDone done, void *userdata, Fault *f);
+/* Takes up one that an earlier life of this daemon has started. Takes over `live`. */
+int pool_adopt(Pool *p, PoolDef *live, bool mounted_by_us, bool started_by_us, Fault *f);
+/* Frees what it holds, and lets all be. */
+void pool_clear(Pool *p);
+
+/* FAULT_INVALID_STATE, or why it can't be reached. */
+int pool_check_active(const Pool *p, Fault *f);
+
+/* For files beside this one: */
+int pool_make_worker(Pool *p, Worker **ret, Fault *f);
+/* The last answer's "capacity", "allocation", "available". */
+void pool_take_space(Pool *p, const json_t *json);
+/* What went wrong when it was asked: it may be out of reach. */
+void pool_note_failure(Pool *p, const Fault *why);
+void pool_note_success(Pool *p);

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "volume-run.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "../plan/storage.h"
+#include "bus-error.h"
+#include "mem.h"
+#include "pools.h"
+#include "str.h"
+#include "volumes.h"
+#include "work.h"
+#include "xml-write.h"
+
+#define CHAIN_MAX 64u
+
+char *volume_object_path(const Pool *p, const char *id) {
+        return strf(STORAGE1_ROOT "/pool/" SD_ID128_FORMAT_STR "/volume/%s", SD_ID128_FORMAT_VAL(p->uuid), id);
+}
+
+char *volume_path_of_name(const Pool *p, const char *name) {
+        _cleanup_free_ char *prefix = strf(STORAGE1_ROOT "/pool/" SD_ID128_FORMAT_STR "/volume", SD_ID128_FORMAT_VAL(p->uuid));
+        char *path;
+
+        return prefix && sd_bus_path_encode(prefix, name, &path) >= 0 ? path : NULL;
+}
+
+/* --- what does not take long: asked of the pool's own worker, and answered when it is done --- */
+
+typedef enum QuickReply { REPLY_VOLUME, REPLY_JOB, REPLY_FD } QuickReply;
+
+typedef struct Quick {
+        Pool *pool;
+        char *name;
+        bool creating, removing;
+        QuickReply reply;
+        sd_bus_message *call;
+} Quick;
+
+static Quick *quick_free(Quick *q) {
+        if (!q)
+                return NULL;
+        sd_bus_message_unref(q->call);
+        free(q->name);
+        free(q);
+        return NULL;
+}
+DEFINE_CLEANUP(Quick *, quick_free)
+
+static void drop_name(Pool *p, const char *name) {
+        for (char **n = p->creating; n && *n; n++)
+                if (streq(*n, name)) {
+                        free(*n);
+                        memmove(n, n + 1, strv_length(n + 1) * sizeof(*n) + sizeof(*n));
+                        return;
+                }
+}
+
+static void take_answer(Quick *q, const json_t *json) {
+        const json_t *json_volume = json_object_get(json, "volume");
+        Volume *v = q->removing ? volumes_find(q->pool, q->name) : NULL;
+        VolumeInfo info;
+
+        if (json_object_get(json, "capacity"))
+                pool_take_space(q->pool, json);
+        if (v)
+                volumes_remove(v);
+        if (json_volume && volume_info_from_json(json_volume, &info) >= 0)
+                (void) volumes_set(q->pool, &info);
+}
+
+static void answer(Quick *q, int fds[WORKER_FDS_MAX]) {
+        _cleanup_free_ char *path = NULL;
+
+        switch (q->reply) {
+        case REPLY_VOLUME:
+                path = volume_path_of_name(q->pool, q->name);
+                (void) sd_bus_reply_method_return(q->call, "oo", path ?: "/", "/");
+                return;
+        case REPLY_JOB:
+                (void) sd_bus_reply_method_return(q->call, "o", "/");
+                return;
+        case REPLY_FD:
+                (void) sd_bus_reply_method_return(q->call, "h", fds[0]);
+                return;
+        }
+}
+
+static void on_quick(const json_t *json, int fds[WORKER_FDS_MAX], const Fault *why, void *userdata) {
+        _cleanup_(quick_freep) Quick *q = userdata;
+        Volume *v;
+
+        if (q->creating)
+                drop_name(q->pool, q->name);
+        v = volumes_find(q->pool, q->name);
+        if (v)
+                v->busy = NULL;
+        if (why) {
+                if (why->kind == FAULT_TIMEOUT)
+                        pool_note_failure(q->pool, why);
+                (void) bus_reply_fault(q->call, why, -why->error);
+                return;
+        }
+        take_answer(q, json);
+        answer(q, fds);
+}
+
+typedef struct QuickSpec {
+        const char *name;
+        const char *busy;            /* what is done with it; NULL: others may do so as well */
+        bool creating, removing;
+        QuickReply reply;
+        sd_bus_message *call;
+        json_t *request;             /* taken over */
+} QuickSpec;
+
+static int quick(Pool *p, const QuickSpec *spec, Fault *f) {
+        _cleanup_(quick_freep) Quick *q = new0(Quick, 1);
+        WorkerCall call = { .request = spec->request, .done = on_quick };
+        Volume *v = volumes_find(p, spec->name);
+        int r = 0;
+
+        if (q)
+                *q = (Quick) { .pool = p, .name = strdup(spec->name), .creating = spec->creating, .removing = spec->removing, .reply = spec->reply };
+        if (!q || !q->name || (spec->creating && strv_push(&p->creating, spec->name) < 0)) {
+                json_decref(spec->request);
+                return fault_oom(f);
+        }
+        call.userdata = q;
+        r = worker_ask(p->worker, &call, f);
+        if (r < 0) {
+                if (spec->creating)
+                        drop_name(p, spec->name);
+                return r;
+        }
+        if (v && spec->busy)
+                v->busy = spec->busy;
+        q->call = sd_bus_message_ref(spec->call);
+        TAKE_PTR(q);
+        return 0;
+}
+
+/* --- creating --- */
+
+static int check_free(const Pool *p, const char *name, Fault *f) {
+        if (volumes_find(p, name))
+                return fault_set(f, FAULT_VOLUME_EXISTS, EEXIST, "there is a volume %s in the pool %s already", name, p->name);
+        return strv_contains(p->creating, name) ? fault_set(f, FAULT_BUSY, EBUSY, "the volume %s is being made", name) : 0;
+}
+
+/* A backing file that no pool knows may be any file of the host: an image can name what it likes. */
+static int add_chain(Pool *p, const Volume *origin, bool foreign, json_t *chain, Fault *f) {
+        const char *next = origin->info.backing_path;
+
+        for (unsigned n = 0; next; n++) {
+                Volume *v = NULL;
+
+                if (n >= CHAIN_MAX)
+                        return fault_set(f, FAULT_IMAGE, ELOOP, "the chain of %s has more than %u files", origin->info.path, CHAIN_MAX);
+                if (pools_find_volume(p->all, next, &v, NULL) < 0 && !foreign) {
+                        fault_set(f, FAULT_IMAGE, EPERM, "%s is made from %s, which is in no active pool", origin->info.path, next);
+                        fault_hint(f, "start the pool it is in, or give the option \"foreign-backing\" if it may be read");
+                        return -EPERM;
+                }
+                (void) json_array_append_new(chain, json_string(next));
+                if (v && v->info.problem)
+                        return fault_set(f, FAULT_IMAGE, EBADMSG, "%s %s", next, v->info.problem);
+                next = v ? v->info.backing_path : NULL;
+        }
+        return 0;
+}
+
+static int describe_origin(Pool *p, const VolumeCreate *how, json_t *request, Fault *f) {
+        const VolumeInfo *info = &how->origin->info;
+        json_t *chain = json_array(), *origin;
+        int r;
+
+        if (info->problem)
+                r = fault_set(f, FAULT_IMAGE, EBADMSG, "%s %s", info->path, info->problem);
+        else
+                r = add_chain(p, how->origin, how->foreign_backing, chain, f);
+        if (r < 0) {
+                json_decref(chain);
+                return r;
+        }
+        origin = json_pack("{s:s, s:s, s:I, s:o}", "path", info->path, "format", volume_format_to_string(info->format), "capacity",
+                           (json_int_t) info->capacity, "chain", chain);
+        return origin && json_object_set_new(request, "origin", origin) >= 0 ? 0 : fault_oom(f);
+}
+
+/* Done in no time, whatever its size. */
+static bool is_quick(const VolumeDef *def, const VolumeCreate *how) {
+        if (how->origin || def->format == FORMAT_DIR)
+                return !how->origin;
+        return def->format == FORMAT_RAW && def->allocation == 0 && how->preallocation < PREALLOCATION_FALLOC && def->secrets.n == 0;
+}
+
+static int make_part(const Pool *p, char **ret) {
+        sd_id128_t chance;
+        int r = sd_id128_randomize(&chance);
+
+        if (r < 0)
+                return r;
+        *ret = strf(".virtbus-part.%s" SD_ID128_FORMAT_STR, p->all->tag, SD_ID128_FORMAT_VAL(chance));
+        return *ret ? 0 : -ENOMEM;
+}
+
+static int create_request(Pool *p, VolumeDef *def, const VolumeCreate *how, const char *part, json_t **ret, Fault *f) {
+        _cleanup_free_ char *text = NULL;
+        json_t *request;
+        int r = xml_record_to_text(&def->head, XML_WRITE_SECRETS | XML_WRITE_LIVE, &text);
+
+        if (r < 0)
+                return fault_oom(f);
+        request = json_pack("{s:s, s:s, s:s, s:s}", "do", "create", "volume", text, "part", part, "preallocation", preallocation_to_string(how->preallocation));
+        r = request ? 0 : fault_oom(f);
+        if (r >= 0 && how->origin)
+                r = describe_origin(p, how, request, f);
+        if (r < 0)
+                json_decref(request);
+        else
+                *ret = request;
+        return r;
+}
+
+int volume_create(Pool *p, VolumeDef *def, const VolumeCreate *how, sd_bus_message *call, Fault *f) {
+        _cleanup_free_ char *part = NULL, *path = NULL;
+        json_t *request = NULL;
+        int r;
+
+        r = pool_check_active(p, f);
+        if (r >= 0 && def->secrets.n > 0)
+                r = fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "volumes can't be encrypted yet");
+        if (r >= 0)
+                r = check_free(p, def->name, f);
+        if (r >= 0 && how->origin)
+                r = volume_check_idle(how->origin, f);
+        if (r < 0)
+                return r;
+        path = volume_path_of_name(p, def->name);
+        if (!path || make_part(p, &part) < 0)
+                return fault_oom(f);
+        r = create_request(p, def, how, part, &request, f);
+        if (r < 0)
+                return r;
+        if (is_quick(def, how)) {
+                const QuickSpec spec = { .name = def->name, .creating = true, .reply = REPLY_VOLUME, .call = call, .request = request };
+
+                return quick(p, &spec, f);
+        }
+
+        const WorkSpec spec = {
+                .operation = how->origin ? "clone-volume" : "create-volume",
+                .object = path,
+                .name = def->name,
+                .part = part,
+                .call = call,
+                .reply_early = how->no_wait,
+                .reply_object = true,
+                .request = request,
+        };
+        return work_start(p, &spec, f);
+}
+
+/* --- the others --- */
+
+static int check_usable(const Volume *v, Fault *f) {
+        int r = pool_check_active(v->pool, f);
+
+        if (r >= 0)
+                r = volume_check_idle(v, f);
+        return r;
+}
+
+static int check_unused(const Volume *v, const char *what, Fault *f) {
+        _cleanup_free_ char *names = strv_join(v->used_by, ", ");
+
+        if (!v->used_by || !v->used_by[0])
+                return 0;
+        return fault_set(f, FAULT_IN_USE, EBUSY, "the volume %s can't be %s: it is in use by %s", v->info.name, what, names ?: v->used_by[0]);
+}
+
+int volume_remove(Volume *v, sd_bus_message *call, Fault *f) {
+        int r = check_usable(v, f);
+
+        if (r >= 0)
+                r = check_unused(v, "deleted", f);
+        if (r < 0)
+                return r;
+
+        const QuickSpec spec = {
+                .name = v->info.name, .busy = "delete", .removing = true, .reply = REPLY_JOB, .call = call,
+                .request = json_pack("{s:s, s:s}", "do", "remove", "name", v->info.name),
+        };
+        return quick(v->pool, &spec, f);
+}
+
+static int start_work(Volume *v, const char *operation, json_t *request, const int *fds, size_t n_fds, bool no_wait, sd_bus_message *call, Fault *f) {
+        _cleanup_free_ char *path = volume_object_path(v->pool, v->id);
+        const WorkSpec spec = {
+                .operation = operation, .object = path, .volume = v, .call = call, .reply_early = no_wait, .request = request, .fds = fds, .n_fds = n_fds,
+        };
+
+        if (path)
+                return work_start(v->pool, &spec, f);
+        json_decref(request);
+        return fault_oom(f);
+}
+
+static int check_shrink(const Volume *v, uint64_t capacity, bool shrink, Fault *f) {
+        if (capacity == 0 || capacity > INT64_MAX)
+                return fault_set(f, FAULT_INVALID_ARGS, ERANGE, "%" PRIu64 " bytes: a volume has from 1 to 9223372036854775807", capacity);
+        if (shrink || capacity >= v->info.capacity)
+                return 0;
+        fault_set(f, FAULT_INVALID_ARGS, EINVAL, "%s has %" PRIu64 " bytes: with %" PRIu64 " it would lose what is behind them", v->info.name, v->info.capacity,
+                  capacity);
+        fault_hint(f, "give the option \"shrink\" if that may be lost");
+        return -EINVAL;
+}
+
+int volume_resize(Volume *v, uint64_t capacity, bool shrink, bool allocate, bool no_wait, sd_bus_message *call, Fault *f) {
+        bool raw = v->info.format == FORMAT_RAW || v->info.format == FORMAT_ISO;
+        json_t *request;
+        int r = check_usable(v, f);
+
+        if (r >= 0)
+                r = check_unused(v, "resized", f);
+        if (r >= 0)
+                r = check_shrink(v, capacity, shrink, f);
+        if (r < 0)
+                return r;
+        request = json_pack("{s:s, s:s, s:s, s:I, s:b, s:b}", "do", "resize", "name", v->info.name, "format",
+                            volume_format_to_string(v->info.format), "capacity", (json_int_t) capacity, "shrink", (int) shrink,
+                            "allocate", (int) allocate);
+        if (!raw || allocate)
+                return start_work(v, "resize-volume", request, NULL, 0, no_wait, call, f);
+
+        const QuickSpec spec = { .name = v->info.name, .busy = "resize", .reply = REPLY_JOB, .call = call, .request = request };
+        return quick(v->pool, &spec, f);
+}
+
+int volume_wipe(Volume *v, const char *algorithm, bool no_wait, sd_bus_message *call, Fault *f) {
+        int r = check_usable(v, f);
+
+        if (r >= 0)
+                r = check_unused(v, "wiped", f);
+        return r < 0 ? r
+                     : start_work(v, "wipe-volume",
+                                  json_pack("{s:s, s:s, s:s}", "do", "wipe", "name", v->info.name, "algorithm", algorithm), NULL,
+                                  0, no_wait, call, f);
+}
+
+int volume_transfer(Volume *v, bool up, int fd, uint64_t offset, uint64_t length, bool sparse, bool no_wait, sd_bus_message *call, Fault *f) {
+        int r = check_usable(v, f);
+
+        if (r >= 0 && up)
+                r = check_unused(v, "overwritten", f);
+        if (r >= 0 && (offset > INT64_MAX || length > INT64_MAX - offset))
+                r = fault_set(f, FAULT_INVALID_ARGS, ERANGE, "offset and length lead beyond what a volume can have");
+        if (r < 0)
+                return r;
+        return start_work(v, up ? "upload-volume" : "download-volume",
+                          json_pack("{s:s, s:s, s:I, s:I, s:b}", "do", up ? "upload" : "download", "name", v->info.name, "offset",
+                                    (json_int_t) offset, "length", (json_int_t) length, "sparse", (int) sparse),
+                          &fd, 1, no_wait, call, f);
+}
+
+int volume_open(Volume *v, bool writable, sd_bus_message *call, Fault *f) {
+        int r = check_usable(v, f);
+
+        if (r < 0)
+                return r;
+
+        const QuickSpec spec = {
+                .name = v->info.name,
+                .reply = REPLY_FD,
+                .call = call,
+                .request = json_pack("{s:s, s:s, s:b}", "do", "fetch", "name", v->info.name, "writable", (int) writable),
+        };
+        return quick(v->pool, &spec, f);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "../plan/qemu-img.h"
+#include "pool-run.h"
+#include "sdbus.h"
+
+/* What is done with volumes. Each answers the call, now or later: with a job where it takes long, else ("/" in its place) when it is done.
+ * FAULT_BUSY, FAULT_INVALID_STATE if it can't begin. */
+
+typedef struct VolumeCreate {
+        Preallocation preallocation;
+        Volume *origin;              /* whose content it gets; NULL: none */
+        bool foreign_backing;        /* the chain of the origin may lead out of all pools */
+        bool no_wait;                /* answered with a job at once */
+} VolumeCreate;
+/* Of a completed definition; stays the caller's. The answer is `oo`: the volume and the job. */
+int volume_create(Pool *p, VolumeDef *def, const VolumeCreate *how, sd_bus_message *call, Fault *f);
+
+/* The answer of these is `o`, the job. */
+int volume_remove(Volume *v, sd_bus_message *call, Fault *f);
+int volume_resize(Volume *v, uint64_t capacity, bool shrink, bool allocate, bool no_wait, sd_bus_message *call, Fault *f);
+int volume_wipe(Volume *v, const char *algorithm, bool no_wait, sd_bus_message *call, Fault *f);
+int volume_transfer(Volume *v, bool up, int fd, uint64_t offset, uint64_t length, bool sparse, bool no_wait, sd_bus_message *call, Fault *f);
+
+/* The answer is `h`. */
+int volume_open(Volume *v, bool writable, sd_bus_message *call, Fault *f);
+
+/* Path of the object. */
+char *volume_object_path(const Pool *p, const char *id);
+char *volume_path_of_name(const Pool *p, const char *name);

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "pool-run.h"
+
+/* The volumes of a pool, as they were found last. */
+
+Volume *volumes_find(const Pool *p, const char *name);
+/* By the part of an object path. */
+Volume *volumes_find_id(const Pool *p, const char *id);
+size_t volumes_count(const Pool *p);
+/* In the order of names. */
+void volumes_sort(Pool *p);
+Volume *volumes_first(const Pool *p);
+Volume *volumes_next(const Volume *v);
+
+/* Sets what is known of one; takes over `info`. NULL: out of memory. */
+Volume *volumes_set(Pool *p, VolumeInfo *info);
+void volumes_remove(Volume *v);
+void volumes_clear(Pool *p);
+/* All that were not set in between are gone. */
+void volumes_begin_refresh(Pool *p);
+void volumes_end_refresh(Pool *p);
+
+/* "volumes" of an answer that is not the last. */
+int volumes_take(Pool *p, const json_t *json);
+/* Of a list: whether one of them may be changed now. FAULT_BUSY naming what is done with it. */
+int volume_check_idle(const Volume *v, Fault *f);

@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* virtstorage-worker: does what virtstoraged must not wait for: everything that touches a pool. */
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "../plan/storage.h"
+#include "fd.h"
+#include "file.h"
+#include "folder.h"
+#include "mem.h"
+#include "run-program.h"
+#include "str.h"
+#include "transfer.h"
+#include "volume-file.h"
+#include "worker-format.h"
+#include "worker-serve.h"
+
+/* The pool that everything is about: the first request says which. */
+static struct {
+        PoolDef *def;
+        json_t *formats;
+        Folder folder;
+        char *tag;
+} pool = { .folder = FOLDER_INIT };
+
+static const char *text_of(const WorkerRequest *q, const char *key) {
+        return json_string_value(json_object_get(q->json, key));
+}
+
+static bool flag_of(const WorkerRequest *q, const char *key) {
+        return json_is_true(json_object_get(q->json, key));
+}
+
+static uint64_t number_of(const WorkerRequest *q, const char *key) {
+        return (uint64_t) json_integer_value(json_object_get(q->json, key));
+}
+
+static const PoolOps *ops(void) {
+        return pool_ops(pool.def->type);
+}
+
+/* Only now: what is built first has no folder yet. */
+static int need_folder(Fault *f) {
+        if (pool.folder.fd >= 0)
+                return 0;
+        return folder_open(&pool.folder, pool.def, pool.formats, f);
+}
+
+/* --- answers --- */
+
+typedef struct Batch {
+        json_t *volumes;
+        size_t bytes;
+} Batch;
+
+/* Well below what a message holds. */
+#define BATCH_BYTES ((size_t) 48 * 1024)
+
+static int batch_flush(Batch *b) {
+        json_t *volumes = TAKE_PTR(b->volumes);
+
+        b->bytes = 0;
+        return volumes ? worker_say(json_pack("{s:o}", "volumes", volumes), NULL, 0) : 0;
+}
+
+static size_t text_size(const char *s) {
+        return s ? strlen(s) * 2 : 0;
+}
+
+static int on_found(VolumeInfo *v, void *userdata) {
+        Batch *b = userdata;
+
+        b->volumes = b->volumes ?: json_array();
+        (void) json_array_append_new(b->volumes, volume_info_to_json(v));
+        b->bytes += 400 + text_size(v->name) + text_size(v->path) + text_size(v->key) + text_size(v->backing_path);
+        volume_info_clear(v);
+        return b->bytes >= BATCH_BYTES ? batch_flush(b) : 0;
+}
+
+static json_t *space_to_json(const PoolInfo *p) {
+        return json_pack("{s:I, s:I, s:I}", "capacity", (json_int_t) p->capacity, "allocation", (json_int_t) p->allocation,
+                         "available", (json_int_t) p->available);
+}
+
+static int end_with_space(json_t *more, Fault *f) {
+        json_t *json = more ?: json_object(), *space;
+        PoolInfo info = {};
+        int r = folder_space(&pool.folder, &info, f);
+
+        if (r < 0) {
+                json_decref(json);
+                return r;
+        }
+        space = space_to_json(&info);
+        (void) json_object_update(json, space);
+        json_decref(space);
+        return worker_end(json, NULL, 0);
+}
+
+/* --- the pool --- */
+
+#define WATCHED (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE | IN_MODIFY | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
+
+static int serve_open(WorkerRequest *q, Fault *f) {
+        const char *text = text_of(q, "pool"), *tag = text_of(q, "tag");
+        int r;
+
+        folder_close(&pool.folder);
+        pool.def = pool_def_free(pool.def);
+        json_decref(pool.formats);
+        pool.formats = json_incref(json_object_get(q->json, "formats"));
+        r = text && tag ? free_and_strdup(&pool.tag, tag) : -EBADMSG;
+        if (r >= 0)
+                r = pool_parse(text, strlen(text), &pool.def, f);
+        return r < 0 ? r : worker_end(NULL, NULL, 0);
+}
+
+/* Watches a folder that may hang when it is asked: the daemon hears of what happens there, and does not ask. */
+static int watch_folder(int inotify, Fault *f) {
+        char path[64];
+
+        (void) snprintf(path, sizeof(path), "/proc/self/fd/%d", pool.folder.fd);
+        if (inotify_add_watch(inotify, path, WATCHED) >= 0)
+                return 0;
+        folder_fault(&pool.folder, NULL, "can't be watched", errno, f);
+        if (errno == ENOSPC)
+                fault_hint(f, "raise fs.inotify.max_user_watches");
+        return -EIO;
+}
+
+static int serve_watch(WorkerRequest *q, Fault *f) {
+        int r = need_folder(f);
+
+        if (r >= 0)
+                r = q->n_fds == 1 ? watch_folder(q->fds[0], f) : -EBADMSG;
+        if (r >= 0)
+                (void) folder_tidy(&pool.folder, pool.tag, json_object_get(q->json, "busy"));
+        return r < 0 ? r : worker_end(json_pack("{s:b}", "remote", (int) pool.folder.remote), NULL, 0);
+}
+
+static int serve_refresh(_unused_ WorkerRequest *q, Fault *f) {
+        Batch batch = {};
+        int r = need_folder(f);
+
+        if (r >= 0)
+                r = folder_scan(&pool.folder, on_found, &batch, f);
+        if (r >= 0)
+                r = batch_flush(&batch);
+        json_decref(batch.volumes);
+        return r < 0 ? r : end_with_space(NULL, f);
+}
+
+/* What has happened to some names. */
+static int serve_look(WorkerRequest *q, Fault *f) {
+        json_t *gone = json_array(), *item;
+        Batch batch = {};
+        size_t i;
+        int r = need_folder(f);
+
+        json_array_foreach(json_object_get(q->json, "names"), i, item) {
+                VolumeInfo v;
+
+                if (r < 0)
+                        break;
+                if (folder_look(&pool.folder, json_string_value(item) ?: "", &v, NULL) < 0)
+                        (void) json_array_append(gone, item);
+                else
+                        r = on_found(&v, &batch);
+        }
+        if (r >= 0)
+                r = batch_flush(&batch);
+        json_decref(batch.volumes);
+        if (r < 0) {
+                json_decref(gone);
+                return r;
+        }
+        return end_with_space(json_pack("{s:o}", "gone", gone), f);
+}
+
+static int serve_space(_unused_ WorkerRequest *q, Fault *f) {
+        int r = need_folder(f);
+
+        return r < 0 ? r : end_with_space(NULL, f);
+}
+
+/* So that it can be unmounted. */
+static int serve_leave(_unused_ WorkerRequest *q, _unused_ Fault *f) {
+        folder_close(&pool.folder);
+        return worker_end(NULL, NULL, 0);
+}
+
+static int serve_tidy(WorkerRequest *q, Fault *f) {
+        int r = need_folder(f);
+
+        if (r >= 0)
+                r = folder_tidy(&pool.folder, pool.tag, json_object_get(q->json, "busy"));
+        return r < 0 ? r : worker_end(NULL, NULL, 0);
+}
+
+/* --- making and unmaking the pool --- */
+
+static int run_commands(const Commands *c, Fault *f) {
+        for (size_t i = 0; i < c->n; i++) {
+                const ProgramSpec spec = { .argv = c->items[i].argv, .input = c->items[i].input, .network = ops()->network };
+                int r = program_run(&spec, NULL, c->items[i].may_fail ? NULL : f);
+
+                if (r < 0 && !c->items[i].may_fail)
+                        return r;
+        }
+        return 0;
+}
+
+static int set_folder_permissions(int fd, Fault *f) {
+        const Permissions *p = &pool.def->permissions;
+        mode_t mode;
+
+        if (permissions_mode(p, 0711, &mode) < 0)
+                return -EINVAL;
+        if ((p->owner != INTEGER_UNSET || p->group != INTEGER_UNSET) &&
+            fchown(fd, p->owner == INTEGER_UNSET ? (uid_t) -1 : (uid_t) p->owner, p->group == INTEGER_UNSET ? (gid_t) -1 : (gid_t) p->group) < 0)
+                return fault_set(f, FAULT_ACCESS_DENIED, errno, "%s can't be given to that owner: %s", pool.def->path, strerror(errno));
+        if (p->label && fsetxattr(fd, "security.selinux", p->label, strlen(p->label) + 1, 0) < 0 && errno != EOPNOTSUPP && errno != EINVAL)
+                return fault_set(f, FAULT_ACCESS_DENIED, errno, "%s can't be given that label: %s", pool.def->path, strerror(errno));
+        return fchmod(fd, mode) < 0 ? fault_set(f, FAULT_ACCESS_DENIED, errno, "%s can't be given that mode: %s", pool.def->path, strerror(errno)) : 0;
+}
+
+static int make_folder(Fault *f) {
+        _cleanup_fd_ int fd = -1;
+        bool fresh = access(pool.def->path, F_OK) < 0;
+        int r = mkdir_parents(pool.def->path, 0711);
+
+        if (r < 0)
+                return fault_set(f, r == -EACCES || r == -EPERM ? FAULT_ACCESS_DENIED : FAULT_POOL, -r, "%s can't be made: %s", pool.def->path, strerror(-r));
+        fd = open(pool.def->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return fault_set(f, FAULT_POOL, errno, "%s can't be used: %s", pool.def->path, strerror(errno));
+        return fresh || pool.def->permissions.mode || pool.def->permissions.owner != INTEGER_UNSET ? set_folder_permissions(fd, f) : 0;
+}
+
+/* Over what is there only when that is wanted. */
+static int check_blank(const char *device, Fault *f) {
+        char *argv[] = { (char *) "blkid", (char *) "-p", (char *) "-o", (char *) "value", (char *) "-s", (char *) "TYPE", (char *) device, NULL };
+        const ProgramSpec spec = { .argv = argv };
+        _cleanup_free_ char *said = NULL;
+
+        if (*device != '/')
+                return fault_set(f, FAULT_INVALID_STATE, EINVAL, "%s is not the path of a device: what is to be overwritten must be named", device);
+        if (access(device, F_OK) < 0)
+                return fault_set(f, FAULT_POOL, errno, "%s: %s", device, strerror(errno));
+        if (program_run(&spec, &said, NULL) < 0 || !*said)
+                return 0; /* blkid fails where it finds nothing */
+        said[strcspn(said, "\n")] = '\0';
+        fault_set(f, FAULT_POOL, EEXIST, "there is something on %s already: %s", device, said);
+        fault_hint(f, "give the option \"overwrite\" if that may be lost");
+        return -EEXIST;
+}
+
+static int serve_build(WorkerRequest *q, Fault *f) {
+        _cleanup_commands_ Commands c = {};
+        bool overwrite = flag_of(q, "overwrite"), format = flag_of(q, "format") || overwrite;
+        int r = ops()->scan == SCAN_FOLDER ? make_folder(f) : 0;
+
+        if (r >= 0 && ops()->build && (format || ops()->scan != SCAN_FOLDER)) {
+                RECORD_FOREACH(SourceDevice, d, pool.def->devices)
+                        if (r >= 0 && (!overwrite || *d->path != '/'))
+                                r = check_blank(d->path, f);
+                if (r >= 0)
+                        r = ops()->build(pool.def, overwrite, &c) < 0 ? fault_oom(f) : run_commands(&c, f);
+        }
+        return r < 0 ? r : worker_end(NULL, NULL, 0);
+}
+
+static int serve_destroy(_unused_ WorkerRequest *q, Fault *f) {
+        _cleanup_commands_ Commands c = {};
+        int r = 0;
+
+        if (ops()->destroy)
+                r = ops()->destroy(pool.def, &c) < 0 ? fault_oom(f) : run_commands(&c, f);
+        else if (ops()->scan == SCAN_FOLDER) {
+                folder_close(&pool.folder);
+                if (rmdir(pool.def->path) < 0)
+                        r = fault_set(f, FAULT_POOL, errno, "%s can't be removed: %s", pool.def->path, strerror(errno));
+        }
+        return r < 0 ? r : worker_end(NULL, NULL, 0);
+}
+
+/* --- volumes --- */
+
+/* A secret's value comes as a sealed file, so that it is in no message. */
+typedef struct Secret {
+        void *data;
+        size_t length;
+} Secret;
+
+static void secret_clear(Secret *s) {
+        if (s->data)
+                explicit_bzero(s->data, s->length);
+        free(s->data);
+}
+
+static int read_secret(const WorkerRequest *q, Secret *ret) {
+        if (!flag_of(q, "secret"))
+                return 0;
+        return q->n_fds > 0 ? fd_read_all(q->fds[q->n_fds - 1], 64 * 1024, (char **) &ret->data, &ret->length) : -EBADMSG;
+}
+
+static int read_origin(const json_t *json, VolumeOrigin *ret, char ***ret_chain) {
+        const json_t *item;
+        size_t i;
+        int r = 0;
+
+        if (!json)
+                return 0;
+        ret->image.path = json_string_value(json_object_get(json, "path"));
+        ret->image.format = volume_format_from_string(json_string_value(json_object_get(json, "format")));
+        ret->capacity = (uint64_t) json_integer_value(json_object_get(json, "capacity"));
+        if (!ret->image.path || ret->image.format <= FORMAT_UNSET)
+                return -EBADMSG;
+        r = strv_push(ret_chain, ret->image.path);
+        json_array_foreach(json_object_get(json, "chain"), i, item)
+                if (r >= 0)
+                        r = strv_push(ret_chain, json_string_value(item) ?: "");
+        ret->chain = (const char *const *) *ret_chain;
+        return r;
+}
+
+static int serve_create(WorkerRequest *q, Fault *f) {
+        const char *text = text_of(q, "volume"), *part = text_of(q, "part");
+        _cleanup_(volume_def_freep) VolumeDef *def = NULL;
+        _cleanup_(secret_clear) Secret secret = {};
+        _cleanup_strv_ char **chain = NULL;
+        Preallocation preallocation = preallocation_from_string(text_of(q, "preallocation"));
+        VolumeOrder order = { .part = part, .preallocation = preallocation };
+        VolumeInfo info = {};
+        json_t *json;
+        int r;
+
+        r = text && part && preallocation >= 0 ? volume_parse(text, strlen(text), &def, f) : -EBADMSG;
+        if (r >= 0)
+                r = read_secret(q, &secret);
+        if (r >= 0)
+                r = read_origin(json_object_get(q->json, "origin"), &order.origin, &chain);
+        if (r >= 0)
+                r = need_folder(f);
+        if (r < 0)
+                return r;
+        order.def = def;
+        order.secret = secret.data;
+        order.secret_length = secret.length;
+        r = volume_file_create(&pool.folder, &order, &info, f);
+        if (r < 0)
+                return r;
+        json = json_pack("{s:o}", "volume", volume_info_to_json(&info));
+        volume_info_clear(&info);
+        return end_with_space(json, f);
+}
+
+static int serve_remove(WorkerRequest *q, Fault *f) {
+        const char *name = text_of(q, "name");
+        int r = name ? need_folder(f) : -EBADMSG;
+
+        if (r >= 0)
+                r = volume_file_remove(&pool.folder, name, f);
+        return r < 0 ? r : end_with_space(NULL, f);
+}
+
+static int end_with_volume(const char *name, Fault *f) {
+        VolumeInfo v = {};
+        json_t *json;
+        int r = folder_look(&pool.folder, name, &v, f);
+
+        if (r < 0)
+                return r;
+        json = json_pack("{s:o}", "volume", volume_info_to_json(&v));
+        volume_info_clear(&v);
+        return end_with_space(json, f);
+}
+
+static int serve_resize(WorkerRequest *q, Fault *f) {
+        _cleanup_(secret_clear) Secret secret = {};
+        ResizeOrder o = {
+                .name = text_of(q, "name"), .format = volume_format_from_string(text_of(q, "format")), .capacity = number_of(q, "capacity"),
+                .shrink = flag_of(q, "shrink"), .allocate = flag_of(q, "allocate"),
+        };
+        int r = o.name && o.format > FORMAT_UNSET ? read_secret(q, &secret) : -EBADMSG;
+
+        o.secret = secret.data;
+        o.secret_length = secret.length;
+        if (r >= 0)
+                r = need_folder(f);
+        if (r >= 0)
+                r = volume_file_resize(&pool.folder, &o, f);
+        return r < 0 ? r : end_with_volume(o.name, f);
+}
+
+static int serve_wipe(WorkerRequest *q, Fault *f) {
+        WipeAlgorithm algorithm = wipe_algorithm_from_string(text_of(q, "algorithm"));
+        const char *name = text_of(q, "name");
+        _cleanup_fd_ int fd = -1;
+        int r = name && algorithm >= 0 ? need_folder(f) : -EBADMSG;
+
+        if (r < 0)
+                return r;
+        fd = folder_open_volume(&pool.folder, name, true, f);
+        r = fd < 0 ? fd : wipe(fd, algorithm, f);
+        return r < 0 ? r : end_with_volume(name, f);
+}
+
+static int serve_transfer(WorkerRequest *q, bool up, Fault *f) {
+        const char *name = text_of(q, "name");
+        _cleanup_fd_ int fd = -1;
+        uint64_t done = 0;
+        int r = name && q->n_fds == 1 ? need_folder(f) : -EBADMSG;
+
+        if (r < 0)
+                return r;
+        fd = folder_open_volume(&pool.folder, name, up, f);
+        if (fd < 0)
+                return fd;
+
+        const Transfer t = {
+                .volume = fd,
+                .other = q->fds[0],
+                .offset = number_of(q, "offset"),
+                .length = number_of(q, "length"),
+                .sparse = flag_of(q, "sparse"),
+                .ret_done = &done,
+        };
+        r = up ? transfer_upload(&t, f) : transfer_download(&t, f);
+        return r < 0 ? r : end_with_volume(name, f);
+}
+
+static int serve_upload(WorkerRequest *q, Fault *f) {
+        return serve_transfer(q, true, f);
+}
+
+static int serve_download(WorkerRequest *q, Fault *f) {
+        return serve_transfer(q, false, f);
+}
+
+static int serve_fetch(WorkerRequest *q, Fault *f) {
+        const char *name = text_of(q, "name");
+        _cleanup_fd_ int fd = -1;
+        int r = name ? need_folder(f) : -EBADMSG;
+
+        if (r < 0)
+                return r;
+        fd = folder_open_volume(&pool.folder, name, flag_of(q, "writable"), f);
+        return fd < 0 ? fd : worker_end(NULL, &fd, 1);
+}
+
+int main(int argc, char *argv[]) {
+        static const WorkerVerb verbs[] = {
+                {"open", serve_open},       {"watch", serve_watch},   {"refresh", serve_refresh},   {"look", serve_look},
+                {"space", serve_space},     {"leave", serve_leave},   {"tidy", serve_tidy},         {"build", serve_build},
+                {"destroy", serve_destroy}, {"create", serve_create}, {"remove", serve_remove},     {"resize", serve_resize},
+                {"wipe", serve_wipe},       {"upload", serve_upload}, {"download", serve_download}, {"fetch", serve_fetch},
+        };
+        int r = worker_serve(verbs, ARRAY_SIZE(verbs), FAULT_POOL, "virtstoraged", argc, argv);
+
+        folder_close(&pool.folder);
+        pool_def_free(pool.def);
+        json_decref(pool.formats);
+        free(pool.tag);
+        return r;
+}

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "macro.h"
+
+/* For a program that reads what guests wrote: from here on only these files, what the system installed, and no network; each list ends in
+ * NULL. What this kernel can't do is left out: it is the second wall, not the first. NULL lists: no limit for files. */
+int sandbox_enter(const char *const *readable, const char *const *writable, bool network);
