@@ -19,6 +19,7 @@
 #include "str.h"
 #include "version.h"
 
+#define SETTLE_USEC (2u * 1000 * 1000)
 #define IDLE_USEC (30u * 1000 * 1000)
 /* One turn of the loop: more than that is worth a look, much more keeps clients waiting. */
 #define SLOW_USEC (50u * 1000)
@@ -297,6 +298,17 @@ static int loop(sd_event *event) {
         return 0;
 }
 
+/* What is known soon is known before anybody can ask; what is not holds up nobody for long. */
+static int settle(Daemon *d) {
+        uint64_t end = now_usec(CLOCK_MONOTONIC) + SETTLE_USEC, now;
+        int r = 0;
+
+        while (r >= 0 && d->spec->starting && d->spec->starting(d->state) && sd_event_get_state(d->event) != SD_EVENT_FINISHED &&
+               (now = now_usec(CLOCK_MONOTONIC)) < end)
+                r = sd_event_run(d->event, end - now);
+        return r;
+}
+
 static int run(Daemon *d) {
         int r;
 
@@ -312,7 +324,9 @@ static int run(Daemon *d) {
         fdstore_close();
         if (r < 0)
                 return log_error_errno(r, "can't start: %m");
-        r = bus_take_name(d->bus);
+        r = settle(d);
+        if (r >= 0)
+                r = bus_take_name(d->bus);
         if (r < 0)
                 return log_error_errno(r, "can't ask for the bus name: %m");
         (void) sd_notify(false, "READY=1");

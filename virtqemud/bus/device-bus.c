@@ -291,6 +291,8 @@ BUS_GETTER(get_source) {
         if (r >= 0 && d && disk_path(d))
                 r = sd_bus_message_append(reply, "{sv}{sv}", "type", "s", disk_type_to_string((DiskType) d->type),
                                           "path", "s", disk_path(d));
+        if (r >= 0 && d && d->type == DISK_VOLUME)
+                r = sd_bus_message_append(reply, "{sv}{sv}", "pool", "s", d->pool, "volume", "s", d->volume);
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 

@@ -2,6 +2,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../device/disk.h"
 #include "../plan/launch.h"
 #include "../run/define.h"
 #include "../run/handover.h"
@@ -88,6 +89,42 @@ static int append_domain(sd_bus_message *reply, const Domain *d) {
         if (r >= 0)
                 r = sd_bus_message_append(reply, "so", domain_unit(d), domain_path(d, path));
         return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+/* An image and what it is a layer on. */
+static int append_disk(sd_bus_message *reply, const Domain *d, const Disk *disk) {
+        int r = sd_bus_message_append(reply, "(sssb)", d->name, disk->target, disk_path(disk), (int) !disk->readonly);
+
+        for (const BackingStore *b = disk->below; b && b->type != DISK_TYPE_NONE && r >= 0; b = b->below)
+                r = sd_bus_message_append(reply, "(sssb)", d->name, disk->target, backing_path(b), 0);
+        return r;
+}
+
+static int append_disks(sd_bus_message *reply, const Domain *d) {
+        int r = 0;
+
+        for (size_t i = 0; d->live && i < d->live->devices.n && r >= 0; i++) {
+                const Disk *disk = device_as_disk((const Device *) d->live->devices.items[i]);
+
+                if (disk && disk_path(disk))
+                        r = append_disk(reply, d, disk);
+        }
+        return r;
+}
+
+BUS_HANDLER(method_list_disks, BUS_OPEN) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_return(m, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "(sssb)");
+        REGISTRY_FOREACH(Domain, d, service_of(userdata)->manager->domains)
+                if (r >= 0)
+                        r = append_disks(reply, d);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
 BUS_HANDLER(method_list_domains, BUS_OPEN) {
@@ -421,6 +458,7 @@ static const sd_bus_vtable manager_vtable[] = {
         METHOD("GetDomainByUUID", "ay", SD_BUS_PARAM(uuid), "o", SD_BUS_PARAM(domain), method_get_domain_by_uuid),
         METHOD("GetDomainByPID", "u", SD_BUS_PARAM(pid), "o", SD_BUS_PARAM(domain), method_get_domain_by_pid),
         METHOD("ListDomains", "", , "a(ssayso)", SD_BUS_PARAM(domains), method_list_domains),
+        METHOD("ListDisks", "", , "a(sssb)", SD_BUS_PARAM(disks), method_list_disks),
         METHOD("ListJobs", "", , "a(uosos)", SD_BUS_PARAM(jobs), method_list_jobs),
         SD_BUS_METHOD_WITH_NAMES("DefineDomain", "ssta{sv}", DEFINITION FLAGS, "o", SD_BUS_PARAM(domain), method_define_domain,
                                  SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_SENSITIVE),
@@ -443,6 +481,7 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_PROPERTY("HostMemory", "t", get_memory, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("HostCPUs", "u", get_cpus, 0, 0),
         SD_BUS_PROPERTY("DomainCount", "u", get_count, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_SIGNAL("DisksChanged", "", 0),
         SD_BUS_SIGNAL_WITH_NAMES("DomainNew", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(domain), 0),
         SD_BUS_SIGNAL_WITH_NAMES("DomainRemoved", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(domain), 0),
         SD_BUS_SIGNAL_WITH_NAMES("JobNew", "uos", SD_BUS_PARAM(id) SD_BUS_PARAM(job) SD_BUS_PARAM(operation), 0),

@@ -75,6 +75,8 @@ static void on_changed(Domain *d, unsigned what, void *userdata) {
                         bus_changed(s->bus, path, QEMU1_DOMAIN, properties[i].property);
         if (what & (DOMAIN_CHANGED_CONFIG | DOMAIN_CHANGED_LIVE))
                 device_bus_refresh(s, d);
+        if (what & (DOMAIN_CHANGED_LIVE | DOMAIN_CHANGED_DISKS))
+                (void) bus_emit(s->bus, QEMU1_ROOT, QEMU1_MANAGER, "DisksChanged", "");
         if ((what & DOMAIN_CHANGED_OPERATION) && d->operation && d->operation->watcher)
                 job_set_phase(d->operation->watcher, steps_current(d->operation->steps));
 }

@@ -103,7 +103,7 @@ static int add_level(const Disk *d, const Level *l, const BackingStore *below, A
 
 int blockdev_args(const Disk *d, Args *a) {
         const Level top = {
-                .path = disk_path(d), .block = d->type == DISK_BLOCK, .writable = !d->readonly, .format = d->format,
+                .path = disk_path(d), .block = disk_is_block(d), .writable = !d->readonly, .format = d->format,
         };
 
         return add_level(d, &top, d->below, a);

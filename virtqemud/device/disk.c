@@ -8,7 +8,7 @@
 #include "xml-read.h"
 
 DEFINE_ENUM(DiskDevice, disk_device, NULL, "disk", "cdrom")
-DEFINE_ENUM(DiskType, disk_type, NULL, "file", "block")
+DEFINE_ENUM(DiskType, disk_type, NULL, "file", "block", "volume")
 DEFINE_ENUM(DiskBus, disk_bus, NULL, "virtio", "scsi", "sata", "ide", "usb")
 DEFINE_ENUM(DiskFormat, disk_format, NULL, "raw", "qcow2")
 DEFINE_ENUM(DiskCache, disk_cache, NULL, "default", "none", "writeback", "writethrough", "directsync", "unsafe")
@@ -23,6 +23,8 @@ static const char *const policy_words[] = { NULL, "stop", "report", "ignore", "e
 static const EnumTable policy_table = { policy_words, ARRAY_SIZE(policy_words) };
 static const char *const startup_words[] = { NULL, "mandatory", "requisite", "optional" };
 static const EnumTable startup_table = { startup_words, ARRAY_SIZE(startup_words) };
+static const char *const mode_words[] = { NULL, "host", "direct" };
+static const EnumTable mode_table = { mode_words, ARRAY_SIZE(mode_words) };
 static const char *const tray_words[] = { NULL, "closed", "open" };
 static const EnumTable tray_table = { tray_words, ARRAY_SIZE(tray_words) };
 
@@ -53,6 +55,8 @@ static const Field backing_fields[] = {
 static int check_path(const Record *r, int type, const char *file, const char *dev, Fault *f) {
         const char *path = type == DISK_BLOCK ? dev : file;
 
+        if (type == DISK_VOLUME && (file || dev))
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type 'volume' takes <source pool='…' volume='…'/>");
         if ((type == DISK_BLOCK && file) || (type == DISK_FILE && dev))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type '%s' takes <source %s='…'/>", disk_type_to_string((DiskType) type),
                                  type == DISK_BLOCK ? "dev" : "file");
@@ -68,6 +72,8 @@ static int check_backing(Record *r, Fault *f) {
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type is missing");
         if (b->type == DISK_TYPE_NONE)
                 return 0;
+        if (b->type == DISK_VOLUME)
+                return xml_fault(r, f, FAULT_NOT_SUPPORTED, "a backing store of type 'volume' is not supported: name its file");
         if (!backing_path(b) || b->format == DISK_FORMAT_NONE)
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "a backing store needs <format type='…'/> and <source …/>");
         return check_path(r, b->type, b->file, b->dev, f);
@@ -92,6 +98,11 @@ static const Field disk_fields[] = {
         { "driver/@copy_on_read", &field_on_off, AT(copy_on_read) },
         { "source/@file", &field_string, AT(file) },
         { "source/@dev", &field_string, AT(dev) },
+        { "source/@pool", &field_string, AT(pool), .max_length = 200 },
+        { "source/@volume", &field_string, AT(volume), .max_length = 255 },
+        { "source/@mode", &field_enum, AT(mode), .words = &mode_table },
+        { "virtbus:found", &field_string, AT(found), FIELD_LIVE },
+        { "virtbus:found/@block", &field_yes_no, AT(found_block), FIELD_LIVE },
         { "source/@startupPolicy", &field_enum, AT(startup_policy), .words = &startup_table },
         { "backingStore", &field_record, AT(below), .record = &backing_record },
         { "target/@dev", &field_string, AT(target), FIELD_REQUIRED, .max_length = 32 },
@@ -114,6 +125,12 @@ static int check_record(Record *r, Fault *f) {
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "target '%.32s' is not a device name such as 'vda'", d->target);
         if (d->wwn && (strlen(d->wwn) != 16 || strspn(d->wwn, "0123456789abcdefABCDEF") != 16))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "wwn '%.16s' is not 16 hexadecimal digits", d->wwn);
+        if (d->type == DISK_VOLUME && (!d->pool || !d->volume))
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type 'volume' needs <source pool='…' volume='…'/>");
+        if (d->type != DISK_VOLUME && (d->pool || d->volume || d->mode))
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "pool, volume and mode of <source> are for type 'volume'");
+        if (d->mode == 2)
+                return xml_fault(r, f, FAULT_NOT_SUPPORTED, "mode 'direct' is not supported, use 'host'");
         return check_path(r, d->type == DISK_TYPE_NONE ? DISK_FILE : d->type, d->file, d->dev, f);
 }
 
@@ -155,7 +172,7 @@ static int disk_fill(Device *device, DomainDef *def, Fault *f) {
                 d->type = DISK_FILE;
         if (d->what == DISK_DEVICE_NONE)
                 d->what = DISK_DISK;
-        if (d->format == DISK_FORMAT_NONE)
+        if (d->format == DISK_FORMAT_NONE && d->type != DISK_VOLUME)
                 d->format = DISK_RAW; /* never guessed from the content, which the guest writes */
         if (!d->driver && free_and_strdup(&d->driver, "qemu") < 0)
                 return fault_oom(f);
@@ -226,7 +243,7 @@ static int disk_check(const Device *device, const DomainDef *def, const QemuCaps
         const Disk *d = (const Disk *) device;
         const Record *r = &device->head;
 
-        if (!disk_path(d) && d->what != DISK_CDROM)
+        if (!disk_path(d) && d->what != DISK_CDROM && d->type != DISK_VOLUME)
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "only a cdrom can be without <source>");
         if (d->bus == DISK_VIRTIO && d->what == DISK_CDROM)
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "there are no virtio cdroms, use bus 'sata' or 'scsi'");
@@ -368,11 +385,25 @@ static int add_drive(const Disk *d, json_t *json) {
         return json_set_text(json, "rerror", enum_to_word(&policy_table, d->rerror_policy ?: (d->error_policy == 4 ? 2 : d->error_policy)));
 }
 
+int disk_set_volume(Disk *d, const char *path, bool block, const char *format, Fault *f) {
+        DiskFormat known = streq(format, "iso") ? DISK_RAW : disk_format_from_string(format);
+
+        if (d->format == DISK_FORMAT_NONE && known <= DISK_FORMAT_NONE)
+                return xml_fault(&d->device.head, f, FAULT_NOT_SUPPORTED, "the volume %s is of the format %.16s, which can't be used by VMs", d->volume,
+                                 format);
+        if (d->format == DISK_FORMAT_NONE)
+                d->format = known;
+        d->found_block = block ? YES : NO;
+        return free_and_strdup(&d->found, path);
+}
+
 static int disk_args(const Device *device, Args *a, Fault *f) {
         const Disk *d = (const Disk *) device;
         json_auto_t *json = NULL;
         int r = 0;
 
+        if (d->type == DISK_VOLUME && !d->found)
+                return xml_fault(&device->head, f, FAULT_INVALID_STATE, "nobody has looked yet where the volume %s of the pool %s is", d->volume, d->pool);
         if (disk_path(d))
                 r = blockdev_args(d, a);
         if (r < 0)
@@ -392,3 +423,7 @@ const DeviceOps device_disk = {
         .fill = disk_fill, .slot = disk_slot, .check = disk_check,
         .files = disk_files, .apply_chain = disk_apply_chain, .args = disk_args,
 };
+
+Disk *device_as_disk(const Device *d) {
+        return d->ops == &device_disk ? (Disk *) d : NULL;
+}

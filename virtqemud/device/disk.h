@@ -6,7 +6,7 @@
 typedef enum DiskDevice { DISK_DEVICE_NONE, DISK_DISK, DISK_CDROM, _DISK_DEVICE_MAX, _DISK_DEVICE_INVALID = -EINVAL } DiskDevice;
 DECLARE_ENUM(DiskDevice, disk_device);
 
-typedef enum DiskType { DISK_TYPE_NONE, DISK_FILE, DISK_BLOCK, _DISK_TYPE_MAX, _DISK_TYPE_INVALID = -EINVAL } DiskType;
+typedef enum DiskType { DISK_TYPE_NONE, DISK_FILE, DISK_BLOCK, DISK_VOLUME, _DISK_TYPE_MAX, _DISK_TYPE_INVALID = -EINVAL } DiskType;
 DECLARE_ENUM(DiskType, disk_type);
 
 typedef enum DiskBus {
@@ -44,6 +44,10 @@ typedef struct Disk {
         int io, discard, detect_zeroes, error_policy, rerror_policy;
         Tristate copy_on_read;
         char *file, *dev;      /* <source> */
+        char *pool, *volume;   /* likewise, of type 'volume' */
+        int mode;
+        char *found;           /* live: where that is; */
+        Tristate found_block;  /* whether it is a block device */
         int startup_policy;
         BackingStore *below;
         char *target;
@@ -53,13 +57,21 @@ typedef struct Disk {
         char *serial, *wwn;
 } Disk;
 
-/* The path of the top level; NULL: an empty drive. */
+/* The path of the top level; NULL: an empty drive, or a volume that nobody has looked for yet. */
 static inline const char *disk_path(const Disk *d) {
-        return d->type == DISK_BLOCK ? d->dev : d->file;
+        return d->type == DISK_VOLUME ? d->found : d->type == DISK_BLOCK ? d->dev : d->file;
+}
+static inline bool disk_is_block(const Disk *d) {
+        return d->type == DISK_BLOCK || (d->type == DISK_VOLUME && d->found_block == YES);
 }
 static inline const char *backing_path(const BackingStore *b) {
         return b->type == DISK_BLOCK ? b->dev : b->file;
 }
+
+/* The disk a device is; NULL: it is none. */
+Disk *device_as_disk(const Device *d);
+/* Of the live definition: where its volume is, and what it is, unless the definition says so. FAULT_NOT_SUPPORTED. */
+int disk_set_volume(Disk *d, const char *path, bool block, const char *format, Fault *f);
 
 /* From blockdev.c: appends the nodes of all levels; the top one's name is what the device's "drive" is. */
 int blockdev_args(const Disk *d, Args *a);

@@ -2,6 +2,7 @@
 #include "plan-only.h"
 
 #include "caps-probe.h"
+#include "domain-volumes.h"
 #include "firmware-files.h"
 #include "manager.h"
 #include "mem.h"
@@ -12,6 +13,7 @@ struct PlanOnly {
         DomainDef *live;
         QemuCaps *caps;
         CapsWait *caps_wait;
+        DomainVolumes *volumes;
         Prepare *prepare;
         PlanDone done;
         void *userdata;
@@ -26,6 +28,7 @@ static void plan_only_free(PlanOnly *p) {
         *at = p->next;
         caps_wait_free(p->caps_wait);
         caps_free(p->caps);
+        domain_volumes_free(p->volumes);
         prepare_free(p->prepare);
         domain_def_free(p->live);
         free(p);
@@ -48,6 +51,15 @@ static void on_prepared(Prepare *prepare, int error, Fault *f, void *userdata) {
         finish(userdata, error < 0 ? NULL : prepare_plan(prepare), error, f);
 }
 
+static void on_volumes(const Fault *why, void *userdata) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        PlanOnly *p = userdata;
+        int r = why ? -why->error : prepare_new(p->domain, p->live, p->caps, true, on_prepared, p, &p->prepare, &f);
+
+        if (r < 0)
+                finish(p, NULL, r, why ?: &f);
+}
+
 static int check(PlanOnly *p, Fault *f) {
         Manager *m = p->domain->manager;
         int r;
@@ -57,7 +69,7 @@ static int check(PlanOnly *p, Fault *f) {
                 r = firmware_files_choose(m, p->live, f);
         if (r >= 0)
                 r = domain_check(p->live, p->caps, &m->defaults, f);
-        return r < 0 ? r : prepare_new(p->domain, p->live, p->caps, true, on_prepared, p, &p->prepare, f);
+        return r < 0 ? r : domain_volumes_new(p->domain, p->live, false, on_volumes, p, &p->volumes, f);
 }
 
 static void on_caps(CapsStore *store, const char *binary, QemuCaps *caps, const Fault *why, void *userdata) {

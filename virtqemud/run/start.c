@@ -4,6 +4,7 @@
 #include "../plan/launch.h"
 #include "../qmp/qmp-cmd.h"
 #include "caps-probe.h"
+#include "domain-volumes.h"
 #include "firmware-files.h"
 #include "instance.h"
 #include "launcher.h"
@@ -37,6 +38,7 @@ typedef struct Start {
         sd_event_source *timeout;
         MachineRegistration *registration;
         UserNets *user_nets;
+        DomainVolumes *volumes;
         DomainLogs *logs;
         DomainPorts *ports;
         DomainLeases *leases;        /* ours until QEMU, which has copies, is known by its process */
@@ -63,6 +65,7 @@ static void start_free(void *data) {
         launcher_free(s->launcher);
         machine_registration_free(s->registration);
         user_nets_free(s->user_nets);
+        domain_volumes_free(s->volumes);
         domain_logs_free(s->logs);
         domain_leases_free(s->leases);
         domain_ports_free(s->ports);
@@ -192,6 +195,33 @@ static int undo_capabilities(void *userdata) {
         return 1;
 }
 
+/* --- volumes: where disks are that are named by their pool --- */
+
+static void on_volumes(const Fault *why, void *userdata) {
+        Operation *o = userdata;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        free_and_replace(&o->domain->live_text, NULL); /* their paths were written into it */
+        if (why)
+                (void) fault_copy(&f, why);
+        steps_continue(o->steps, why ? -why->error : 0, &f);
+}
+
+static int begin_volumes(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Start *s = o->data;
+
+        return domain_volumes_new(o->domain, o->domain->live, true, on_volumes, o, &s->volumes, f);
+}
+
+static int undo_volumes(void *userdata) {
+        Operation *o = userdata;
+        Start *s = o->data;
+
+        s->volumes = domain_volumes_free(s->volumes);
+        return 1;
+}
+
 /* --- logs: where its output goes --- */
 
 static void on_logs(void *userdata) {
@@ -219,6 +249,7 @@ static void on_prepared(Prepare *p, int error, Fault *f, void *userdata) {
         Operation *o = userdata;
 
         free_and_replace(&o->domain->live_text, NULL); /* backing chains were written into it */
+        domain_changed(o->domain, DOMAIN_CHANGED_DISKS);
         steps_continue(o->steps, error, f);
 }
 
@@ -624,11 +655,12 @@ static int begin_run(void *userdata, Fault *f) {
 }
 
 /* Steps up to this one are over once the plan was handed over; what is interrupted later is taken up with the one after it. */
-#define STEP_UNIT 7
+#define STEP_UNIT 8
 
 static const StepRow start_steps[] = {
         { "leaving", begin_leaving, NULL },
         { "capabilities", begin_capabilities, undo_capabilities },
+        { "volumes", begin_volumes, undo_volumes },
         { "logs", begin_logs, undo_logs },
         { "prepare", begin_prepare, undo_prepare },
         { "leases", begin_leases, undo_leases },

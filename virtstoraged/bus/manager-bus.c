@@ -5,6 +5,7 @@
 #include "bus-auth.h"
 #include "bus-error.h"
 #include "service.h"
+#include "mem.h"
 #include "str.h"
 #include "version.h"
 
@@ -172,6 +173,77 @@ BUS_HANDLER(method_stop, ACTION_MANAGE) {
         return r < 0 ? fault_to_bus(&f, r, error) : pool_stop_call(p, m, error);
 }
 
+/* --- for virtqemud: where a disk of type 'volume' is --- */
+
+typedef struct Resolve {
+        sd_bus_message *call;
+        char *volume;
+} Resolve;
+
+static int reply_place(Pool *p, const char *volume, sd_bus_message *m, Fault *f) {
+        Volume *v;
+        int r = pool_check_active(p, f);
+
+        if (r < 0)
+                return r;
+        v = volumes_find(p, volume);
+        if (!v)
+                return fault_set(f, FAULT_NO_SUCH_VOLUME, ENOENT, "there is no volume %.255s in the pool %s", volume, p->name);
+        if (v->info.problem)
+                return fault_set(f, FAULT_IMAGE, EBADMSG, "the volume %s in the pool %s %s", v->info.name, p->name, v->info.problem);
+        r = volume_check_idle(v, f);
+        return r < 0 ? r : sd_bus_reply_method_return(m, "sss", v->info.path, volume_kind_to_string(v->info.kind),
+                                                      volume_format_to_string(v->info.format) ?: "raw");
+}
+
+static void on_resolve_started(Pool *p, const Fault *why, void *userdata) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        Resolve *q = userdata;
+        int r = why ? -why->error : reply_place(p, q->volume, q->call, &f);
+
+        if (r < 0)
+                (void) bus_reply_fault(q->call, why ?: &f, r);
+        sd_bus_message_unref(q->call);
+        free(q->volume);
+        free(q);
+}
+
+static int start_and_resolve(Pool *p, const char *volume, sd_bus_message *m, Fault *f) {
+        Resolve *q = new0(Resolve, 1);
+        int r = -ENOMEM;
+
+        if (q)
+                q->volume = strdup(volume);
+        if (q && q->volume) {
+                q->call = sd_bus_message_ref(m);
+                r = pool_when_active(p, on_resolve_started, q, f);
+                if (r >= 0)
+                        return 1;
+                sd_bus_message_unref(q->call);
+                free(q->volume);
+        }
+        free(q);
+        return r;
+}
+
+BUS_HANDLER(method_resolve, ACTION_MANAGE) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        const char *pool, *volume;
+        int start = 0, r;
+        const BusOption options[] = { { "start", 'b', &start } };
+        uint64_t flags;
+        Pool *p;
+
+        r = sd_bus_message_read(m, "ss", &pool, &volume);
+        if (r >= 0)
+                r = bus_read_options(m, 0, &flags, options, ARRAY_SIZE(options), &f);
+        if (r >= 0)
+                r = pools_find(service_of(userdata)->pools, pool, &p, &f);
+        if (r >= 0)
+                r = start && !p->active ? start_and_resolve(p, volume, m, &f) : reply_place(p, volume, m, &f);
+        return r < 0 ? fault_to_bus(&f, r, error) : 1;
+}
+
 BUS_GETTER(get_version) {
         return sd_bus_message_append(reply, "s", VIRTBUS_VERSION);
 }
@@ -232,6 +304,8 @@ static const sd_bus_vtable manager_vtable[] = {
                                  "o", SD_BUS_PARAM(pool), method_start_transient, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("StartPool", "st", SD_BUS_PARAM(name) SD_BUS_PARAM(flags), NULL,, method_start, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("StopPool", "st", SD_BUS_PARAM(name) SD_BUS_PARAM(flags), NULL,, method_stop, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("ResolveVolume", "ssta{sv}", SD_BUS_PARAM(pool) SD_BUS_PARAM(volume) SD_BUS_PARAM(flags) SD_BUS_PARAM(options),
+                                 "sss", SD_BUS_PARAM(path) SD_BUS_PARAM(kind) SD_BUS_PARAM(format), method_resolve, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_NAMES("PoolNew", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(pool), 0),
         SD_BUS_SIGNAL_WITH_NAMES("PoolRemoved", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(pool), 0),
         SD_BUS_SIGNAL_WITH_NAMES("JobNew", "uos", SD_BUS_PARAM(id) SD_BUS_PARAM(job) SD_BUS_PARAM(operation), 0),

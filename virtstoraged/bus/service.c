@@ -114,6 +114,16 @@ int service_start(Daemon *d, void **ret) {
         return pools_load(s->pools);
 }
 
+/* Pools that were active are being looked at. */
+bool service_starting(void *state) {
+        Service *s = state;
+
+        REGISTRY_FOREACH(Pool, p, s->pools->registry)
+                if (p->operation)
+                        return true;
+        return false;
+}
+
 void service_stop(void *state) {
         Service *s = state;
 

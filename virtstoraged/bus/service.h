@@ -26,6 +26,7 @@ extern const BusObject *const service_objects[];
 extern const BusObject manager_object, pool_object, volume_object;
 
 int service_start(Daemon *d, void **ret);
+bool service_starting(void *state);
 void service_stop(void *state);
 int service_reload(void *state);
 

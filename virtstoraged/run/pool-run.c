@@ -28,6 +28,7 @@ typedef struct PoolOperation {
         UnitCall *unit;
         sd_event_source *deadline;   /* of the unit */
         bool format, overwrite;      /* of a build */
+        bool wants_uses;             /* waits until it is known who uses what */
         bool adopting;               /* it was active before we came */
 } PoolOperation;
 
@@ -446,10 +447,25 @@ static int step_refresh(void *userdata, Fault *f) {
         return r < 0 ? r : 0;
 }
 
+/* Before anything can be done with its volumes. */
+static int step_uses(void *userdata, _unused_ Fault *f) {
+        PoolOperation *o = userdata;
+
+        uses_begin(o->pool->all->uses);
+        o->wants_uses = !uses_known(o->pool->all->uses);
+        return o->wants_uses ? 0 : 1;
+}
+
+void pool_uses_known(Pool *p) {
+        if (p->operation && TAKE(p->operation->wants_uses, false))
+                steps_continue(p->operation->steps, 0, NULL);
+}
+
 static const StepRow start_steps[] = {
         { "mount", step_mount, undo_mount },
         { "watch", step_watch, undo_watch },
         { "refresh", step_refresh, NULL },
+        { "uses", step_uses, NULL },
 };
 
 static int step_leave(void *userdata, _unused_ Fault *f) {
@@ -502,6 +518,8 @@ static const StepRow destroy_steps[] = { { "delete", step_destroy, NULL } };
 
 /* --- operations --- */
 
+static void tell_waiters(Pool *p, const Fault *why);
+
 static void go_inactive(Pool *p) {
         volumes_clear(p);
         p->worker = worker_free(p->worker);
@@ -548,6 +566,7 @@ static void on_finished(Steps *s, int error, const Fault *why, void *userdata) {
         pools_changed(p, POOL_CHANGED_STATE | POOL_CHANGED_SPACE);
         if (done)
                 done(p, error < 0 ? &f : NULL, data);
+        tell_waiters(p, error < 0 ? &f : NULL);
         pools_settle(p);
 }
 
@@ -601,6 +620,39 @@ int pool_start(Pool *p, PoolDone done, void *userdata, Fault *f) {
         return r;
 }
 
+/* Those who come while it is being started. */
+typedef struct PoolWaiter PoolWaiter;
+struct PoolWaiter {
+        PoolDone done;
+        void *userdata;
+        PoolWaiter *next;
+};
+
+static void tell_waiters(Pool *p, const Fault *why) {
+        PoolWaiter *w;
+
+        while ((w = p->waiters)) {
+                p->waiters = w->next;
+                w->done(p, why, w->userdata);
+                free(w);
+        }
+}
+
+int pool_when_active(Pool *p, PoolDone done, void *userdata, Fault *f) {
+        PoolWaiter *w;
+
+        if (!p->operation)
+                return pool_start(p, done, userdata, f);
+        if (!streq(p->operation->name, "start"))
+                return fault_set(f, FAULT_BUSY, EBUSY, "the pool %s is busy: %s", p->name, p->operation->name);
+        w = new0(PoolWaiter, 1);
+        if (!w)
+                return fault_oom(f);
+        *w = (PoolWaiter) { .done = done, .userdata = userdata, .next = p->waiters };
+        p->waiters = w;
+        return 0;
+}
+
 int pool_adopt(Pool *p, PoolDef *live, bool mounted_by_us, bool started_by_us, Fault *f) {
         PoolOperation *o;
         int r;
@@ -649,6 +701,7 @@ int pool_destroy(Pool *p, PoolDone done, void *userdata, Fault *f) {
 /* The daemon goes, or the pool: what others have begun stays begun. */
 void pool_clear(Pool *p) {
         PoolOperation *o = TAKE_PTR(p->operation);
+        _cleanup_fault_ Fault f = FAULT_INIT;
 
         sd_event_source_disable_unref(p->check);
         p->watch = pool_watch_free(p->watch);
@@ -660,6 +713,8 @@ void pool_clear(Pool *p) {
         work_stop_all(p);
         p->worker = worker_free(p->worker); /* tells those who wait */
         free(o);
+        fault_set(&f, FAULT_CANCELED, ECANCELED, "the pool %s has gone", p->name);
+        tell_waiters(p, &f);
         volumes_clear(p);
         pool_def_free(p->config);
         pool_def_free(p->live);

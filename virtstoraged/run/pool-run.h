@@ -41,6 +41,7 @@ struct Pool {
 
         Worker *worker;
         struct PoolWatch *watch;     /* NULL: nothing tells of changes */
+        struct PoolWaiter *waiters;  /* for the end of a start */
         struct PoolOperation *operation; /* a start, stop, build or delete under way */
         bool watch_lost;             /* the folder that is watched is not the one that is there */
         struct PoolRefresh *refreshes; /* those who wait for one */
@@ -67,6 +68,8 @@ PoolState pool_state(const Pool *p);
 /* --- what is done with it --- */
 
 int pool_start(Pool *p, PoolDone done, void *userdata, Fault *f);
+/* Starts it, or waits until the start that is under way is over. */
+int pool_when_active(Pool *p, PoolDone done, void *userdata, Fault *f);
 int pool_stop(Pool *p, PoolDone done, void *userdata, Fault *f);
 /* Makes what it is made of: `format`: also a file system or the like; `overwrite`: over what is there. */
 int pool_build(Pool *p, bool format, bool overwrite, PoolDone done, void *userdata, Fault *f);
@@ -81,6 +84,9 @@ void pool_clear(Pool *p);
 
 /* FAULT_INVALID_STATE, or why it can't be reached. */
 int pool_check_active(const Pool *p, Fault *f);
+
+/* It is known who uses what. */
+void pool_uses_known(Pool *p);
 
 /* For files beside this one: */
 int pool_make_worker(Pool *p, Worker **ret, Fault *f);

@@ -32,6 +32,7 @@ Pools *pools_free(Pools *s) {
         store_free(s->configs);
         store_free(s->autostarts);
         store_free(s->statuses);
+        uses_free(s->uses);
         sd_bus_unref(s->bus);
         free(s->tag);
         free(s);
@@ -59,6 +60,29 @@ static char *make_tag(void) {
         return strf("%02x%02x%02x%02x.%u.", machine.bytes[0], machine.bytes[1], machine.bytes[2], machine.bytes[3], (unsigned) geteuid());
 }
 
+/* Told of each volume for which it is something else. */
+static void update_uses(Volume *v) {
+        char **users = NULL;
+
+        if (uses_of(v->pool->all->uses, v->info.path, &users) < 0 || strv_equal(users, v->used_by)) {
+                strv_free(users);
+                return;
+        }
+        strv_free(v->used_by);
+        v->used_by = users;
+        pools_volume_changed(v, VOLUME_CHANGED_USED_BY);
+}
+
+static void on_uses_changed(void *userdata) {
+        Pools *s = userdata;
+
+        REGISTRY_FOREACH(Pool, p, s->registry) {
+                for (Volume *v = volumes_first(p); v; v = volumes_next(v))
+                        update_uses(v);
+                pool_uses_known(p);
+        }
+}
+
 int pools_new(const PoolsOptions *options, Pools **ret, Fault *f) {
         _cleanup_(pools_freep) Pools *s = new0(Pools, 1);
         int r;
@@ -79,6 +103,8 @@ int pools_new(const PoolsOptions *options, Pools **ret, Fault *f) {
         r = s->tag ? open_stores(s, options) : -ENOMEM;
         if (r >= 0)
                 r = registry_new(&s->registry);
+        if (r >= 0)
+                r = uses_new(s->bus, on_uses_changed, s, &s->uses);
         if (r < 0)
                 return fault_set(f, FAULT_STORE, -r, "%s", strerror(-r));
         *ret = TAKE_PTR(s);
@@ -108,6 +134,7 @@ void pools_changed(Pool *p, unsigned what) {
 void pools_volume_added(Volume *v) {
         Pools *s = v->pool->all;
 
+        (void) uses_of(s->uses, v->info.path, &v->used_by);
         if (!s->loading)
                 s->watcher.volume_added(v, s->watcher_userdata);
 }

@@ -6,6 +6,7 @@
 #include "registry.h"
 #include "settings.h"
 #include "store.h"
+#include "uses.h"
 
 #define STORAGE1_NAME "org.virtbus.storage1"
 #define STORAGE1_ROOT "/org/virtbus/storage1"
@@ -46,6 +47,7 @@ struct Pools {
         Registry *registry;
         Store *configs, *autostarts, *statuses;
         Jobs *jobs;
+        Uses *uses;
         PoolWatcher watcher;
         void *watcher_userdata;
         bool loading, was_busy;

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""VMs whose disks are volumes: virtqemud asks virtstoraged where they are, and tells it who uses them."""
+
+
+import pytest
+
+from domains import console, define, device, disk_xml, guest_xml, tiny_xml
+from test_storage import MIB, SERVICE, create, names, pool_xml, storaged  # noqa: F401
+
+pytestmark = pytest.mark.bus
+
+
+def volume_disk(pool, volume, target="vda", extra="", driver=""):
+    return f"<disk type='volume' device='disk'>{driver}<source pool='{pool}' volume='{volume}'/><target dev='{target}' bus='virtio'/>{extra}</disk>"
+
+
+@pytest.fixture
+def pool(bus, storaged, tmp_path):  # noqa: F811
+    p = bus.object(SERVICE, storaged.DefinePool("libvirt-xml", pool_xml(tmp_path, "images"), 0, {}), f"{SERVICE}.Pool")
+    p.Start(0, {})
+    return p
+
+
+def test_guest_on_a_clone(bus, storaged, pool, qemud, guest_image):  # noqa: F811
+    """From a volume that was cloned from another one to what the guest reads; the pool is started with the VM."""
+    base = create(bus, pool, "base", 2 * MIB)
+    with open(base.Path, "r+b") as f:
+        f.write(b"cloned disk")
+    create(bus, pool, "clone.qcow2", 0, format="qcow2", clone_from="base")
+    create(bus, pool, "linked.qcow2", 0, format="qcow2", backing="clone.qcow2")
+    pool.Stop(0, {})
+    domain = define(bus, guest_xml(guest_image, devices=volume_disk("images", "linked.qcow2") + volume_disk("images", "base", "vdb", "<readonly/>")))
+    assert "pool" not in domain.ExportDefinition("libvirt-xml", 2).split("<source")[0]
+    domain.Start(0, {})
+    assert pool.State == "active"
+    con = console(bus, domain)
+    con.ready()
+    disks = con.ask("disks")
+    assert any("vda 2097152 cloned" in d for d in disks) and any("vdb 2097152 cloned" in d for d in disks), disks
+    disk = device(bus, domain, "virtio_2ddisk0")
+    assert disk["org.virtbus.qemu1.Disk"].Source == {"type": "volume", "path": str(base.Path).replace("base", "linked.qcow2"), "pool": "images",
+                                                     "volume": "linked.qcow2"}
+    # Every layer is in use, and says by whom.
+    for name in names(pool):
+        v = bus.object(SERVICE, pool.GetVolume(name), f"{SERVICE}.Volume")
+        bus.wait_property(v, "UsedBy", ["web"])
+        for call in (lambda v=v: v.Delete(0, {}), lambda v=v: v.Wipe(0, {}), lambda v=v: v.Resize(64 * MIB, 0, {})):
+            with bus.fails("InUse", "it is in use by web"):
+                call()
+    # A virtstoraged that comes later knows it as well; and so does a virtqemud.
+    bus.stop_service("org.virtbus.storage1")
+    bus.stop_service("org.virtbus.qemu1")
+    with bus.fails("InUse", "it is in use by web"):
+        bus.object(SERVICE, v.path, f"{SERVICE}.Volume").Delete(0, {})
+    assert "<virtbus:found" in domain.ExportDefinition("libvirt-xml", 1) and "<virtbus:found" not in domain.ExportDefinition("libvirt-xml", 2)
+    domain.Terminate(0, {})
+    bus.wait_property(domain, "State", "shutoff")
+    bus.wait_property(bus.object(SERVICE, v.path, f"{SERVICE}.Volume"), "UsedBy", [])
+    v.Delete(0, {})
+
+
+def test_file_of_a_pool(bus, storaged, pool, qemud, tmp_path):  # noqa: F811
+    """A disk that names the file is the same."""
+    v = create(bus, pool, "v", MIB)
+    domain = define(bus, tiny_xml("tiny", devices=disk_xml(tmp_path / "v")))
+    domain.Start(0, {})
+    bus.wait_property(v, "UsedBy", ["tiny"])
+    with bus.fails("InUse"):
+        v.Delete(0, {})
+    domain.Terminate(0, {})
+    bus.wait_property(v, "UsedBy", [])
+
+
+def test_what_is_wrong(bus, storaged, pool, qemud):  # noqa: F811
+    create(bus, pool, "disk.vmdk", MIB, format="vmdk")
+    for number, (disk, error, text) in enumerate((
+            (volume_disk("none", "v"), "NoSuchPool", 'disk vda: no pool is called "none"'),
+            (volume_disk("images", "v"), "NoSuchVolume", "disk vda: there is no volume v in the pool images"),
+            (volume_disk("images", "disk.vmdk"), "NotSupported", "disk.vmdk is of the format vmdk"))):
+        domain = define(bus, tiny_xml(f"vm{number}", devices=disk))
+        with bus.fails(error, text):
+            domain.Start(0, {})
+        assert domain.State == "shutoff"
+        with bus.fails(error, text):
+            domain.PlanStart(0, {})
+    for disk, text in ((volume_disk("images", "v").replace(" volume='v'", ""), "needs <source pool='…' volume='…'/>"),
+                       (disk_xml("/x").replace("file='/x'", "file='/x' pool='p'"), "are for type 'volume'"),
+                       (volume_disk("images", "v").replace("volume='v'", "volume='v' mode='direct'"), "mode 'direct' is not supported"),
+                       (volume_disk("images", "v").replace("volume='v'", "volume='v' file='/x'"), "takes <source pool=")):
+        with pytest.raises(Exception, match="(?s).*" + text.replace("(", r"\(")):
+            define(bus, tiny_xml("bad", devices=disk))
+
+
+def test_plan_starts_no_pool(bus, storaged, pool, qemud):  # noqa: F811
+    create(bus, pool, "v", MIB)
+    domain = define(bus, tiny_xml("planned", devices=volume_disk("images", "v")))
+    assert any("/dev/fdset/" in a for a in domain.PlanStart(0, {})[0])
+    pool.Stop(0, {})
+    with bus.fails("InvalidState", "the pool images is not active"):
+        domain.PlanStart(0, {})
+    assert pool.State == "inactive"

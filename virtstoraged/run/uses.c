@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "uses.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "log.h"
+#include "mem.h"
+#include "str.h"
+
+#define QEMU1_NAME "org.virtbus.qemu1"
+#define QEMU1_ROOT "/org/virtbus/qemu1"
+#define OWNER_CHANGES "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" QEMU1_NAME "'"
+#define QEMU1_MANAGER QEMU1_NAME ".Manager"
+
+typedef struct Use {
+        char *domain, *path;
+} Use;
+
+struct Uses {
+        sd_bus *bus;
+        sd_bus_slot *changes, *owners, *call;
+        Use *items;
+        size_t n, allocated;
+        bool begun, known, again;
+        UsesChanged changed;
+        void *userdata;
+};
+
+static void clear_items(Uses *u) {
+        for (size_t i = 0; i < u->n; i++) {
+                free(u->items[i].domain);
+                free(u->items[i].path);
+        }
+        u->n = 0;
+}
+
+Uses *uses_free(Uses *u) {
+        if (!u)
+                return NULL;
+        sd_bus_slot_unref(u->changes);
+        sd_bus_slot_unref(u->owners);
+        sd_bus_slot_unref(u->call);
+        sd_bus_unref(u->bus);
+        clear_items(u);
+        free(u->items);
+        free(u);
+        return NULL;
+}
+
+/* --- asking --- */
+
+static int add(Uses *u, const char *domain, const char *path) {
+        Use use = { strdup(domain), strdup(path) };
+
+        if (use.domain && use.path && GROW(u->items, u->allocated, u->n + 1)) {
+                u->items[u->n++] = use;
+                return 0;
+        }
+        free(use.domain);
+        free(use.path);
+        return -ENOMEM;
+}
+
+static int take_list(Uses *u, sd_bus_message *reply) {
+        const char *domain, *device, *path;
+        int writable, r;
+
+        clear_items(u);
+        r = sd_bus_message_enter_container(reply, 'a', "(sssb)");
+        while (r >= 0 && (r = sd_bus_message_read(reply, "(sssb)", &domain, &device, &path, &writable)) > 0)
+                r = add(u, domain, path);
+        return r;
+}
+
+static void ask(Uses *u);
+
+/* One that is not installed runs no VMs. */
+static int on_list(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *e = sd_bus_message_get_error(reply);
+        Uses *u = userdata;
+        int r = 0;
+
+        u->call = sd_bus_slot_unref(u->call);
+        if (e && !streq(e->name, SD_BUS_ERROR_SERVICE_UNKNOWN) && !streq(e->name, SD_BUS_ERROR_NAME_HAS_NO_OWNER))
+                log_warning("virtqemud does not say which volumes are in use: %s", e->message ?: e->name);
+        if (!e)
+                r = take_list(u, reply);
+        if (r < 0)
+                (void) log_warning_errno(r, "what virtqemud says of volumes in use can't be read: %m");
+        u->known = true;
+        if (TAKE(u->again, false))
+                ask(u);
+        u->changed(u->userdata);
+        return 0;
+}
+
+static void ask(Uses *u) {
+        int r;
+
+        if (u->call) {
+                u->again = true;
+                return;
+        }
+        r = sd_bus_call_method_async(u->bus, &u->call, QEMU1_NAME, QEMU1_ROOT, QEMU1_MANAGER, "ListDisks", on_list, u, NULL);
+        if (r < 0) {
+                (void) log_warning_errno(r, "virtqemud can't be asked which volumes are in use: %m");
+                u->known = true;
+        }
+}
+
+static int on_change(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Uses *u = userdata;
+
+        if (u->begun)
+                ask(u);
+        return 0;
+}
+
+/* Without it VMs run on, and with the next one there may be other news. */
+static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const char *name, *old, *new;
+        Uses *u = userdata;
+
+        if (u->begun && sd_bus_message_read(m, "sss", &name, &old, &new) >= 0 && *new)
+                ask(u);
+        return 0;
+}
+
+int uses_new(sd_bus *bus, UsesChanged changed, void *userdata, Uses **ret) {
+        _cleanup_(uses_freep) Uses *u = new0(Uses, 1);
+        int r = 0;
+
+        if (!u)
+                return -ENOMEM;
+        u->changed = changed;
+        u->userdata = userdata;
+        if (bus) {
+                u->bus = sd_bus_ref(bus);
+                r = sd_bus_match_signal_async(bus, &u->changes, QEMU1_NAME, QEMU1_ROOT, QEMU1_MANAGER, "DisksChanged", on_change, NULL, u);
+                if (r >= 0)
+                        r = sd_bus_add_match_async(bus, &u->owners, OWNER_CHANGES, on_owner, NULL, u);
+        }
+        if (r >= 0)
+                *ret = TAKE_PTR(u);
+        return r;
+}
+
+void uses_begin(Uses *u) {
+        if (u->bus && !u->begun) {
+                u->begun = true;
+                ask(u);
+        }
+}
+
+bool uses_known(const Uses *u) {
+        return !u->bus || u->known;
+}
+
+int uses_of(const Uses *u, const char *path, char ***ret) {
+        int r = 0;
+
+        for (size_t i = 0; i < u->n && r >= 0; i++)
+                if (streq(u->items[i].path, path) && !strv_contains(*ret, u->items[i].domain))
+                        r = strv_push(ret, u->items[i].domain);
+        return r;
+}
