@@ -487,10 +487,63 @@ def bench_many_hosts(client, manager, n=10000):
     network.Stop(4, {})
 
 
+def storage_pool(bus, folder):
+    manager = bus.manager("storage1")
+    xml = f"<pool type='dir'><name>p</name><target><path>{folder}</path></target></pool>"
+    pool = bus.object("org.virtbus.storage1", manager.DefinePool(FORMAT, xml, 0, {}), "org.virtbus.storage1.Pool")
+    pool.Start(0, {})
+    return pool
+
+
+def timed(f, n):
+    took = []
+    for i in range(n):
+        began = now()
+        f(i)
+        took.append(now() - began)
+    return statistics.median(took)
+
+
+def bench_volumes(bus, folder, pool):
+    """1,000 images: looking at them, listing them; making one. libvirt 9 on such a machine: refresh 12.3 ms, list 89 to 257 ms, raw 0.42 ms."""
+    for i in range(1000):
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", folder / "first.qcow2", "1G"], check=True) if i == 0 else None
+        (folder / f"v{i:04}.qcow2").write_bytes((folder / "first.qcow2").read_bytes()[:262144])
+    (folder / "first.qcow2").unlink()
+    pool.Refresh(0, {})
+    bare = statistics.median(int(t) for t in run(BUILD / "bench" / "bare-refresh", folder, "21").split()) / 1000
+    ours = timed(lambda i: pool.Refresh(0, {}), 21)
+    show("refresh of 1,000 qcow2 volumes", ours, 12.3, detail=f"bare readdir, fstat and read of 4 KiB: {bare:.2f} ms, {ours / bare:.1f}x")
+    show("list of 1,000 volumes with sizes", timed(lambda i: raw_call(bus, "org.virtbus.storage1", pool.path, "org.virtbus.storage1.Pool", "ListVolumes"), 21), 5)
+    show("create a sparse raw volume", timed(lambda i: pool.CreateVolume(f"raw{i}", 1 << 30, 0, {}), 101), 1)
+    bare = timed(lambda i: run("qemu-img", "create", "-q", "-f", "qcow2", folder / f".bare{i}", "1G"), 21)
+    ours = timed(lambda i: pool.CreateVolume(f"image{i}.qcow2", 1 << 30, 0, {"format": GLib.Variant("s", "qcow2")}), 21)
+    show("create a qcow2 volume beside qemu-img", ours / bare, 1.3, "x", f"{ours:.1f} and {bare:.1f} ms")
+
+
+def bench_clone(folder, pool, megabytes=512):
+    with open(folder / "source", "wb") as f:
+        for _ in range(megabytes):
+            f.write(os.urandom(1 << 20))
+    pool.Refresh(0, {})
+    bare = timed(lambda i: run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", folder / "source", folder / f".bare-clone{i}"), 3)
+    ours = timed(lambda i: pool.CreateVolume(f"clone{i}.qcow2", 0, 0, {"format": GLib.Variant("s", "qcow2"), "clone-from": GLib.Variant("s", "source")},
+                                             timeout=600), 3)
+    show("clone into qcow2 beside qemu-img convert", ours / bare, 1.1, "x", f"{megabytes * 1000 / ours:.0f} and {megabytes * 1000 / bare:.0f} MB/s")
+
+
+def bench_storage():
+    with tempfile.TemporaryDirectory(prefix="virtbus-bench-", dir="/var/tmp") as name, Bus() as bus:
+        pool = storage_pool(bus, name)
+        bench_volumes(bus, Path(name), pool)
+        bench_clone(Path(name), pool)
+        pool.Stop(0, {})
+
+
 def main():
     wanted = sys.argv[2:]
     for name, f in (("start", bench_start), ("parallel", bench_parallel), ("list", bench_list), ("cold", bench_cold), ("death", bench_death), ("log", bench_log),
-                    ("lease", bench_lease), ("network", bench_network),
+                    ("lease", bench_lease), ("network", bench_network), ("storage", bench_storage),
                     ("unit", bench_unit)):
         if not wanted or name in wanted:
             f()

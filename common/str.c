@@ -229,6 +229,21 @@ int strv_take(char ***v, char *s) {
         return take_nth(v, strv_length(*v), s);
 }
 
+int strv_insert(char ***v, size_t at, const char *s) {
+        size_t n = strv_length(*v);
+        int r = strv_push(v, s);
+        char *last;
+
+        assert(at <= n);
+
+        if (r < 0)
+                return r;
+        last = (*v)[n];
+        memmove(*v + at + 1, *v + at, (n - at) * sizeof(char *));
+        (*v)[at] = last;
+        return 0;
+}
+
 int strv_push_nth(char ***v, size_t *n, const char *s) {
         int r = take_nth(v, *n, strdup(s));
 

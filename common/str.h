@@ -49,6 +49,8 @@ char **strv_free(char **v);
 size_t strv_length(char *const *v);
 /* Appends a copy; *v may be NULL. */
 int strv_push(char ***v, const char *s);
+/* At a place from 0 to the length. */
+int strv_insert(char ***v, size_t at, const char *s);
 /* The same for many: *n is the length, so that it need not be counted each time. */
 int strv_push_nth(char ***v, size_t *n, const char *s);
 /* Appends and takes over `s`, also on failure. */

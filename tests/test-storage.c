@@ -65,6 +65,72 @@ static char *pool_plan(const PoolDef *def) {
         return text_finish(&t);
 }
 
+/* output0, output1: what the programs of `list` have printed -> volumes: what is in the pool, and what would be run to change that. */
+static void add_changes(Text *t, const PoolDef *def, const PoolInfo *info) {
+        const PoolOps *ops = pool_ops(def->type);
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        const VolumePlan plans[] = {
+                { .name = "sdb2", .capacity = 1 << 30, .allocation = 1 << 30, .format = FORMAT_RAW },
+                { .name = "sparse", .capacity = 1 << 30, .format = FORMAT_RAW },
+                { .name = "snapshot", .capacity = 1 << 24, .allocation = 1 << 20, .origin = info->n > 0 ? &info->volumes[0] : NULL, .format = FORMAT_RAW },
+                { .name = "thin-snapshot", .capacity = 1 << 24, .origin = info->n > 3 ? &info->volumes[3] : NULL, .format = FORMAT_RAW },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(plans) && ops->create; i++) {
+                _cleanup_commands_ Commands c = {};
+
+                fault_clear(&f);
+                if (ops->create(def, info, &plans[i], &c, &f) < 0)
+                        text_addf(t, "create %s: %s\n", plans[i].name, fault_text(&f));
+                add_commands(t, "create", &c);
+        }
+        for (size_t i = 0; i < info->n; i++) {
+                _cleanup_commands_ Commands remove = {}, grow = {}, shrink = {};
+
+                if (ops->remove)
+                        assert_ok(ops->remove(def, &info->volumes[i], &remove));
+                add_commands(t, "remove", &remove);
+                if (ops->resize) {
+                        assert_ok(ops->resize(def, &info->volumes[i], UINT64_C(1) << 40, &grow, &f));
+                        assert_ok(ops->resize(def, &info->volumes[i], 1 << 20, &shrink, &f));
+                }
+                add_commands(t, "grow", &grow);
+                add_commands(t, "shrink", &shrink);
+        }
+}
+
+static void add_volumes(Text *t, const PoolInfo *info) {
+        text_addf(t, "capacity %" PRIu64 " allocation %" PRIu64 " available %" PRIu64 "\n", info->capacity, info->allocation, info->available);
+        for (size_t i = 0; i < info->n; i++) {
+                _cleanup_free_ char *xml = NULL;
+
+                assert_ok(volume_info_to_xml(&info->volumes[i], &xml));
+                text_add(t, xml);
+                if (info->volumes[i].problem)
+                        text_addf(t, "%s %s\n", info->volumes[i].name, info->volumes[i].problem);
+        }
+}
+
+static char *parse_outputs(const char *path, const PoolDef *def) {
+        size_t n = 0;
+        char *outputs[] = { golden_read(path, "output0", &n), golden_read(path, "output1", &n), NULL };
+        _cleanup_pool_info_ PoolInfo info = {};
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        Text t = TEXT_INIT;
+
+        if (!outputs[0])
+                return NULL;
+        if (pool_ops(def->type)->parse(def, outputs, &info, &f) < 0)
+                text_addf(&t, "%s: %s\n", fault_kind_to_string(f.kind), fault_text(&f));
+        else {
+                add_volumes(&t, &info);
+                add_changes(&t, def, &info);
+        }
+        free(outputs[0]);
+        free(outputs[1]);
+        return text_finish(&t);
+}
+
 static void check_pool_stable(const char *path, const char *text) {
         _cleanup_(pool_def_freep) PoolDef *def = NULL, *copy = NULL;
         _cleanup_free_ char *again = NULL;
@@ -82,7 +148,7 @@ static char *error_text(const Fault *f) {
 }
 
 static void run_pool(const char *path, const char *name, void *userdata) {
-        _cleanup_free_ char *in = NULL, *out = NULL, *plan = NULL, *error = NULL;
+        _cleanup_free_ char *in = NULL, *out = NULL, *plan = NULL, *volumes = NULL, *error = NULL;
         _cleanup_(pool_def_freep) PoolDef *def = NULL;
         _cleanup_fault_ Fault f = FAULT_INIT;
         size_t n = 0;
@@ -93,10 +159,13 @@ static void run_pool(const char *path, const char *name, void *userdata) {
                 fail_msg("%s has no in.xml", path);
         if (pool_parse(in, n, &def, &f) < 0 || pool_format(def, 0, &out, &f) < 0)
                 error = error_text(&f);
-        else
+        else {
                 plan = pool_plan(def);
+                volumes = parse_outputs(path, def);
+        }
         same = golden_compare(path, "out.xml", out);
         same = golden_compare(path, "plan", plan && *plan ? plan : NULL) && same;
+        same = golden_compare(path, "volumes", volumes) && same;
         same = golden_compare(path, "error", error) && same;
         assert_true(same);
         if (out)

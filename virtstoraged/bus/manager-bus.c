@@ -4,6 +4,7 @@
 #include "../run/volumes.h"
 #include "bus-auth.h"
 #include "bus-error.h"
+#include "find-bus.h"
 #include "service.h"
 #include "mem.h"
 #include "str.h"
@@ -304,6 +305,8 @@ static const sd_bus_vtable manager_vtable[] = {
                                  "o", SD_BUS_PARAM(pool), method_start_transient, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("StartPool", "st", SD_BUS_PARAM(name) SD_BUS_PARAM(flags), NULL,, method_start, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("StopPool", "st", SD_BUS_PARAM(name) SD_BUS_PARAM(flags), NULL,, method_stop, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("FindSources", "sa{sv}", SD_BUS_PARAM(type) SD_BUS_PARAM(hints), "aa{sv}", SD_BUS_PARAM(sources), method_find_sources,
+                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("ResolveVolume", "ssta{sv}", SD_BUS_PARAM(pool) SD_BUS_PARAM(volume) SD_BUS_PARAM(flags) SD_BUS_PARAM(options),
                                  "sss", SD_BUS_PARAM(path) SD_BUS_PARAM(kind) SD_BUS_PARAM(format), method_resolve, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_NAMES("PoolNew", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(pool), 0),

@@ -16,7 +16,7 @@ static const Field host_fields[] = {
         { "@port", &field_number, AT(port), .min = 1, .max = 65535 },
 };
 #undef AT
-static const RecordType host_record = { "host", sizeof(SourceHost), RECORD_FIELDS(host_fields) };
+const RecordType source_host_record = { "host", sizeof(SourceHost), RECORD_FIELDS(host_fields) };
 
 #define AT(member) offsetof(SourceDevice, member)
 static const Field device_fields[] = {
@@ -24,7 +24,7 @@ static const Field device_fields[] = {
         { "@part_separator", &field_yes_no, AT(part_separator) },
 };
 #undef AT
-static const RecordType device_record = { "device", sizeof(SourceDevice), RECORD_FIELDS(device_fields) };
+const RecordType source_device_record = { "device", sizeof(SourceDevice), RECORD_FIELDS(device_fields) };
 
 static const Field iqn_fields[] = { { "@name", &field_string, offsetof(InitiatorIqn, name), FIELD_REQUIRED, .max_length = 223 } };
 static const RecordType iqn_record = { "iqn", sizeof(InitiatorIqn), RECORD_FIELDS(iqn_fields) };
@@ -48,8 +48,8 @@ static const Field pool_fields[] = {
         { "available", &field_size, AT(available), FIELD_LIVE, .unit = "bytes" },
         { "features/cow/@state", &field_yes_no, AT(cow) },
 
-        { "source/host", &field_list, AT(hosts), .record = &host_record, .max = 16 },
-        { "source/device", &field_list, AT(devices), .record = &device_record, .max = 256 },
+        { "source/host", &field_list, AT(hosts), .record = &source_host_record, .max = 16 },
+        { "source/device", &field_list, AT(devices), .record = &source_device_record, .max = 256 },
         { "source/dir/@path", &field_string, AT(source_dir) },
         { "source/adapter/@type", &field_enum, AT(adapter_type), .words = &adapter_type_table },
         { "source/adapter/@name", &field_string, AT(adapter_name), .max_length = 64 },

@@ -106,7 +106,7 @@ typedef struct PoolDef {
         RecordList rbd_options;      /* PoolOption */
 } PoolDef;
 
-extern const RecordType pool_record;
+extern const RecordType pool_record, source_device_record, source_host_record;
 
 /* With its document; takes NULL. */
 PoolDef *pool_def_free(PoolDef *def);

@@ -12,6 +12,7 @@ void volume_info_clear(VolumeInfo *v) {
         free(v->name);
         free(v->path);
         free(v->key);
+        free(v->thin_pool);
         free(v->backing_path);
         free(v->problem);
         *v = (VolumeInfo) {};
@@ -21,6 +22,7 @@ void pool_info_clear(PoolInfo *p) {
         for (size_t i = 0; i < p->n; i++)
                 volume_info_clear(&p->volumes[i]);
         free(p->volumes);
+        free(p->thin_pool);
         *p = (PoolInfo) {};
 }
 
@@ -59,7 +61,7 @@ static const struct {
 } rows[] = {
 #define ROW(kind, member) { #member, kind, offsetof(VolumeInfo, member) }
         ROW(INFO_TEXT, name), ROW(INFO_TEXT, path), ROW(INFO_TEXT, key), ROW(INFO_VOLUME_KIND, kind), ROW(INFO_FORMAT, format),
-        ROW(INFO_NUMBER, capacity), ROW(INFO_NUMBER, allocation), ROW(INFO_NUMBER, physical), ROW(INFO_TEXT, backing_path),
+        ROW(INFO_NUMBER, capacity), ROW(INFO_NUMBER, allocation), ROW(INFO_NUMBER, physical), ROW(INFO_TEXT, thin_pool), ROW(INFO_TEXT, backing_path),
         ROW(INFO_FORMAT, backing_format), ROW(INFO_BOOL, has_permissions), ROW(INFO_U32, mode), ROW(INFO_U32, owner), ROW(INFO_U32, group),
         ROW(INFO_NUMBER, atime_usec), ROW(INFO_NUMBER, mtime_usec), ROW(INFO_NUMBER, ctime_usec), ROW(INFO_NUMBER, dev),
         ROW(INFO_NUMBER, inode), ROW(INFO_TEXT, problem),

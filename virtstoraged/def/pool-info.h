@@ -15,6 +15,7 @@ typedef struct VolumeInfo {
         uint64_t capacity;           /* bytes a guest sees */
         uint64_t allocation;         /* bytes it takes */
         uint64_t physical;           /* bytes from its beginning to its end */
+        char *thin_pool;             /* it is in, of LVM; NULL: none */
         char *backing_path;          /* NULL: none */
         VolumeFormat backing_format;
         bool has_permissions;
@@ -28,6 +29,7 @@ typedef struct PoolInfo {
         uint64_t capacity, allocation, available;
         VolumeInfo *volumes;
         size_t n, allocated;
+        char *thin_pool;             /* of LVM, for new volumes; NULL: none */
 } PoolInfo;
 #define _cleanup_pool_info_ _cleanup_(pool_info_clear)
 

@@ -80,11 +80,13 @@ static int check_qcow2(const VolumeDef *def, Fault *f) {
         return 0;
 }
 
-static int check_backing(const VolumeDef *def, Fault *f) {
+static int check_backing(const PoolDef *pool, const VolumeDef *def, Fault *f) {
         if (!def->backing_path)
                 return def->backing_format == FORMAT_UNSET ? 0 : xml_fault_below(&def->head, "backingStore", f, FAULT_INVALID_DEFINITION, "it has no <path>");
         if (def->backing_path[0] != '/')
                 return xml_fault_below(&def->head, "backingStore/path", f, FAULT_INVALID_DEFINITION, "\"%.200s\" is not absolute", def->backing_path);
+        if (pool_ops(pool->type)->scan != SCAN_FOLDER) /* a snapshot: no image says anything */
+                return 0;
         if (def->format != FORMAT_QCOW2 && def->format != FORMAT_QED && def->format != FORMAT_VMDK && def->format != FORMAT_QCOW)
                 return xml_fault_below(&def->head, "backingStore", f, FAULT_INVALID_DEFINITION, "an image of the format %s has no backing file",
                                        volume_format_to_string(def->format));
@@ -150,7 +152,7 @@ int volume_complete(const PoolDef *pool, VolumeDef *def, Fault *f) {
         if (r >= 0)
                 r = check_qcow2(def, f);
         if (r >= 0)
-                r = check_backing(def, f);
+                r = check_backing(pool, def, f);
         if (r >= 0)
                 r = check_encryption(def, f);
         return r < 0 ? r : check_permissions(def, f);

@@ -2,7 +2,13 @@
 
 /* Every kind of pool: POOL(variable of its file). */
 POOL(pool_dir)
+POOL(pool_disk)
 POOL(pool_fs)
+POOL(pool_iscsi)
+POOL(pool_logical)
+POOL(pool_mpath)
 POOL(pool_netfs)
+POOL(pool_scsi)
 POOL(pool_sheepdog)
 POOL(pool_vstorage)
+POOL(pool_zfs)

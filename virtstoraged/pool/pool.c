@@ -82,8 +82,8 @@ static int check_elements(const PoolDef *def, const PoolOps *ops, Fault *f) {
 
 /* --- what is in them --- */
 
-static int check_path(const PoolDef *def, const char *path, const char *where, Fault *f) {
-        const char *why = NULL;
+static int check_path(const PoolDef *def, Fault *f) {
+        const char *path = def->path, *why = NULL;
 
         if (!path)
                 return 0;
@@ -93,7 +93,7 @@ static int check_path(const PoolDef *def, const char *path, const char *where, F
                 why = "is the whole system";
         else if (strstr(path, "/../") || str_ends(path, "/.."))
                 why = "has \"..\" in it";
-        return why ? xml_fault_below(&def->head, where, f, FAULT_INVALID_DEFINITION, "\"%.200s\" %s", path, why) : 0;
+        return why ? xml_fault_below(&def->head, "target/path", f, FAULT_INVALID_DEFINITION, "\"%.200s\" %s", path, why) : 0;
 }
 
 static int check_format(const PoolDef *def, const PoolOps *ops, Fault *f) {
@@ -168,9 +168,7 @@ int pool_check(const PoolDef *def, Fault *f) {
                                        ops->refused);
         r = check_elements(def, ops, f);
         if (r >= 0)
-                r = check_path(def, def->path, "target/path", f);
-        if (r >= 0 && def->type != POOL_RBD && def->type != POOL_GLUSTER)
-                r = check_path(def, def->source_dir, "source/dir/@path", f);
+                r = check_path(def, f);
         if (r >= 0)
                 r = check_format(def, ops, f);
         if (r >= 0)
@@ -247,6 +245,33 @@ void mount_plan_clear(MountPlan *m) {
         free(m->type);
         free(m->options);
         *m = (MountPlan) {};
+}
+
+int pool_add_device(PoolDef *def, const char *path) {
+        SourceDevice *d = record_new(&source_device_record);
+        int r;
+
+        if (!d)
+                return -ENOMEM;
+        r = free_and_strdup(&d->path, path);
+        if (r >= 0)
+                return record_list_add(&def->devices, d);
+        record_free(d);
+        return r;
+}
+
+int pool_add_host(PoolDef *def, const char *name, uint64_t port) {
+        SourceHost *h = record_new(&source_host_record);
+        int r;
+
+        if (!h)
+                return -ENOMEM;
+        h->port = port;
+        r = free_and_strdup(&h->name, name);
+        if (r >= 0)
+                return record_list_add(&def->hosts, h);
+        record_free(h);
+        return r;
 }
 
 int pool_mount_options(const PoolDef *def, const char *first, char **ret) {

@@ -73,12 +73,13 @@ typedef struct PoolOps {
         bool any_user;               /* needs no rights over the host */
         bool network;                /* what it works on is somewhere else */
         const char *refused;         /* why there are none of this kind any more */
-        const char *program;         /* without which nothing works */
         const char *device_folder;   /* where its volumes are if nothing is said: "/dev/" NAME */
         int (*check)(const PoolDef *def, Fault *f);
         int (*mount)(const PoolDef *def, MountPlan *ret);
 
-        int (*is_active)(const PoolDef *def, Commands *c);   /* succeeds if it is */
+        /* Whether it is active already, by what these say; they may fail. */
+        int (*is_active)(const PoolDef *def, Commands *c);
+        bool (*active)(const PoolDef *def, char *const *outputs);
         int (*start)(const PoolDef *def, Commands *c);
         int (*stop)(const PoolDef *def, Commands *c);
         int (*build)(const PoolDef *def, bool overwrite, Commands *c);
@@ -108,5 +109,7 @@ static inline const SourceHost *pool_host(const PoolDef *def) {
 static inline const SourceDevice *pool_device(const PoolDef *def) {
         return def->devices.n > 0 ? (const SourceDevice *) def->devices.items[0] : NULL;
 }
+int pool_add_device(PoolDef *def, const char *path);
+int pool_add_host(PoolDef *def, const char *name, uint64_t port);
 /* Options of a mount: "a,b=c"; NULL in *ret: none. */
 int pool_mount_options(const PoolDef *def, const char *first, char **ret);

@@ -388,6 +388,53 @@ static void on_step_done(_unused_ const json_t *json, _unused_ int fds[WORKER_FD
         steps_continue(o->steps, why ? -why->error : 0, &f);
 }
 
+/* Groups, sessions and the like that are not active by themselves. */
+static void on_activated(const json_t *json, int fds[WORKER_FDS_MAX], const Fault *why, void *userdata) {
+        PoolOperation *o = userdata;
+
+        if (!why && o->steps && json_is_true(json_object_get(json, "started")))
+                o->pool->started_by_us = true;
+        on_step_done(json, fds, why, userdata);
+}
+
+static int ask_step(PoolOperation *o, json_t *request, WorkerDone done, Fault *f) {
+        const WorkerCall call = { .request = request, .deadline_usec = WORKER_NO_DEADLINE, .done = done, .userdata = o };
+        int r = need_worker(o->pool, f);
+
+        if (r >= 0)
+                return worker_ask(o->pool->worker, &call, f);
+        json_decref(request);
+        return r;
+}
+
+static int step_activate(void *userdata, Fault *f) {
+        PoolOperation *o = userdata;
+
+        if (o->adopting || !pool_ops(o->pool->live->type)->start)
+                return 1;
+        return ask_step(o, json_pack("{s:s}", "do", "activate"), on_activated, f);
+}
+
+static void on_deactivated(_unused_ const json_t *json, _unused_ int fds[WORKER_FDS_MAX], const Fault *why, void *userdata) {
+        PoolOperation *o = userdata;
+
+        if (!o->steps)
+                return;
+        if (why)
+                log_warning("pool %s: %s", o->pool->name, fault_text(why));
+        else
+                o->pool->started_by_us = false;
+        steps_continue(o->steps, 0, NULL);
+}
+
+static int undo_activate(void *userdata) {
+        PoolOperation *o = userdata;
+
+        if (o->adopting || !o->pool->started_by_us)
+                return 1;
+        return ask_step(o, json_pack("{s:s}", "do", "deactivate"), on_deactivated, NULL) >= 0 ? 0 : 1;
+}
+
 static int step_watch(void *userdata, Fault *f) {
         PoolOperation *o = userdata;
         Pool *p = o->pool;
@@ -395,6 +442,8 @@ static int step_watch(void *userdata, Fault *f) {
         int fd, r;
 
         r = need_worker(p, f);
+        if (r >= 0 && pool_ops(p->live->type)->scan != SCAN_FOLDER)
+                pools_watch_devices(p->all);
         if (r < 0 || pool_ops(p->live->type)->scan != SCAN_FOLDER)
                 return r < 0 ? r : 1;
         r = pool_watch_new(p, &p->watch, f);
@@ -463,6 +512,7 @@ void pool_uses_known(Pool *p) {
 
 static const StepRow start_steps[] = {
         { "mount", step_mount, undo_mount },
+        { "activate", step_activate, undo_activate },
         { "watch", step_watch, undo_watch },
         { "refresh", step_refresh, NULL },
         { "uses", step_uses, NULL },
@@ -488,29 +538,29 @@ static int step_unmount(void *userdata, Fault *f) {
         return pool_unmount(o->pool, on_unmounted, o, &o->unit, f);
 }
 
+/* First of all: it fails while one of its volumes is open, and then the pool stays as it is. */
+static int step_deactivate(void *userdata, Fault *f) {
+        PoolOperation *o = userdata;
+
+        if (!o->pool->started_by_us)
+                return 1;
+        return ask_step(o, json_pack("{s:s}", "do", "deactivate"), on_step_done, f);
+}
+
 static const StepRow stop_steps[] = {
+        { "deactivate", step_deactivate, NULL },
         { "leave", step_leave, NULL },
         { "unmount", step_unmount, NULL },
 };
 
-static int ask_step(PoolOperation *o, json_t *request, Fault *f) {
-        const WorkerCall call = { .request = request, .deadline_usec = WORKER_NO_DEADLINE, .done = on_step_done, .userdata = o };
-        int r = need_worker(o->pool, f);
-
-        if (r >= 0)
-                return worker_ask(o->pool->worker, &call, f);
-        json_decref(request);
-        return r;
-}
-
 static int step_build(void *userdata, Fault *f) {
         PoolOperation *o = userdata;
 
-        return ask_step(o, json_pack("{s:s, s:b, s:b}", "do", "build", "format", (int) o->format, "overwrite", (int) o->overwrite), f);
+        return ask_step(o, json_pack("{s:s, s:b, s:b}", "do", "build", "format", (int) o->format, "overwrite", (int) o->overwrite), on_step_done, f);
 }
 
 static int step_destroy(void *userdata, Fault *f) {
-        return ask_step(userdata, json_pack("{s:s}", "do", "destroy"), f);
+        return ask_step(userdata, json_pack("{s:s}", "do", "destroy"), on_step_done, f);
 }
 
 static const StepRow build_steps[] = { { "build", step_build, NULL } };
@@ -541,7 +591,8 @@ static void take_result(PoolOperation *o, int error, const Fault *f) {
                 else
                         go_inactive(p);
         } else if (streq(o->name, "stop")) {
-                go_inactive(p);
+                if (error >= 0)
+                        go_inactive(p);
         } else
                 p->worker = worker_free(p->worker);
 }

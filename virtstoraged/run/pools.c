@@ -33,6 +33,7 @@ Pools *pools_free(Pools *s) {
         store_free(s->autostarts);
         store_free(s->statuses);
         uses_free(s->uses);
+        device_watch_free(s->devices);
         sd_bus_unref(s->bus);
         free(s->tag);
         free(s);
@@ -109,6 +110,26 @@ int pools_new(const PoolsOptions *options, Pools **ret, Fault *f) {
                 return fault_set(f, FAULT_STORE, -r, "%s", strerror(-r));
         *ret = TAKE_PTR(s);
         return 0;
+}
+
+static void on_devices_refreshed(Pool *p, const Fault *why, _unused_ void *userdata) {
+        if (why)
+                log_debug("pool %s: %s", p->name, fault_text(why));
+}
+
+static void on_devices_changed(void *userdata) {
+        Pools *s = userdata;
+
+        REGISTRY_FOREACH(Pool, p, s->registry)
+                if (p->active && pool_ops(p->live->type)->scan != SCAN_FOLDER)
+                        (void) pool_refresh(p, on_devices_refreshed, NULL, NULL);
+}
+
+void pools_watch_devices(Pools *s) {
+        int r = s->devices ? 0 : device_watch_new(s->event, on_devices_changed, s, &s->devices);
+
+        if (r < 0)
+                (void) log_warning_errno(r, "changes of devices can't be followed: %m");
 }
 
 /* --- telling --- */

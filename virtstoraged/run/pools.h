@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "device-watch.h"
 #include "job.h"
 #include "pool-run.h"
 #include "registry.h"
@@ -48,6 +49,7 @@ struct Pools {
         Store *configs, *autostarts, *statuses;
         Jobs *jobs;
         Uses *uses;
+        DeviceWatch *devices;        /* NULL: no pool needs it */
         PoolWatcher watcher;
         void *watcher_userdata;
         bool loading, was_busy;
@@ -84,7 +86,8 @@ int pools_add_transient(Pools *s, const char *text, size_t length, Pool **ret, F
 int pools_undefine(Pool *p, Fault *f);
 int pools_set_autostart(Pool *p, bool on, Fault *f);
 
-/* For files beside this one. */
+/* For files beside this one. From here on pools of devices follow what happens to them. */
+void pools_watch_devices(Pools *s);
 void pools_save(Pool *p);
 void pools_changed(Pool *p, unsigned what);
 /* A transient pool that has ended goes. */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "../plan/storage.h"
+#include "command-pool.h"
 #include "fd.h"
 #include "file.h"
 #include "folder.h"
@@ -43,6 +44,10 @@ static uint64_t number_of(const WorkerRequest *q, const char *key) {
 
 static const PoolOps *ops(void) {
         return pool_ops(pool.def->type);
+}
+
+static bool is_folder(void) {
+        return ops()->scan == SCAN_FOLDER;
 }
 
 /* Only now: what is built first has no folder yet. */
@@ -103,6 +108,28 @@ static int end_with_space(json_t *more, Fault *f) {
         return worker_end(json, NULL, 0);
 }
 
+/* The whole of a pool that is no folder; volumes are taken out. */
+static int say_all(PoolInfo *all) {
+        Batch batch = {};
+        int r = 0;
+
+        for (size_t i = 0; i < all->n && r >= 0; i++)
+                r = on_found(&all->volumes[i], &batch);
+        if (r >= 0)
+                r = batch_flush(&batch);
+        json_decref(batch.volumes);
+        return r;
+}
+
+static int end_with_all(PoolInfo *all, const char *changed) {
+        const VolumeInfo *v = changed ? pool_info_find(all, changed) : NULL;
+        json_t *json = space_to_json(all);
+
+        if (json && v)
+                (void) json_object_set_new(json, "volume", volume_info_to_json(v));
+        return worker_end(json, NULL, 0);
+}
+
 /* --- the pool --- */
 
 #define WATCHED (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE | IN_MODIFY | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
@@ -144,10 +171,28 @@ static int serve_watch(WorkerRequest *q, Fault *f) {
         return r < 0 ? r : worker_end(json_pack("{s:b}", "remote", (int) pool.folder.remote), NULL, 0);
 }
 
+static int refresh_by_commands(Fault *f) {
+        _cleanup_pool_info_ PoolInfo all = {};
+        json_t *space;
+        int r = command_pool_scan(pool.def, &all, f);
+
+        if (r < 0)
+                return r;
+        space = space_to_json(&all);
+        r = say_all(&all);
+        if (r >= 0)
+                return worker_end(space, NULL, 0);
+        json_decref(space);
+        return r;
+}
+
 static int serve_refresh(_unused_ WorkerRequest *q, Fault *f) {
         Batch batch = {};
-        int r = need_folder(f);
+        int r;
 
+        if (!is_folder())
+                return refresh_by_commands(f);
+        r = need_folder(f);
         if (r >= 0)
                 r = folder_scan(&pool.folder, on_found, &batch, f);
         if (r >= 0)
@@ -184,7 +229,11 @@ static int serve_look(WorkerRequest *q, Fault *f) {
 }
 
 static int serve_space(_unused_ WorkerRequest *q, Fault *f) {
-        int r = need_folder(f);
+        _cleanup_pool_info_ PoolInfo all = {};
+        int r = is_folder() ? need_folder(f) : command_pool_scan(pool.def, &all, f);
+
+        if (!is_folder())
+                return r < 0 ? r : end_with_all(&all, NULL);
 
         return r < 0 ? r : end_with_space(NULL, f);
 }
@@ -195,8 +244,13 @@ static int serve_leave(_unused_ WorkerRequest *q, _unused_ Fault *f) {
         return worker_end(NULL, NULL, 0);
 }
 
+/* Commands end with the worker; what they have begun is there, or is not. */
 static int serve_tidy(WorkerRequest *q, Fault *f) {
-        int r = need_folder(f);
+        int r;
+
+        if (!is_folder())
+                return worker_end(NULL, NULL, 0);
+        r = need_folder(f);
 
         if (r >= 0)
                 r = folder_tidy(&pool.folder, pool.tag, json_object_get(q->json, "busy"));
@@ -206,14 +260,61 @@ static int serve_tidy(WorkerRequest *q, Fault *f) {
 /* --- making and unmaking the pool --- */
 
 static int run_commands(const Commands *c, Fault *f) {
-        for (size_t i = 0; i < c->n; i++) {
-                const ProgramSpec spec = { .argv = c->items[i].argv, .input = c->items[i].input, .network = ops()->network };
-                int r = program_run(&spec, NULL, c->items[i].may_fail ? NULL : f);
+        return commands_run(ops(), c, NULL, f);
+}
 
-                if (r < 0 && !c->items[i].may_fail)
-                        return r;
+static int serve_activate(_unused_ WorkerRequest *q, Fault *f) {
+        bool started = false;
+        int r = command_pool_start(pool.def, &started, f);
+
+        return r < 0 ? r : worker_end(json_pack("{s:b}", "started", (int) started), NULL, 0);
+}
+
+static int serve_deactivate(_unused_ WorkerRequest *q, Fault *f) {
+        int r = command_pool_stop(pool.def, f);
+
+        return r < 0 ? r : worker_end(NULL, NULL, 0);
+}
+
+static json_t *source_to_json(const PoolDef *def) {
+        const SourceHost *h = pool_host(def);
+        json_t *devices = json_array();
+
+        RECORD_FOREACH(SourceDevice, d, def->devices)
+                (void) json_array_append_new(devices, json_string(d->path));
+        return json_pack("{s:s*, s:s*, s:s*, s:s*, s:o}", "host", h ? h->name : NULL, "dir", def->source_dir, "name", def->source_name, "format",
+                         def->source_format, "devices", devices);
+}
+
+static int read_hints(const WorkerRequest *q, PoolDef *hints) {
+        const char *host = text_of(q, "host");
+        int r = 0;
+
+        hints->type = pool_type_from_string(text_of(q, "type"));
+        if (!pool_ops(hints->type))
+                return -EBADMSG;
+        if (host)
+                r = pool_add_host(hints, host, json_object_get(q->json, "port") ? number_of(q, "port") : NUMBER_UNSET);
+        return r < 0 ? r : pool_fill(hints);
+}
+
+static int serve_find(WorkerRequest *q, Fault *f) {
+        _cleanup_(pool_def_freep) PoolDef *hints = record_new(&pool_record);
+        RecordList found = {};
+        json_t *list;
+        int r = hints ? read_hints(q, hints) : -ENOMEM;
+
+        if (r >= 0)
+                r = command_pool_find(hints, &found, f);
+        if (r < 0) {
+                record_list_clear(&found);
+                return r;
         }
-        return 0;
+        list = json_array();
+        for (size_t i = 0; i < found.n; i++)
+                (void) json_array_append_new(list, source_to_json((PoolDef *) found.items[i]));
+        record_list_clear(&found);
+        return worker_end(json_pack("{s:o}", "sources", list), NULL, 0);
 }
 
 static int set_folder_permissions(int fd, Fault *f) {
@@ -264,9 +365,9 @@ static int check_blank(const char *device, Fault *f) {
 static int serve_build(WorkerRequest *q, Fault *f) {
         _cleanup_commands_ Commands c = {};
         bool overwrite = flag_of(q, "overwrite"), format = flag_of(q, "format") || overwrite;
-        int r = ops()->scan == SCAN_FOLDER ? make_folder(f) : 0;
+        int r = is_folder() ? make_folder(f) : 0;
 
-        if (r >= 0 && ops()->build && (format || ops()->scan != SCAN_FOLDER)) {
+        if (r >= 0 && ops()->build && (format || !is_folder())) {
                 RECORD_FOREACH(SourceDevice, d, pool.def->devices)
                         if (r >= 0 && (!overwrite || *d->path != '/'))
                                 r = check_blank(d->path, f);
@@ -282,7 +383,7 @@ static int serve_destroy(_unused_ WorkerRequest *q, Fault *f) {
 
         if (ops()->destroy)
                 r = ops()->destroy(pool.def, &c) < 0 ? fault_oom(f) : run_commands(&c, f);
-        else if (ops()->scan == SCAN_FOLDER) {
+        else if (is_folder()) {
                 folder_close(&pool.folder);
                 if (rmdir(pool.def->path) < 0)
                         r = fault_set(f, FAULT_POOL, errno, "%s can't be removed: %s", pool.def->path, strerror(errno));
@@ -330,6 +431,13 @@ static int read_origin(const json_t *json, VolumeOrigin *ret, char ***ret_chain)
         return r;
 }
 
+static int create_by_commands(const VolumeOrder *order, Fault *f) {
+        _cleanup_pool_info_ PoolInfo all = {};
+        int r = command_pool_create(pool.def, order, &all, f);
+
+        return r < 0 ? r : end_with_all(&all, order->def->name);
+}
+
 static int serve_create(WorkerRequest *q, Fault *f) {
         const char *text = text_of(q, "volume"), *part = text_of(q, "part");
         _cleanup_(volume_def_freep) VolumeDef *def = NULL;
@@ -346,13 +454,15 @@ static int serve_create(WorkerRequest *q, Fault *f) {
                 r = read_secret(q, &secret);
         if (r >= 0)
                 r = read_origin(json_object_get(q->json, "origin"), &order.origin, &chain);
+        order.def = def;
+        order.secret = secret.data;
+        order.secret_length = secret.length;
+        if (r >= 0 && !is_folder())
+                return create_by_commands(&order, f);
         if (r >= 0)
                 r = need_folder(f);
         if (r < 0)
                 return r;
-        order.def = def;
-        order.secret = secret.data;
-        order.secret_length = secret.length;
         r = volume_file_create(&pool.folder, &order, &info, f);
         if (r < 0)
                 return r;
@@ -363,7 +473,11 @@ static int serve_create(WorkerRequest *q, Fault *f) {
 
 static int serve_remove(WorkerRequest *q, Fault *f) {
         const char *name = text_of(q, "name");
-        int r = name ? need_folder(f) : -EBADMSG;
+        _cleanup_pool_info_ PoolInfo all = {};
+        int r = !name ? -EBADMSG : is_folder() ? need_folder(f) : command_pool_remove(pool.def, name, &all, f);
+
+        if (!is_folder())
+                return r < 0 ? r : end_with_all(&all, NULL);
 
         if (r >= 0)
                 r = volume_file_remove(&pool.folder, name, f);
@@ -371,9 +485,13 @@ static int serve_remove(WorkerRequest *q, Fault *f) {
 }
 
 static int end_with_volume(const char *name, Fault *f) {
+        _cleanup_pool_info_ PoolInfo all = {};
         VolumeInfo v = {};
         json_t *json;
-        int r = folder_look(&pool.folder, name, &v, f);
+        int r = is_folder() ? folder_look(&pool.folder, name, &v, f) : command_pool_scan(pool.def, &all, f);
+
+        if (!is_folder())
+                return r < 0 ? r : end_with_all(&all, name);
 
         if (r < 0)
                 return r;
@@ -392,6 +510,12 @@ static int serve_resize(WorkerRequest *q, Fault *f) {
 
         o.secret = secret.data;
         o.secret_length = secret.length;
+        if (r >= 0 && !is_folder()) {
+                _cleanup_pool_info_ PoolInfo all = {};
+
+                r = command_pool_resize(pool.def, o.name, o.capacity, &all, f);
+                return r < 0 ? r : end_with_all(&all, o.name);
+        }
         if (r >= 0)
                 r = need_folder(f);
         if (r >= 0)
@@ -399,15 +523,24 @@ static int serve_resize(WorkerRequest *q, Fault *f) {
         return r < 0 ? r : end_with_volume(o.name, f);
 }
 
+static int open_volume(const char *name, bool writable, Fault *f) {
+        int r = 0;
+
+        if (!is_folder())
+                return command_pool_open(pool.def, name, writable, f);
+        r = need_folder(f);
+        return r < 0 ? r : folder_open_volume(&pool.folder, name, writable, f);
+}
+
 static int serve_wipe(WorkerRequest *q, Fault *f) {
         WipeAlgorithm algorithm = wipe_algorithm_from_string(text_of(q, "algorithm"));
         const char *name = text_of(q, "name");
         _cleanup_fd_ int fd = -1;
-        int r = name && algorithm >= 0 ? need_folder(f) : -EBADMSG;
+        int r;
 
-        if (r < 0)
-                return r;
-        fd = folder_open_volume(&pool.folder, name, true, f);
+        if (!name || algorithm < 0)
+                return -EBADMSG;
+        fd = open_volume(name, true, f);
         r = fd < 0 ? fd : wipe(fd, algorithm, f);
         return r < 0 ? r : end_with_volume(name, f);
 }
@@ -416,11 +549,11 @@ static int serve_transfer(WorkerRequest *q, bool up, Fault *f) {
         const char *name = text_of(q, "name");
         _cleanup_fd_ int fd = -1;
         uint64_t done = 0;
-        int r = name && q->n_fds == 1 ? need_folder(f) : -EBADMSG;
+        int r;
 
-        if (r < 0)
-                return r;
-        fd = folder_open_volume(&pool.folder, name, up, f);
+        if (!name || q->n_fds != 1)
+                return -EBADMSG;
+        fd = open_volume(name, up, f);
         if (fd < 0)
                 return fd;
 
@@ -446,21 +579,18 @@ static int serve_download(WorkerRequest *q, Fault *f) {
 
 static int serve_fetch(WorkerRequest *q, Fault *f) {
         const char *name = text_of(q, "name");
-        _cleanup_fd_ int fd = -1;
-        int r = name ? need_folder(f) : -EBADMSG;
+        _cleanup_fd_ int fd = name ? open_volume(name, flag_of(q, "writable"), f) : -EBADMSG;
 
-        if (r < 0)
-                return r;
-        fd = folder_open_volume(&pool.folder, name, flag_of(q, "writable"), f);
         return fd < 0 ? fd : worker_end(NULL, &fd, 1);
 }
 
 int main(int argc, char *argv[]) {
         static const WorkerVerb verbs[] = {
-                {"open", serve_open},       {"watch", serve_watch},   {"refresh", serve_refresh},   {"look", serve_look},
-                {"space", serve_space},     {"leave", serve_leave},   {"tidy", serve_tidy},         {"build", serve_build},
-                {"destroy", serve_destroy}, {"create", serve_create}, {"remove", serve_remove},     {"resize", serve_resize},
-                {"wipe", serve_wipe},       {"upload", serve_upload}, {"download", serve_download}, {"fetch", serve_fetch},
+                { "open", serve_open }, { "watch", serve_watch }, { "refresh", serve_refresh }, { "look", serve_look }, { "space", serve_space },
+                { "leave", serve_leave }, { "activate", serve_activate }, { "deactivate", serve_deactivate }, { "tidy", serve_tidy },
+                { "find", serve_find }, { "build", serve_build }, { "destroy", serve_destroy }, { "create", serve_create },
+                { "remove", serve_remove }, { "resize", serve_resize }, { "wipe", serve_wipe }, { "upload", serve_upload },
+                { "download", serve_download }, { "fetch", serve_fetch },
         };
         int r = worker_serve(verbs, ARRAY_SIZE(verbs), FAULT_POOL, "virtstoraged", argc, argv);
 

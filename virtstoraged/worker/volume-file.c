@@ -277,6 +277,17 @@ int volume_file_create(const Folder *d, const VolumeOrder *o, VolumeInfo *ret, F
         return r;
 }
 
+int volume_copy_to_device(const VolumeOrder *o, const char *device, Fault *f) {
+        _cleanup_strv_ char **argv = NULL;
+        int r;
+
+        /* It is there, and has its size. */
+        r = qemu_img_convert(&o->origin.image, o->def, device, PREALLOCATION_OFF, NULL, &argv);
+        if (r >= 0)
+                r = strv_insert(&argv, 2, "-n");
+        return r < 0 ? fault_oom(f) : run_qemu_img(argv, o, device, o->origin.capacity, f);
+}
+
 /* --- removing --- */
 
 int volume_file_remove(const Folder *d, const char *name, Fault *f) {

@@ -24,6 +24,8 @@ typedef struct VolumeOrder {
 
 /* Nobody sees half of it; whatever goes wrong, nothing is left. */
 int volume_file_create(const Folder *d, const VolumeOrder *o, VolumeInfo *ret, Fault *f);
+/* Its origin's content into a device that is there. */
+int volume_copy_to_device(const VolumeOrder *o, const char *device, Fault *f);
 int volume_file_remove(const Folder *d, const char *name, Fault *f);
 
 typedef struct ResizeOrder {

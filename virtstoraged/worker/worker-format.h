@@ -10,6 +10,9 @@
  *   {"do": "space"}
  *   {"do": "leave"}                                 nothing of it is open any more
  *   {"do": "tidy", "busy"}
+ *   {"do": "activate"}                              → "started": it was not active
+ *   {"do": "deactivate"}
+ *   {"do": "find", "type", "host", "port"}          needs no pool → "sources": [{"host", "dir", "name", "format", "devices"}]
  *   {"do": "build", "format", "overwrite"}
  *   {"do": "destroy"}
  *   {"do": "create", "volume", "part", "preallocation", "origin": {"path", "format", "capacity", "chain"}, "secret"} [+ secret]
