@@ -260,6 +260,30 @@ def test_formats(bus, pool, folder, format):
         assert v.Capacity == image_info(folder / f"disk.{suffix}")["virtual-size"]
 
 
+def test_format_that_no_name_tells(bus, storaged, pool, folder):
+    """What was said of a volume is remembered, and nothing else is believed."""
+    v = create(bus, pool, "web", 32 * MIB, format="qcow2")
+    (folder / "other").write_bytes((folder / "web").read_bytes())
+    pool.Refresh(0, {})
+    other = bus.object(SERVICE, pool.GetVolume("other"), f"{SERVICE}.Volume")
+    assert (v.Format, v.Capacity, other.Format) == ("qcow2", 32 * MIB, "raw")
+    assert other.ProbeFormat(0, {}) == "qcow2" and other.Format == "raw"
+    other.SetFormat("qcow2", 0, {})
+    assert (other.Format, other.Capacity) == ("qcow2", 32 * MIB)
+    with bus.fails("InvalidArgs", '"magic" is no format of a file'):
+        other.SetFormat("magic", 0, {})
+    bus.stop_service(SERVICE, signal.SIGKILL)
+    assert (v.Format, other.Format, v.Capacity) == ("qcow2", "qcow2", 32 * MIB)
+    # A file of the same name that comes later is another one.
+    v.Delete(0, {})
+    other.Delete(0, {})
+    create(bus, pool, "web", MIB)
+    (folder / "other").write_bytes(b"")
+    wait(lambda: names(pool) == ["other", "web"])
+    assert {x[2] for x in pool.ListVolumes()} == {"raw"}
+    assert not list((Path(bus.directory) / "data/virtbus/storage/formats").glob("*.json"))
+
+
 def test_qcow2_options(bus, pool, folder):
     pool.CreateVolumeFromDefinition("libvirt-xml", """<volume><name>o.qcow2</name><capacity unit='GiB'>1</capacity><target><format type='qcow2'/>
         <compat>1.1</compat><clusterSize unit='KiB'>128</clusterSize><features><lazy_refcounts/><extended_l2/></features></target></volume>""", 0, {})
@@ -443,6 +467,74 @@ def test_thousand_volumes(bus, pool, folder):
     for v in listed:
         bus.object(SERVICE, v[5], f"{SERVICE}.Volume").Delete(0, {})
     assert os.listdir(folder) == [] and names(pool) == []
+
+
+# --- secrets ---
+
+def test_secrets(bus, storaged):
+    """Defined for something, given a value that is in no export, no argument and no readable file; gone with everything."""
+    xml = ("<secret ephemeral='no' private='no'><!-- kept --><uuid>0a81f5b2-8403-7b23-c8d6-21ccc2f80d6f</uuid><description>for a disk</description>"
+           "<usage type='volume'><volume>/srv/disk</volume></usage></secret>")
+    assert storaged.DefineSecret("libvirt-xml", xml, 16, {}) == "/"
+    s = bus.object(SERVICE, storaged.DefineSecret("libvirt-xml", xml, 0, {}), f"{SERVICE}.Secret")
+    assert (s.UsageType, s.UsageID, s.Description, s.HasValue, s.Private) == ("volume", "/srv/disk", "for a disk", False, False)
+    assert storaged.GetSecretByUsage("volume", "/srv/disk") == s.path == storaged.GetSecret("0a81f5b2-8403-7b23-c8d6-21ccc2f80d6f")
+    with bus.fails("NoSuchSecret", "has no value"):
+        s.GetValue(0, {})
+    s.SetValue(b"open\0sesame", 0, {})
+    bus.wait_property(s, "HasValue", True)
+    assert bytes(s.GetValue(0, {})) == b"open\0sesame"
+    assert "sesame" not in s.ExportDefinition("libvirt-xml", 0)
+    folder = Path(bus.directory) / "config/virtbus/secrets"
+    assert all(f.stat().st_mode & 0o777 == 0o600 for f in folder.iterdir())
+    bus.stop_service(SERVICE, signal.SIGKILL)
+    assert bytes(s.GetValue(0, {})) == b"open\0sesame"
+    with bus.fails("SecretExists", "is for the volume /srv/disk already"):
+        storaged.DefineSecret("libvirt-xml", "<secret><uuid>1a81f5b2-8403-7b23-c8d6-21ccc2f80d6f</uuid><usage type='volume'><volume>/srv/disk</volume></usage></secret>", 0, {})
+    for value, text in ((b"", "from 1 to 65536 bytes"), (bytes(65537), "from 1 to 65536 bytes")):
+        with bus.fails("InvalidArgs", text):
+            s.SetValue(value, 0, {})
+    storaged.DefineSecret("libvirt-xml", xml.replace("private='no'", "private='yes'"), 0, {})
+    with bus.fails("AccessDenied", "the secret is private"):
+        s.GetValue(0, {})
+    with bus.fails("InvalidState", "a private secret stays private"):
+        storaged.DefineSecret("libvirt-xml", xml, 0, {})
+    assert [(e[1], e[2], e[3]) for e in storaged.ListSecrets()] == [("volume", "/srv/disk", True)]
+    s.Undefine(0, {})
+    assert list(folder.iterdir()) == [] and storaged.ListSecrets() == []
+    for bad, text in (("<secret><usage type='volume'><name>x</name></usage></secret>", "it has no <volume>"), ("<secret><usage type='magic'/></secret>", "magic"),
+                      ("<secret><usage type='ceph'><name>x</name><volume>/x</volume></usage></secret>", "volume is for type 'volume'")):
+        with bus.fails("InvalidDefinition", text):
+            storaged.DefineSecret("libvirt-xml", bad, 0, {})
+
+
+def test_ephemeral_secret(bus, storaged):
+    s = bus.object(SERVICE, storaged.DefineSecret("libvirt-xml", "<secret ephemeral='yes'><usage type='ceph'><name>client.x</name></usage></secret>", 0, {}),
+                   f"{SERVICE}.Secret")
+    s.SetValue(b"key", 0, {})
+    assert bytes(s.GetValue(0, {})) == b"key" and s.Ephemeral
+    assert not list((Path(bus.directory) / "config/virtbus").rglob("*.value")) and not list((Path(bus.directory) / "config/virtbus").rglob("*.cred"))
+
+
+@pytest.mark.parametrize("format, suffix", [("qcow2", "qcow2"), ("raw", "luks")])
+def test_encrypted_volume(bus, storaged, pool, folder, format, suffix):
+    secret = bus.object(SERVICE, storaged.DefineSecret("libvirt-xml", "<secret private='yes'><usage type='volume'><volume>disk key</volume></usage></secret>", 0, {}),
+                        f"{SERVICE}.Secret")
+    xml = (f"<volume><name>v.{suffix}</name><capacity unit='MiB'>8</capacity><target><format type='{format}'/><encryption format='luks'>"
+           "<secret type='passphrase' usage='disk key'/></encryption></target></volume>")
+    with bus.fails("NoSuchSecret", "has no value"):
+        pool.CreateVolumeFromDefinition("libvirt-xml", xml, 0, {})
+    secret.SetValue(b"open sesame", 0, {})
+    path, _ = pool.CreateVolumeFromDefinition("libvirt-xml", xml, 0, {}, timeout=100)
+    v = bus.object(SERVICE, path, f"{SERVICE}.Volume")
+    assert (v.Format, v.Capacity) == ("luks" if format == "raw" else "qcow2", 8 * MIB)
+    what = "driver=luks,key-secret=s" if format == "raw" else "driver=qcow2,encrypt.format=luks,encrypt.key-secret=s"
+    for word, good in (("open sesame", True), ("wrong", False)):
+        result = subprocess.run(["qemu-io", "--object", f"secret,id=s,data={word}", "--image-opts", f"{what},file.driver=file,file.filename={v.Path}", "-c", "read 0 4k"],
+                                capture_output=True, timeout=60)
+        assert (b"read 4096/4096" in result.stdout) == good, result
+    assert nothing_unfinished(folder)
+    secret.Undefine(0, {})
 
 
 # --- bad input ---

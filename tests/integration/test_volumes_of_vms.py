@@ -2,7 +2,10 @@
 """VMs whose disks are volumes: virtqemud asks virtstoraged where they are, and tells it who uses them."""
 
 
+import time
+
 import pytest
+from gi.repository import GLib
 
 from domains import console, define, device, disk_xml, guest_xml, tiny_xml
 from test_storage import MIB, SERVICE, create, names, pool_xml, storaged  # noqa: F401
@@ -44,9 +47,28 @@ def test_guest_on_a_clone(bus, storaged, pool, qemud, guest_image):  # noqa: F81
     for name in names(pool):
         v = bus.object(SERVICE, pool.GetVolume(name), f"{SERVICE}.Volume")
         bus.wait_property(v, "UsedBy", ["web"])
-        for call in (lambda v=v: v.Delete(0, {}), lambda v=v: v.Wipe(0, {}), lambda v=v: v.Resize(64 * MIB, 0, {})):
+        for call in (lambda v=v: v.Delete(0, {}), lambda v=v: v.Wipe(0, {}), lambda v=v: v.SetFormat("raw", 0, {})):
             with bus.fails("InUse", "it is in use by web"):
                 call()
+        if name != "linked.qcow2":
+            with bus.fails("InUse", "it is in use by web"):
+                v.Resize(64 * MIB, 0, {})
+    # The one the guest writes to grows under it, and it sees that.
+    top = bus.object(SERVICE, pool.GetVolume("linked.qcow2"), f"{SERVICE}.Volume")
+    assert top.Resize(8 * MIB, 0, {}) == "/" and top.Capacity == 8 * MIB
+    deadline = time.monotonic() + 20
+    while "vda 8388608 cloned" not in (disks := "\n".join(con.ask("disks"))):
+        assert time.monotonic() < deadline, disks
+    with bus.fails("InUse", "can't be made smaller: it is in use by web"):
+        top.Resize(4 * MIB, 0, {"shrink": GLib.Variant("b", True)})
+    disk["org.virtbus.qemu1.Disk"].Resize(9 * MIB, 0, {})
+    bus.wait_property(top, "Capacity", 9 * MIB)
+    with bus.fails("InvalidArgs", "multiple of 512 bytes"):
+        qemud.ResizeDisk("web", "vda", 1000, 0, {})
+    with bus.fails("NoSuchDevice", "web has no disk vdz"):
+        qemud.ResizeDisk("web", "vdz", MIB, 0, {})
+    with bus.fails("InvalidState", "the disk vdb of web is read-only"):
+        qemud.ResizeDisk("web", "vdb", 4 * MIB, 0, {})
     # A virtstoraged that comes later knows it as well; and so does a virtqemud.
     bus.stop_service("org.virtbus.storage1")
     bus.stop_service("org.virtbus.qemu1")

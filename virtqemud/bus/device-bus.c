@@ -12,6 +12,7 @@
 #include "../run/instance.h"
 #include "bus-auth.h"
 #include "bus-error.h"
+#include "disk-resize.h"
 #include "fd.h"
 #include "mem.h"
 #include "str.h"
@@ -308,6 +309,21 @@ BUS_GETTER(get_shareable) {
         return sd_bus_message_append(reply, "b", d && d->shareable);
 }
 
+BUS_HANDLER(method_resize, ACTION_CONFIG) {
+        const DeviceObject *o = userdata;
+        const Disk *d = (const Disk *) device_of(o);
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        uint64_t capacity, flags;
+        int r;
+
+        r = sd_bus_message_read(m, "t", &capacity);
+        if (r >= 0)
+                r = bus_read_options(m, 0, &flags, NULL, 0, &f);
+        if (r >= 0)
+                r = disk_resize(o->domain, d ? d->target : "", capacity, m, &f);
+        return r < 0 ? fault_to_bus(&f, r, error) : 1;
+}
+
 static const sd_bus_vtable disk_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_PROPERTY("Target", "s", get_target, 0, SD_BUS_VTABLE_PROPERTY_CONST),
@@ -319,6 +335,8 @@ static const sd_bus_vtable disk_vtable[] = {
         SD_BUS_PROPERTY("ReadOnly", "b", get_readonly, 0, 0),
         SD_BUS_PROPERTY("Shareable", "b", get_shareable, 0, 0),
         SD_BUS_PROPERTY("Serial", "s", get_serial, 0, 0),
+        SD_BUS_METHOD_WITH_NAMES("Resize", "tta{sv}", SD_BUS_PARAM(capacity) SD_BUS_PARAM(flags) SD_BUS_PARAM(options), NULL,, method_resize,
+                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END
 };
 

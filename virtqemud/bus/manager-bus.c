@@ -11,6 +11,7 @@
 #include "../supervisor/plan-format.h"
 #include "bus-auth.h"
 #include "bus-error.h"
+#include "disk-resize.h"
 #include "mem.h"
 #include "service.h"
 #include "str.h"
@@ -89,6 +90,23 @@ static int append_domain(sd_bus_message *reply, const Domain *d) {
         if (r >= 0)
                 r = sd_bus_message_append(reply, "so", domain_unit(d), domain_path(d, path));
         return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+BUS_HANDLER(method_resize_disk, ACTION_CONFIG) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        const char *name, *target;
+        uint64_t capacity, flags;
+        Domain *d;
+        int r;
+
+        r = sd_bus_message_read(m, "sst", &name, &target, &capacity);
+        if (r >= 0)
+                r = bus_read_options(m, 0, &flags, NULL, 0, &f);
+        if (r >= 0)
+                r = service_find_domain(service_of(userdata), name, &d, &f);
+        if (r >= 0)
+                r = disk_resize(d, target, capacity, m, &f);
+        return r < 0 ? fault_to_bus(&f, r, error) : 1;
 }
 
 /* An image and what it is a layer on. */
@@ -459,6 +477,8 @@ static const sd_bus_vtable manager_vtable[] = {
         METHOD("GetDomainByPID", "u", SD_BUS_PARAM(pid), "o", SD_BUS_PARAM(domain), method_get_domain_by_pid),
         METHOD("ListDomains", "", , "a(ssayso)", SD_BUS_PARAM(domains), method_list_domains),
         METHOD("ListDisks", "", , "a(sssb)", SD_BUS_PARAM(disks), method_list_disks),
+        SD_BUS_METHOD_WITH_NAMES("ResizeDisk", "sstta{sv}", SD_BUS_PARAM(domain) SD_BUS_PARAM(target) SD_BUS_PARAM(capacity) SD_BUS_PARAM(flags)
+                                 SD_BUS_PARAM(options), NULL,, method_resize_disk, SD_BUS_VTABLE_UNPRIVILEGED),
         METHOD("ListJobs", "", , "a(uosos)", SD_BUS_PARAM(jobs), method_list_jobs),
         SD_BUS_METHOD_WITH_NAMES("DefineDomain", "ssta{sv}", DEFINITION FLAGS, "o", SD_BUS_PARAM(domain), method_define_domain,
                                  SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_SENSITIVE),

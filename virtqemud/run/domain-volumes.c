@@ -64,6 +64,9 @@ static int on_resolved(sd_bus_message *reply, void *userdata, sd_bus_error *erro
         volume->call = sd_bus_slot_unref(volume->call);
         if (!e)
                 r = sd_bus_message_read(reply, "sss", &path, &kind, &format);
+        if (!e && r >= 0 && !streq(kind, "file") && !streq(kind, "block"))
+                r = fault_set(&v->why, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "disk %s: the volume %s is neither a file nor a device, but of kind '%.16s'",
+                              volume->disk->target, volume->disk->volume, kind);
         if (!e && r >= 0)
                 r = disk_set_volume(volume->disk, path, streq(kind, "block"), format, &v->why);
         if (e || r < 0)

@@ -5,6 +5,7 @@
 #include "bus-auth.h"
 #include "bus-error.h"
 #include "find-bus.h"
+#include "secret-bus.h"
 #include "service.h"
 #include "mem.h"
 #include "str.h"
@@ -305,6 +306,13 @@ static const sd_bus_vtable manager_vtable[] = {
                                  "o", SD_BUS_PARAM(pool), method_start_transient, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("StartPool", "st", SD_BUS_PARAM(name) SD_BUS_PARAM(flags), NULL,, method_start, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("StopPool", "st", SD_BUS_PARAM(name) SD_BUS_PARAM(flags), NULL,, method_stop, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("DefineSecret", "sst" "a{sv}",
+                                 SD_BUS_PARAM(format) SD_BUS_PARAM(text) SD_BUS_PARAM(flags) SD_BUS_PARAM(options),
+                                 "o", SD_BUS_PARAM(secret), method_define_secret, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("GetSecret", "s", SD_BUS_PARAM(uuid), "o", SD_BUS_PARAM(secret), method_get_secret, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("GetSecretByUsage", "ss", SD_BUS_PARAM(type) SD_BUS_PARAM(id), "o", SD_BUS_PARAM(secret), method_get_secret_by_usage,
+                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("ListSecrets", NULL,, "a(ayssbo)", SD_BUS_PARAM(secrets), method_list_secrets, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("FindSources", "sa{sv}", SD_BUS_PARAM(type) SD_BUS_PARAM(hints), "aa{sv}", SD_BUS_PARAM(sources), method_find_sources,
                                  SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("ResolveVolume", "ssta{sv}", SD_BUS_PARAM(pool) SD_BUS_PARAM(volume) SD_BUS_PARAM(flags) SD_BUS_PARAM(options),

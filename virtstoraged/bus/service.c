@@ -6,9 +6,10 @@
 #include "../run/volume-run.h"
 #include "log.h"
 #include "mem.h"
+#include "secret-bus.h"
 
 static const BusObject job_object = JOB_OBJECT(STORAGE1_ROOT);
-const BusObject *const service_objects[] = { &manager_object, &pool_object, &volume_object, &job_object, NULL };
+const BusObject *const service_objects[] = { &manager_object, &pool_object, &volume_object, &secret_object, &job_object, NULL };
 
 const char *pool_path(const Pool *p, char buffer[static POOL_PATH_MAX]) {
         char hex[SD_ID128_STRING_MAX];
@@ -82,9 +83,17 @@ static Jobs *jobs_from(void *userdata) {
 static int new_pools(Service *s, Fault *f) {
         Daemon *d = s->daemon;
         const PoolsOptions options = {
-                .event = daemon_event(d), .bus = bus_broker(s->bus), .user = daemon_is_user(d), .jobs = s->jobs, .settings = &s->settings,
-                .config_dir = daemon_config_dir(d), .run_dir = daemon_run_dir(d),
-                .watcher = { on_added, on_removed, on_changed, on_watermark, on_volume_added, on_volume_removed, on_volume_changed, on_busy },
+                .event = daemon_event(d),
+                .bus = bus_broker(s->bus),
+                .user = daemon_is_user(d),
+                .jobs = s->jobs,
+                .secrets = s->secrets,
+                .settings = &s->settings,
+                .config_dir = daemon_config_dir(d),
+                .run_dir = daemon_run_dir(d),
+                .state_dir = daemon_state_dir(d),
+                .watcher = {on_added, on_removed, on_changed, on_watermark, on_volume_added, on_volume_removed, on_volume_changed,
+                            on_busy},
                 .watcher_userdata = s,
         };
 
@@ -108,6 +117,10 @@ int service_start(Daemon *d, void **ret) {
         if (r >= 0)
                 r = jobs_new(&jobs, &s->jobs);
         if (r >= 0)
+                r = secrets_new(daemon_event(d), daemon_is_user(d), daemon_config_dir(d), &secret_bus_watch, s, &s->secrets);
+        if (r >= 0)
+                r = secrets_load(s->secrets);
+        if (r >= 0)
                 r = new_pools(s, &f);
         if (r < 0)
                 return log_error_errno(r, "%s", fault_text(&f));
@@ -128,6 +141,7 @@ void service_stop(void *state) {
         Service *s = state;
 
         pools_free(s->pools);
+        secrets_free(s->secrets);
         jobs_free(s->jobs);
         free(s);
 }

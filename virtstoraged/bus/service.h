@@ -2,15 +2,18 @@
 #pragma once
 
 #include "../run/pools.h"
+#include "../run/secrets.h"
 #include "daemon.h"
 
 #define STORAGE1_MANAGER STORAGE1_NAME ".Manager"
 #define STORAGE1_POOL STORAGE1_NAME ".Pool"
 #define STORAGE1_VOLUME STORAGE1_NAME ".Volume"
+#define STORAGE1_SECRET STORAGE1_NAME ".Secret"
 
 /* polkit actions, as in dbus-interfaces/org.virtbus.storage1.policy */
 #define ACTION_MANAGE STORAGE1_NAME ".manage"
 #define ACTION_VOLUME_DATA STORAGE1_NAME ".volume-data"
+#define ACTION_SECRETS STORAGE1_NAME ".manage-secrets"
 
 #define POOL_PATH_MAX 96u
 
@@ -19,11 +22,12 @@ typedef struct Service {
         Bus *bus;
         Jobs *jobs;
         Settings settings;
+        Secrets *secrets;
         Pools *pools;
 } Service;
 
 extern const BusObject *const service_objects[];
-extern const BusObject manager_object, pool_object, volume_object;
+extern const BusObject manager_object, pool_object, volume_object, secret_object;
 
 int service_start(Daemon *d, void **ret);
 bool service_starting(void *state);

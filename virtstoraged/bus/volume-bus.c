@@ -45,6 +45,31 @@ BUS_HANDLER(method_wipe, ACTION_VOLUME_DATA) {
         return begun(r, &f, error);
 }
 
+BUS_HANDLER(method_set_format, ACTION_MANAGE) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        const char *format;
+        uint64_t flags;
+        int r;
+
+        r = sd_bus_message_read(m, "s", &format);
+        if (r >= 0)
+                r = bus_read_options(m, 0, &flags, NULL, 0, &f);
+        if (r >= 0)
+                r = volume_set_format(userdata, format, m, &f);
+        return begun(r, &f, error);
+}
+
+BUS_HANDLER(method_probe_format, ACTION_MANAGE) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        uint64_t flags;
+        int r;
+
+        r = bus_read_options(m, 0, &flags, NULL, 0, &f);
+        if (r >= 0)
+                r = volume_probe_format(userdata, m, &f);
+        return begun(r, &f, error);
+}
+
 BUS_HANDLER(method_delete, ACTION_MANAGE) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         uint64_t flags;
@@ -196,6 +221,8 @@ static const sd_bus_vtable volume_vtable[] = {
         SD_BUS_METHOD_WITH_NAMES("Resize", "tta{sv}", SD_BUS_PARAM(capacity) FLAGS, "o", SD_BUS_PARAM(job), method_resize, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("Wipe", "ta{sv}", FLAGS, "o", SD_BUS_PARAM(job), method_wipe, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("Delete", "ta{sv}", FLAGS, "o", SD_BUS_PARAM(job), method_delete, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("SetFormat", "sta{sv}", SD_BUS_PARAM(format) FLAGS, NULL,, method_set_format, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("ProbeFormat", "ta{sv}", FLAGS, "s", SD_BUS_PARAM(format), method_probe_format, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("Open", "ta{sv}", FLAGS, "h", SD_BUS_PARAM(fd), method_open, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("Upload", "httta{sv}", SD_BUS_PARAM(fd) SD_BUS_PARAM(offset) SD_BUS_PARAM(length) FLAGS, "o", SD_BUS_PARAM(job),
                                  method_upload, SD_BUS_VTABLE_UNPRIVILEGED),

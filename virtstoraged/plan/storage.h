@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../def/pool-info.h"
+#include "../def/secret-def.h"
 #include "../pool/pool.h"
 
 /* Pure functions: text -> PoolDef, VolumeDef -> completed and checked ones -> text, commands of qemu-img. */
@@ -10,6 +11,9 @@ int pool_parse(const char *text, size_t length, PoolDef **ret, Fault *f);
 /* The document as it was written, brought up to date, or a new one where there is none. */
 int pool_format(PoolDef *def, unsigned xml_write_flags, char **ret, Fault *f);
 int pool_copy(const PoolDef *def, PoolDef **ret);
+
+int secret_parse(const char *text, size_t length, SecretDef **ret, Fault *f);
+int secret_format(SecretDef *def, char **ret, Fault *f);
 
 int volume_parse(const char *text, size_t length, VolumeDef **ret, Fault *f);
 /* What a new volume of this pool may be; sets what is meant where nothing is said. */

@@ -98,7 +98,7 @@ static int check_backing(const PoolDef *pool, const VolumeDef *def, Fault *f) {
         return 0;
 }
 
-static int check_encryption(const VolumeDef *def, Fault *f) {
+static int check_encryption(const PoolDef *pool, const VolumeDef *def, Fault *f) {
         bool wanted = def->encryption != ENCRYPTION_NONE || def->secrets.n > 0 || def->format == FORMAT_LUKS;
 
         if (!wanted)
@@ -108,6 +108,9 @@ static int check_encryption(const VolumeDef *def, Fault *f) {
         if (def->encryption == ENCRYPTION_QCOW)
                 return xml_fault_below(&def->head, "target/encryption/@format", f, FAULT_NOT_SUPPORTED,
                                        "QEMU makes no images with qcow's old encryption: use 'luks'");
+        if (pool_ops(pool->type)->scan != SCAN_FOLDER)
+                return xml_fault_below(&def->head, "target/encryption", f, FAULT_NOT_SUPPORTED, "only files are encrypted, not volumes of a pool of type '%s'",
+                                       pool_type_to_string(pool->type));
         if (def->secrets.n != 1)
                 return xml_fault_below(&def->head, "target/encryption", f, FAULT_INVALID_DEFINITION, "it needs one <secret type='passphrase' …/>");
         return 0;
@@ -144,7 +147,12 @@ int volume_complete(const PoolDef *pool, VolumeDef *def, Fault *f) {
 
         if (def->format == FORMAT_UNSET)
                 def->format = FORMAT_RAW;
+        /* What libvirt calls an encrypted raw image. */
+        if (def->format == FORMAT_RAW && (def->encryption != ENCRYPTION_NONE || def->secrets.n > 0))
+                def->format = FORMAT_LUKS;
         r = check_name(pool, def, f);
+        if (r >= 0)
+                r = check_encryption(pool, def, f);
         if (r >= 0)
                 r = check_format(pool, def, f);
         if (r >= 0)
@@ -153,7 +161,5 @@ int volume_complete(const PoolDef *pool, VolumeDef *def, Fault *f) {
                 r = check_qcow2(def, f);
         if (r >= 0)
                 r = check_backing(pool, def, f);
-        if (r >= 0)
-                r = check_encryption(def, f);
         return r < 0 ? r : check_permissions(def, f);
 }

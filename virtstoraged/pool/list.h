@@ -4,6 +4,7 @@
 POOL(pool_dir)
 POOL(pool_disk)
 POOL(pool_fs)
+POOL(pool_gluster)
 POOL(pool_iscsi)
 POOL(pool_logical)
 POOL(pool_mpath)

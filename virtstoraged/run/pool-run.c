@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../plan/storage.h"
+#include "formats.h"
 #include "log.h"
 #include "mem.h"
 #include "pool-mount.h"
@@ -59,7 +60,7 @@ static void open_pool(WorkerCall *ret, void *userdata) {
         Pool *p = userdata;
 
         if (xml_record_to_text(&((PoolDef *) pool_def(p))->head, XML_WRITE_SECRETS, &text) >= 0)
-                ret->request = json_pack("{s:s, s:s, s:s}", "do", "open", "pool", text, "tag", p->all->tag);
+                ret->request = json_pack("{s:s, s:s, s:s, s:O}", "do", "open", "pool", text, "tag", p->all->tag, "formats", p->formats);
 }
 
 int pool_make_worker(Pool *p, Worker **ret, Fault *f) {
@@ -134,6 +135,14 @@ void pool_take_space(Pool *p, const json_t *json) {
         check_watermark(p);
 }
 
+void pool_take_volume(Pool *p, VolumeInfo *info, bool made) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        if (made && pool_ops(pool_def(p)->type)->scan == SCAN_FOLDER && info->kind == VOLUME_FILE && formats_set(p, info->name, info->format, &f) < 0)
+                log_warning("pool %s, volume %s: %s", p->name, info->name, fault_text(&f));
+        (void) volumes_set(p, info);
+}
+
 /* --- refreshing --- */
 
 typedef struct PoolRefresh PoolRefresh;
@@ -183,6 +192,7 @@ static void on_refreshed(const json_t *json, _unused_ int fds[WORKER_FDS_MAX], c
                 pool_note_failure(p, why);
         else {
                 volumes_end_refresh(p);
+                formats_prune(p);
                 pool_take_space(p, json);
                 pool_note_success(p);
         }
@@ -205,7 +215,8 @@ static int ask_refresh(Pool *p, Fault *f) {
 
 /* What is watched may be gone, and another one in its place. */
 static int ask_watch(Pool *p, Fault *f) {
-        int fd = p->watch ? pool_watch_fd(p->watch) : -1;
+        bool lacking = !p->watch && pool_ops(p->live->type)->scan == SCAN_FOLDER;
+        int fd = (!lacking || pool_watch_new(p, &p->watch, f) >= 0) && p->watch ? pool_watch_fd(p->watch) : -1;
         const WorkerCall call = {
                 .request = json_pack("{s:s, s:o}", "do", "watch", "busy", work_parts(p)), .fds = &fd, .n_fds = 1, .done = on_watched, .userdata = p,
         };
@@ -772,5 +783,6 @@ void pool_clear(Pool *p) {
         fault_clear(&p->broken);
         fault_clear(&p->unreachable);
         strv_free(p->creating);
+        json_decref(p->formats);
         free(p->name);
 }

@@ -36,6 +36,7 @@ struct Pool {
         uint64_t capacity, allocation, available;
         bool below_watermark;
         struct VolumeTable *volumes; /* see volumes.h */
+        json_t *formats;             /* see formats.h */
         char **creating;             /* names of volumes that are being made */
         Work *works;                 /* what is under way and takes long */
 
@@ -92,6 +93,8 @@ void pool_uses_known(Pool *p);
 int pool_make_worker(Pool *p, Worker **ret, Fault *f);
 /* The last answer's "capacity", "allocation", "available". */
 void pool_take_space(Pool *p, const json_t *json);
+/* A volume as the worker says it is; of one that was `made` its format is noted. Takes over `info`. */
+void pool_take_volume(Pool *p, VolumeInfo *info, bool made);
 /* What went wrong when it was asked: it may be out of reach. */
 void pool_note_failure(Pool *p, const Fault *why);
 void pool_note_success(Pool *p);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "../plan/storage.h"
+#include "formats.h"
 #include "log.h"
 #include "mem.h"
 #include "str.h"
@@ -32,6 +33,7 @@ Pools *pools_free(Pools *s) {
         store_free(s->configs);
         store_free(s->autostarts);
         store_free(s->statuses);
+        store_free(s->formats);
         uses_free(s->uses);
         device_watch_free(s->devices);
         sd_bus_unref(s->bus);
@@ -42,14 +44,16 @@ Pools *pools_free(Pools *s) {
 
 static int open_stores(Pools *s, const PoolsOptions *o) {
         _cleanup_free_ char *configs = strf("%s/pools", o->config_dir), *autostarts = strf("%s/pools/autostart", o->config_dir);
-        _cleanup_free_ char *statuses = strf("%s/storage/status", o->run_dir);
+        _cleanup_free_ char *statuses = strf("%s/storage/status", o->run_dir), *formats = strf("%s/storage/formats", o->state_dir);
         int r;
 
-        if (!configs || !autostarts || !statuses)
+        if (!configs || !autostarts || !statuses || !formats)
                 return -ENOMEM;
         r = store_new(configs, ".xml", &s->configs);
         if (r >= 0)
                 r = store_new(autostarts, ".xml", &s->autostarts);
+        if (r >= 0)
+                r = store_new(formats, ".json", &s->formats);
         return r < 0 ? r : store_new(statuses, ".xml", &s->statuses);
 }
 
@@ -98,6 +102,7 @@ int pools_new(const PoolsOptions *options, Pools **ret, Fault *f) {
         s->by_unit = options->bus && !options->user && sd_booted() > 0;
         s->settings = options->settings;
         s->jobs = options->jobs;
+        s->secrets = options->secrets;
         s->watcher = options->watcher;
         s->watcher_userdata = options->watcher_userdata;
         s->tag = make_tag();
@@ -139,6 +144,8 @@ void pools_busy_changed(Pools *s) {
 
         REGISTRY_FOREACH(Pool, p, s->registry)
                 busy = busy || p->live || p->operation || p->works;
+        REGISTRY_FOREACH(Secret, i, s->secrets->registry)
+                busy = busy || i->value; /* an ephemeral one */
         if (busy != s->was_busy)
                 s->watcher.busy(busy, s->watcher_userdata);
         s->was_busy = busy;
@@ -228,6 +235,7 @@ static int add(Pools *s, const char *name, sd_id128_t uuid, PoolDef *config, boo
                 free(p);
                 return r == -ENOMEM ? fault_oom(f) : fault_set(f, FAULT_POOL_EXISTS, EEXIST, "a pool called \"%s\" exists already", name);
         }
+        formats_load(p);
         *ret = p;
         if (!s->loading)
                 s->watcher.added(p, s->watcher_userdata);
@@ -381,6 +389,7 @@ int pools_undefine(Pool *p, Fault *f) {
                 r = store_remove(s->autostarts, p->name);
         if (r < 0)
                 return fault_set(f, FAULT_STORE, -r, "the definition of %s can't be removed: %s", p->name, strerror(-r));
+        formats_remove(p);
         p->persistent = false; /* an active one goes when it is stopped */
         p->autostart = false;
         fault_clear(&p->broken);

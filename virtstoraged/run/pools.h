@@ -5,6 +5,7 @@
 #include "job.h"
 #include "pool-run.h"
 #include "registry.h"
+#include "secrets.h"
 #include "settings.h"
 #include "store.h"
 #include "uses.h"
@@ -46,8 +47,9 @@ struct Pools {
         char *tag;                   /* of our unfinished files */
         Settings *settings;
         Registry *registry;
-        Store *configs, *autostarts, *statuses;
+        Store *configs, *autostarts, *statuses, *formats;
         Jobs *jobs;
+        Secrets *secrets;
         Uses *uses;
         DeviceWatch *devices;        /* NULL: no pool needs it */
         PoolWatcher watcher;
@@ -60,8 +62,9 @@ typedef struct PoolsOptions {
         sd_bus *bus;
         bool user;
         Jobs *jobs;
+        Secrets *secrets;
         Settings *settings;          /* all stay the caller's */
-        const char *config_dir, *run_dir;
+        const char *config_dir, *run_dir, *state_dir;
         PoolWatcher watcher;
         void *watcher_userdata;
 } PoolsOptions;

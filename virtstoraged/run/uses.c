@@ -14,7 +14,8 @@
 #define QEMU1_MANAGER QEMU1_NAME ".Manager"
 
 typedef struct Use {
-        char *domain, *path;
+        char *domain, *target, *path;
+        bool writable;
 } Use;
 
 struct Uses {
@@ -27,10 +28,15 @@ struct Uses {
         void *userdata;
 };
 
+static void use_clear(Use *use) {
+        free(use->domain);
+        free(use->target);
+        free(use->path);
+}
+
 static void clear_items(Uses *u) {
         for (size_t i = 0; i < u->n; i++) {
-                free(u->items[i].domain);
-                free(u->items[i].path);
+                use_clear(&u->items[i]);
         }
         u->n = 0;
 }
@@ -50,15 +56,14 @@ Uses *uses_free(Uses *u) {
 
 /* --- asking --- */
 
-static int add(Uses *u, const char *domain, const char *path) {
-        Use use = { strdup(domain), strdup(path) };
+static int add(Uses *u, const char *domain, const char *target, const char *path, bool writable) {
+        Use use = { strdup(domain), strdup(target), strdup(path), writable };
 
-        if (use.domain && use.path && GROW(u->items, u->allocated, u->n + 1)) {
+        if (use.domain && use.target && use.path && GROW(u->items, u->allocated, u->n + 1)) {
                 u->items[u->n++] = use;
                 return 0;
         }
-        free(use.domain);
-        free(use.path);
+        use_clear(&use);
         return -ENOMEM;
 }
 
@@ -69,7 +74,7 @@ static int take_list(Uses *u, sd_bus_message *reply) {
         clear_items(u);
         r = sd_bus_message_enter_container(reply, 'a', "(sssb)");
         while (r >= 0 && (r = sd_bus_message_read(reply, "(sssb)", &domain, &device, &path, &writable)) > 0)
-                r = add(u, domain, path);
+                r = add(u, domain, device, path, writable);
         return r;
 }
 
@@ -155,6 +160,22 @@ void uses_begin(Uses *u) {
 
 bool uses_known(const Uses *u) {
         return !u->bus || u->known;
+}
+
+bool uses_writer(const Uses *u, const char *path, const char **ret_domain, const char **ret_target) {
+        const Use *found = NULL;
+
+        for (size_t i = 0; i < u->n; i++)
+                if (streq(u->items[i].path, path)) {
+                        if (found || !u->items[i].writable)
+                                return false;
+                        found = &u->items[i];
+                }
+        if (!found)
+                return false;
+        *ret_domain = found->domain;
+        *ret_target = found->target;
+        return true;
 }
 
 int uses_of(const Uses *u, const char *path, char ***ret) {

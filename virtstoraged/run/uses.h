@@ -19,5 +19,7 @@ DEFINE_CLEANUP(Uses *, uses_free)
 void uses_begin(Uses *u);
 /* Whether it has answered, or is not there. Without a bus nobody uses anything. */
 bool uses_known(const Uses *u);
+/* The one VM that uses a file, and may write to it, and the target of its disk; they stay the Uses'. False: none, several, or a layer. */
+bool uses_writer(const Uses *u, const char *path, const char **ret_domain, const char **ret_target);
 /* Names of the VMs that use a file, each once; *ret may become NULL. -ENOMEM. */
 int uses_of(const Uses *u, const char *path, char ***ret);

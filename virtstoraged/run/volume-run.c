@@ -6,6 +6,7 @@
 
 #include "../plan/storage.h"
 #include "bus-error.h"
+#include "formats.h"
 #include "mem.h"
 #include "pools.h"
 #include "str.h"
@@ -14,6 +15,8 @@
 #include "xml-write.h"
 
 #define CHAIN_MAX 64u
+#define QEMU1_NAME "org.virtbus.qemu1"
+#define QEMU1_ROOT "/org/virtbus/qemu1"
 
 char *volume_object_path(const Pool *p, const char *id) {
         return strf(STORAGE1_ROOT "/pool/" SD_ID128_FORMAT_STR "/volume/%s", SD_ID128_FORMAT_VAL(p->uuid), id);
@@ -28,7 +31,7 @@ char *volume_path_of_name(const Pool *p, const char *name) {
 
 /* --- what does not take long: asked of the pool's own worker, and answered when it is done --- */
 
-typedef enum QuickReply { REPLY_VOLUME, REPLY_JOB, REPLY_FD } QuickReply;
+typedef enum QuickReply { REPLY_VOLUME, REPLY_JOB, REPLY_FD, REPLY_NOTHING, REPLY_FORMAT } QuickReply;
 
 typedef struct Quick {
         Pool *pool;
@@ -66,11 +69,13 @@ static void take_answer(Quick *q, const json_t *json) {
                 pool_take_space(q->pool, json);
         if (v)
                 volumes_remove(v);
+        if (q->removing)
+                formats_forget(q->pool, q->name);
         if (json_volume && volume_info_from_json(json_volume, &info) >= 0)
-                (void) volumes_set(q->pool, &info);
+                pool_take_volume(q->pool, &info, q->creating);
 }
 
-static void answer(Quick *q, int fds[WORKER_FDS_MAX]) {
+static void answer(Quick *q, const json_t *json, int fds[WORKER_FDS_MAX]) {
         _cleanup_free_ char *path = NULL;
 
         switch (q->reply) {
@@ -80,6 +85,12 @@ static void answer(Quick *q, int fds[WORKER_FDS_MAX]) {
                 return;
         case REPLY_JOB:
                 (void) sd_bus_reply_method_return(q->call, "o", "/");
+                return;
+        case REPLY_NOTHING:
+                (void) sd_bus_reply_method_return(q->call, NULL);
+                return;
+        case REPLY_FORMAT:
+                (void) sd_bus_reply_method_return(q->call, "s", json_string_value(json_object_get(json, "format")) ?: "raw");
                 return;
         case REPLY_FD:
                 (void) sd_bus_reply_method_return(q->call, "h", fds[0]);
@@ -103,7 +114,7 @@ static void on_quick(const json_t *json, int fds[WORKER_FDS_MAX], const Fault *w
                 return;
         }
         take_answer(q, json);
-        answer(q, fds);
+        answer(q, json, fds);
 }
 
 typedef struct QuickSpec {
@@ -224,14 +235,89 @@ static int create_request(Pool *p, VolumeDef *def, const VolumeCreate *how, cons
         return r;
 }
 
+/* --- with a passphrase, which may have to be unsealed first --- */
+
+typedef struct SecretCreate {
+        Pools *all;
+        sd_id128_t pool;             /* which may go meanwhile */
+        char *name, *part, *path;
+        bool no_wait;
+        json_t *request;
+        sd_bus_message *call;
+} SecretCreate;
+
+static SecretCreate *secret_create_free(SecretCreate *c) {
+        if (!c)
+                return NULL;
+        free(c->name);
+        free(c->part);
+        free(c->path);
+        json_decref(c->request);
+        sd_bus_message_unref(c->call);
+        free(c);
+        return NULL;
+}
+DEFINE_CLEANUP(SecretCreate *, secret_create_free)
+
+static void on_secret(int *fd, const Fault *why, void *userdata) {
+        _cleanup_(secret_create_freep) SecretCreate *c = userdata;
+        Pool *p = pools_find_uuid(c->all, c->pool);
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        int r = why ? -why->error : !p ? fault_set(&f, FAULT_NO_SUCH_POOL, ENOENT, "the pool has gone") : pool_check_active(p, &f);
+
+        if (r >= 0)
+                r = check_free(p, c->name, &f);
+        if (r >= 0) {
+                const WorkSpec spec = {
+                        .operation = "create-volume", .object = c->path, .name = c->name, .part = c->part, .call = c->call, .reply_early = c->no_wait,
+                        .reply_object = true, .request = TAKE_PTR(c->request), .fds = fd, .n_fds = 1,
+                };
+
+                r = work_start(p, &spec, &f);
+        }
+        if (r < 0)
+                (void) bus_reply_fault(c->call, why ?: &f, r);
+}
+
+static int find_secret(Pools *s, const SecretRef *ref, Secret **ret, Fault *f) {
+        char uuid[SD_ID128_STRING_MAX];
+
+        if (!sd_id128_is_null(ref->uuid))
+                return secrets_find(s->secrets, sd_id128_to_string(ref->uuid, uuid), ret, f);
+        return secrets_find_usage(s->secrets, USAGE_VOLUME, ref->usage ?: "", ret, f);
+}
+
+/* Takes over `request`, also on failure. */
+static int create_with_secret(Pool *p, const VolumeDef *def, const VolumeCreate *how, const char *path, const char *part,
+                              json_t *request, sd_bus_message *call, Fault *f) {
+        _cleanup_(secret_create_freep) SecretCreate *c = new0(SecretCreate, 1);
+        Secret *secret;
+        int r;
+
+        if (!c) {
+                json_decref(request);
+                return fault_oom(f);
+        }
+        *c = (SecretCreate) {
+                .all = p->all, .pool = p->uuid, .name = strdup(def->name), .part = strdup(part), .path = strdup(path), .no_wait = how->no_wait,
+                .request = request, .call = sd_bus_message_ref(call),
+        };
+        if (!c->name || !c->part || !c->path || json_object_set_new(request, "secret", json_true()) < 0)
+                return fault_oom(f);
+        r = find_secret(p->all, (const SecretRef *) def->secrets.items[0], &secret, f);
+        if (r >= 0)
+                r = secret_get_value(secret, on_secret, c, f);
+        if (r >= 0)
+                TAKE_PTR(c);
+        return r;
+}
+
 int volume_create(Pool *p, VolumeDef *def, const VolumeCreate *how, sd_bus_message *call, Fault *f) {
         _cleanup_free_ char *part = NULL, *path = NULL;
         json_t *request = NULL;
         int r;
 
         r = pool_check_active(p, f);
-        if (r >= 0 && def->secrets.n > 0)
-                r = fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "volumes can't be encrypted yet");
         if (r >= 0)
                 r = check_free(p, def->name, f);
         if (r >= 0 && how->origin)
@@ -244,6 +330,8 @@ int volume_create(Pool *p, VolumeDef *def, const VolumeCreate *how, sd_bus_messa
         r = create_request(p, def, how, part, &request, f);
         if (r < 0)
                 return r;
+        if (def->secrets.n > 0)
+                return create_with_secret(p, def, how, path, part, request, call, f);
         if (is_quick(def, how)) {
                 const QuickSpec spec = { .name = def->name, .creating = true, .reply = REPLY_VOLUME, .call = call, .request = request };
 
@@ -319,17 +407,93 @@ static int check_shrink(const Volume *v, uint64_t capacity, bool shrink, Fault *
         return -EINVAL;
 }
 
+/* --- of a running VM: its QEMU resizes the image, and tells the guest --- */
+
+typedef struct LiveResize {
+        Pools *all;
+        sd_id128_t pool;             /* which may go meanwhile */
+        char *name;
+        sd_bus_message *call;
+} LiveResize;
+
+static void live_resize_free(LiveResize *l) {
+        sd_bus_message_unref(l->call);
+        free(l->name);
+        free(l);
+}
+
+/* The answer is given when it is known how the volume is now. */
+static int on_live_resized(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *e = sd_bus_message_get_error(reply);
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        LiveResize *l = userdata;
+        Pool *p = pools_find_uuid(l->all, l->pool);
+        Volume *v = p ? volumes_find(p, l->name) : NULL;
+        int r = 0;
+
+        if (e)
+                r = fault_from_bus(e, &f);
+        if (v)
+                v->busy = NULL;
+        if (!e && v) {
+                const QuickSpec spec = {
+                        .name = l->name,
+                        .busy = "resize",
+                        .reply = REPLY_JOB,
+                        .call = l->call,
+                        .request = json_pack("{s:s, s:s}", "do", "describe", "name", l->name),
+                };
+
+                r = quick(p, &spec, &f);
+        }
+        if (e || r < 0)
+                (void) bus_reply_fault(l->call, &f, -EIO);
+        else if (!v)
+                (void) sd_bus_reply_method_return(l->call, "o", "/");
+        live_resize_free(l);
+        return 0;
+}
+
+static int resize_live(Volume *v, uint64_t capacity, sd_bus_message *call, Fault *f) {
+        const char *domain, *target;
+        LiveResize *l;
+        int r;
+
+        if (v->info.kind != VOLUME_FILE || !v->pool->all->bus || !uses_writer(v->pool->all->uses, v->info.path, &domain, &target))
+                return check_unused(v, "resized", f);
+        if (capacity < v->info.capacity)
+                return fault_set(f, FAULT_IN_USE, EBUSY, "the volume %s can't be made smaller: it is in use by %s", v->info.name, domain);
+        l = new0(LiveResize, 1);
+        if (!l || !(l->name = strdup(v->info.name))) {
+                free(l);
+                return fault_oom(f);
+        }
+        l->all = v->pool->all;
+        l->pool = v->pool->uuid;
+        l->call = sd_bus_message_ref(call);
+        r = sd_bus_call_method_async(v->pool->all->bus, NULL, QEMU1_NAME, QEMU1_ROOT, QEMU1_NAME ".Manager", "ResizeDisk", on_live_resized, l, "sstta{sv}",
+                                     domain, target, capacity, UINT64_C(0), 0);
+        if (r < 0) {
+                live_resize_free(l);
+                return fault_set(f, FAULT_DISCONNECTED, -r, "virtqemud can't be asked to resize it: %s", strerror(-r));
+        }
+        v->busy = "resize";
+        return 0;
+}
+
 int volume_resize(Volume *v, uint64_t capacity, bool shrink, bool allocate, bool no_wait, sd_bus_message *call, Fault *f) {
         bool raw = v->info.format == FORMAT_RAW || v->info.format == FORMAT_ISO;
         json_t *request;
         int r = check_usable(v, f);
 
         if (r >= 0)
-                r = check_unused(v, "resized", f);
-        if (r >= 0)
                 r = check_shrink(v, capacity, shrink, f);
+        if (r >= 0 && v->used_by && v->used_by[0])
+                return resize_live(v, capacity, call, f);
         if (r < 0)
                 return r;
+        if (v->info.format == FORMAT_LUKS)
+                return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "encrypted volumes can't be resized yet");
         request = json_pack("{s:s, s:s, s:s, s:I, s:b, s:b}", "do", "resize", "name", v->info.name, "format",
                             volume_format_to_string(v->info.format), "capacity", (json_int_t) capacity, "shrink", (int) shrink,
                             "allocate", (int) allocate);
@@ -364,6 +528,49 @@ int volume_transfer(Volume *v, bool up, int fd, uint64_t offset, uint64_t length
                           json_pack("{s:s, s:s, s:I, s:I, s:b}", "do", up ? "upload" : "download", "name", v->info.name, "offset",
                                     (json_int_t) offset, "length", (json_int_t) length, "sparse", (int) sparse),
                           &fd, 1, no_wait, call, f);
+}
+
+static int check_file(const Volume *v, Fault *f) {
+        if (v->info.kind == VOLUME_FILE && pool_ops(pool_def(v->pool)->type)->scan == SCAN_FOLDER)
+                return 0;
+        return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "only files have formats; %s is of kind %s", v->info.name, volume_kind_to_string(v->info.kind));
+}
+
+int volume_set_format(Volume *v, const char *format, sd_bus_message *call, Fault *f) {
+        VolumeFormat wanted = volume_format_from_string(format);
+        int r = check_usable(v, f);
+
+        if (r >= 0)
+                r = check_file(v, f);
+        if (r >= 0)
+                r = check_unused(v, "taken for something else", f);
+        if (r >= 0 && (wanted <= FORMAT_UNSET || wanted >= FORMAT_DIR))
+                r = fault_set(f, FAULT_INVALID_ARGS, EINVAL,
+                              "\"%.32s\" is no format of a file: raw, qcow2, vmdk, vdi, vpc, vhdx, qed, qcow, luks or iso", format);
+        if (r >= 0)
+                r = formats_set(v->pool, v->info.name, wanted, f);
+        if (r < 0)
+                return r;
+
+        const QuickSpec spec = {
+                .name = v->info.name, .busy = "set-format", .reply = REPLY_NOTHING, .call = call,
+                .request = json_pack("{s:s, s:s}", "do", "describe", "name", v->info.name),
+        };
+        return quick(v->pool, &spec, f);
+}
+
+int volume_probe_format(Volume *v, sd_bus_message *call, Fault *f) {
+        int r = check_usable(v, f);
+
+        if (r >= 0)
+                r = check_file(v, f);
+        if (r < 0)
+                return r;
+
+        const QuickSpec spec = {
+                .name = v->info.name, .reply = REPLY_FORMAT, .call = call, .request = json_pack("{s:s, s:s}", "do", "guess", "name", v->info.name),
+        };
+        return quick(v->pool, &spec, f);
 }
 
 int volume_open(Volume *v, bool writable, sd_bus_message *call, Fault *f) {

@@ -23,6 +23,10 @@ int volume_resize(Volume *v, uint64_t capacity, bool shrink, bool allocate, bool
 int volume_wipe(Volume *v, const char *algorithm, bool no_wait, sd_bus_message *call, Fault *f);
 int volume_transfer(Volume *v, bool up, int fd, uint64_t offset, uint64_t length, bool sparse, bool no_wait, sd_bus_message *call, Fault *f);
 
+/* What it is taken for from now on; `format` is a word. The answer of the first is nothing, of the second `s`: what it seems to be. */
+int volume_set_format(Volume *v, const char *format, sd_bus_message *call, Fault *f);
+int volume_probe_format(Volume *v, sd_bus_message *call, Fault *f);
+
 /* The answer is `h`. */
 int volume_open(Volume *v, bool writable, sd_bus_message *call, Fault *f);
 

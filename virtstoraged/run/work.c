@@ -122,7 +122,7 @@ static void on_done(const json_t *json, _unused_ int fds[WORKER_FDS_MAX], const 
 
                 pool_take_space(w->pool, json);
                 if (volume && volume_info_from_json(volume, &info) >= 0)
-                        (void) volumes_set(w->pool, &info);
+                        pool_take_volume(w->pool, &info, w->name);
         }
         finish(w, why);
 }

@@ -11,6 +11,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "../pool/pool.h"
 #include "fd.h"
 #include "image-info.h"
 #include "mem.h"
@@ -43,6 +44,21 @@ static bool is_remote(int fd) {
                (uint32_t) st.f_type == UINT32_C(0xfe534d42) || st.f_type == 0x65735546 /* FUSE */ || st.f_type == CEPH_SUPER_MAGIC || st.f_type == V9FS_MAGIC;
 }
 
+/* Without its file system the folder is an empty one on another: whatever were put there would be lost to sight with the next mount. */
+static int check_mounted(const Folder *d, Fault *f) {
+        struct statx st;
+
+        if (!pool_ops(d->def->type)->mount)
+                return 0;
+        if (statx(d->fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &st) < 0)
+                return folder_fault(d, NULL, "can't be looked at", errno, f);
+        if (!(st.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) || (st.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+                return 0;
+        fault_set(f, FAULT_POOL, ENOTCONN, "nothing is mounted on %s any more", path_of(d));
+        fault_hint(f, "stop the pool, and start it again");
+        return -ENOTCONN;
+}
+
 int folder_open(Folder *d, const PoolDef *def, const json_t *formats, Fault *f) {
         struct stat st;
 
@@ -60,6 +76,10 @@ int folder_open(Folder *d, const PoolDef *def, const json_t *formats, Fault *f) 
         }
         d->owner = st.st_uid;
         d->remote = is_remote(d->fd);
+        if (check_mounted(d, f) < 0) {
+                folder_close(d);
+                return -ENOTCONN;
+        }
         return 0;
 }
 
@@ -273,6 +293,20 @@ int folder_open_volume(const Folder *d, const char *name, bool writable, Fault *
                 return folder_fault(d, name, writable ? "can't be opened for writing" : "can't be opened", r < 0 ? -r : errno, f);
         r = fd_set_nonblock(fd, false);
         return r < 0 ? r : TAKE_FD(fd);
+}
+
+int folder_guess(const Folder *d, const char *name, VolumeFormat *ret, Fault *f) {
+        _cleanup_fd_ int fd = folder_open_volume(d, name, false, f);
+        ImageReader reader = { .read = read_file, .userdata = &fd };
+        struct stat st;
+
+        if (fd < 0)
+                return fd;
+        if (fstat(fd, &st) < 0)
+                return folder_fault(d, name, "can't be looked at", errno, f);
+        reader.size = (uint64_t) st.st_size;
+        *ret = image_info_guess(&reader);
+        return 0;
 }
 
 int folder_tidy(const Folder *d, const char *tag, const json_t *busy) {

@@ -34,6 +34,9 @@ int folder_space(const Folder *d, PoolInfo *ret, Fault *f);
 /* Opens a volume's file, and nothing else. */
 int folder_open_volume(const Folder *d, const char *name, bool writable, Fault *f);
 
+/* What it seems to be, by what is in it; only for somebody who has asked for that. */
+int folder_guess(const Folder *d, const char *name, VolumeFormat *ret, Fault *f);
+
 /* What is left of work that nobody goes on with: everything of ours (`tag`) but what is in `busy`. */
 int folder_tidy(const Folder *d, const char *tag, const json_t *busy);
 

@@ -16,6 +16,7 @@
 #include "folder.h"
 #include "mem.h"
 #include "run-program.h"
+#include "seal.h"
 #include "str.h"
 #include "transfer.h"
 #include "volume-file.h"
@@ -500,6 +501,23 @@ static int end_with_volume(const char *name, Fault *f) {
         return end_with_space(json, f);
 }
 
+static int serve_describe(WorkerRequest *q, Fault *f) {
+        const char *name = text_of(q, "name");
+        int r = name ? need_folder(f) : -EBADMSG;
+
+        return r < 0 ? r : end_with_volume(name, f);
+}
+
+static int serve_guess(WorkerRequest *q, Fault *f) {
+        const char *name = text_of(q, "name");
+        VolumeFormat format = FORMAT_RAW;
+        int r = name ? need_folder(f) : -EBADMSG;
+
+        if (r >= 0)
+                r = folder_guess(&pool.folder, name, &format, f);
+        return r < 0 ? r : worker_end(json_pack("{s:s}", "format", volume_format_to_string(format)), NULL, 0);
+}
+
 static int serve_resize(WorkerRequest *q, Fault *f) {
         _cleanup_(secret_clear) Secret secret = {};
         ResizeOrder o = {
@@ -590,7 +608,8 @@ int main(int argc, char *argv[]) {
                 { "leave", serve_leave }, { "activate", serve_activate }, { "deactivate", serve_deactivate }, { "tidy", serve_tidy },
                 { "find", serve_find }, { "build", serve_build }, { "destroy", serve_destroy }, { "create", serve_create },
                 { "remove", serve_remove }, { "resize", serve_resize }, { "wipe", serve_wipe }, { "upload", serve_upload },
-                { "download", serve_download }, { "fetch", serve_fetch },
+                { "download", serve_download }, { "fetch", serve_fetch }, { "describe", serve_describe }, { "guess", serve_guess },
+                { "seal", serve_seal }, { "unseal", serve_unseal },
         };
         int r = worker_serve(verbs, ARRAY_SIZE(verbs), FAULT_POOL, "virtstoraged", argc, argv);
 

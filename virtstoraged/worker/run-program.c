@@ -201,6 +201,8 @@ int program_run(const ProgramSpec *spec, char **ret_output, Fault *f) {
                 return fault_set(f, FAULT_POOL, -r, "what %s says can't be read: %s", spec->argv[0], strerror(-r));
         r = judge(spec, &si, &err, f);
         if (r >= 0 && ret_output) {
+                if (spec->output_length)
+                        *spec->output_length = out.length;
                 *ret_output = out.data ? TAKE_PTR(out.data) : strdup("");
                 r = *ret_output ? 0 : fault_oom(f);
         }

@@ -19,6 +19,7 @@ typedef struct ProgramSpec {
         /* Called with all it has printed on standard output so far. */
         void (*said)(const char *text, void *userdata);
         void *userdata;
+        size_t *output_length;       /* of what is not text; NULL: it is */
 } ProgramSpec;
 
 /* FAULT_POOL with its last words if it fails. `ret_output` may be NULL. */

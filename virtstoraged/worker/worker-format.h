@@ -20,9 +20,11 @@
  *   {"do": "resize", "name", "format", "capacity", "shrink", "allocate", "secret"} [+ secret]
  *   {"do": "wipe", "name", "algorithm"}
  *   {"do": "upload" or "download", "name", "offset", "length", "sparse"} + where from or to
+ *   {"do": "describe", "name"}                      → "volume"
+ *   {"do": "guess", "name"}                         → "format"
  *   {"do": "fetch", "name", "writable"}             → + the volume
+ *   {"do": "seal" or "unseal", "name"} + value      needs no pool → + the other one
  *
  * "volumes" are in answers before the last one, as in ../def/pool-info.h, many at a time; so is {"done", "total"} of long work.
  * Space is "capacity", "allocation", "available" in the last answer; "volume" in it is how the volume is afterwards.
  */
-#define STORAGE_PART_MAX 96u

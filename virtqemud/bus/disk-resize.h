@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "../run/domain.h"
+#include "sdbus.h"
+
+/* Gives a disk of a running VM another size, and answers the call, which returns nothing, when the guest has been told. FAULT_INVALID_STATE,
+ * FAULT_NO_SUCH_DEVICE. */
+int disk_resize(Domain *d, const char *target, uint64_t capacity, sd_bus_message *call, Fault *f);

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "pool-run.h"
+
+/* Formats of volumes whose names do not tell them: what was said when they were made, or later. Kept on disk. */
+
+/* Reads what is known of a pool; what can't be read is told, and forgotten. */
+void formats_load(Pool *p);
+/* FAULT_LIMIT, FAULT_STORE. */
+int formats_set(Pool *p, const char *name, VolumeFormat format, Fault *f);
+/* It is gone. */
+void formats_forget(Pool *p, const char *name);
+/* Of what is gone as well: what was not found. */
+void formats_prune(Pool *p);
+/* The pool is. */
+void formats_remove(Pool *p);
