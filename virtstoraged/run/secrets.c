@@ -305,7 +305,10 @@ static void on_sealed(_unused_ const json_t *json, int fds[WORKER_FDS_MAX], cons
 
         if (!i)
                 r = fault_set(&f, FAULT_NO_SUCH_SECRET, ENOENT, "the secret has gone");
-        else if (why) {
+        else if (why && (why->kind == FAULT_CANCELED || why->kind == FAULT_TIMEOUT || why->error == WORKER_DIED)) {
+                (void) fault_copy(&f, why);
+                r = -why->error;
+        } else if (why) {
                 log_notice("a secret is not sealed: %s", fault_text(why));
                 r = write_value(i, c->plain, c->length, false);
         } else

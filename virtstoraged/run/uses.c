@@ -67,6 +67,30 @@ static int add(Uses *u, const char *domain, const char *target, const char *path
         return -ENOMEM;
 }
 
+static int by_path(const void *a, const void *b) {
+        return strcmp(((const Use *) a)->path, ((const Use *) b)->path);
+}
+
+/* The first of those with that path; `*ret_end` is behind the last. */
+static const Use *find_path(const Uses *u, const char *path, const Use **ret_end) {
+        size_t low = 0, high = u->n, end;
+
+        if (high == 0)
+                return *ret_end = NULL;
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (strcmp(u->items[middle].path, path) < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        for (end = low; end < u->n && streq(u->items[end].path, path); end++)
+                ;
+        *ret_end = u->items + end;
+        return u->items + low;
+}
+
 static int take_list(Uses *u, sd_bus_message *reply) {
         const char *domain, *device, *path;
         int writable, r;
@@ -75,6 +99,8 @@ static int take_list(Uses *u, sd_bus_message *reply) {
         r = sd_bus_message_enter_container(reply, 'a', "(sssb)");
         while (r >= 0 && (r = sd_bus_message_read(reply, "(sssb)", &domain, &device, &path, &writable)) > 0)
                 r = add(u, domain, device, path, writable);
+        if (u->n > 0)
+                qsort(u->items, u->n, sizeof(*u->items), by_path);
         return r;
 }
 
@@ -163,15 +189,9 @@ bool uses_known(const Uses *u) {
 }
 
 bool uses_writer(const Uses *u, const char *path, const char **ret_domain, const char **ret_target) {
-        const Use *found = NULL;
+        const Use *end, *found = find_path(u, path, &end);
 
-        for (size_t i = 0; i < u->n; i++)
-                if (streq(u->items[i].path, path)) {
-                        if (found || !u->items[i].writable)
-                                return false;
-                        found = &u->items[i];
-                }
-        if (!found)
+        if (end - found != 1 || !found->writable)
                 return false;
         *ret_domain = found->domain;
         *ret_target = found->target;
@@ -179,10 +199,11 @@ bool uses_writer(const Uses *u, const char *path, const char **ret_domain, const
 }
 
 int uses_of(const Uses *u, const char *path, char ***ret) {
+        const Use *end, *use = find_path(u, path, &end);
         int r = 0;
 
-        for (size_t i = 0; i < u->n && r >= 0; i++)
-                if (streq(u->items[i].path, path) && !strv_contains(*ret, u->items[i].domain))
-                        r = strv_push(ret, u->items[i].domain);
+        for (; use < end && r >= 0; use++)
+                if (!strv_contains(*ret, use->domain))
+                        r = strv_push(ret, use->domain);
         return r;
 }
