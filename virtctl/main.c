@@ -63,6 +63,14 @@ static const Verb verbs[] = {
         { "export-volume", "POOL NAME", "Print what a volume is, as libvirt XML", 2, 2, verb_export_volume },
         { "upload-volume", "POOL NAME FILE [sparse=yes]", "Write a file into a volume; - is standard input", 3, 4, verb_upload_volume },
         { "download-volume", "POOL NAME FILE [sparse=yes]", "Write a volume into a file; - is standard output", 3, 4, verb_download_volume },
+        { "set-format", "POOL NAME FORMAT", "Say what a volume's file is", 3, 3, verb_set_format },
+        { "probe-format", "POOL NAME", "Guess it from what is in the file", 2, 2, verb_probe_format },
+        { "secrets", "", "List all secrets", 0, 0, verb_secrets },
+        { "define-secret", "FILE...", "Define secrets from libvirt XML; - is standard input", 1, -1, verb_define_secret },
+        { "undefine-secret", "SECRET...", "Remove secrets with their values", 1, -1, verb_undefine_secret },
+        { "export-secret", "SECRET", "Print a secret's definition, without its value", 1, 1, verb_export_secret },
+        { "set-secret", "SECRET [FILE]", "Set a secret's value: a file's content, or a line that is asked for", 1, 2, verb_set_secret },
+        { "get-secret", "SECRET", "Write a secret's value to standard output", 1, 1, verb_get_secret },
 };
 
 static int help(void) {

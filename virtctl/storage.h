@@ -3,10 +3,11 @@
 
 #include "client.h"
 
-/* Storage pools and their volumes. */
+/* Storage pools, their volumes, and secrets. */
 
 #define STORAGE1_MANAGER "org.virtbus.storage1.Manager"
 #define STORAGE1_POOL "org.virtbus.storage1.Pool"
+#define STORAGE1_SECRET "org.virtbus.storage1.Secret"
 #define STORAGE1_VOLUME "org.virtbus.storage1.Volume"
 
 int pool_find(Client *c, const char *name, char **ret);

@@ -210,6 +210,31 @@ int verb_export_volume(Client *c, int argc, char **argv) {
         return r != 0 ? r : definition_print(c, volume, STORAGE1_VOLUME, 0);
 }
 
+/* --- formats --- */
+
+int verb_set_format(Client *c, int argc, char **argv) {
+        _cleanup_free_ char *volume = NULL;
+        int r = volume_find(c, argv, &volume);
+
+        return r != 0 ? r : client_call(c, volume, STORAGE1_VOLUME, "SetFormat", NULL, "sta{sv}", argv[2], UINT64_C(0), 0);
+}
+
+int verb_probe_format(Client *c, int argc, char **argv) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_free_ char *volume = NULL;
+        const char *format;
+        int r = volume_find(c, argv, &volume);
+
+        if (r == 0)
+                r = client_call(c, volume, STORAGE1_VOLUME, "ProbeFormat", &reply, "ta{sv}", UINT64_C(0), 0);
+        if (r != 0)
+                return r;
+        r = sd_bus_message_read(reply, "s", &format);
+        if (r < 0)
+                return client_garbled(r);
+        return puts(format) < 0 ? client_fail("standard output can't be written to") : 0;
+}
+
 /* --- what is in them --- */
 
 static int transfer(Client *c, const char *method, int fd, int argc, char **argv) {

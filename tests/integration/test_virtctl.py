@@ -5,7 +5,9 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
+import termios
 import time
 from pathlib import Path
 
@@ -135,3 +137,74 @@ def test_leases(bus, virtctl, tmp_path):
     virtctl("remove-lockspace", "cluster")
     assert virtctl("leases", "cluster", check=False).returncode == 3
     virtctl("kill", "web")
+
+
+def test_secrets(bus, virtctl, tmp_path):
+    """Values come from files, from pipes and from people; they are seen only by who asks for them."""
+    uuid = "0a81f5b2-8403-7b23-c8d6-21ccc2f80d6f"
+    (tmp_path / "s.xml").write_text(f"<secret><uuid>{uuid}</uuid><usage type='volume'><volume>/srv/a:b</volume></usage></secret>")
+    (tmp_path / "value").write_bytes(b"open\nsesame\n")
+    assert "defined" in virtctl("define-secret", tmp_path / "s.xml").stderr
+    assert virtctl("secrets").stdout.splitlines()[1].split() == [uuid, "volume", "/srv/a:b", "none"]
+    assert virtctl("get-secret", uuid, check=False).returncode == 3
+    virtctl("set-secret", "volume:/srv/a:b", tmp_path / "value")
+    assert virtctl("get-secret", uuid).stdout == "open\nsesame\n"
+    assert json.loads(virtctl("secrets", "--json=short").stdout)[0]["set"] is True
+    assert "<volume>/srv/a:b</volume>" in virtctl("export-secret", uuid).stdout
+    subprocess.run([virtctl.program, "--user", "set-secret", uuid], env=bus.environment, input="a line\n", text=True, check=True, timeout=60)
+    assert virtctl("get-secret", uuid).stdout == "a line"
+    (tmp_path / "large").write_bytes(bytes(65537))
+    assert "larger than 65536 bytes" in virtctl("set-secret", uuid, tmp_path / "large", check=False).stderr
+    assert virtctl("export-secret", "ceph:none", check=False).returncode == 3
+    virtctl("undefine-secret", uuid)
+    assert "0 secrets listed" in virtctl("secrets").stdout
+
+
+def asked(bus, virtctl, *args):
+    """Starts it on a terminal, and waits until it asks."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([virtctl.program, "--user", *args], env=bus.environment, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    said = b""
+    while not said.endswith(b": "):
+        assert select.select([ours], [], [], 30)[0], said
+        said += os.read(ours, 4096)
+    return process, ours, theirs
+
+
+def test_a_secret_is_typed(bus, virtctl, tmp_path):
+    (tmp_path / "s.xml").write_text("<secret><usage type='ceph'><name>client.web</name></usage></secret>")
+    virtctl("define-secret", tmp_path / "s.xml")
+    process, ours, theirs = asked(bus, virtctl, "set-secret", "ceph:client.web")
+    os.write(ours, b"sesame\n")
+    assert process.wait(30) == 0 and b"sesame" not in os.read(ours, 4096)
+    assert virtctl("get-secret", "ceph:client.web").stdout == "sesame"
+    for fd in (ours, theirs):
+        os.close(fd)
+    process, ours, theirs = asked(bus, virtctl, "set-secret", "ceph:client.web")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == -signal.SIGINT and termios.tcgetattr(theirs)[3] & termios.ECHO
+    assert virtctl("get-secret", "ceph:client.web").stdout == "sesame"
+    for fd in (ours, theirs):
+        os.close(fd)
+
+
+def test_formats(bus, virtctl, tmp_path):
+    folder = tmp_path / "pool"
+    folder.mkdir()
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", folder / "v", "4M"], check=True)
+    (tmp_path / "p.xml").write_text(f"<pool type='dir'><name>p</name><target><path>{folder}</path></target></pool>")
+    virtctl("define-pool", tmp_path / "p.xml")
+    virtctl("start-pool", "p")
+    assert virtctl("probe-format", "p", "v").stdout == "qcow2\n"
+    assert virtctl("volumes", "p").stdout.splitlines()[1].split()[1] == "raw"
+    virtctl("set-format", "p", "v", "qcow2")
+    assert virtctl("volumes", "p").stdout.splitlines()[1].split()[1:3] == ["qcow2", "4M"]
+    magic = virtctl("set-format", "p", "v", "magic", check=False)
+    assert magic.returncode == 1 and "qcow2" in magic.stderr
+    virtctl("stop-pool", "p")
+
+
+def test_completion_knows_every_verb(virtctl):
+    completion = Path(__file__).parents[2] / "virtctl" / "virtctl.bash"
+    script = f"PATH={virtctl.program.parent}:$PATH; . {completion}; COMP_WORDS=(virtctl define-p); COMP_CWORD=1; _virtctl; echo ${{COMPREPLY[@]}}"
+    assert subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout.split() == ["define-pool"]
