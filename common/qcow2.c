@@ -12,6 +12,7 @@ enum {
         OFFSET_BACKING = 8,         /* 8 bytes: where the name stands */
         OFFSET_BACKING_SIZE = 16,
         OFFSET_SIZE = 24,
+        OFFSET_ENCRYPTION = 32,
         HEADER_V2 = 72,
         OFFSET_INCOMPATIBLE = 72,
         OFFSET_HEADER_LENGTH = 100,
@@ -93,6 +94,7 @@ int qcow2_parse(const void *bytes, size_t length, Qcow2Header *ret, const char *
                 return problem(ret_problem, "has a broken qcow2 header: the name of the backing image lies outside");
 
         h.size = get64(data + OFFSET_SIZE);
+        h.encryption = get32(data + OFFSET_ENCRYPTION);
         h.data_file = version == 3 && get64(data + OFFSET_INCOMPATIBLE) & INCOMPATIBLE_DATA_FILE;
         r = extensions_parse(data, header, name_at != 0 ? (size_t) name_at : length, &h);
         if (r >= 0 && name_at != 0)

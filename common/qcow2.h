@@ -10,6 +10,7 @@ typedef struct Qcow2Header {
         char *backing;              /* as written in the image, or NULL */
         char *backing_format;       /* or NULL: not recorded */
         bool data_file;             /* the data lies in another file */
+        uint32_t encryption;        /* 0: none; 1: AES of old; 2: LUKS */
 } Qcow2Header;
 
 #define QCOW2_READ ((size_t) 64 * 1024)   /* bytes from the start of the image that are enough */

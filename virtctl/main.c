@@ -57,7 +57,7 @@ static const Verb verbs[] = {
         { "disable-pool", "NAME...", "Don't", 1, -1, verb_disable_pool },
         { "volumes", "POOL", "List the volumes of a pool", 1, 1, verb_volumes },
         { "create-volume", "POOL NAME [SIZE] [KEY=VALUE...]", "Make a volume (format=, backing=, clone-from=, …)", 2, -1, verb_create_volume },
-        { "resize-volume", "POOL NAME SIZE [shrink=yes] [allocate=yes]", "Give a volume another size", 3, -1, verb_resize_volume },
+        { "resize-volume", "POOL NAME SIZE [KEY=VALUE...]", "Give a volume another size (shrink=, allocate=, secret=)", 3, -1, verb_resize_volume },
         { "wipe-volume", "POOL NAME [algorithm=NAME]", "Overwrite what is in a volume", 2, 3, verb_wipe_volume },
         { "delete-volume", "POOL NAME...", "Remove volumes", 2, -1, verb_delete_volume },
         { "export-volume", "POOL NAME", "Print what a volume is, as libvirt XML", 2, 2, verb_export_volume },

@@ -176,7 +176,7 @@ static int change(Client *c, const char *method, const char *types, uint64_t num
 }
 
 int verb_resize_volume(Client *c, int argc, char **argv) {
-        static const Option options[] = { { "shrink", 'b' }, { "allocate", 'b' } };
+        static const Option options[] = { { "shrink", 'b' }, { "allocate", 'b' }, { "secret", 's' } };
         uint64_t size;
         int r = read_size(argv[2], &size);
 

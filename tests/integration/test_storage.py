@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from gi.repository import GLib
@@ -534,6 +535,18 @@ def test_encrypted_volume(bus, storaged, pool, folder, format, suffix):
                                 capture_output=True, timeout=60)
         assert (b"read 4096/4096" in result.stdout) == good, result
     assert nothing_unfinished(folder)
+    assert v.Encryption == "luks" and "<encryption format=\"luks\"" in v.ExportDefinition("libvirt-xml", 0)
+    with bus.fails("NoSuchSecret", "name the secret with its passphrase"):
+        v.Resize(16 * MIB, 0, {})
+    assert v.Capacity == 8 * MIB
+    uuid = str(UUID(bytes=bytes(secret.UUID)))
+    v.Resize(16 * MIB, 0, {"secret": GLib.Variant("s", uuid)}, timeout=60)
+    bus.wait_property(v, "Capacity", 16 * MIB)
+    v.Resize(12 * MIB, 0, {"secret": GLib.Variant("s", uuid), "shrink": GLib.Variant("b", True)}, timeout=60)
+    bus.wait_property(v, "Capacity", 12 * MIB)
+    other = xml.replace(f"v.{suffix}", f"w.{suffix}")
+    with bus.fails("NotSupported", "is encrypted"):
+        pool.CreateVolumeFromDefinition("libvirt-xml", other, 0, {"clone-from": GLib.Variant("s", v.Name)})
     secret.Undefine(0, {})
 
 

@@ -18,14 +18,19 @@ static int begun(int r, const Fault *f, sd_bus_error *error) {
 BUS_HANDLER(method_resize, ACTION_MANAGE) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         int shrink = 0, allocate = 0, r;
-        const BusOption options[] = { { "shrink", 'b', &shrink }, { "allocate", 'b', &allocate } };
-        uint64_t capacity, flags;
+        VolumeResize how = {};
+        const BusOption options[] = { { "shrink", 'b', &shrink }, { "allocate", 'b', &allocate }, { "secret", 's', &how.secret } };
+        uint64_t flags;
 
-        r = sd_bus_message_read(m, "t", &capacity);
+        r = sd_bus_message_read(m, "t", &how.capacity);
         if (r >= 0)
                 r = bus_read_options(m, BUS_FLAG_NO_WAIT, &flags, options, ARRAY_SIZE(options), &f);
-        if (r >= 0)
-                r = volume_resize(userdata, capacity, shrink, allocate, flags & BUS_FLAG_NO_WAIT, m, &f);
+        if (r >= 0) {
+                how.shrink = shrink;
+                how.allocate = allocate;
+                how.no_wait = flags & BUS_FLAG_NO_WAIT;
+                r = volume_resize(userdata, &how, m, &f);
+        }
         return begun(r, &f, error);
 }
 
@@ -177,6 +182,10 @@ BUS_GETTER(get_backing_format) {
         return append_text(reply, volume_format_to_string(((Volume *) userdata)->info.backing_format));
 }
 
+BUS_GETTER(get_encryption) {
+        return append_text(reply, encryption_format_to_string(((Volume *) userdata)->info.encryption));
+}
+
 BUS_GETTER(get_problem) {
         return append_text(reply, ((Volume *) userdata)->info.problem);
 }
@@ -190,9 +199,10 @@ void volume_bus_changed(Bus *b, const Volume *v, unsigned what) {
                 unsigned what;
                 const char *property;
         } rows[] = {
-                { VOLUME_CHANGED_INFO, "Path" }, { VOLUME_CHANGED_INFO, "Key" }, { VOLUME_CHANGED_INFO, "Format" }, { VOLUME_CHANGED_INFO, "Capacity" },
-                { VOLUME_CHANGED_INFO, "Allocation" }, { VOLUME_CHANGED_INFO, "Physical" }, { VOLUME_CHANGED_INFO, "BackingPath" },
-                { VOLUME_CHANGED_INFO, "BackingFormat" }, { VOLUME_CHANGED_INFO, "Problem" }, { VOLUME_CHANGED_USED_BY, "UsedBy" },
+                {VOLUME_CHANGED_INFO, "Path"},        {VOLUME_CHANGED_INFO, "Key"},           {VOLUME_CHANGED_INFO, "Format"},
+                {VOLUME_CHANGED_INFO, "Capacity"},    {VOLUME_CHANGED_INFO, "Allocation"},    {VOLUME_CHANGED_INFO, "Physical"},
+                {VOLUME_CHANGED_INFO, "BackingPath"}, {VOLUME_CHANGED_INFO, "BackingFormat"}, {VOLUME_CHANGED_INFO, "Encryption"},
+                {VOLUME_CHANGED_INFO, "Problem"},     {VOLUME_CHANGED_USED_BY, "UsedBy"},
         };
         _cleanup_free_ char *path = volume_object_path(v->pool, v->id);
 
@@ -216,6 +226,7 @@ static const sd_bus_vtable volume_vtable[] = {
         EMITS("Physical", "t", get_physical),
         EMITS("BackingPath", "s", get_backing_path),
         EMITS("BackingFormat", "s", get_backing_format),
+        EMITS("Encryption", "s", get_encryption),
         EMITS("Problem", "s", get_problem),
         EMITS("UsedBy", "as", get_used_by),
         SD_BUS_METHOD_WITH_NAMES("Resize", "tta{sv}", SD_BUS_PARAM(capacity) FLAGS, "o", SD_BUS_PARAM(job), method_resize, SD_BUS_VTABLE_UNPRIVILEGED),

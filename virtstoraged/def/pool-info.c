@@ -46,13 +46,13 @@ VolumeInfo *pool_info_find(const PoolInfo *p, const char *name) {
 bool volume_info_equal(const VolumeInfo *a, const VolumeInfo *b) {
         return streq_null(a->name, b->name) && streq_null(a->path, b->path) && streq_null(a->key, b->key) && a->kind == b->kind &&
                a->format == b->format && a->capacity == b->capacity && a->allocation == b->allocation && a->physical == b->physical &&
-               streq_null(a->backing_path, b->backing_path) && a->backing_format == b->backing_format && a->mode == b->mode &&
+               streq_null(a->backing_path, b->backing_path) && a->backing_format == b->backing_format && a->encryption == b->encryption && a->mode == b->mode &&
                a->owner == b->owner && a->group == b->group && a->dev == b->dev && a->inode == b->inode && streq_null(a->problem, b->problem);
 }
 
 /* --- JSON --- */
 
-typedef enum InfoKind { INFO_TEXT, INFO_NUMBER, INFO_U32, INFO_FORMAT, INFO_VOLUME_KIND, INFO_BOOL } InfoKind;
+typedef enum InfoKind { INFO_TEXT, INFO_NUMBER, INFO_U32, INFO_FORMAT, INFO_VOLUME_KIND, INFO_ENCRYPTION, INFO_BOOL } InfoKind;
 
 static const struct {
         const char *key;
@@ -60,11 +60,28 @@ static const struct {
         size_t offset;
 } rows[] = {
 #define ROW(kind, member) { #member, kind, offsetof(VolumeInfo, member) }
-        ROW(INFO_TEXT, name), ROW(INFO_TEXT, path), ROW(INFO_TEXT, key), ROW(INFO_VOLUME_KIND, kind), ROW(INFO_FORMAT, format),
-        ROW(INFO_NUMBER, capacity), ROW(INFO_NUMBER, allocation), ROW(INFO_NUMBER, physical), ROW(INFO_TEXT, thin_pool), ROW(INFO_TEXT, backing_path),
-        ROW(INFO_FORMAT, backing_format), ROW(INFO_BOOL, has_permissions), ROW(INFO_U32, mode), ROW(INFO_U32, owner), ROW(INFO_U32, group),
-        ROW(INFO_NUMBER, atime_usec), ROW(INFO_NUMBER, mtime_usec), ROW(INFO_NUMBER, ctime_usec), ROW(INFO_NUMBER, dev),
-        ROW(INFO_NUMBER, inode), ROW(INFO_TEXT, problem),
+        ROW(INFO_TEXT, name),
+        ROW(INFO_TEXT, path),
+        ROW(INFO_TEXT, key),
+        ROW(INFO_VOLUME_KIND, kind),
+        ROW(INFO_FORMAT, format),
+        ROW(INFO_NUMBER, capacity),
+        ROW(INFO_NUMBER, allocation),
+        ROW(INFO_NUMBER, physical),
+        ROW(INFO_TEXT, thin_pool),
+        ROW(INFO_TEXT, backing_path),
+        ROW(INFO_FORMAT, backing_format),
+        ROW(INFO_ENCRYPTION, encryption),
+        ROW(INFO_BOOL, has_permissions),
+        ROW(INFO_U32, mode),
+        ROW(INFO_U32, owner),
+        ROW(INFO_U32, group),
+        ROW(INFO_NUMBER, atime_usec),
+        ROW(INFO_NUMBER, mtime_usec),
+        ROW(INFO_NUMBER, ctime_usec),
+        ROW(INFO_NUMBER, dev),
+        ROW(INFO_NUMBER, inode),
+        ROW(INFO_TEXT, problem),
 #undef ROW
 };
 
@@ -81,6 +98,8 @@ static json_t *value_to_json(InfoKind kind, const void *value) {
                 return *(const VolumeFormat *) value ? json_string(volume_format_to_string(*(const VolumeFormat *) value)) : NULL;
         case INFO_VOLUME_KIND:
                 return json_string(volume_kind_to_string(*(const VolumeKind *) value));
+        case INFO_ENCRYPTION:
+                return *(const EncryptionFormat *) value ? json_string(encryption_format_to_string(*(const EncryptionFormat *) value)) : NULL;
         case INFO_BOOL:
                 return json_boolean(*(const bool *) value);
         }
@@ -133,6 +152,8 @@ static int value_from_json(const json_t *json, InfoKind kind, void *value) {
                 return word_from_json(json, &volume_format_table, value);
         case INFO_VOLUME_KIND:
                 return word_from_json(json, &volume_kind_table, value);
+        case INFO_ENCRYPTION:
+                return word_from_json(json, &encryption_format_table, value);
         case INFO_BOOL:
                 *(bool *) value = json_is_true(json);
                 return 0;
@@ -174,6 +195,7 @@ static int fill_target(VolumeDef *def, const VolumeInfo *v) {
         int r = free_and_strdup(&def->path, v->path);
 
         def->format = v->format;
+        def->encryption = v->encryption;
         if (r >= 0 && v->has_permissions) {
                 def->permissions.owner = v->owner;
                 def->permissions.group = v->group;

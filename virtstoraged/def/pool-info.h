@@ -18,6 +18,7 @@ typedef struct VolumeInfo {
         char *thin_pool;             /* it is in, of LVM; NULL: none */
         char *backing_path;          /* NULL: none */
         VolumeFormat backing_format;
+        EncryptionFormat encryption; /* of the image, by QEMU */
         bool has_permissions;
         uint32_t mode, owner, group;
         uint64_t atime_usec, mtime_usec, ctime_usec; /* CLOCK_REALTIME; 0: not known */

@@ -9,6 +9,7 @@
 #include "formats.h"
 #include "mem.h"
 #include "pools.h"
+#include "secret-work.h"
 #include "str.h"
 #include "volumes.h"
 #include "work.h"
@@ -154,12 +155,6 @@ static int quick(Pool *p, const QuickSpec *spec, Fault *f) {
 
 /* --- creating --- */
 
-static int check_free(const Pool *p, const char *name, Fault *f) {
-        if (volumes_find(p, name))
-                return fault_set(f, FAULT_VOLUME_EXISTS, EEXIST, "there is a volume %s in the pool %s already", name, p->name);
-        return strv_contains(p->creating, name) ? fault_set(f, FAULT_BUSY, EBUSY, "the volume %s is being made", name) : 0;
-}
-
 /* A backing file that no pool knows may be any file of the host: an image can name what it likes. */
 static int add_chain(Pool *p, const Volume *origin, bool foreign, json_t *chain, Fault *f) {
         const char *next = origin->info.backing_path;
@@ -189,6 +184,8 @@ static int describe_origin(Pool *p, const VolumeCreate *how, json_t *request, Fa
 
         if (info->problem)
                 r = fault_set(f, FAULT_IMAGE, EBADMSG, "%s %s", info->path, info->problem);
+        else if (info->encryption != ENCRYPTION_NONE)
+                r = fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "%s is encrypted: no other volume gets its content that way", info->path);
         else
                 r = add_chain(p, how->origin, how->foreign_backing, chain, f);
         if (r < 0) {
@@ -235,50 +232,6 @@ static int create_request(Pool *p, VolumeDef *def, const VolumeCreate *how, cons
         return r;
 }
 
-/* --- with a passphrase, which may have to be unsealed first --- */
-
-typedef struct SecretCreate {
-        Pools *all;
-        sd_id128_t pool;             /* which may go meanwhile */
-        char *name, *part, *path;
-        bool no_wait;
-        json_t *request;
-        sd_bus_message *call;
-} SecretCreate;
-
-static SecretCreate *secret_create_free(SecretCreate *c) {
-        if (!c)
-                return NULL;
-        free(c->name);
-        free(c->part);
-        free(c->path);
-        json_decref(c->request);
-        sd_bus_message_unref(c->call);
-        free(c);
-        return NULL;
-}
-DEFINE_CLEANUP(SecretCreate *, secret_create_free)
-
-static void on_secret(int *fd, const Fault *why, void *userdata) {
-        _cleanup_(secret_create_freep) SecretCreate *c = userdata;
-        Pool *p = pools_find_uuid(c->all, c->pool);
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        int r = why ? -why->error : !p ? fault_set(&f, FAULT_NO_SUCH_POOL, ENOENT, "the pool has gone") : pool_check_active(p, &f);
-
-        if (r >= 0)
-                r = check_free(p, c->name, &f);
-        if (r >= 0) {
-                const WorkSpec spec = {
-                        .operation = "create-volume", .object = c->path, .name = c->name, .part = c->part, .call = c->call, .reply_early = c->no_wait,
-                        .reply_object = true, .request = TAKE_PTR(c->request), .fds = fd, .n_fds = 1,
-                };
-
-                r = work_start(p, &spec, &f);
-        }
-        if (r < 0)
-                (void) bus_reply_fault(c->call, why ?: &f, r);
-}
-
 static int find_secret(Pools *s, const SecretRef *ref, Secret **ret, Fault *f) {
         char uuid[SD_ID128_STRING_MAX];
 
@@ -287,28 +240,13 @@ static int find_secret(Pools *s, const SecretRef *ref, Secret **ret, Fault *f) {
         return secrets_find_usage(s->secrets, USAGE_VOLUME, ref->usage ?: "", ret, f);
 }
 
-/* Takes over `request`, also on failure. */
-static int create_with_secret(Pool *p, const VolumeDef *def, const VolumeCreate *how, const char *path, const char *part,
-                              json_t *request, sd_bus_message *call, Fault *f) {
-        _cleanup_(secret_create_freep) SecretCreate *c = new0(SecretCreate, 1);
+static int create_encrypted(Pool *p, const VolumeDef *def, const WorkSpec *spec, Fault *f) {
         Secret *secret;
-        int r;
+        int r = find_secret(p->all, (const SecretRef *) def->secrets.items[0], &secret, f);
 
-        if (!c) {
-                json_decref(request);
-                return fault_oom(f);
-        }
-        *c = (SecretCreate) {
-                .all = p->all, .pool = p->uuid, .name = strdup(def->name), .part = strdup(part), .path = strdup(path), .no_wait = how->no_wait,
-                .request = request, .call = sd_bus_message_ref(call),
-        };
-        if (!c->name || !c->part || !c->path || json_object_set_new(request, "secret", json_true()) < 0)
-                return fault_oom(f);
-        r = find_secret(p->all, (const SecretRef *) def->secrets.items[0], &secret, f);
         if (r >= 0)
-                r = secret_get_value(secret, on_secret, c, f);
-        if (r >= 0)
-                TAKE_PTR(c);
+                return secret_work_start(p, secret, spec, f);
+        json_decref(spec->request);
         return r;
 }
 
@@ -319,7 +257,7 @@ int volume_create(Pool *p, VolumeDef *def, const VolumeCreate *how, sd_bus_messa
 
         r = pool_check_active(p, f);
         if (r >= 0)
-                r = check_free(p, def->name, f);
+                r = volumes_check_free(p, def->name, f);
         if (r >= 0 && how->origin)
                 r = volume_check_idle(how->origin, f);
         if (r < 0)
@@ -330,8 +268,6 @@ int volume_create(Pool *p, VolumeDef *def, const VolumeCreate *how, sd_bus_messa
         r = create_request(p, def, how, part, &request, f);
         if (r < 0)
                 return r;
-        if (def->secrets.n > 0)
-                return create_with_secret(p, def, how, path, part, request, call, f);
         if (is_quick(def, how)) {
                 const QuickSpec spec = { .name = def->name, .creating = true, .reply = REPLY_VOLUME, .call = call, .request = request };
 
@@ -348,7 +284,7 @@ int volume_create(Pool *p, VolumeDef *def, const VolumeCreate *how, sd_bus_messa
                 .reply_object = true,
                 .request = request,
         };
-        return work_start(p, &spec, f);
+        return def->secrets.n > 0 ? create_encrypted(p, def, &spec, f) : work_start(p, &spec, f);
 }
 
 /* --- the others --- */
@@ -361,19 +297,11 @@ static int check_usable(const Volume *v, Fault *f) {
         return r;
 }
 
-static int check_unused(const Volume *v, const char *what, Fault *f) {
-        _cleanup_free_ char *names = strv_join(v->used_by, ", ");
-
-        if (!v->used_by || !v->used_by[0])
-                return 0;
-        return fault_set(f, FAULT_IN_USE, EBUSY, "the volume %s can't be %s: it is in use by %s", v->info.name, what, names ?: v->used_by[0]);
-}
-
 int volume_remove(Volume *v, sd_bus_message *call, Fault *f) {
         int r = check_usable(v, f);
 
         if (r >= 0)
-                r = check_unused(v, "deleted", f);
+                r = volume_check_unused(v, "deleted", f);
         if (r < 0)
                 return r;
 
@@ -460,7 +388,7 @@ static int resize_live(Volume *v, uint64_t capacity, sd_bus_message *call, Fault
         int r;
 
         if (v->info.kind != VOLUME_FILE || !v->pool->all->bus || !uses_writer(v->pool->all->uses, v->info.path, &domain, &target))
-                return check_unused(v, "resized", f);
+                return volume_check_unused(v, "resized", f);
         if (capacity < v->info.capacity)
                 return fault_set(f, FAULT_IN_USE, EBUSY, "the volume %s can't be made smaller: it is in use by %s", v->info.name, domain);
         l = new0(LiveResize, 1);
@@ -481,24 +409,54 @@ static int resize_live(Volume *v, uint64_t capacity, sd_bus_message *call, Fault
         return 0;
 }
 
-int volume_resize(Volume *v, uint64_t capacity, bool shrink, bool allocate, bool no_wait, sd_bus_message *call, Fault *f) {
+/* One that is said, or that which is for the volume. */
+static int find_secret_of(const Volume *v, const char *uuid, Secret **ret, Fault *f) {
+        int r;
+
+        if (uuid)
+                return secrets_find(v->pool->all->secrets, uuid, ret, f);
+        r = secrets_find_usage(v->pool->all->secrets, USAGE_VOLUME, v->info.path, ret, f);
+        if (r < 0)
+                fault_hint(f, "the volume %s is encrypted: name the secret with its passphrase by the option \"secret\"", v->info.name);
+        return r;
+}
+
+static int resize_encrypted(Volume *v, json_t *request, const VolumeResize *how, sd_bus_message *call, Fault *f) {
+        _cleanup_free_ char *path = volume_object_path(v->pool, v->id);
+        const WorkSpec spec = {
+                .operation = "resize-volume", .object = path, .volume = v, .call = call, .reply_early = how->no_wait, .request = request,
+        };
+        Secret *secret;
+        int r = path ? find_secret_of(v, how->secret, &secret, f) : fault_oom(f);
+
+        if (r >= 0)
+                return secret_work_start(v->pool, secret, &spec, f);
+        json_decref(request);
+        return r;
+}
+
+int volume_resize(Volume *v, const VolumeResize *how, sd_bus_message *call, Fault *f) {
         bool raw = v->info.format == FORMAT_RAW || v->info.format == FORMAT_ISO;
         json_t *request;
         int r = check_usable(v, f);
 
         if (r >= 0)
-                r = check_shrink(v, capacity, shrink, f);
+                r = check_shrink(v, how->capacity, how->shrink, f);
         if (r >= 0 && v->used_by && v->used_by[0])
-                return resize_live(v, capacity, call, f);
+                return resize_live(v, how->capacity, call, f);
+        if (r >= 0 && how->secret && v->info.encryption == ENCRYPTION_NONE)
+                r = fault_set(f, FAULT_INVALID_ARGS, EINVAL, "secret: the image %s is not encrypted", v->info.name);
+        if (r >= 0 && v->info.encryption == ENCRYPTION_QCOW)
+                r = fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "QEMU no longer opens images with qcow's old encryption, as %s has it", v->info.name);
         if (r < 0)
                 return r;
-        if (v->info.format == FORMAT_LUKS)
-                return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "encrypted volumes can't be resized yet");
         request = json_pack("{s:s, s:s, s:s, s:I, s:b, s:b}", "do", "resize", "name", v->info.name, "format",
-                            volume_format_to_string(v->info.format), "capacity", (json_int_t) capacity, "shrink", (int) shrink,
-                            "allocate", (int) allocate);
-        if (!raw || allocate)
-                return start_work(v, "resize-volume", request, NULL, 0, no_wait, call, f);
+                            volume_format_to_string(v->info.format), "capacity", (json_int_t) how->capacity, "shrink", (int) how->shrink,
+                            "allocate", (int) how->allocate);
+        if (v->info.encryption != ENCRYPTION_NONE)
+                return resize_encrypted(v, request, how, call, f);
+        if (!raw || how->allocate)
+                return start_work(v, "resize-volume", request, NULL, 0, how->no_wait, call, f);
 
         const QuickSpec spec = { .name = v->info.name, .busy = "resize", .reply = REPLY_JOB, .call = call, .request = request };
         return quick(v->pool, &spec, f);
@@ -508,7 +466,7 @@ int volume_wipe(Volume *v, const char *algorithm, bool no_wait, sd_bus_message *
         int r = check_usable(v, f);
 
         if (r >= 0)
-                r = check_unused(v, "wiped", f);
+                r = volume_check_unused(v, "wiped", f);
         return r < 0 ? r
                      : start_work(v, "wipe-volume",
                                   json_pack("{s:s, s:s, s:s}", "do", "wipe", "name", v->info.name, "algorithm", algorithm), NULL,
@@ -519,7 +477,7 @@ int volume_transfer(Volume *v, bool up, int fd, uint64_t offset, uint64_t length
         int r = check_usable(v, f);
 
         if (r >= 0 && up)
-                r = check_unused(v, "overwritten", f);
+                r = volume_check_unused(v, "overwritten", f);
         if (r >= 0 && (offset > INT64_MAX || length > INT64_MAX - offset))
                 r = fault_set(f, FAULT_INVALID_ARGS, ERANGE, "offset and length lead beyond what a volume can have");
         if (r < 0)
@@ -543,7 +501,7 @@ int volume_set_format(Volume *v, const char *format, sd_bus_message *call, Fault
         if (r >= 0)
                 r = check_file(v, f);
         if (r >= 0)
-                r = check_unused(v, "taken for something else", f);
+                r = volume_check_unused(v, "taken for something else", f);
         if (r >= 0 && (wanted <= FORMAT_UNSET || wanted >= FORMAT_DIR))
                 r = fault_set(f, FAULT_INVALID_ARGS, EINVAL,
                               "\"%.32s\" is no format of a file: raw, qcow2, vmdk, vdi, vpc, vhdx, qed, qcow, luks or iso", format);

@@ -17,9 +17,14 @@ typedef struct VolumeCreate {
 /* Of a completed definition; stays the caller's. The answer is `oo`: the volume and the job. */
 int volume_create(Pool *p, VolumeDef *def, const VolumeCreate *how, sd_bus_message *call, Fault *f);
 
+typedef struct VolumeResize {
+        uint64_t capacity;           /* bytes */
+        bool shrink, allocate, no_wait;
+        const char *secret;          /* UUID of the one an encrypted image is opened with; NULL: the one for its path */
+} VolumeResize;
 /* The answer of these is `o`, the job. */
 int volume_remove(Volume *v, sd_bus_message *call, Fault *f);
-int volume_resize(Volume *v, uint64_t capacity, bool shrink, bool allocate, bool no_wait, sd_bus_message *call, Fault *f);
+int volume_resize(Volume *v, const VolumeResize *how, sd_bus_message *call, Fault *f);
 int volume_wipe(Volume *v, const char *algorithm, bool no_wait, sd_bus_message *call, Fault *f);
 int volume_transfer(Volume *v, bool up, int fd, uint64_t offset, uint64_t length, bool sparse, bool no_wait, sd_bus_message *call, Fault *f);
 

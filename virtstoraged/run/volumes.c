@@ -200,3 +200,17 @@ int volume_check_idle(const Volume *v, Fault *f) {
                 return fault_set(f, FAULT_BUSY, EBUSY, "the volume %s is busy: %s, job %s", v->info.name, work_operation(v->work), work_job(v->work));
         return v->busy ? fault_set(f, FAULT_BUSY, EBUSY, "the volume %s is busy: %s", v->info.name, v->busy) : 0;
 }
+
+int volume_check_unused(const Volume *v, const char *what, Fault *f) {
+        _cleanup_free_ char *names = strv_join(v->used_by, ", ");
+
+        if (!v->used_by || !v->used_by[0])
+                return 0;
+        return fault_set(f, FAULT_IN_USE, EBUSY, "the volume %s can't be %s: it is in use by %s", v->info.name, what, names ?: v->used_by[0]);
+}
+
+int volumes_check_free(const Pool *p, const char *name, Fault *f) {
+        if (volumes_find(p, name))
+                return fault_set(f, FAULT_VOLUME_EXISTS, EEXIST, "there is a volume %s in the pool %s already", name, p->name);
+        return strv_contains(p->creating, name) ? fault_set(f, FAULT_BUSY, EBUSY, "the volume %s is being made", name) : 0;
+}

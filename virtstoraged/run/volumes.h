@@ -24,5 +24,9 @@ void volumes_end_refresh(Pool *p);
 
 /* "volumes" of an answer that is not the last. */
 int volumes_take(Pool *p, const json_t *json);
+/* Whether a volume of that name can be made. FAULT_VOLUME_EXISTS, FAULT_BUSY. */
+int volumes_check_free(const Pool *p, const char *name, Fault *f);
 /* Of a list: whether one of them may be changed now. FAULT_BUSY naming what is done with it. */
 int volume_check_idle(const Volume *v, Fault *f);
+/* Whether no VM has it. FAULT_IN_USE with their names; `what` can't be done to it: "deleted". */
+int volume_check_unused(const Volume *v, const char *what, Fault *f);

@@ -139,6 +139,7 @@ static char *resolve_backing(const Folder *d, const char *written) {
 
 static int take_info(const Folder *d, ImageInfo *info, VolumeInfo *v) {
         v->capacity = info->capacity;
+        v->encryption = info->encryption;
         if (!info->backing)
                 return 0;
         v->backing_path = resolve_backing(d, info->backing);

@@ -67,6 +67,7 @@ static int read_qcow2(const ImageReader *reader, ImageInfo *ret, const char **re
         if (r < 0)
                 return r;
         ret->capacity = h.size;
+        ret->encryption = h.encryption == 0 ? ENCRYPTION_NONE : h.encryption == 1 ? ENCRYPTION_QCOW : ENCRYPTION_LUKS;
         ret->backing = TAKE_PTR(h.backing);
         if (h.backing_format) {
                 VolumeFormat format = volume_format_from_string(h.backing_format);
@@ -178,6 +179,7 @@ static int read_luks(const ImageReader *reader, ImageInfo *ret, const char **ret
         memcpy(&sectors, h + 104, sizeof(sectors));
         data = h[7] == 1 ? (uint64_t) be32toh(sectors) * SECTOR : UINT64_C(16) << 20;
         ret->capacity = reader->size > data ? reader->size - data : 0;
+        ret->encryption = ENCRYPTION_LUKS;
         return 0;
 }
 

@@ -8,6 +8,7 @@ typedef struct ImageInfo {
         uint64_t capacity;
         char *backing;               /* as written in the image; NULL: none */
         VolumeFormat backing_format; /* FORMAT_UNSET: not recorded */
+        EncryptionFormat encryption;
 } ImageInfo;
 #define _cleanup_image_info_ _cleanup_(image_info_clear)
 void image_info_clear(ImageInfo *i);
