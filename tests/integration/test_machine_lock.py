@@ -37,7 +37,7 @@ def nfs(installed_machine):
     machine.run("systemctl reload-or-restart virtlockd; systemctl reload-or-restart virtqemud; virtctl add-lockspace cluster /mnt/a/leases")
     yield machine
     machine.run("rm /etc/virtbus/lock.conf /etc/virtbus/qemu.conf; virtctl remove-lockspace cluster; systemctl stop virtlockd; "
-                "systemctl reload-or-restart virtqemud; umount /mnt/a /mnt/b; /root/nfs-server stop")
+                "systemctl reload-or-restart virtqemud; umount /mnt/a /mnt/b; /root/nfs-server stop; umount /srv/nfs")
 
 
 def leases(machine):

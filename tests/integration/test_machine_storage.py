@@ -117,11 +117,11 @@ def test_file_server(bed):
     machine.run("/root/nfs-server start /srv/export && mkdir -p /srv/local && systemctl reload-or-restart virtstoraged", timeout=SLOW)
     # The addresses are what mount.nfs of the NFS packages would add.
     define(machine, "nfs", "<pool type='netfs' xmlns:fs='http://libvirt.org/schemas/storagepool/fs/1.0'><name>nfs</name><source><host name='127.0.0.1'/>"
-                           "<dir path='/'/><format type='nfs'/><protocol ver='4.2'/></source><target><path>/srv/nfs</path></target><fs:mount_opts>"
+                           "<dir path='/'/><format type='nfs'/><protocol ver='4.2'/></source><target><path>/srv/share</path></target><fs:mount_opts>"
                            "<fs:option name='addr=127.0.0.1'/><fs:option name='clientaddr=127.0.0.1'/></fs:mount_opts></pool>")
     define(machine, "local", "<pool type='dir'><name>local</name><target><path>/srv/local</path></target></pool>")
     machine.run("virtctl start-pool nfs local && virtctl create-volume nfs v 4M && virtctl create-volume nfs w.qcow2 1G format=qcow2", timeout=SLOW)
-    assert "nfs" in machine.run("findmnt -n -o FSTYPE /srv/nfs").stdout
+    assert "nfs" in machine.run("findmnt -n -o FSTYPE /srv/share").stdout
     assert set(volumes(machine, "nfs")) == {"v", "w.qcow2"}
     machine.run("/root/nfs-server stop", timeout=SLOW)
     try:
@@ -133,8 +133,8 @@ def test_file_server(bed):
         machine.run("/root/nfs-server start /srv/export", timeout=SLOW)
     wait(machine, "virtctl pools", "^nfs .* active ")
     machine.run("virtctl create-volume nfs x 4M && virtctl stop-pool nfs local && virtctl undefine-pool nfs local", timeout=SLOW)
-    assert machine.run("findmnt /srv/nfs", check=False).returncode
-    machine.run("/root/nfs-server stop; rm /etc/virtbus/storage.conf; systemctl reload-or-restart virtstoraged", timeout=SLOW)
+    assert machine.run("findmnt /srv/share", check=False).returncode
+    machine.run("/root/nfs-server stop; umount /srv/export; rm /etc/virtbus/storage.conf; systemctl reload-or-restart virtstoraged", timeout=SLOW)
 
 
 TARGET = "iqn.2026-01.example.virtbus:disks"
