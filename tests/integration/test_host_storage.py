@@ -9,6 +9,7 @@ import time
 import pytest
 
 from bus import BusError
+from domains import tiny_xml
 from host import USER
 from test_storage import GIB, MIB, options
 
@@ -210,3 +211,24 @@ def test_virtctl(bed):
         assert result.returncode == status and text in result.stderr, result
     bed.run("virtctl delete-volume images web.qcow2 base.qcow2 copy && virtctl stop-pool images && virtctl delete-pool images && virtctl undefine-pool images")
     assert not bed.exists("/srv/images")
+
+
+def test_encrypted_disk_of_a_unit(bed, client, storaged):
+    """A private passphrase, sealed by the host, opens the disk of a VM that runs as its own unit, and is nowhere to be read."""
+    bed.put("/srv/key.xml", "<secret private='yes'><usage type='volume'><volume>key</volume></usage></secret>")
+    bed.put("/srv/vault.xml", "<pool type='dir'><name>vault</name><target><path>/srv/vault</path></target></pool>")
+    encryption = "<encryption format='luks'><secret type='passphrase' usage='key'/></encryption>"
+    disk = f"<disk type='volume'><source pool='vault' volume='v'/><target dev='vda' bus='virtio'/>{encryption}</disk>"
+    bed.put("/srv/sealed.xml", tiny_xml("sealed", devices=disk))
+    bed.run("virtctl define-secret /srv/key.xml && echo sesame | virtctl set-secret volume:key")
+    bed.run("virtctl define-pool /srv/vault.xml && virtctl build-pool vault && virtctl start-pool vault")
+    pool = client.object(SERVICE, storaged.GetPool("vault"), f"{SERVICE}.Pool")
+    volume = f"<volume><name>v</name><capacity unit='MiB'>2</capacity><target>{encryption}</target></volume>"
+    pool.CreateVolumeFromDefinition("libvirt-xml", volume, 0, {}, timeout=100)
+    bed.run("virtctl define /srv/sealed.xml && virtctl start sealed")
+    assert "running" in bed.run("virtctl status sealed").stdout
+    assert "sesame" not in bed.run("systemctl status virtqemud@sealed; cat /proc/*/cmdline | tr '\\0' ' '", check=False).stdout + bed.journal()
+    result = bed.run(f"busctl call {SERVICE} /org/virtbus/storage1 {SERVICE}.Manager OpenSecret 'sssta{{sv}}' '' volume key 0 0", check=False)
+    assert result.returncode and "Access denied" in result.stderr
+    bed.run("virtctl kill sealed && virtctl undefine sealed")
+    bed.run("virtctl delete-volume vault v && virtctl stop-pool vault && virtctl delete-pool vault && virtctl undefine-pool vault && virtctl undefine-secret volume:key")

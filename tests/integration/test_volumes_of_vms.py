@@ -2,7 +2,9 @@
 """VMs whose disks are volumes: virtqemud asks virtstoraged where they are, and tells it who uses them."""
 
 
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from gi.repository import GLib
@@ -121,3 +123,71 @@ def test_plan_starts_no_pool(bus, storaged, pool, qemud):  # noqa: F811
     with bus.fails("InvalidState", "the pool images is not active"):
         domain.PlanStart(0, {})
     assert pool.State == "inactive"
+
+
+@pytest.fixture
+def secret(bus, storaged):  # noqa: F811
+    xml = "<secret private='yes'><usage type='volume'><volume>key of web</volume></usage></secret>"
+    return bus.object(SERVICE, storaged.DefineSecret("libvirt-xml", xml, 0, {}), f"{SERVICE}.Secret")
+
+
+ENCRYPTION = "<encryption format='luks'><secret type='passphrase' usage='key of web'/></encryption>"
+
+
+def encrypted_volume(bus, pool, name, format):
+    xml = f"<volume><name>{name}</name><capacity unit='MiB'>2</capacity><target><format type='{format}'/>{ENCRYPTION}</target></volume>"
+    path, _ = pool.CreateVolumeFromDefinition("libvirt-xml", xml, 0, {}, timeout=100)
+    return bus.object(SERVICE, path, f"{SERVICE}.Volume")
+
+
+def write_encrypted(volume, word, text):
+    driver = "driver=luks,key-secret=s" if volume.Format == "luks" else "driver=qcow2,encrypt.format=luks,encrypt.key-secret=s"
+    source = Path(volume.Path).with_name(".text")
+    source.write_bytes(text.encode().ljust(512, b"\0"))
+    subprocess.run(["qemu-io", "--object", f"secret,id=s,data={word}", "--image-opts", f"{driver},file.driver=file,file.filename={volume.Path}",
+                    "-c", f"write -s {source} 0 512"], check=True, capture_output=True, timeout=60)
+    source.unlink()
+
+
+def test_guest_on_encrypted_disks(bus, storaged, pool, qemud, guest_image, secret):  # noqa: F811
+    """The passphrase of a private secret comes to QEMU through a descriptor: it is in no command line, and no definition."""
+    word = "open sesame"
+    secret.SetValue(word.encode(), 0, {})
+    volumes = [encrypted_volume(bus, pool, "a.luks", "raw"), encrypted_volume(bus, pool, "b.qcow2", "qcow2")]
+    for v in volumes:
+        write_encrypted(v, word, "encrypted disk")
+    with bus.fails("AccessDenied", "the secret is private"):
+        storaged.OpenSecret("", "volume", "key of web", 0, {})
+    bare = define(bus, tiny_xml("bare", devices=volume_disk("images", "a.luks")))
+    with bus.fails("InvalidDefinition", "the volume a.luks is encrypted, but the disk has no <encryption>"):
+        bare.Start(0, {})
+    disks = volume_disk("images", "a.luks", extra=ENCRYPTION) + volume_disk("images", "b.qcow2", "vdb", ENCRYPTION)
+    domain = define(bus, guest_xml(guest_image, devices=disks))
+    domain.Start(0, {})
+    con = console(bus, domain)
+    con.ready()
+    seen = con.ask("disks")
+    assert any("vda 2097152 encrypted" in d for d in seen) and any("vdb 2097152 encrypted" in d for d in seen), seen
+    # Under the running guest both become larger.
+    for v in volumes:
+        v.Resize(4 * MIB, 0, {})
+    deadline = time.monotonic() + 20
+    while (seen := "\n".join(con.ask("disks"))).count("4194304 encrypted") < 2:
+        assert time.monotonic() < deadline, seen
+    assert word.encode() not in Path(f"/proc/{domain.MainPID}/cmdline").read_bytes()
+    assert word not in domain.ExportDefinition("libvirt-xml", 1 | 32)
+    domain.Terminate(0, {})
+    bus.wait_property(domain, "State", "shutoff")
+
+
+def test_a_passphrase_that_does_not_open(bus, storaged, pool, qemud, secret):  # noqa: F811
+    secret.SetValue(b"right", 0, {})
+    encrypted_volume(bus, pool, "b.qcow2", "qcow2")
+    domain = define(bus, tiny_xml("web", devices=volume_disk("images", "b.qcow2", extra=ENCRYPTION)))
+    secret.SetValue(b"wrong", 0, {})
+    with bus.fails("QemuFailed", "Invalid password"):
+        domain.Start(0, {})
+    bus.wait_property(domain, "State", "shutoff")
+    secret.Undefine(0, {})
+    with bus.fails("NoSuchSecret", "disk vda: "):
+        domain.Start(0, {})

@@ -8,7 +8,7 @@
 #include "str.h"
 
 DEFINE_ENUM(PlanFdKind, plan_fd_kind, "image", "memfd", "output", "listen", "connect", "console", "user-network", "tap", "vhost", "log",
-            "log-keep", "lease", "monitor", "monitor-run")
+            "log-keep", "lease", "secret", "monitor", "monitor-run")
 
 void args_clear(Args *a) {
         for (size_t i = 0; i < a->n; i++) {

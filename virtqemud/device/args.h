@@ -39,6 +39,7 @@ typedef enum PlanFdKind {
         PLAN_FD_LOG,            /* where the output of the console `path` (a device id) is kept; into fdset `fdset` */
         PLAN_FD_LOG_KEEP,       /* a reading end of a log's pipe, held by QEMU and its supervisor for its own sake */
         PLAN_FD_LEASE,          /* a lease of an image, number `fdset` of the domain's; it lasts as long as somebody holds it */
+        PLAN_FD_SECRET,         /* the passphrase of the disk `path` (a device id), a sealed memfd */
         PLAN_FD_MONITOR,        /* our listening QMP socket */
         PLAN_FD_MONITOR_RUN,    /* the supervisor's QMP socketpair end */
         _PLAN_FD_KIND_MAX,

@@ -70,6 +70,8 @@ static int add_format(const Disk *d, const Level *l, const char *storage, const 
                                 "node-name", name, "read-only", !l->writable) : NULL;
         if (!json || add_cache(d, json) < 0 || json_set_text(json, "discard", disk_discard_word(d)) < 0)
                 return -ENOMEM;
+        if (l->depth == 0 && disk_encryption_format(d, json) < 0)
+                return -ENOMEM;
         if (l->depth == 0 && json_set_text(json, "detect-zeroes", disk_detect_zeroes_word(d)) < 0)
                 return -ENOMEM;
         /* Said in any case, so that QEMU never follows what is written in the image. */
@@ -106,5 +108,7 @@ int blockdev_args(const Disk *d, Args *a) {
                 .path = disk_path(d), .block = disk_is_block(d), .writable = !d->readonly, .format = d->format,
         };
 
-        return add_level(d, &top, d->below, a);
+        int r = disk_encryption_args(d, a);
+
+        return r < 0 ? r : add_level(d, &top, d->below, a);
 }

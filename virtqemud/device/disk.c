@@ -104,6 +104,8 @@ static const Field disk_fields[] = {
         { "virtbus:found", &field_string, AT(found), FIELD_LIVE },
         { "virtbus:found/@block", &field_yes_no, AT(found_block), FIELD_LIVE },
         { "source/@startupPolicy", &field_enum, AT(startup_policy), .words = &startup_table },
+        { "source/encryption", &field_record, AT(source_encryption), .record = &disk_encryption_record },
+        { "encryption", &field_record, AT(encryption), .record = &disk_encryption_record },
         { "backingStore", &field_record, AT(below), .record = &backing_record },
         { "target/@dev", &field_string, AT(target), FIELD_REQUIRED, .max_length = 32 },
         { "target/@bus", &field_enum, AT(bus), .words = &disk_bus_table },
@@ -129,6 +131,8 @@ static int check_record(Record *r, Fault *f) {
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type 'volume' needs <source pool='…' volume='…'/>");
         if (d->type != DISK_VOLUME && (d->pool || d->volume || d->mode))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "pool, volume and mode of <source> are for type 'volume'");
+        if (d->encryption && d->source_encryption)
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "<encryption> is said twice: at the disk and at its <source>");
         if (d->mode == 2)
                 return xml_fault(r, f, FAULT_NOT_SUPPORTED, "mode 'direct' is not supported, use 'host'");
         return check_path(r, d->type == DISK_TYPE_NONE ? DISK_FILE : d->type, d->file, d->dev, f);
@@ -261,6 +265,8 @@ static int disk_check(const Device *device, const DomainDef *def, const QemuCaps
         }
         if (d->copy_on_read == YES)
                 return xml_fault(r, f, FAULT_NOT_SUPPORTED, "copy_on_read is not supported");
+        if (disk_encryption(d) && caps && !caps_has_object(caps, "secret"))
+                return xml_fault(r, f, FAULT_NOT_SUPPORTED, "this QEMU has no secrets, which encrypted images need");
         if (d->below && d->below->type != DISK_TYPE_NONE && d->format == DISK_RAW)
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "a raw image has no backing store");
         if (caps && !caps_has_device(caps, disk_driver(d)))
@@ -386,8 +392,14 @@ static int add_drive(const Disk *d, json_t *json) {
 }
 
 int disk_set_volume(Disk *d, const char *path, bool block, const char *format, Fault *f) {
-        DiskFormat known = streq(format, "iso") ? DISK_RAW : disk_format_from_string(format);
+        bool luks = streq(format, "luks");
+        DiskFormat known = luks || streq(format, "iso") ? DISK_RAW : disk_format_from_string(format);
 
+        if (luks && !disk_encryption(d)) {
+                xml_fault(&d->device.head, f, FAULT_INVALID_DEFINITION, "the volume %s is encrypted, but the disk has no <encryption>", d->volume);
+                fault_hint(f, "add <encryption format='luks'><secret type='passphrase' uuid='…'/></encryption>");
+                return -EINVAL;
+        }
         if (d->format == DISK_FORMAT_NONE && known <= DISK_FORMAT_NONE)
                 return xml_fault(&d->device.head, f, FAULT_NOT_SUPPORTED, "the volume %s is of the format %.16s, which can't be used by VMs", d->volume,
                                  format);

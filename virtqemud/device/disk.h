@@ -2,6 +2,7 @@
 #pragma once
 
 #include "device.h"
+#include "secret-ref.h"
 
 typedef enum DiskDevice { DISK_DEVICE_NONE, DISK_DISK, DISK_CDROM, _DISK_DEVICE_MAX, _DISK_DEVICE_INVALID = -EINVAL } DiskDevice;
 DECLARE_ENUM(DiskDevice, disk_device);
@@ -35,6 +36,13 @@ struct BackingStore {
         BackingStore *below;
 };
 
+/* How its image is encrypted. */
+typedef struct DiskEncryption {
+        Record head;
+        int format, engine;
+        SecretRef *secret;     /* the passphrase */
+} DiskEncryption;
+
 typedef struct Disk {
         Device device;
         int type, what;        /* DiskType, DiskDevice */
@@ -49,6 +57,7 @@ typedef struct Disk {
         char *found;           /* live: where that is; */
         Tristate found_block;  /* whether it is a block device */
         int startup_policy;
+        DiskEncryption *encryption, *source_encryption; /* said at the disk, or at its source */
         BackingStore *below;
         char *target;
         int bus;               /* DiskBus */
@@ -61,6 +70,9 @@ typedef struct Disk {
 static inline const char *disk_path(const Disk *d) {
         return d->type == DISK_VOLUME ? d->found : d->type == DISK_BLOCK ? d->dev : d->file;
 }
+static inline const DiskEncryption *disk_encryption(const Disk *d) {
+        return d->encryption ?: d->source_encryption;
+}
 static inline bool disk_is_block(const Disk *d) {
         return d->type == DISK_BLOCK || (d->type == DISK_VOLUME && d->found_block == YES);
 }
@@ -72,6 +84,11 @@ static inline const char *backing_path(const BackingStore *b) {
 Disk *device_as_disk(const Device *d);
 /* Of the live definition: where its volume is, and what it is, unless the definition says so. FAULT_NOT_SUPPORTED. */
 int disk_set_volume(Disk *d, const char *path, bool block, const char *format, Fault *f);
+
+/* From disk-encryption.c: the passphrase's object, and what names it in the node of the format. */
+extern const RecordType disk_encryption_record;
+int disk_encryption_args(const Disk *d, Args *a);
+int disk_encryption_format(const Disk *d, json_t *json);
 
 /* From blockdev.c: appends the nodes of all levels; the top one's name is what the device's "drive" is. */
 int blockdev_args(const Disk *d, Args *a);

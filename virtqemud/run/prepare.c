@@ -34,6 +34,7 @@ struct Prepare {
         const DomainLogs *logs;  /* these while descriptors are gathered */
         const DomainLeases *leases;
         const DomainPorts *ports;
+        const DomainSecrets *secrets;
         PrepareDone done;
         void *userdata;
 };
@@ -408,6 +409,8 @@ static int get_descriptor(Prepare *p, const PlanFd *want, Fault *f) {
                 return fd_copy(domain_logs_keep(p->logs, want->fdset));
         case PLAN_FD_LEASE:
                 return fd_copy(domain_leases_fd(p->leases, want->fdset));
+        case PLAN_FD_SECRET:
+                return fd_copy(domain_secrets_fd(p->secrets, want->path));
         case PLAN_FD_MONITOR:
                 return listen_own(i, "monitor", f);
         case PLAN_FD_MONITOR_RUN:
@@ -419,7 +422,8 @@ static int get_descriptor(Prepare *p, const PlanFd *want, Fault *f) {
         return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "a descriptor of an unknown kind is wanted");
 }
 
-int prepare_descriptors(Prepare *p, const DomainLogs *logs, const DomainLeases *leases, const DomainPorts *ports, Fault *f) {
+int prepare_descriptors(Prepare *p, const DomainLogs *logs, const DomainLeases *leases, const DomainPorts *ports,
+                        const DomainSecrets *secrets, Fault *f) {
         int log;
 
         assert(p && p->plan && !p->fds && p->domain->instance);
@@ -427,6 +431,7 @@ int prepare_descriptors(Prepare *p, const DomainLogs *logs, const DomainLeases *
         p->logs = logs;
         p->leases = leases;
         p->ports = ports;
+        p->secrets = secrets;
         if (plan_kept(p) < 0)
                 return fault_oom(f);
         p->fds = new0(int, p->plan->n_fds + PREPARE_EXTRA_FDS);
@@ -444,5 +449,6 @@ int prepare_descriptors(Prepare *p, const DomainLogs *logs, const DomainLeases *
         p->logs = NULL;
         p->leases = NULL;
         p->ports = NULL;
+        p->secrets = NULL;
         return 0;
 }

@@ -5,6 +5,7 @@
 #include "domain-leases.h"
 #include "domain-logs.h"
 #include "domain-ports.h"
+#include "domain-secrets.h"
 #include "domain.h"
 
 /* From a live definition to everything its QEMU is started with: files opened by the worker, backing chains written into the
@@ -36,5 +37,6 @@ enum { PREPARE_MONITOR_FD, PREPARE_LOG_FD, PREPARE_EXTRA_FDS };
 
 /* Makes the sockets of the domain's Instance and gathers all descriptors, which prepare_fds() then gives: those of the plan in its
  * order, then PREPARE_EXTRA_FDS more (the log may be missing: negative). All stay the Prepare's. */
-int prepare_descriptors(Prepare *p, const DomainLogs *logs, const DomainLeases *leases, const DomainPorts *ports, Fault *f);
+int prepare_descriptors(Prepare *p, const DomainLogs *logs, const DomainLeases *leases, const DomainPorts *ports,
+                        const DomainSecrets *secrets, Fault *f);
 const int *prepare_fds(const Prepare *p);

@@ -41,6 +41,7 @@ typedef struct Start {
         DomainVolumes *volumes;
         DomainLogs *logs;
         DomainPorts *ports;
+        DomainSecrets *secrets;
         DomainLeases *leases;        /* ours until QEMU, which has copies, is known by its process */
         sd_bus_slot *words;          /* virtlogd is asked to write down all it has */
         StartWait wait;
@@ -69,6 +70,7 @@ static void start_free(void *data) {
         domain_logs_free(s->logs);
         domain_leases_free(s->leases);
         domain_ports_free(s->ports);
+        domain_secrets_free(s->secrets);
         sd_bus_slot_unref(s->words);
         sd_event_source_disable_unref(s->timeout);
         free(s);
@@ -222,6 +224,32 @@ static int undo_volumes(void *userdata) {
         return 1;
 }
 
+/* --- secrets: passphrases of its disks --- */
+
+static void on_secrets(const Fault *why, void *userdata) {
+        Operation *o = userdata;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        if (why)
+                (void) fault_copy(&f, why);
+        steps_continue(o->steps, why ? -why->error : 0, &f);
+}
+
+static int begin_secrets(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Start *s = o->data;
+
+        return domain_secrets_new(o->domain, on_secrets, o, &s->secrets, f);
+}
+
+static int undo_secrets(void *userdata) {
+        Operation *o = userdata;
+        Start *s = o->data;
+
+        s->secrets = domain_secrets_free(s->secrets);
+        return 1;
+}
+
 /* --- logs: where its output goes --- */
 
 static void on_logs(void *userdata) {
@@ -309,7 +337,7 @@ static void on_ports(const Fault *why, void *userdata) {
         free_and_replace(&o->domain->live_text, NULL); /* names of taps were written into it */
         if (why)
                 (void) fault_copy(&f, why);
-        r = why ? -why->error : prepare_descriptors(s->prepare, s->logs, s->leases, s->ports, &f);
+        r = why ? -why->error : prepare_descriptors(s->prepare, s->logs, s->leases, s->ports, s->secrets, &f);
         if (r >= 0)
                 instance_watch_addresses(o->domain->instance);
         steps_continue(o->steps, r, &f);
@@ -386,6 +414,7 @@ static int hand_over(Operation *o, Fault *f) {
         s->prepare = prepare_free(s->prepare); /* our copies of the descriptors are closed */
         s->logs = domain_logs_free(s->logs);
         s->ports = domain_ports_free(s->ports);
+        s->secrets = domain_secrets_free(s->secrets);
         return 1;
 }
 
@@ -655,12 +684,13 @@ static int begin_run(void *userdata, Fault *f) {
 }
 
 /* Steps up to this one are over once the plan was handed over; what is interrupted later is taken up with the one after it. */
-#define STEP_UNIT 8
+#define STEP_UNIT 9
 
 static const StepRow start_steps[] = {
         { "leaving", begin_leaving, NULL },
         { "capabilities", begin_capabilities, undo_capabilities },
         { "volumes", begin_volumes, undo_volumes },
+        { "secrets", begin_secrets, undo_secrets },
         { "logs", begin_logs, undo_logs },
         { "prepare", begin_prepare, undo_prepare },
         { "leases", begin_leases, undo_leases },

@@ -125,6 +125,92 @@ BUS_PUBLIC_HANDLER(method_list_secrets, BUS_OPEN) {
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
+/* --- for daemons that hand a value on, as virtqemud does to QEMU --- */
+
+typedef struct OpenSecret {
+        Service *service;
+        sd_id128_t uuid;             /* it may go meanwhile */
+        sd_bus_message *call;
+} OpenSecret;
+
+static OpenSecret *open_secret_free(OpenSecret *o) {
+        if (o)
+                sd_bus_message_unref(o->call);
+        free(o);
+        return NULL;
+}
+DEFINE_CLEANUP(OpenSecret *, open_secret_free)
+
+static void on_opened(int *fd, const Fault *why, void *userdata) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = userdata;
+
+        if (why)
+                (void) bus_reply_fault(m, why, -why->error);
+        else
+                (void) sd_bus_reply_method_return(m, "h", *fd);
+}
+
+static int open_value(Secret *s, sd_bus_message *m, Fault *f) {
+        int r = secret_get_value(s, on_opened, sd_bus_message_ref(m), f);
+
+        if (r < 0)
+                sd_bus_message_unref(m);
+        return r;
+}
+
+/* A private value goes to virtqemud alone: only a daemon may own that name. */
+static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        _cleanup_(open_secret_freep) OpenSecret *o = userdata;
+        const char *owner = "", *sender = sd_bus_message_get_sender(o->call);
+        char uuid[SD_ID128_STRING_MAX];
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        Secret *s;
+        int r;
+
+        r = sd_bus_message_is_method_error(reply, NULL) ? -EPERM : sd_bus_message_read(reply, "s", &owner);
+        if (r < 0 || !sender || !streq(owner, sender))
+                r = fault_set(&f, FAULT_ACCESS_DENIED, EPERM, "the secret is private: its value is given to VMs only");
+        if (r >= 0)
+                r = secrets_find(o->service->secrets, sd_id128_to_string(o->uuid, uuid), &s, &f);
+        if (r >= 0)
+                r = open_value(s, o->call, &f);
+        if (r < 0)
+                (void) bus_reply_fault(o->call, &f, r);
+        return 0;
+}
+
+static int ask_owner(Service *service, const Secret *s, sd_bus_message *m) {
+        _cleanup_(open_secret_freep) OpenSecret *o = new0(OpenSecret, 1);
+        int r;
+
+        if (!o)
+                return -ENOMEM;
+        *o = (OpenSecret) { .service = service, .uuid = s->uuid, .call = sd_bus_message_ref(m) };
+        r = sd_bus_call_method_async(sd_bus_message_get_bus(m), NULL, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetNameOwner",
+                                     on_owner, o, "s", "org.virtbus.qemu1");
+        if (r >= 0)
+                TAKE_PTR(o);
+        return r;
+}
+
+BUS_PUBLIC_HANDLER(method_open_secret, ACTION_SECRETS) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        const char *uuid, *type, *id;
+        Service *service = service_of(userdata);
+        uint64_t flags;
+        Secret *s;
+        int r;
+
+        r = sd_bus_message_read(m, "sss", &uuid, &type, &id);
+        if (r >= 0)
+                r = bus_read_options(m, 0, &flags, NULL, 0, &f);
+        if (r >= 0)
+                r = *uuid ? secrets_find(service->secrets, uuid, &s, &f) : secrets_find_usage(service->secrets, secret_usage_from_string(type), id, &s, &f);
+        if (r >= 0)
+                r = s->def->is_private == YES ? ask_owner(service, s, m) : open_value(s, m, &f);
+        return r < 0 ? fault_to_bus(&f, r, error) : 1;
+}
+
 /* --- one secret --- */
 
 static void on_value_set(const Fault *why, void *userdata) {

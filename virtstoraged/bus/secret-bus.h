@@ -12,5 +12,6 @@ int method_define_secret(sd_bus_message *m, void *userdata, sd_bus_error *error)
 int method_get_secret(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int method_get_secret_by_usage(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int method_list_secrets(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int method_open_secret(sd_bus_message *m, void *userdata, sd_bus_error *error);
 
 extern const SecretsWatch secret_bus_watch;

@@ -9,15 +9,6 @@ DEFINE_ENUM(VolumeFormat, volume_format, NULL, "raw", "qcow2", "qcow", "qed", "v
             "linux", "fat16", "fat32", "linux-swap", "linux-lvm", "linux-raid", "extended")
 DEFINE_ENUM(EncryptionFormat, encryption_format, NULL, "default", "qcow", "luks")
 
-#define AT(member) offsetof(SecretRef, member)
-static const Field secret_fields[] = {
-        { "@type", &field_string, AT(type), FIELD_REQUIRED, .max_length = 16 },
-        { "@uuid", &field_uuid, AT(uuid) },
-        { "@usage", &field_string, AT(usage), .max_length = 255 },
-};
-#undef AT
-static const RecordType secret_record = { "secret", sizeof(SecretRef), RECORD_FIELDS(secret_fields) };
-
 #define AT(member) offsetof(VolumeExtent, member)
 static const Field extent_fields[] = {
         { "@start", &field_number, AT(start) },
@@ -60,7 +51,7 @@ static const Field volume_fields[] = {
         { "target/features/lazy_refcounts", &field_flag, AT(lazy_refcounts) },
         { "target/features/extended_l2", &field_flag, AT(extended_l2) },
         { "target/encryption/@format", &field_enum, AT(encryption), .words = &encryption_format_table },
-        { "target/encryption/secret", &field_list, AT(secrets), .record = &secret_record, .max = 1 },
+        { "target/encryption/secret", &field_list, AT(secrets), .record = &secret_ref_record, .max = 1 },
         { "target/encryption/cipher/@name", &field_string, AT(cipher_name), .max_length = 32 },
         { "target/encryption/cipher/@size", &field_number, AT(cipher_size), .min = 64, .max = 1024 },
         { "target/encryption/cipher/@mode", &field_string, AT(cipher_mode), .max_length = 32 },

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "pool-def.h"
+#include "secret-ref.h"
 
 /* libvirt's volume XML. */
 
@@ -48,14 +49,6 @@ DECLARE_ENUM(VolumeFormat, volume_format);
 typedef enum EncryptionFormat { ENCRYPTION_NONE, ENCRYPTION_DEFAULT, ENCRYPTION_QCOW, ENCRYPTION_LUKS, _ENCRYPTION_FORMAT_MAX,
                                 _ENCRYPTION_FORMAT_INVALID = -EINVAL } EncryptionFormat;
 DECLARE_ENUM(EncryptionFormat, encryption_format);
-
-/* Who an image needs to be opened. */
-typedef struct SecretRef {
-        Record head;
-        char *type;                  /* "passphrase" */
-        sd_id128_t uuid;
-        char *usage;
-} SecretRef;
 
 typedef struct VolumeExtent {
         Record head;

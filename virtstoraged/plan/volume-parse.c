@@ -113,7 +113,7 @@ static int check_encryption(const PoolDef *pool, const VolumeDef *def, Fault *f)
                                        pool_type_to_string(pool->type));
         if (def->secrets.n != 1)
                 return xml_fault_below(&def->head, "target/encryption", f, FAULT_INVALID_DEFINITION, "it needs one <secret type='passphrase' …/>");
-        return 0;
+        return secret_ref_check((const SecretRef *) def->secrets.items[0], f);
 }
 
 static int check_name(const PoolDef *pool, const VolumeDef *def, Fault *f) {
