@@ -39,9 +39,30 @@ class Case:
         read_only = {b["filename"].rpartition("/")[2] for b in blockdevs if b.get("read-only")}
         sets = dict(re.match(r"fd=(\d+),set=(\d+)", a).groups() for a in self.argv if a.startswith("fd=") and ",set=" in a)
         self.read_only = {int(fd) for fd, number in sets.items() if number in read_only}
+        formats = {b["file"]: b["driver"] for a in self.argv if a.startswith('{"driver":') and ("encrypt" in (b := json.loads(a)) or "key-secret" in b)}
+        self.encrypted = {int(fd): formats[b["node-name"]] for b in blockdevs for fd, number in sets.items()
+                          if b["node-name"] in formats and b["filename"] == f"/dev/fdset/{number}"}
 
 
-def open_file(path, tmp_path, read_only):
+PASSPHRASE = b"open sesame"
+
+
+def open_secret():
+    fd = os.memfd_create("secret")
+    os.write(fd, PASSPHRASE)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return os.fdopen(fd, "rb")
+
+
+def make_encrypted(path, driver):
+    encrypt = "encrypt." if driver == "qcow2" else ""
+    options = ("encrypt.format=luks," if encrypt else "") + f"{encrypt}key-secret=s,{encrypt}iter-time=10"
+    with open_secret() as secret:
+        subprocess.run(["qemu-img", "create", "-q", "-f", driver, "--object", f"secret,id=s,file=/dev/fd/{secret.fileno()}", "-o", options, path, "1M"],
+                       check=True, timeout=60, pass_fds=[secret.fileno()])
+
+
+def open_file(path, tmp_path, read_only, encrypted):
     """What will do for a file of the plan."""
     mode = "rb" if read_only else "r+b"
     if path == "/boot/vmlinuz":
@@ -51,6 +72,8 @@ def open_file(path, tmp_path, read_only):
     copy = tmp_path / path.replace("/", "_")
     if "VARS" in path:
         shutil.copyfile(OVMF / "OVMF_VARS_4M.fd", copy)
+    elif encrypted:
+        make_encrypted(copy, encrypted)
     elif path.endswith(".qcow2"):
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", copy, "1M"], check=True, timeout=30)
     else:
@@ -110,8 +133,10 @@ def test_command_line(folder, tmp_path):
             held.append(listener(tmp_path / f"socket{number}"))
         elif kind in ("log", "output"):
             held.append(open(tmp_path / f"output{number}", "wb"))
+        elif kind == "secret":
+            held.append(open_secret())
         else:
-            held.append(open_file(path, tmp_path, number in case.read_only))
+            held.append(open_file(path, tmp_path, number in case.read_only, case.encrypted.get(number)))
         numbers[number] = os.dup2(held[-1].fileno(), HIGH + number)
 
     def place():

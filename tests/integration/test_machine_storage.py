@@ -113,7 +113,7 @@ def test_file_server(bed):
     """NFS: mounted, used, its server stopped. Everything else goes on; the pool says that it is unreachable, and comes back."""
     machine = bed
     machine.put("/root/nfs-server", (HERE / "nfs-server").read_text(), mode=0o755)
-    machine.put("/etc/virtbus/storage.conf", "[Pools]\nDeadline=5s\nCheckInterval=2s\n")
+    machine.put("/etc/virtbus/storage.conf", "[Pools]\nDeadline=20s\nCheckInterval=2s\n")
     machine.run("/root/nfs-server start /srv/export && mkdir -p /srv/local && systemctl reload-or-restart virtstoraged", timeout=SLOW)
     # The addresses are what mount.nfs of the NFS packages would add.
     define(machine, "nfs", "<pool type='netfs' xmlns:fs='http://libvirt.org/schemas/storagepool/fs/1.0'><name>nfs</name><source><host name='127.0.0.1'/>"

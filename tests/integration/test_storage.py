@@ -653,7 +653,8 @@ def test_full_disk(bus, storaged, tmp_path):
             source.Upload(f.fileno(), 0, 32 * MIB, 0, {})
         bus.wait_signal("Watermark", since=seen)
         source.Delete(0, {})
-        assert p.Available > 15 * MIB and p.State == "active"
+        bus.wait_property(p, "Available", lambda v: v > 15 * MIB)
+        assert p.State == "active"
         p.Stop(0, {})
     finally:
         subprocess.run(["umount", small], check=False)
