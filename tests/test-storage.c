@@ -16,7 +16,7 @@
 
 static void add_commands(Text *t, const char *title, const Commands *c) {
         for (size_t i = 0; i < c->n; i++) {
-                _cleanup_free_ char *line = strv_join(c->items[i].argv, " ");
+                _cleanup_free_ char *line = c->items[i].iscsi_login ? strdup("(the login goes into the record)") : strv_join(c->items[i].argv, " ");
 
                 text_addf(t, "%s: %s%s\n", title, line, c->items[i].may_fail ? " (may fail)" : "");
                 if (c->items[i].input)
@@ -85,10 +85,13 @@ static void add_changes(Text *t, const PoolDef *def, const PoolInfo *info) {
                 add_commands(t, "create", &c);
         }
         for (size_t i = 0; i < info->n; i++) {
-                _cleanup_commands_ Commands remove = {}, grow = {}, shrink = {};
+                _cleanup_commands_ Commands copy = {}, remove = {}, grow = {}, shrink = {};
 
                 if (ops->remove)
                         assert_ok(ops->remove(def, &info->volumes[i], &remove));
+                if (ops->copy)
+                        assert_ok(ops->copy(def, &info->volumes[i], "copied", &copy));
+                add_commands(t, "copy", &copy);
                 add_commands(t, "remove", &remove);
                 if (ops->resize) {
                         assert_ok(ops->resize(def, &info->volumes[i], UINT64_C(1) << 40, &grow, &f));

@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* No word of a command can become two, or an option that nobody meant. */
 static void check_commands(const Commands *c) {
         for (size_t i = 0; i < c->n; i++)
-                for (char **word = c->items[i].argv; *word; word++)
+                for (char **word = c->items[i].argv; word && *word; word++)
                         if (!**word || strchr(*word, '\n'))
                                 abort();
 }

@@ -192,6 +192,27 @@ def test_target(bed):
     assert machine.run("iscsiadm --mode=session", check=False).returncode == 21, "no session is left"
     machine.run(f"iscsiadm --mode=node --targetname={TARGET} --login && virtctl start-pool san && virtctl stop-pool san && iscsiadm --mode=session && "
                 f"iscsiadm --mode=node --targetname={TARGET} --logout && virtctl undefine-pool san", timeout=SLOW)
+    check_password(machine)
+
+
+def check_password(machine):
+    """The target lets in who knows a password, which no program's arguments have, and which is gone when the pool has stopped."""
+    tpg = f"/sys/kernel/config/target/iscsi/{TARGET}/tpgt_1"
+    machine.run(f"echo 1 >{tpg}/attrib/authentication && echo -n web >{tpg}/auth/userid && echo -n 'open sesame 12' >{tpg}/auth/password")
+    machine.put("/srv/secret.xml", "<secret private='yes'><usage type='iscsi'><target>san</target></usage></secret>")
+    machine.run("virtctl define-secret /srv/secret.xml && echo wrong sesame 12 | virtctl set-secret iscsi:san")
+    define(machine, "san", f"<pool type='iscsi'><name>san</name><source><host name='127.0.0.1'/><device path='{TARGET}'/>"
+                           "<auth type='chap' username='web'><secret usage='san'/></auth></source><target><path>/dev/disk/by-path</path></target></pool>")
+    refused = machine.run("virtctl start-pool san", check=False, timeout=SLOW)
+    assert refused.returncode == 1 and "authorization failure" in refused.stderr, refused.stderr
+    assert machine.run("grep -r 'wrong sesame' /etc/iscsi", check=False).returncode == 1
+    machine.run("echo open sesame 12 | virtctl set-secret iscsi:san && virtctl start-pool san", timeout=SLOW)
+    wait(machine, "virtctl refresh-pool san; virtctl volumes san", "^unit:0:0:1")
+    assert machine.run("stat -c %a $(grep -rl 'open sesame' /etc/iscsi)").stdout.split() == ["600"]
+    machine.run("virtctl stop-pool san && virtctl undefine-pool san && virtctl undefine-secret iscsi:san", timeout=SLOW)
+    assert machine.run("grep -r 'open sesame' /etc/iscsi", check=False).returncode == 1
+    assert machine.run("iscsiadm --mode=session", check=False).returncode == 21, "no session is left"
+    machine.run(f"echo 0 >{tpg}/attrib/authentication")
 
 
 def test_multipath(bed):

@@ -87,7 +87,7 @@ static void on_found(const json_t *json, _unused_ int fds[WORKER_FDS_MAX], const
 static int check(PoolType type, const char *word, const char *host, Fault *f) {
         const PoolOps *ops = pool_ops(type);
 
-        if (!ops || !ops->find)
+        if (!ops || !pool_has_find(ops))
                 return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "sources of pools of type '%.32s' can't be looked for", word);
         if ((ops->needs & ELEMENT_HOST) && !host)
                 return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "sources of pools of type '%s' are looked for on a server: give the option \"host\"", word);

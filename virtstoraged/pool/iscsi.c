@@ -5,17 +5,8 @@
 #include "mem.h"
 #include "pool.h"
 #include "str.h"
-#include "xml-read.h"
 
 /* Units of an iSCSI target, through open-iscsi. */
-
-static int check(const PoolDef *def, Fault *f) {
-        const char *target = pool_device(def)->path;
-
-        if (str_after(target, "iqn.") || str_after(target, "eui.") || str_after(target, "naa."))
-                return 0;
-        return xml_fault(&pool_device(def)->head, f, FAULT_INVALID_DEFINITION, "\"%.200s\" is no target: its name begins with iqn., eui. or naa.", target);
-}
 
 static char *portal(const PoolDef *def) {
         const SourceHost *h = pool_host(def);
@@ -52,11 +43,19 @@ static int start(const PoolDef *def, Commands *c) {
 
         if (r >= 0)
                 r = node(def, c, "--op=update", "--name=node.startup", "--value=manual");
+        if (r >= 0 && pool_has_auth(def))
+                r = commands_add_iscsi_login(c);
         return r < 0 ? r : node(def, c, "--login", NULL, NULL);
 }
 
 static int stop(const PoolDef *def, Commands *c) {
-        return node(def, c, "--logout", NULL, NULL);
+        int r = node(def, c, "--logout", NULL, NULL);
+
+        return r >= 0 && pool_has_auth(def) ? node(def, c, "--op=delete", NULL, NULL) : r; /* the record has the password */
+}
+
+static int start_failed(const PoolDef *def, Commands *c) {
+        return node(def, c, "--op=delete", NULL, NULL);
 }
 
 static int find(const PoolDef *hints, Commands *c) {
@@ -93,7 +92,7 @@ static int found(const PoolDef *hints, char *const *outputs, RecordList *ret) {
 }
 
 const PoolOps pool_iscsi = {
-        .type = POOL_ISCSI, .needs = ELEMENT_HOST | ELEMENT_DEVICE | ELEMENT_PATH, .scan = SCAN_SCSI, .volumes = VOLUME_BLOCK, .network = true,
-        .device_folder = "/dev/disk/by-path", .check = check, .is_active = is_active, .active = active, .start = start, .stop = stop,
-        .find = find, .found = found,
+        .type = POOL_ISCSI, .needs = ELEMENT_HOST | ELEMENT_DEVICE | ELEMENT_PATH, .knows = ELEMENT_AUTH, .scan = SCAN_SCSI, .volumes = VOLUME_BLOCK,
+        .network = true, .auth = AUTH_CHAP, .device_folder = "/dev/disk/by-path", .check = iscsi_check_target,
+        .is_active = is_active, .active = active, .start = start, .stop = stop, .start_failed = start_failed, .find = find, .found = found,
 };

@@ -35,7 +35,6 @@ static bool has_dir(const PoolDef *def) { return def->source_dir; }
 static bool has_adapter(const PoolDef *def) { return def->adapter_type != ADAPTER_NONE || def->adapter_name || def->adapter_wwnn || def->adapter_wwpn; }
 static bool has_name(const PoolDef *def) { return def->source_name; }
 static bool has_initiator(const PoolDef *def) { return def->iqns.n > 0; }
-static bool has_auth(const PoolDef *def) { return def->auth_type != AUTH_NONE || def->auth_username; }
 static bool has_path(const PoolDef *def) { return def->path; }
 static bool has_mount(const PoolDef *def) { return def->mount_options.n > 0; }
 static bool has_rbd(const PoolDef *def) { return def->rbd_options.n > 0; }
@@ -55,7 +54,7 @@ static const struct {
         { ELEMENT_ADAPTER, "source/adapter", has_adapter },
         { ELEMENT_NAME, "source/name", has_name },
         { ELEMENT_INITIATOR, "source/initiator", has_initiator },
-        { ELEMENT_AUTH, "source/auth", has_auth },
+        { ELEMENT_AUTH, "source/auth", pool_has_auth },
         { ELEMENT_PATH, "target/path", has_path },
         { ELEMENT_MOUNT, "fs:mount_opts", has_mount },
         { ELEMENT_RBD, "rbd:config_opts", has_rbd },
@@ -131,6 +130,20 @@ static bool is_word(const char *s) {
         return *s && !strpbrk(s, " \t\n,\"'\\");
 }
 
+static int check_auth(const PoolDef *def, const PoolOps *ops, Fault *f) {
+        if (!pool_has_auth(def))
+                return 0;
+        if (def->auth_type != ops->auth)
+                return xml_fault_below(&def->head, "source/auth/@type", f, FAULT_INVALID_DEFINITION, "a pool of type '%s' needs '%s'",
+                                       pool_type_to_string(def->type), auth_type_to_string(ops->auth));
+        if (is_empty(def->auth_username) || !is_word(def->auth_username) || def->auth_username[0] == '-')
+                return xml_fault_below(&def->head, "source/auth/@username", f, FAULT_INVALID_DEFINITION,
+                                       "it says who logs in: a word that begins with no '-', without commas and quotes");
+        if (sd_id128_is_null(def->auth_secret_uuid) == is_empty(def->auth_secret_usage))
+                return xml_fault_below(&def->head, "source/auth/secret", f, FAULT_INVALID_DEFINITION, "the secret is named by its uuid or by its usage");
+        return 0;
+}
+
 /* They end up in one comma-separated word. */
 static int check_options(const PoolDef *def, Fault *f) {
         RECORD_FOREACH(PoolOption, o, def->mount_options)
@@ -175,6 +188,8 @@ int pool_check(const PoolDef *def, Fault *f) {
                 r = check_permissions(def, f);
         if (r >= 0)
                 r = check_options(def, f);
+        if (r >= 0)
+                r = check_auth(def, ops, f);
         if (r >= 0)
                 r = check_host_names(def, f);
         if (r >= 0)
@@ -232,6 +247,14 @@ int commands_add(Commands *c, ...) {
                         r = strv_push(&argv, word);
         va_end(ap);
         return r < 0 ? r : commands_add_strv(c, TAKE_PTR(argv));
+}
+
+int commands_add_iscsi_login(Commands *c) {
+        int r = commands_add_strv(c, NULL);
+
+        if (r >= 0)
+                commands_last(c)->iscsi_login = true;
+        return r;
 }
 
 Command *commands_last(Commands *c) {

@@ -31,6 +31,7 @@ typedef enum PoolScan {
         SCAN_COMMANDS,               /* `list` and what it prints */
         SCAN_SCSI,                   /* units of a SCSI host or iSCSI session */
         SCAN_MPATH,                  /* multipath maps */
+        SCAN_ISCSI_DIRECT,           /* units of a target, by talking to it */
 } PoolScan;
 
 /* A mount that systemd makes. */
@@ -44,7 +45,10 @@ typedef struct Command {
         char **argv;                 /* argv[0] is a name in the system's path */
         char *input;                 /* NULL: none */
         bool may_fail;
+        bool secret;                 /* reads that of the pool from POOL_SECRET_FILE */
+        bool iscsi_login;            /* no program (argv is NULL): name and password of the pool go into open-iscsi's records */
 } Command;
+#define POOL_SECRET_FILE "/proc/self/fd/7"
 typedef struct Commands {
         Command *items;
         size_t n, allocated;
@@ -54,6 +58,7 @@ void commands_clear(Commands *c);
 /* Appends one of the words up to NULL; words with no meaning of their own ("") are left out. -ENOMEM. */
 int commands_add(Commands *c, ...) _sentinel_;
 int commands_add_strv(Commands *c, char **take);
+int commands_add_iscsi_login(Commands *c);
 Command *commands_last(Commands *c);
 
 /* A volume that is to be, with all that is chosen for it. */
@@ -72,6 +77,7 @@ typedef struct PoolOps {
         VolumeKind volumes;
         bool any_user;               /* needs no rights over the host */
         bool network;                /* what it works on is somewhere else */
+        AuthType auth;               /* the kind it knows */
         const char *refused;         /* why there are none of this kind any more */
         const char *device_folder;   /* where its volumes are if nothing is said: "/dev/" NAME */
         int (*check)(const PoolDef *def, Fault *f);
@@ -82,11 +88,13 @@ typedef struct PoolOps {
         bool (*active)(const PoolDef *def, char *const *outputs);
         int (*start)(const PoolDef *def, Commands *c);
         int (*stop)(const PoolDef *def, Commands *c);
+        int (*start_failed)(const PoolDef *def, Commands *c); /* what is left of it goes */
         int (*build)(const PoolDef *def, bool overwrite, Commands *c);
         int (*destroy)(const PoolDef *def, Commands *c);
         int (*list)(const PoolDef *def, Commands *c);
         int (*parse)(const PoolDef *def, char *const *outputs, PoolInfo *ret, Fault *f);
         int (*create)(const PoolDef *def, const PoolInfo *now, const VolumePlan *v, Commands *c, Fault *f);
+        int (*copy)(const PoolDef *def, const VolumeInfo *from, const char *name, Commands *c); /* of one in the same pool */
         int (*remove)(const PoolDef *def, const VolumeInfo *v, Commands *c);
         int (*resize)(const PoolDef *def, const VolumeInfo *v, uint64_t capacity, Commands *c, Fault *f);
         /* What could become a pool: asks `find`, or of a server given as its first host. */
@@ -108,6 +116,15 @@ static inline const SourceHost *pool_host(const PoolDef *def) {
 }
 static inline const SourceDevice *pool_device(const PoolDef *def) {
         return def->devices.n > 0 ? (const SourceDevice *) def->devices.items[0] : NULL;
+}
+/* Whether anything tells what pools of that kind could be made of. */
+static inline bool pool_has_find(const PoolOps *ops) {
+        return ops->find || ops->scan == SCAN_ISCSI_DIRECT;
+}
+/* Whether its device is the name of an iSCSI target. In iscsi-direct.c. */
+int iscsi_check_target(const PoolDef *def, Fault *f);
+static inline bool pool_has_auth(const PoolDef *def) {
+        return def->auth_type != AUTH_NONE || def->auth_username;
 }
 int pool_add_device(PoolDef *def, const char *path);
 int pool_add_host(PoolDef *def, const char *name, uint64_t port);

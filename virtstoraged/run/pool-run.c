@@ -9,6 +9,7 @@
 #include "log.h"
 #include "mem.h"
 #include "pool-mount.h"
+#include "pool-secret.h"
 #include "pool-watch.h"
 #include "pools.h"
 #include "steps.h"
@@ -45,6 +46,12 @@ PoolState pool_state(const Pool *p) {
         return fault_is_set(&p->unreachable) ? POOL_UNREACHABLE : POOL_ACTIVE;
 }
 
+bool pool_has_devices(const Pool *p) {
+        const PoolOps *ops = pool_ops(pool_def(p)->type);
+
+        return ops->scan != SCAN_FOLDER && ops->volumes == VOLUME_BLOCK;
+}
+
 int pool_check_active(const Pool *p, Fault *f) {
         if (!p->active)
                 return fault_set(f, FAULT_INVALID_STATE, EINVAL, "the pool %s is not active", p->name);
@@ -59,8 +66,12 @@ static void open_pool(WorkerCall *ret, void *userdata) {
         _cleanup_free_ char *text = NULL;
         Pool *p = userdata;
 
-        if (xml_record_to_text(&((PoolDef *) pool_def(p))->head, XML_WRITE_SECRETS, &text) >= 0)
-                ret->request = json_pack("{s:s, s:s, s:s, s:O}", "do", "open", "pool", text, "tag", p->all->tag, "formats", p->formats);
+        if (xml_record_to_text(&((PoolDef *) pool_def(p))->head, XML_WRITE_SECRETS, &text) < 0)
+                return;
+        ret->request = json_pack("{s:s, s:s, s:s, s:O, s:b}", "do", "open", "pool", text, "tag", p->all->tag, "formats", p->formats, "secret",
+                                 (int) (p->secret >= 0));
+        ret->fds = &p->secret;
+        ret->n_fds = p->secret >= 0;
 }
 
 int pool_make_worker(Pool *p, Worker **ret, Fault *f) {
@@ -353,9 +364,28 @@ static void on_mounted(const Fault *why, void *userdata) {
                 steps_continue(o->steps, r, &f);
 }
 
-static int step_mount(void *userdata, Fault *f) {
+static void on_secret(_unused_ Pool *p, const Fault *why, void *userdata) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
         PoolOperation *o = userdata;
 
+        if (why)
+                (void) fault_copy(&f, why);
+        steps_continue(o->steps, why ? -why->error : 0, &f);
+}
+
+static int step_secret(void *userdata, Fault *f) {
+        PoolOperation *o = userdata;
+
+        return pool_fetch_secret(o->pool, on_secret, o, f);
+}
+
+static int undo_secret(void *userdata) {
+        pool_forget_secret(((PoolOperation *) userdata)->pool);
+        return 1;
+}
+
+static int step_mount(void *userdata, Fault *f) {
+        PoolOperation *o = userdata;
         int r;
 
         if (!pool_ops(o->pool->live->type)->mount)
@@ -453,7 +483,7 @@ static int step_watch(void *userdata, Fault *f) {
         int fd, r;
 
         r = need_worker(p, f);
-        if (r >= 0 && pool_ops(p->live->type)->scan != SCAN_FOLDER)
+        if (r >= 0 && pool_has_devices(p))
                 pools_watch_devices(p->all);
         if (r < 0 || pool_ops(p->live->type)->scan != SCAN_FOLDER)
                 return r < 0 ? r : 1;
@@ -522,6 +552,7 @@ void pool_uses_known(Pool *p) {
 }
 
 static const StepRow start_steps[] = {
+        { "secret", step_secret, undo_secret },
         { "mount", step_mount, undo_mount },
         { "activate", step_activate, undo_activate },
         { "watch", step_watch, undo_watch },
@@ -584,6 +615,7 @@ static void tell_waiters(Pool *p, const Fault *why);
 static void go_inactive(Pool *p) {
         volumes_clear(p);
         p->worker = worker_free(p->worker);
+        pool_forget_secret(p);
         p->live = pool_def_free(p->live);
         p->active = p->started_by_us = p->below_watermark = p->watch_lost = false;
         p->capacity = p->allocation = p->available = 0;
@@ -774,6 +806,7 @@ void pool_clear(Pool *p) {
         }
         work_stop_all(p);
         p->worker = worker_free(p->worker); /* tells those who wait */
+        pool_forget_secret(p);
         free(o);
         fault_set(&f, FAULT_CANCELED, ECANCELED, "the pool %s has gone", p->name);
         tell_waiters(p, &f);

@@ -40,6 +40,9 @@ struct Pool {
         char **creating;             /* names of volumes that are being made */
         Work *works;                 /* what is under way and takes long */
 
+        int secret;                  /* what it logs in with, a memfd; -1: nothing */
+        struct PoolSecret *secret_wait;
+
         Worker *worker;
         struct PoolWatch *watch;     /* NULL: nothing tells of changes */
         struct PoolWaiter *waiters;  /* for the end of a start */
@@ -65,6 +68,8 @@ static inline const PoolDef *pool_def(const Pool *p) {
         return p->live ?: p->config;
 }
 PoolState pool_state(const Pool *p);
+/* udev tells of what happens to its volumes. */
+bool pool_has_devices(const Pool *p);
 
 /* --- what is done with it --- */
 

@@ -126,7 +126,7 @@ static void on_devices_changed(void *userdata) {
         Pools *s = userdata;
 
         REGISTRY_FOREACH(Pool, p, s->registry)
-                if (p->active && pool_ops(p->live->type)->scan != SCAN_FOLDER)
+                if (p->active && pool_has_devices(p))
                         (void) pool_refresh(p, on_devices_refreshed, NULL, NULL);
 }
 
@@ -225,7 +225,7 @@ static int add(Pools *s, const char *name, sd_id128_t uuid, PoolDef *config, boo
         int r = -ENOMEM;
 
         if (p) {
-                *p = (Pool) { .all = s, .name = strdup(name), .uuid = uuid, .config = config, .persistent = persistent, .config_generation = 1 };
+                *p = (Pool) { .all = s, .name = strdup(name), .uuid = uuid, .config = config, .persistent = persistent, .config_generation = 1, .secret = -1 };
                 r = p->name ? registry_add(s->registry, name, uuid, p) : -ENOMEM;
         } else
                 pool_def_free(config);

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "iscsi-direct.h"
+#include "iscsi-record.h"
 #include "run-program.h"
 #include "scsi-scan.h"
 #include "str.h"
@@ -16,11 +18,29 @@
 #define DEVICE_WAIT_MSEC 10000
 #define DEVICE_LOOK_MSEC 20
 
-int commands_run(const PoolOps *ops, const Commands *c, char ***outputs, Fault *f) {
+static struct {
+        const void *data;
+        size_t length;
+} secret;
+
+void commands_set_secret(const void *data, size_t length) {
+        secret.data = data;
+        secret.length = length;
+}
+
+static int run(const PoolDef *def, const Command *c, char **ret_output, Fault *f) {
+        const ProgramSpec spec = {
+                .argv = c->argv, .input = c->input, .network = pool_ops(def->type)->network,
+                .secret = c->secret ? secret.data : NULL, .secret_length = secret.length,
+        };
+
+        return c->iscsi_login ? iscsi_record_set_login(def, secret.data, secret.length, f) : program_run(&spec, ret_output, f);
+}
+
+int commands_run(const PoolDef *def, const Commands *c, char ***outputs, Fault *f) {
         for (size_t i = 0; i < c->n; i++) {
-                const ProgramSpec spec = { .argv = c->items[i].argv, .input = c->items[i].input, .network = ops->network };
                 _cleanup_free_ char *output = NULL;
-                int r = program_run(&spec, &output, c->items[i].may_fail ? NULL : f);
+                int r = run(def, &c->items[i], &output, c->items[i].may_fail ? NULL : f);
 
                 if (r < 0 && !c->items[i].may_fail)
                         return r;
@@ -41,12 +61,13 @@ static bool is_active(const PoolDef *def) {
                 return false;
         for (size_t i = 0; i < c.n; i++)
                 c.items[i].may_fail = true;
-        return commands_run(ops, &c, &outputs, NULL) >= 0 && outputs && ops->active(def, outputs);
+        return commands_run(def, &c, &outputs, NULL) >= 0 && outputs && ops->active(def, outputs);
 }
 
 int command_pool_start(const PoolDef *def, bool *ret_started, Fault *f) {
         const PoolOps *ops = pool_ops(def->type);
         _cleanup_commands_ Commands c = {};
+        int r;
 
         *ret_started = false;
         if (!ops->start || is_active(def))
@@ -54,7 +75,13 @@ int command_pool_start(const PoolDef *def, bool *ret_started, Fault *f) {
         if (ops->start(def, &c) < 0)
                 return fault_oom(f);
         *ret_started = true;
-        return commands_run(ops, &c, NULL, f);
+        r = commands_run(def, &c, NULL, f);
+        if (r < 0 && ops->start_failed) {
+                _cleanup_commands_ Commands rest = {};
+
+                (void) (ops->start_failed(def, &rest) >= 0 && commands_run(def, &rest, NULL, NULL));
+        }
+        return r;
 }
 
 int command_pool_stop(const PoolDef *def, Fault *f) {
@@ -63,7 +90,7 @@ int command_pool_stop(const PoolDef *def, Fault *f) {
 
         if (!ops->stop)
                 return 0;
-        return ops->stop(def, &c) < 0 ? fault_oom(f) : commands_run(ops, &c, NULL, f);
+        return ops->stop(def, &c) < 0 ? fault_oom(f) : commands_run(def, &c, NULL, f);
 }
 
 /* --- what is in it --- */
@@ -76,7 +103,7 @@ static int scan_by_commands(const PoolDef *def, PoolInfo *ret, Fault *f) {
 
         if (ops->list(def, &c) < 0)
                 return fault_oom(f);
-        r = commands_run(ops, &c, &outputs, f);
+        r = commands_run(def, &c, &outputs, f);
         if (r >= 0)
                 r = ops->parse(def, outputs, ret, f);
         return r == -ENOMEM ? fault_oom(f) : r;
@@ -89,6 +116,8 @@ int command_pool_scan(const PoolDef *def, PoolInfo *ret, Fault *f) {
                 return scsi_scan(def, ret, f);
         case SCAN_MPATH:
                 return mpath_scan(def, ret, f);
+        case SCAN_ISCSI_DIRECT:
+                return iscsi_direct_scan(def, secret.data, secret.length, ret, f);
         case SCAN_COMMANDS:
         case SCAN_FOLDER:
                 break;
@@ -123,6 +152,8 @@ int command_pool_open(const PoolDef *def, const char *name, bool writable, Fault
         int fd, r;
 
         r = command_pool_look(def, name, &all, &v, f);
+        if (r >= 0 && v->kind != VOLUME_BLOCK)
+                r = fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "%s is on a server, and no device of this host", v->path);
         if (r < 0)
                 return r;
         fd = open(v->path, (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_CLOEXEC);
@@ -169,10 +200,32 @@ static int make(const PoolDef *def, const VolumeOrder *o, PoolInfo *all, Fault *
         if (r >= 0)
                 r = plan_volume(def, o, all, &c, f);
         if (r >= 0)
-                r = commands_run(pool_ops(def->type), &c, NULL, f);
+                r = commands_run(def, &c, NULL, f);
         if (r >= 0)
                 r = command_pool_look(def, o->def->name, all, &v, f);
-        return r < 0 ? r : wait_for_device(v->path, f);
+        return r < 0 || v->kind != VOLUME_BLOCK ? r : wait_for_device(v->path, f);
+}
+
+/* A server copies what it has by itself. */
+static int copy(const PoolDef *def, const VolumeOrder *o, PoolInfo *all, Fault *f) {
+        const PoolOps *ops = pool_ops(def->type);
+        const VolumeInfo *from = NULL;
+        _cleanup_commands_ Commands c = {};
+        int r = command_pool_scan(def, all, f);
+
+        for (size_t i = 0; i < all->n && r >= 0; i++)
+                if (streq(all->volumes[i].path, o->origin.image.path))
+                        from = &all->volumes[i];
+        if (r >= 0 && !from)
+                r = fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "%s is no volume of the same pool", o->origin.image.path);
+        if (r >= 0 && o->def->capacity != NUMBER_UNSET && o->def->capacity < from->capacity)
+                r = fault_set(f, FAULT_INVALID_DEFINITION, EINVAL, "%s would be smaller than what is copied into it", o->def->name);
+        if (r < 0)
+                return r;
+        r = ops->copy(def, from, o->def->name, &c) < 0 ? fault_oom(f) : commands_run(def, &c, NULL, f);
+        if (r >= 0 && o->def->capacity != NUMBER_UNSET && o->def->capacity > from->capacity)
+                return command_pool_resize(def, o->def->name, o->def->capacity, all, f);
+        return r < 0 ? r : command_pool_scan(def, all, f);
 }
 
 int command_pool_create(const PoolDef *def, const VolumeOrder *o, PoolInfo *all, Fault *f) {
@@ -182,6 +235,8 @@ int command_pool_create(const PoolDef *def, const VolumeOrder *o, PoolInfo *all,
         if (!pool_ops(def->type)->create)
                 return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "volumes of a pool of type '%s' are made on its server or disk, not here",
                                  pool_type_to_string(def->type));
+        if (o->origin.image.path && pool_ops(def->type)->copy)
+                return copy(def, o, all, f);
         r = make(def, o, all, f);
         if (r < 0 || !o->origin.image.path)
                 return r;
@@ -205,7 +260,7 @@ int command_pool_remove(const PoolDef *def, const char *name, PoolInfo *all, Fau
                 return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "volumes of a pool of type '%s' can't be deleted here", pool_type_to_string(def->type));
         r = command_pool_look(def, name, all, &v, f);
         if (r >= 0)
-                r = ops->remove(def, v, &c) < 0 ? fault_oom(f) : commands_run(ops, &c, NULL, f);
+                r = ops->remove(def, v, &c) < 0 ? fault_oom(f) : commands_run(def, &c, NULL, f);
         return r < 0 ? r : command_pool_scan(def, all, f);
 }
 
@@ -221,7 +276,7 @@ int command_pool_resize(const PoolDef *def, const char *name, uint64_t capacity,
         if (r >= 0)
                 r = ops->resize(def, v, capacity, &c, f);
         if (r >= 0)
-                r = commands_run(ops, &c, NULL, f);
+                r = commands_run(def, &c, NULL, f);
         return r < 0 ? r : command_pool_scan(def, all, f);
 }
 
@@ -231,11 +286,13 @@ int command_pool_find(const PoolDef *hints, RecordList *ret, Fault *f) {
         _cleanup_strv_ char **outputs = NULL;
         int r;
 
+        if (ops->scan == SCAN_ISCSI_DIRECT)
+                return iscsi_direct_find(hints, ret, f);
         if (!ops->find)
                 return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "sources of pools of type '%s' can't be looked for", pool_type_to_string(hints->type));
         if (ops->find(hints, &c) < 0)
                 return fault_oom(f);
-        r = commands_run(ops, &c, &outputs, f);
+        r = commands_run(hints, &c, &outputs, f);
         if (r >= 0)
                 r = ops->found(hints, outputs, ret);
         return r < 0 && !fault_is_set(f) ? fault_set(f, FAULT_POOL, -r, "what is found can't be read: %s", strerror(-r)) : r;

@@ -6,8 +6,10 @@
 
 /* Pools whose volumes are made and found by programs (LVM, ZFS, partitions), or by the kernel (SCSI). Everything here may block. */
 
+/* What commands read that need the pool's secret; stays the caller's. */
+void commands_set_secret(const void *data, size_t length);
 /* Runs them one after the other; what each has printed goes to `outputs`, ending in NULL, if that is wanted. */
-int commands_run(const PoolOps *ops, const Commands *c, char ***outputs, Fault *f);
+int commands_run(const PoolDef *def, const Commands *c, char ***outputs, Fault *f);
 
 /* Programs of ops->start, unless it is active; *ret_started: they were needed. */
 int command_pool_start(const PoolDef *def, bool *ret_started, Fault *f);

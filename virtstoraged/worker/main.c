@@ -23,13 +23,7 @@
 #include "worker-format.h"
 #include "worker-serve.h"
 
-/* The pool that everything is about: the first request says which. */
-static struct {
-        PoolDef *def;
-        json_t *formats;
-        Folder folder;
-        char *tag;
-} pool = { .folder = FOLDER_INIT };
+#define SECRET_MAX ((size_t) 64 * 1024)
 
 static const char *text_of(const WorkerRequest *q, const char *key) {
         return json_string_value(json_object_get(q->json, key));
@@ -42,6 +36,42 @@ static bool flag_of(const WorkerRequest *q, const char *key) {
 static uint64_t number_of(const WorkerRequest *q, const char *key) {
         return (uint64_t) json_integer_value(json_object_get(q->json, key));
 }
+
+/* A secret's value comes as a sealed file, so that it is in no message. */
+typedef struct Secret {
+        void *data;
+        size_t length;
+} Secret;
+
+static void secret_clear(Secret *s) {
+        if (s->data)
+                explicit_bzero(s->data, s->length);
+        free(s->data);
+        *s = (Secret) {};
+}
+
+static int read_secret(const WorkerRequest *q, Secret *ret) {
+        _cleanup_fd_ int fd = -1;
+        char path[64];
+
+        if (!flag_of(q, "secret"))
+                return 0;
+        if (q->n_fds == 0)
+                return -EBADMSG;
+        /* Opened again: others read it, too, and would go on where we end. */
+        (void) snprintf(path, sizeof(path), "/proc/self/fd/%d", q->fds[q->n_fds - 1]);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        return fd < 0 ? -errno : fd_read_all(fd, SECRET_MAX, (char **) &ret->data, &ret->length);
+}
+
+/* The pool that everything is about: the first request says which. */
+static struct {
+        PoolDef *def;
+        json_t *formats;
+        Folder folder;
+        char *tag;
+        Secret secret;               /* what it logs in with */
+} pool = { .folder = FOLDER_INIT };
 
 static const PoolOps *ops(void) {
         return pool_ops(pool.def->type);
@@ -144,6 +174,10 @@ static int serve_open(WorkerRequest *q, Fault *f) {
         json_decref(pool.formats);
         pool.formats = json_incref(json_object_get(q->json, "formats"));
         r = text && tag ? free_and_strdup(&pool.tag, tag) : -EBADMSG;
+        secret_clear(&pool.secret);
+        if (r >= 0)
+                r = read_secret(q, &pool.secret);
+        commands_set_secret(pool.secret.data, pool.secret.length);
         if (r >= 0)
                 r = pool_parse(text, strlen(text), &pool.def, f);
         return r < 0 ? r : worker_end(NULL, NULL, 0);
@@ -261,7 +295,7 @@ static int serve_tidy(WorkerRequest *q, Fault *f) {
 /* --- making and unmaking the pool --- */
 
 static int run_commands(const Commands *c, Fault *f) {
-        return commands_run(ops(), c, NULL, f);
+        return commands_run(pool.def, c, NULL, f);
 }
 
 static int serve_activate(_unused_ WorkerRequest *q, Fault *f) {
@@ -393,24 +427,6 @@ static int serve_destroy(_unused_ WorkerRequest *q, Fault *f) {
 }
 
 /* --- volumes --- */
-
-/* A secret's value comes as a sealed file, so that it is in no message. */
-typedef struct Secret {
-        void *data;
-        size_t length;
-} Secret;
-
-static void secret_clear(Secret *s) {
-        if (s->data)
-                explicit_bzero(s->data, s->length);
-        free(s->data);
-}
-
-static int read_secret(const WorkerRequest *q, Secret *ret) {
-        if (!flag_of(q, "secret"))
-                return 0;
-        return q->n_fds > 0 ? fd_read_all(q->fds[q->n_fds - 1], 64 * 1024, (char **) &ret->data, &ret->length) : -EBADMSG;
-}
 
 static int read_origin(const json_t *json, VolumeOrigin *ret, char ***ret_chain) {
         const json_t *item;

@@ -3,7 +3,7 @@
 
 /* What virtstoraged asks virtstorage-worker, beside what worker.h says. Sizes are in bytes; "name" is a volume's.
  *
- *   {"do": "open", "pool", "tag", "formats"}        first of all: its definition; whose unfinished files are ours; formats that are said
+ *   {"do": "open", "pool", "tag", "formats", "secret"} [+ secret]   first of all: its definition; whose unfinished files are ours; formats that are said
  *   {"do": "watch", "busy"} + inotify               → "remote"; removes unfinished files that are not in the list
  *   {"do": "refresh"}                               volumes, space
  *   {"do": "look", "names"}                         volumes, space, "gone": names
