@@ -137,8 +137,8 @@ static int send_and_wait(Client *c, sd_bus_message *m, const char *types) {
 
 int verb_create_volume(Client *c, int argc, char **argv) {
         static const Option options[] = {
-                { "format", 's' }, { "allocation", 't' }, { "backing", 's' }, { "backing-format", 's' }, { "clone-from", 's' }, { "preallocation", 's' },
-                { "foreign-backing", 'b' },
+                { "format", 's' }, { "allocation", 't' }, { "backing", 's' }, { "backing-format", 's' }, { "clone-from", 's' }, { "clone-secret", 's' },
+                { "foreign-backing", 'b' }, { "preallocation", 's' },
         };
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         _cleanup_free_ char *pool = NULL;

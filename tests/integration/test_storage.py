@@ -22,7 +22,7 @@ pytestmark = pytest.mark.bus
 SERVICE = "org.virtbus.storage1"
 MIB, GIB = 1 << 20, 1 << 30
 NO_WAIT = 8
-TYPES = {"format": "s", "allocation": "t", "backing": "s", "backing-format": "s", "clone-from": "s", "preallocation": "s", "foreign-backing": "b",
+TYPES = {"format": "s", "allocation": "t", "backing": "s", "backing-format": "s", "clone-from": "s", "clone-secret": "s", "preallocation": "s", "foreign-backing": "b",
          "shrink": "b", "allocate": "b", "algorithm": "s", "sparse": "b", "writable": "b", "overwrite": "b"}
 
 
@@ -529,11 +529,8 @@ def test_encrypted_volume(bus, storaged, pool, folder, format, suffix):
     path, _ = pool.CreateVolumeFromDefinition("libvirt-xml", xml, 0, {}, timeout=100)
     v = bus.object(SERVICE, path, f"{SERVICE}.Volume")
     assert (v.Format, v.Capacity) == ("luks" if format == "raw" else "qcow2", 8 * MIB)
-    what = "driver=luks,key-secret=s" if format == "raw" else "driver=qcow2,encrypt.format=luks,encrypt.key-secret=s"
     for word, good in (("open sesame", True), ("wrong", False)):
-        result = subprocess.run(["qemu-io", "--object", f"secret,id=s,data={word}", "--image-opts", f"{what},file.driver=file,file.filename={v.Path}", "-c", "read 0 4k"],
-                                capture_output=True, timeout=60)
-        assert (b"read 4096/4096" in result.stdout) == good, result
+        assert opens(v, word) == good
     assert nothing_unfinished(folder)
     assert v.Encryption == "luks" and "<encryption format=\"luks\"" in v.ExportDefinition("libvirt-xml", 0)
     with bus.fails("NoSuchSecret", "name the secret with its passphrase"):
@@ -544,10 +541,55 @@ def test_encrypted_volume(bus, storaged, pool, folder, format, suffix):
     bus.wait_property(v, "Capacity", 16 * MIB)
     v.Resize(12 * MIB, 0, {"secret": GLib.Variant("s", uuid), "shrink": GLib.Variant("b", True)}, timeout=60)
     bus.wait_property(v, "Capacity", 12 * MIB)
-    other = xml.replace(f"v.{suffix}", f"w.{suffix}")
-    with bus.fails("NotSupported", "is encrypted"):
-        pool.CreateVolumeFromDefinition("libvirt-xml", other, 0, {"clone-from": GLib.Variant("s", v.Name)})
+    with bus.fails("NotSupported", "clone it instead"):
+        create(bus, pool, "linked.qcow2", 0, format="qcow2", backing=v.Name)
     secret.Undefine(0, {})
+
+
+def opens(volume, word, command="read 0 4k"):
+    what = "driver=luks,key-secret=s" if volume.Format == "luks" else "driver=qcow2,encrypt.format=luks,encrypt.key-secret=s"
+    result = subprocess.run(["qemu-io", "--object", f"secret,id=s,data={word}", "--image-opts", f"{what},file.driver=file,file.filename={volume.Path}",
+                             "-c", command], capture_output=True, text=True, timeout=60)
+    return result.returncode == 0 and " ops; " in result.stdout and "verification failed" not in result.stdout
+
+
+def test_clone_of_encrypted_volume(bus, storaged, pool, folder):
+    """Encrypted again, with the same passphrase or another one, whatever the format; the content is there."""
+    secrets = {}
+    for name, word in (("first", "open sesame"), ("second", "another one")):
+        xml = f"<secret private='yes'><usage type='volume'><volume>{name}</volume></usage></secret>"
+        secrets[name] = bus.object(SERVICE, storaged.DefineSecret("libvirt-xml", xml, 0, {}), f"{SERVICE}.Secret")
+        secrets[name].SetValue(word.encode(), 0, {})
+    uuid = {n: str(UUID(bytes=bytes(s.UUID))) for n, s in secrets.items()}
+
+    def encrypted(name, format, secret, **more):
+        xml = (f"<volume><name>{name}</name><target><format type='{format}'/><encryption format='luks'>"
+               f"<secret type='passphrase' usage='{secret}'/></encryption></target></volume>")
+        path, _ = pool.CreateVolumeFromDefinition("libvirt-xml", xml, 0, options(**more), timeout=100)
+        return bus.object(SERVICE, path, f"{SERVICE}.Volume")
+
+    plain = create(bus, pool, "plain", 8 * MIB)
+    with open(plain.Path, "r+b") as f:
+        f.write(bytes([9]) * 65536)
+    v = encrypted("v.qcow2", "qcow2", "first", clone_from="plain")
+    with bus.fails("NoSuchSecret", "by the option \"clone-secret\""):
+        create(bus, pool, "w.qcow2", 0, clone_from="v.qcow2")
+    raw = create(bus, pool, "raw.luks", 16 * MIB, format="raw", clone_from="v.qcow2", clone_secret=uuid["first"])
+    assert (raw.Format, raw.Encryption, raw.Capacity) == ("luks", "luks", 16 * MIB) and opens(raw, "open sesame", "read -P 9 0 64k")
+    other = encrypted("other.qcow2", "qcow2", "second", clone_from="raw.luks", clone_secret=uuid["first"])
+    assert other.Capacity == 16 * MIB and opens(other, "another one", "read -P 9 0 64k")
+    before = sorted(os.listdir(folder))
+    with bus.fails("PoolFailed", "Invalid password"):
+        create(bus, pool, "no.qcow2", 0, clone_from="v.qcow2", clone_secret=uuid["second"])
+    with bus.fails("InvalidDefinition", "only raw and qcow2 images can be encrypted"):
+        create(bus, pool, "no.vmdk", 0, format="vmdk", clone_from="v.qcow2", clone_secret=uuid["first"])
+    for more, text in (({"clone_from": "plain"}, "plain is not encrypted"), ({}, "which is missing")):
+        with bus.fails("InvalidArgs", text):
+            create(bus, pool, "no", MIB, clone_secret=uuid["first"], **more)
+    secrets["first"].Undefine(0, {})
+    with bus.fails("NoSuchSecret"):
+        create(bus, pool, "no.qcow2", 0, clone_from="v.qcow2", clone_secret=uuid["first"])
+    assert sorted(os.listdir(folder)) == before
 
 
 # --- bad input ---

@@ -233,7 +233,7 @@ BUS_HANDLER(method_list_volumes, BUS_OPEN) {
 
 /* What is said of a new volume beside its definition. */
 typedef struct CreateOptions {
-        const char *format, *backing, *backing_format, *clone_from, *preallocation;
+        const char *format, *backing, *backing_format, *clone_from, *clone_secret, *preallocation;
         uint64_t allocation;
         int foreign;
 } CreateOptions;
@@ -242,8 +242,8 @@ static int read_create_options(sd_bus_message *m, CreateOptions *o, uint64_t *re
         const BusOption options[] = {
                 { "format", 's', &o->format },           { "allocation", 't', &o->allocation },
                 { "backing", 's', &o->backing },         { "backing-format", 's', &o->backing_format },
-                { "clone-from", 's', &o->clone_from },   { "preallocation", 's', &o->preallocation },
-                { "foreign-backing", 'b', &o->foreign },
+                { "clone-from", 's', &o->clone_from },   { "clone-secret", 's', &o->clone_secret },
+                { "foreign-backing", 'b', &o->foreign }, { "preallocation", 's', &o->preallocation },
         };
 
         return bus_read_options(m, BUS_FLAG_NO_WAIT, ret_flags, options, ARRAY_SIZE(options), f);
@@ -278,6 +278,8 @@ static int set_backing(Pool *p, VolumeDef *def, const CreateOptions *o, Fault *f
         r = find_volume(p, o->backing, &v, *o->backing == '/' && o->foreign ? NULL : f);
         if (r < 0 && !(*o->backing == '/' && o->foreign))
                 return r;
+        if (v && v->info.encryption != ENCRYPTION_NONE)
+                return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "the volume %s is encrypted: nothing can be based on it; clone it instead", v->info.name);
         r = free_and_strdup(&def->backing_path, v ? v->info.path : o->backing);
         if (r < 0)
                 return fault_oom(f);
@@ -289,6 +291,43 @@ static int set_backing(Pool *p, VolumeDef *def, const CreateOptions *o, Fault *f
         return r;
 }
 
+/* What nobody says how to encrypt is as it was, with the same passphrase. */
+static int inherit_encryption(VolumeDef *def, const Secret *secret) {
+        SecretRef *ref = record_new(&secret_ref_record);
+
+        if (!ref)
+                return -ENOMEM;
+        ref->uuid = secret->uuid;
+        def->encryption = ENCRYPTION_LUKS;
+        if (free_and_strdup(&ref->type, "passphrase") >= 0)
+                return record_list_add(&def->secrets, ref);
+        record_free(ref);
+        return -ENOMEM;
+}
+
+static int set_origin(Pool *p, VolumeDef *def, const CreateOptions *o, VolumeCreate *how, Fault *f) {
+        bool encrypted;
+        int r;
+
+        if (!o->clone_from)
+                return o->clone_secret ? fault_set(f, FAULT_INVALID_ARGS, EINVAL, "clone-secret opens the volume of clone-from, which is missing") : 0;
+        r = find_volume(p, o->clone_from, &how->origin, f);
+        if (r < 0)
+                return r;
+        encrypted = how->origin->info.encryption == ENCRYPTION_LUKS;
+        if (!encrypted && o->clone_secret)
+                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "clone-secret: the volume %s is not encrypted", how->origin->info.name);
+        if (encrypted)
+                r = volume_find_secret(how->origin, o->clone_secret, "clone-secret", &how->origin_secret, f);
+        if (r >= 0 && encrypted && def->secrets.n == 0 && inherit_encryption(def, how->origin_secret) < 0)
+                r = fault_oom(f);
+        if (def->format == FORMAT_UNSET)
+                def->format = how->origin->info.format;
+        if (def->capacity == NUMBER_UNSET)
+                def->capacity = how->origin->info.capacity;
+        return r;
+}
+
 static int apply_options(Pool *p, VolumeDef *def, const CreateOptions *o, VolumeCreate *how, Fault *f) {
         int r = set_format(o->format, &def->format, f);
 
@@ -296,13 +335,8 @@ static int apply_options(Pool *p, VolumeDef *def, const CreateOptions *o, Volume
                 def->allocation = o->allocation;
         if (r >= 0)
                 r = set_backing(p, def, o, f);
-        if (r >= 0 && o->clone_from) {
-                r = find_volume(p, o->clone_from, &how->origin, f);
-                if (r >= 0 && def->format == FORMAT_UNSET)
-                        def->format = how->origin->info.format;
-                if (r >= 0 && def->capacity == NUMBER_UNSET)
-                        def->capacity = how->origin->info.capacity;
-        }
+        if (r >= 0)
+                r = set_origin(p, def, o, how, f);
         if (r >= 0 && o->preallocation && (how->preallocation = preallocation_from_string(o->preallocation)) < 0)
                 r = fault_set(f, FAULT_INVALID_ARGS, EINVAL, "preallocation is off, metadata, falloc or full, not \"%.32s\"", o->preallocation);
         how->foreign_backing = o->foreign;

@@ -11,6 +11,7 @@ DECLARE_ENUM(Preallocation, preallocation);
 
 /* Where the value of a secret is read from; NULL: there is none. */
 #define QEMU_IMG_SECRET "/dev/fd/7"
+#define QEMU_IMG_ORIGIN_SECRET "/dev/fd/8"
 
 /* An image that is read. */
 typedef struct ImageSource {

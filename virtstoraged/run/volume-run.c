@@ -172,6 +172,8 @@ static int add_chain(Pool *p, const Volume *origin, bool foreign, json_t *chain,
                 (void) json_array_append_new(chain, json_string(next));
                 if (v && v->info.problem)
                         return fault_set(f, FAULT_IMAGE, EBADMSG, "%s %s", next, v->info.problem);
+                if (v && v->info.encryption != ENCRYPTION_NONE)
+                        return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "%s is made from %s, which is encrypted", origin->info.path, next);
                 next = v ? v->info.backing_path : NULL;
         }
         return 0;
@@ -184,16 +186,16 @@ static int describe_origin(Pool *p, const VolumeCreate *how, json_t *request, Fa
 
         if (info->problem)
                 r = fault_set(f, FAULT_IMAGE, EBADMSG, "%s %s", info->path, info->problem);
-        else if (info->encryption != ENCRYPTION_NONE)
-                r = fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "%s is encrypted: no other volume gets its content that way", info->path);
+        else if (info->encryption == ENCRYPTION_QCOW)
+                r = fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "QEMU no longer opens images with qcow's old encryption, as %s has it", info->path);
         else
                 r = add_chain(p, how->origin, how->foreign_backing, chain, f);
         if (r < 0) {
                 json_decref(chain);
                 return r;
         }
-        origin = json_pack("{s:s, s:s, s:I, s:o}", "path", info->path, "format", volume_format_to_string(info->format), "capacity",
-                           (json_int_t) info->capacity, "chain", chain);
+        origin = json_pack("{s:s, s:s, s:I, s:o, s:b}", "path", info->path, "format", volume_format_to_string(info->format), "capacity",
+                           (json_int_t) info->capacity, "chain", chain, "encrypted", (int) (info->encryption != ENCRYPTION_NONE));
         return origin && json_object_set_new(request, "origin", origin) >= 0 ? 0 : fault_oom(f);
 }
 
@@ -240,12 +242,23 @@ static int find_secret(Pools *s, const SecretRef *ref, Secret **ret, Fault *f) {
         return secrets_find_usage(s->secrets, USAGE_VOLUME, ref->usage ?: "", ret, f);
 }
 
-static int create_encrypted(Pool *p, const VolumeDef *def, const WorkSpec *spec, Fault *f) {
-        Secret *secret;
-        int r = find_secret(p->all, (const SecretRef *) def->secrets.items[0], &secret, f);
+int volume_find_secret(const Volume *v, const char *uuid, const char *option, Secret **ret, Fault *f) {
+        int r;
+
+        if (uuid)
+                return secrets_find(v->pool->all->secrets, uuid, ret, f);
+        r = secrets_find_usage(v->pool->all->secrets, USAGE_VOLUME, v->info.path, ret, f);
+        if (r < 0)
+                fault_hint(f, "the volume %s is encrypted: name the secret with its passphrase by the option \"%s\"", v->info.name, option);
+        return r;
+}
+
+static int create_encrypted(Pool *p, const VolumeDef *def, const VolumeCreate *how, const WorkSpec *spec, Fault *f) {
+        Secret *secrets[SECRETS_OF_WORK_MAX] = { NULL, how->origin_secret };
+        int r = find_secret(p->all, (const SecretRef *) def->secrets.items[0], &secrets[0], f);
 
         if (r >= 0)
-                return secret_work_start(p, secret, spec, f);
+                return secret_work_start(p, secrets, how->origin_secret ? 2 : 1, spec, f);
         json_decref(spec->request);
         return r;
 }
@@ -284,7 +297,7 @@ int volume_create(Pool *p, VolumeDef *def, const VolumeCreate *how, sd_bus_messa
                 .reply_object = true,
                 .request = request,
         };
-        return def->secrets.n > 0 ? create_encrypted(p, def, &spec, f) : work_start(p, &spec, f);
+        return def->secrets.n > 0 ? create_encrypted(p, def, how, &spec, f) : work_start(p, &spec, f);
 }
 
 /* --- the others --- */
@@ -409,28 +422,16 @@ static int resize_live(Volume *v, uint64_t capacity, sd_bus_message *call, Fault
         return 0;
 }
 
-/* One that is said, or that which is for the volume. */
-static int find_secret_of(const Volume *v, const char *uuid, Secret **ret, Fault *f) {
-        int r;
-
-        if (uuid)
-                return secrets_find(v->pool->all->secrets, uuid, ret, f);
-        r = secrets_find_usage(v->pool->all->secrets, USAGE_VOLUME, v->info.path, ret, f);
-        if (r < 0)
-                fault_hint(f, "the volume %s is encrypted: name the secret with its passphrase by the option \"secret\"", v->info.name);
-        return r;
-}
-
 static int resize_encrypted(Volume *v, json_t *request, const VolumeResize *how, sd_bus_message *call, Fault *f) {
         _cleanup_free_ char *path = volume_object_path(v->pool, v->id);
         const WorkSpec spec = {
                 .operation = "resize-volume", .object = path, .volume = v, .call = call, .reply_early = how->no_wait, .request = request,
         };
         Secret *secret;
-        int r = path ? find_secret_of(v, how->secret, &secret, f) : fault_oom(f);
+        int r = path ? volume_find_secret(v, how->secret, "secret", &secret, f) : fault_oom(f);
 
         if (r >= 0)
-                return secret_work_start(v->pool, secret, &spec, f);
+                return secret_work_start(v->pool, &secret, 1, &spec, f);
         json_decref(request);
         return r;
 }

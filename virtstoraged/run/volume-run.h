@@ -11,11 +11,15 @@
 typedef struct VolumeCreate {
         Preallocation preallocation;
         Volume *origin;              /* whose content it gets; NULL: none */
+        struct Secret *origin_secret; /* what opens it; NULL: it is not encrypted */
         bool foreign_backing;        /* the chain of the origin may lead out of all pools */
         bool no_wait;                /* answered with a job at once */
 } VolumeCreate;
 /* Of a completed definition; stays the caller's. The answer is `oo`: the volume and the job. */
 int volume_create(Pool *p, VolumeDef *def, const VolumeCreate *how, sd_bus_message *call, Fault *f);
+
+/* What an encrypted one is opened with: the secret that is said by the option of that name (its UUID), or the one for the volume's path. */
+int volume_find_secret(const Volume *v, const char *uuid, const char *option, struct Secret **ret, Fault *f);
 
 typedef struct VolumeResize {
         uint64_t capacity;           /* bytes */

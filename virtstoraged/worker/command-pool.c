@@ -18,20 +18,16 @@
 #define DEVICE_WAIT_MSEC 10000
 #define DEVICE_LOOK_MSEC 20
 
-static struct {
-        const void *data;
-        size_t length;
-} secret;
+static SecretValue secret;
 
 void commands_set_secret(const void *data, size_t length) {
-        secret.data = data;
-        secret.length = length;
+        secret = (SecretValue) { data, length };
 }
 
 static int run(const PoolDef *def, const Command *c, char **ret_output, Fault *f) {
         const ProgramSpec spec = {
                 .argv = c->argv, .input = c->input, .network = pool_ops(def->type)->network,
-                .secret = c->secret ? secret.data : NULL, .secret_length = secret.length,
+                .secrets = { c->secret ? secret : (SecretValue) {} },
         };
 
         return c->iscsi_login ? iscsi_record_set_login(def, secret.data, secret.length, f) : program_run(&spec, ret_output, f);

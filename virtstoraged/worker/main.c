@@ -50,16 +50,14 @@ static void secret_clear(Secret *s) {
         *s = (Secret) {};
 }
 
-static int read_secret(const WorkerRequest *q, Secret *ret) {
+static int read_secret(const WorkerRequest *q, size_t nth, Secret *ret) {
         _cleanup_fd_ int fd = -1;
         char path[64];
 
-        if (!flag_of(q, "secret"))
-                return 0;
-        if (q->n_fds == 0)
+        if (q->n_fds <= nth)
                 return -EBADMSG;
         /* Opened again: others read it, too, and would go on where we end. */
-        (void) snprintf(path, sizeof(path), "/proc/self/fd/%d", q->fds[q->n_fds - 1]);
+        (void) snprintf(path, sizeof(path), "/proc/self/fd/%d", q->fds[nth]);
         fd = open(path, O_RDONLY | O_CLOEXEC);
         return fd < 0 ? -errno : fd_read_all(fd, SECRET_MAX, (char **) &ret->data, &ret->length);
 }
@@ -175,8 +173,8 @@ static int serve_open(WorkerRequest *q, Fault *f) {
         pool.formats = json_incref(json_object_get(q->json, "formats"));
         r = text && tag ? free_and_strdup(&pool.tag, tag) : -EBADMSG;
         secret_clear(&pool.secret);
-        if (r >= 0)
-                r = read_secret(q, &pool.secret);
+        if (r >= 0 && flag_of(q, "secret"))
+                r = read_secret(q, 0, &pool.secret);
         commands_set_secret(pool.secret.data, pool.secret.length);
         if (r >= 0)
                 r = pool_parse(text, strlen(text), &pool.def, f);
@@ -438,6 +436,7 @@ static int read_origin(const json_t *json, VolumeOrigin *ret, char ***ret_chain)
         ret->image.path = json_string_value(json_object_get(json, "path"));
         ret->image.format = volume_format_from_string(json_string_value(json_object_get(json, "format")));
         ret->capacity = (uint64_t) json_integer_value(json_object_get(json, "capacity"));
+        ret->image.secret = json_is_true(json_object_get(json, "encrypted")) ? QEMU_IMG_ORIGIN_SECRET : NULL;
         if (!ret->image.path || ret->image.format <= FORMAT_UNSET)
                 return -EBADMSG;
         r = strv_push(ret_chain, ret->image.path);
@@ -458,7 +457,7 @@ static int create_by_commands(const VolumeOrder *order, Fault *f) {
 static int serve_create(WorkerRequest *q, Fault *f) {
         const char *text = text_of(q, "volume"), *part = text_of(q, "part");
         _cleanup_(volume_def_freep) VolumeDef *def = NULL;
-        _cleanup_(secret_clear) Secret secret = {};
+        _cleanup_(secret_clear) Secret secret = {}, origin_secret = {};
         _cleanup_strv_ char **chain = NULL;
         Preallocation preallocation = preallocation_from_string(text_of(q, "preallocation"));
         VolumeOrder order = { .part = part, .preallocation = preallocation };
@@ -467,13 +466,15 @@ static int serve_create(WorkerRequest *q, Fault *f) {
         int r;
 
         r = text && part && preallocation >= 0 ? volume_parse(text, strlen(text), &def, f) : -EBADMSG;
-        if (r >= 0)
-                r = read_secret(q, &secret);
+        if (r >= 0 && flag_of(q, "secret"))
+                r = read_secret(q, 0, &secret);
         if (r >= 0)
                 r = read_origin(json_object_get(q->json, "origin"), &order.origin, &chain);
+        if (r >= 0 && order.origin.image.secret)
+                r = read_secret(q, 1, &origin_secret);
         order.def = def;
-        order.secret = secret.data;
-        order.secret_length = secret.length;
+        order.secret = (SecretValue) { secret.data, secret.length };
+        order.origin.secret = (SecretValue) { origin_secret.data, origin_secret.length };
         if (r >= 0 && !is_folder())
                 return create_by_commands(&order, f);
         if (r >= 0)
@@ -540,10 +541,11 @@ static int serve_resize(WorkerRequest *q, Fault *f) {
                 .name = text_of(q, "name"), .format = volume_format_from_string(text_of(q, "format")), .capacity = number_of(q, "capacity"),
                 .shrink = flag_of(q, "shrink"), .allocate = flag_of(q, "allocate"),
         };
-        int r = o.name && o.format > FORMAT_UNSET ? read_secret(q, &secret) : -EBADMSG;
+        int r = o.name && o.format > FORMAT_UNSET ? 0 : -EBADMSG;
 
-        o.secret = secret.data;
-        o.secret_length = secret.length;
+        if (r >= 0 && flag_of(q, "secret"))
+                r = read_secret(q, 0, &secret);
+        o.secret = (SecretValue) { secret.data, secret.length };
         if (r >= 0 && !is_folder()) {
                 _cleanup_pool_info_ PoolInfo all = {};
 

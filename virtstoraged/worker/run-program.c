@@ -34,7 +34,7 @@ static char *find_program(const char *name) {
 
 /* --- the child --- */
 
-static _noreturn_ void run_child(const ProgramSpec *spec, const char *path, int in, int out, int err, int secret, pid_t parent) {
+static _noreturn_ void run_child(const ProgramSpec *spec, const char *path, int in, int out, int err, const int *secrets, pid_t parent) {
         char *environment[] = { (char *) "PATH=/usr/sbin:/usr/bin:/sbin:/bin", (char *) "LC_ALL=C", (char *) "HOME=/", NULL };
 
         (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -42,10 +42,13 @@ static _noreturn_ void run_child(const ProgramSpec *spec, const char *path, int 
                 _exit(127);
         if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 || dup2(err, STDERR_FILENO) < 0)
                 _exit(127);
-        if (secret >= 0 && dup2(secret, SECRET_FD) < 0)
-                _exit(127);
         (void) syscall(SYS_close_range, 3, SECRET_FD - 1, 0);
-        (void) syscall(SYS_close_range, secret >= 0 ? SECRET_FD + 1 : SECRET_FD, ~0U, 0);
+        for (int i = 0; i < (int) PROGRAM_SECRETS_MAX; i++)
+                if (secrets[i] < 0)
+                        (void) close(SECRET_FD + i);
+                else if (dup2(secrets[i], SECRET_FD + i) < 0)
+                        _exit(127);
+        (void) syscall(SYS_close_range, SECRET_FD + PROGRAM_SECRETS_MAX, ~0U, 0);
         if (sandbox_enter(spec->readable, spec->writable, spec->network) < 0) {
                 dprintf(STDERR_FILENO, "it can't be kept apart: %s", strerror(errno));
                 _exit(126);
@@ -148,10 +151,37 @@ static int move_up(int *fd) {
         return moved < 0 ? -errno : 0;
 }
 
-static int start(const ProgramSpec *spec, const char *path, Stream *out, Stream *err, pid_t *ret) {
-        _cleanup_fd_ int in = open_input(spec->input), out_end = -1, err_end = -1, secret = -1;
+static int make_secrets(const ProgramSpec *spec, int fds[PROGRAM_SECRETS_MAX]) {
+        for (size_t i = 0; i < PROGRAM_SECRETS_MAX; i++) {
+                if (!spec->secrets[i].data)
+                        continue;
+                fds[i] = memfd_new_sealed("secret", spec->secrets[i].data, spec->secrets[i].length);
+                if (fds[i] < 0)
+                        return fds[i];
+                if (move_up(&fds[i]) < 0)
+                        return -errno;
+        }
+        return 0;
+}
+
+static int fork_child(const ProgramSpec *spec, const char *path, const int stdio[3], pid_t *ret) {
+        int secrets[PROGRAM_SECRETS_MAX] = { -1, -1 }, r = make_secrets(spec, secrets);
         pid_t parent = getpid();
-        int a[2], b[2], r;
+
+        if (r >= 0) {
+                *ret = fork();
+                if (*ret == 0)
+                        run_child(spec, path, stdio[0], stdio[1], stdio[2], secrets, parent);
+                r = *ret < 0 ? -errno : 0;
+        }
+        for (size_t i = 0; i < PROGRAM_SECRETS_MAX; i++)
+                fd_close(secrets[i]);
+        return r;
+}
+
+static int start(const ProgramSpec *spec, const char *path, Stream *out, Stream *err, pid_t *ret) {
+        _cleanup_fd_ int in = open_input(spec->input), out_end = -1, err_end = -1;
+        int a[2], b[2];
 
         if (in < 0 || pipe2(a, O_CLOEXEC) < 0)
                 return -errno;
@@ -161,20 +191,9 @@ static int start(const ProgramSpec *spec, const char *path, Stream *out, Stream 
                 return -errno;
         err->fd = b[0];
         err_end = b[1];
-        if (spec->secret) {
-                secret = memfd_new_sealed("secret", spec->secret, spec->secret_length);
-                if (secret < 0)
-                        return secret;
-                r = move_up(&secret);
-                if (r < 0)
-                        return r;
-        }
         if (move_up(&in) < 0 || move_up(&out_end) < 0 || move_up(&err_end) < 0)
                 return -errno;
-        *ret = fork();
-        if (*ret == 0)
-                run_child(spec, path, in, out_end, err_end, secret, parent);
-        return *ret < 0 ? -errno : 0;
+        return fork_child(spec, path, (const int[]) { in, out_end, err_end }, ret);
 }
 
 int program_run(const ProgramSpec *spec, char **ret_output, Fault *f) {

@@ -8,11 +8,17 @@
 #define PROGRAM_OUTPUT_MAX ((size_t) 16 * 1024 * 1024)
 #define PROGRAM_WORDS_MAX ((size_t) 2048)
 
+/* More than two are wanted by no program. */
+#define PROGRAM_SECRETS_MAX 2u
+typedef struct SecretValue {
+        const void *data;            /* NULL: none */
+        size_t length;
+} SecretValue;
+
 typedef struct ProgramSpec {
         char *const *argv;           /* argv[0] is looked for in the system's folders */
         const char *input;           /* standard input; NULL: nothing */
-        const void *secret;          /* comes as descriptor 7; NULL: none */
-        size_t secret_length;
+        SecretValue secrets[PROGRAM_SECRETS_MAX]; /* come as descriptors 7 and 8 */
         /* Files and folders that are all it may touch, beside the system's own, which it may read; NULL: no such limit. */
         const char *const *readable, *const *writable;
         bool network;                /* may talk to others */

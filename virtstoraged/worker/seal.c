@@ -21,7 +21,7 @@ static int transform(WorkerRequest *q, const char *verb, Fault *f) {
                 return -EBADMSG;
         r = fd_read_all(q->fds[0], INPUT_MAX, &input, &length);
         if (r >= 0) {
-                const ProgramSpec spec = { .argv = argv, .secret = input, .secret_length = length, .output_length = &output_length };
+                const ProgramSpec spec = { .argv = argv, .secrets = { { input, length } }, .output_length = &output_length };
 
                 r = program_run(&spec, &output, f);
         }

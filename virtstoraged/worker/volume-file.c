@@ -12,7 +12,6 @@
 
 #include "fd.h"
 #include "mem.h"
-#include "run-program.h"
 #include "progress.h"
 #include "str.h"
 
@@ -94,7 +93,7 @@ static int run_qemu_img(char *const *argv, const VolumeOrder *o, const char *pat
         const char *const writable[] = { path, NULL };
         Told told = { .progress = { .total = total } };
         const ProgramSpec spec = {
-                .argv = argv, .secret = o->secret, .secret_length = o->secret_length, .readable = o->origin.chain ?: nothing, .writable = writable,
+                .argv = argv, .secrets = { o->secret, o->origin.secret }, .readable = o->origin.chain ?: nothing, .writable = writable,
                 .said = on_said, .userdata = &told,
         };
 
@@ -102,7 +101,7 @@ static int run_qemu_img(char *const *argv, const VolumeOrder *o, const char *pat
 }
 
 static int create_image(const VolumeOrder *o, const char *path, Fault *f) {
-        const char *secret = o->secret ? QEMU_IMG_SECRET : NULL, *backing[] = { o->def->backing_path, NULL };
+        const char *secret = o->secret.data ? QEMU_IMG_SECRET : NULL, *backing[] = { o->def->backing_path, NULL };
         _cleanup_strv_ char **argv = NULL;
         VolumeOrder order = *o;
         int r;
@@ -116,7 +115,7 @@ static int create_image(const VolumeOrder *o, const char *path, Fault *f) {
 }
 
 static int convert_image(const VolumeOrder *o, const char *path, Fault *f) {
-        const char *secret = o->secret ? QEMU_IMG_SECRET : NULL;
+        const char *secret = o->secret.data ? QEMU_IMG_SECRET : NULL;
         _cleanup_strv_ char **argv = NULL;
         int r;
 
@@ -131,7 +130,7 @@ static int grow_image(const VolumeOrder *o, const char *path, Fault *f) {
 
         if (o->def->capacity == NUMBER_UNSET || o->def->capacity <= o->origin.capacity)
                 return 0;
-        r = qemu_img_resize(path, o->def->format, o->def->capacity, false, o->secret ? QEMU_IMG_SECRET : NULL, &argv);
+        r = qemu_img_resize(path, o->def->format, o->def->capacity, false, o->secret.data ? QEMU_IMG_SECRET : NULL, &argv);
         return r < 0 ? fault_oom(f) : run_qemu_img(argv, o, path, o->def->capacity, f);
 }
 
@@ -140,7 +139,7 @@ static bool share_blocks(const VolumeOrder *o, int fd) {
         const VolumeDef *def = o->def;
         _cleanup_fd_ int from = -1;
 
-        if (def->format != o->origin.image.format || o->secret || o->origin.image.secret || def->compat || def->cluster_size != NUMBER_UNSET ||
+        if (def->format != o->origin.image.format || o->secret.data || o->origin.image.secret || def->compat || def->cluster_size != NUMBER_UNSET ||
             def->lazy_refcounts || def->extended_l2 || o->preallocation != PREALLOCATION_OFF || (o->origin.chain && o->origin.chain[0] && o->origin.chain[1]))
                 return false;
         from = open(o->origin.image.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -151,7 +150,7 @@ static int fill(const Folder *d, const VolumeOrder *o, const char *path, int fd,
         int r;
 
         if (!o->origin.image.path) {
-                if ((o->def->format == FORMAT_RAW || o->def->format == FORMAT_ISO) && !o->secret)
+                if ((o->def->format == FORMAT_RAW || o->def->format == FORMAT_ISO) && !o->secret.data)
                         return create_raw(d, o, fd, f);
                 return create_image(o, path, f);
         }
@@ -332,14 +331,14 @@ int volume_file_resize(const Folder *d, const ResizeOrder *o, Fault *f) {
 
         if (!path)
                 return fault_oom(f);
-        if ((o->format == FORMAT_RAW || o->format == FORMAT_ISO) && !o->secret)
+        if ((o->format == FORMAT_RAW || o->format == FORMAT_ISO) && !o->secret.data)
                 return resize_raw(d, o, f);
         if (o->allocate)
                 return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "only raw volumes can get their space when they are resized");
-        r = qemu_img_resize(path, o->format, o->capacity, o->shrink, o->secret ? QEMU_IMG_SECRET : NULL, &argv);
+        r = qemu_img_resize(path, o->format, o->capacity, o->shrink, o->secret.data ? QEMU_IMG_SECRET : NULL, &argv);
         if (r < 0)
                 return fault_oom(f);
 
-        const ProgramSpec spec = { .argv = argv, .secret = o->secret, .secret_length = o->secret_length, .readable = nothing, .writable = writable };
+        const ProgramSpec spec = { .argv = argv, .secrets = { o->secret }, .readable = nothing, .writable = writable };
         return program_run(&spec, NULL, f);
 }

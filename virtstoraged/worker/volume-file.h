@@ -3,6 +3,7 @@
 
 #include "../plan/qemu-img.h"
 #include "folder.h"
+#include "run-program.h"
 
 /* Volumes that are files: made, changed, removed. */
 
@@ -11,6 +12,7 @@ typedef struct VolumeOrigin {
         ImageSource image;           /* path NULL: none */
         uint64_t capacity;
         const char *const *chain;    /* its files, ending in NULL */
+        SecretValue secret;          /* its passphrase, if it is encrypted */
 } VolumeOrigin;
 
 typedef struct VolumeOrder {
@@ -18,8 +20,7 @@ typedef struct VolumeOrder {
         const char *part;            /* what it is called while it is not finished */
         Preallocation preallocation;
         VolumeOrigin origin;
-        const void *secret;          /* its passphrase; NULL: not encrypted */
-        size_t secret_length;
+        SecretValue secret;          /* its passphrase, if it is to be encrypted */
 } VolumeOrder;
 
 /* Nobody sees half of it; whatever goes wrong, nothing is left. */
@@ -33,7 +34,6 @@ typedef struct ResizeOrder {
         VolumeFormat format;
         uint64_t capacity;
         bool shrink, allocate;
-        const void *secret;
-        size_t secret_length;
+        SecretValue secret;
 } ResizeOrder;
 int volume_file_resize(const Folder *d, const ResizeOrder *o, Fault *f);

@@ -15,7 +15,7 @@
  *   {"do": "find", "type", "host", "port"}          needs no pool → "sources": [{"host", "dir", "name", "format", "devices"}]
  *   {"do": "build", "format", "overwrite"}
  *   {"do": "destroy"}
- *   {"do": "create", "volume", "part", "preallocation", "origin": {"path", "format", "capacity", "chain"}, "secret"} [+ secret]
+ *   {"do": "create", "volume", "part", "preallocation", "origin": {"path", "format", "capacity", "chain", "encrypted"}, "secret"} [+ secret [+ the origin's]]
  *   {"do": "remove", "name"}
  *   {"do": "resize", "name", "format", "capacity", "shrink", "allocate", "secret"} [+ secret]
  *   {"do": "wipe", "name", "algorithm"}
