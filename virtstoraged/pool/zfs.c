@@ -65,7 +65,8 @@ static int add_volume(const PoolDef *def, const char *line, PoolInfo *ret) {
         const char *name = full ? str_after(full, set(def)) : NULL;
         VolumeInfo v = { .kind = VOLUME_BLOCK, .format = FORMAT_RAW };
 
-        if (!name || *name != '/' || !size || !used || !guid || !origin || parse_u64(size, 10, &v.capacity) < 0 || parse_u64(used, 10, &v.allocation) < 0)
+        if (!name || *name != '/' || !name[1] || strchr(name + 1, '/') || !size || !used || !guid || !origin ||
+            parse_u64(size, 10, &v.capacity) < 0 || parse_u64(used, 10, &v.allocation) < 0)
                 return -EBADMSG;
         v.physical = v.capacity;
         v.name = strdup(name + 1);
