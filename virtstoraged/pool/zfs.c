@@ -20,15 +20,20 @@ static int check(const PoolDef *def, Fault *f) {
         return xml_fault_below(&def->head, "source/name", f, FAULT_INVALID_DEFINITION, "\"%s\" can't be the name of a data set of ZFS", set(def));
 }
 
+/* What holds volumes has no files of its own: it is not mounted, which is systemd's to do anyway. */
 static int build(const PoolDef *def, bool overwrite, Commands *c) {
         _cleanup_strv_ char **argv = NULL;
         int r;
 
         if (strchr(set(def), '/')) /* of a pool that is there */
-                return commands_add(c, "zfs", "create", set(def), NULL);
+                return commands_add(c, "zfs", "create", "-o", "canmount=off", set(def), NULL);
         r = strv_push(&argv, "zpool");
         if (r >= 0)
                 r = strv_push(&argv, "create");
+        if (r >= 0)
+                r = strv_push(&argv, "-O");
+        if (r >= 0)
+                r = strv_push(&argv, "canmount=off");
         if (r >= 0 && overwrite)
                 r = strv_push(&argv, "-f");
         if (r >= 0)
