@@ -487,6 +487,10 @@ def bench_many_hosts(client, manager, n=10000):
     network.Stop(4, {})
 
 
+def run(*argv):
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+
+
 def storage_pool(bus, folder):
     manager = bus.manager("storage1")
     xml = f"<pool type='dir'><name>p</name><target><path>{folder}</path></target></pool>"
@@ -504,6 +508,12 @@ def timed(f, n):
     return statistics.median(took)
 
 
+def in_turns(n, *functions):
+    """What one does to disks and caches is felt by the next."""
+    took = [[timed(lambda _, f=f, i=i: f(i), 1) for f in functions] for i in range(n)]
+    return [statistics.median(t) for t in zip(*took)]
+
+
 def bench_volumes(bus, folder, pool):
     """1,000 images: looking at them, listing them; making one. libvirt 9 on such a machine: refresh 12.3 ms, list 89 to 257 ms, raw 0.42 ms."""
     for i in range(1000):
@@ -513,11 +523,12 @@ def bench_volumes(bus, folder, pool):
     pool.Refresh(0, {})
     bare = statistics.median(int(t) for t in run(BUILD / "bench" / "bare-refresh", folder, "21").split()) / 1000
     ours = timed(lambda i: pool.Refresh(0, {}), 21)
-    show("refresh of 1,000 qcow2 volumes", ours, 12.3, detail=f"bare readdir, fstat and read of 4 KiB: {bare:.2f} ms, {ours / bare:.1f}x")
-    show("list of 1,000 volumes with sizes", timed(lambda i: raw_call(bus, "org.virtbus.storage1", pool.path, "org.virtbus.storage1.Pool", "ListVolumes"), 21), 5)
-    show("create a sparse raw volume", timed(lambda i: pool.CreateVolume(f"raw{i}", 1 << 30, 0, {}), 101), 1)
-    bare = timed(lambda i: run("qemu-img", "create", "-q", "-f", "qcow2", folder / f".bare{i}", "1G"), 21)
-    ours = timed(lambda i: pool.CreateVolume(f"image{i}.qcow2", 1 << 30, 0, {"format": GLib.Variant("s", "qcow2")}), 21)
+    slower = bare / 2.6  # the machine the limits are from needed that
+    show("refresh of 1,000 qcow2 volumes", ours, 12.3 * slower, detail=f"bare readdir, fstat and read of 4 KiB: {bare:.2f} ms, {ours / bare:.1f}x")
+    show("list of 1,000 volumes with sizes", timed(lambda i: raw_call(bus, "org.virtbus.storage1", pool.path, "org.virtbus.storage1.Pool", "ListVolumes"), 21), 5 * slower)
+    show("create a sparse raw volume", timed(lambda i: pool.CreateVolume(f"raw{i}", 1 << 30, 0, {}), 101), slower)
+    bare, ours = in_turns(31, lambda i: run("qemu-img", "create", "-q", "-f", "qcow2", folder / f".bare{i}", "1G"),
+                          lambda i: pool.CreateVolume(f"image{i}.qcow2", 1 << 30, 0, {"format": GLib.Variant("s", "qcow2")}))
     show("create a qcow2 volume beside qemu-img", ours / bare, 1.3, "x", f"{ours:.1f} and {bare:.1f} ms")
 
 
@@ -526,9 +537,9 @@ def bench_clone(folder, pool, megabytes=512):
         for _ in range(megabytes):
             f.write(os.urandom(1 << 20))
     pool.Refresh(0, {})
-    bare = timed(lambda i: run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", folder / "source", folder / f".bare-clone{i}"), 3)
-    ours = timed(lambda i: pool.CreateVolume(f"clone{i}.qcow2", 0, 0, {"format": GLib.Variant("s", "qcow2"), "clone-from": GLib.Variant("s", "source")},
-                                             timeout=600), 3)
+    clone = {"format": GLib.Variant("s", "qcow2"), "clone-from": GLib.Variant("s", "source")}
+    bare, ours = in_turns(5, lambda i: run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", folder / "source", folder / f".bare-clone{i}"),
+                          lambda i: pool.CreateVolume(f"clone{i}.qcow2", 0, 0, clone, timeout=600))
     show("clone into qcow2 beside qemu-img convert", ours / bare, 1.1, "x", f"{megabytes * 1000 / ours:.0f} and {megabytes * 1000 / bare:.0f} MB/s")
 
 

@@ -748,7 +748,7 @@ int pool_when_active(Pool *p, PoolDone done, void *userdata, Fault *f) {
 }
 
 int pool_adopt(Pool *p, PoolDef *live, bool mounted_by_us, bool started_by_us, Fault *f) {
-        PoolOperation *o;
+        PoolOperation *o = NULL;
         int r;
 
         p->live = live;
@@ -763,7 +763,7 @@ int pool_adopt(Pool *p, PoolDef *live, bool mounted_by_us, bool started_by_us, F
 }
 
 int pool_stop(Pool *p, PoolDone done, void *userdata, Fault *f) {
-        PoolOperation *o;
+        PoolOperation *o = NULL;
 
         if (!p->live && !p->operation)
                 return fault_set(f, FAULT_INVALID_STATE, EALREADY, "the pool %s is not active", p->name);
@@ -773,7 +773,7 @@ int pool_stop(Pool *p, PoolDone done, void *userdata, Fault *f) {
 }
 
 int pool_build(Pool *p, bool format, bool overwrite, PoolDone done, void *userdata, Fault *f) {
-        PoolOperation *o;
+        PoolOperation *o = NULL;
         int r = check_inactive(p, f);
 
         if (r >= 0)
@@ -786,7 +786,7 @@ int pool_build(Pool *p, bool format, bool overwrite, PoolDone done, void *userda
 }
 
 int pool_destroy(Pool *p, PoolDone done, void *userdata, Fault *f) {
-        PoolOperation *o;
+        PoolOperation *o = NULL;
         int r = check_inactive(p, f);
 
         return r < 0 ? r : begin(p, "delete", destroy_steps, ARRAY_SIZE(destroy_steps), done, userdata, &o, f);

@@ -199,11 +199,13 @@ static int describe_origin(Pool *p, const VolumeCreate *how, json_t *request, Fa
         return origin && json_object_set_new(request, "origin", origin) >= 0 ? 0 : fault_oom(f);
 }
 
-/* Done in no time, whatever its size. */
+/* Done in no time, whatever its size: what an image begins with is small. */
 static bool is_quick(const VolumeDef *def, const VolumeCreate *how) {
         if (how->origin || def->format == FORMAT_DIR)
                 return !how->origin;
-        return def->format == FORMAT_RAW && def->allocation == 0 && how->preallocation < PREALLOCATION_FALLOC && def->secrets.n == 0;
+        if (def->secrets.n > 0 || (def->format != FORMAT_RAW && how->no_wait))
+                return false;
+        return def->format == FORMAT_RAW ? def->allocation == 0 && how->preallocation < PREALLOCATION_FALLOC : how->preallocation == PREALLOCATION_OFF;
 }
 
 static int make_part(const Pool *p, char **ret) {

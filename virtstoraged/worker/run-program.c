@@ -42,6 +42,8 @@ static _noreturn_ void run_child(const ProgramSpec *spec, const char *path, int 
                 _exit(127);
         if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 || dup2(err, STDERR_FILENO) < 0)
                 _exit(127);
+        if (!spec->network)
+                sandbox_leave_network();
         (void) syscall(SYS_close_range, 3, SECRET_FD - 1, 0);
         for (int i = 0; i < (int) PROGRAM_SECRETS_MAX; i++)
                 if (secrets[i] < 0)
@@ -49,7 +51,7 @@ static _noreturn_ void run_child(const ProgramSpec *spec, const char *path, int 
                 else if (dup2(secrets[i], SECRET_FD + i) < 0)
                         _exit(127);
         (void) syscall(SYS_close_range, SECRET_FD + PROGRAM_SECRETS_MAX, ~0U, 0);
-        if (sandbox_enter(spec->readable, spec->writable, spec->network) < 0) {
+        if (sandbox_enter(spec->readable, spec->writable) < 0) {
                 dprintf(STDERR_FILENO, "it can't be kept apart: %s", strerror(errno));
                 _exit(126);
         }
@@ -168,6 +170,8 @@ static int fork_child(const ProgramSpec *spec, const char *path, const int stdio
         int secrets[PROGRAM_SECRETS_MAX] = { -1, -1 }, r = make_secrets(spec, secrets);
         pid_t parent = getpid();
 
+        if (!spec->network)
+                sandbox_prepare_network();
         if (r >= 0) {
                 *ret = fork();
                 if (*ret == 0)

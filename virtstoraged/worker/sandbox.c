@@ -5,6 +5,7 @@
 #include <linux/landlock.h>
 #include <sched.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -63,10 +64,28 @@ static int limit_files(const char *const *readable, const char *const *writable)
         return syscall(SYS_landlock_restrict_self, rules, 0) < 0 ? -errno : 0;
 }
 
-int sandbox_enter(const char *const *readable, const char *const *writable, bool network) {
+static int empty_network = -1; /* a network namespace with nothing in it; making one takes longer than a small program runs */
+
+void sandbox_prepare_network(void) {
+        _cleanup_fd_ int ours = -1;
+
+        if (empty_network >= 0)
+                return;
+        ours = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+        if (ours < 0 || unshare(CLONE_NEWNET) < 0)
+                return;
+        empty_network = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+        if (setns(ours, CLONE_NEWNET) < 0)
+                abort(); /* it had the right to leave */
+}
+
+void sandbox_leave_network(void) {
+        if (empty_network < 0 || setns(empty_network, CLONE_NEWNET) < 0)
+                (void) unshare(CLONE_NEWNET);
+}
+
+int sandbox_enter(const char *const *readable, const char *const *writable) {
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &(struct rlimit) {}) < 0)
                 return -errno;
-        if (!network)
-                (void) unshare(CLONE_NEWNET);
         return readable && writable ? limit_files(readable, writable) : 0;
 }
