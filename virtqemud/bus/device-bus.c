@@ -12,8 +12,10 @@
 #include "../run/instance.h"
 #include "bus-auth.h"
 #include "bus-error.h"
+#include "device-object.h"
 #include "disk-resize.h"
 #include "fd.h"
+#include "graphics-bus.h"
 #include "mem.h"
 #include "str.h"
 
@@ -21,15 +23,6 @@
 #define INTERFACE_DISK QEMU1_NAME ".Disk"
 #define INTERFACE_NIC QEMU1_NAME ".Nic"
 #define INTERFACE_CONSOLE QEMU1_NAME ".Console"
-
-typedef struct DeviceObject DeviceObject;
-struct DeviceObject {
-        Domain *domain;
-        char *id, *path;
-        bool live, persistent;      /* as last told */
-        bool seen;
-        DeviceObject *next;
-};
 
 static const Device *find_by_id(const DomainDef *def, const char *id) {
         for (size_t i = 0; def && i < def->devices.n; i++) {
@@ -41,8 +34,7 @@ static const Device *find_by_id(const DomainDef *def, const char *id) {
         return NULL;
 }
 
-/* The device as it is now: the running one, if there is one. */
-static const Device *device_of(const DeviceObject *o) {
+const Device *device_object_device(const DeviceObject *o) {
         return find_by_id(o->domain->live, o->id) ?: find_by_id(o->domain->config, o->id);
 }
 
@@ -91,8 +83,9 @@ static DeviceObject *find_object(const Domain *d, const char *id) {
 }
 
 static void tell_changes(Service *s, DeviceObject *o) {
+        static const char *const graphics_properties[] = { "Listen", "Port", "Socket" };
         bool live = find_by_id(o->domain->live, o->id), persistent = find_by_id(o->domain->config, o->id);
-        const Device *device = device_of(o);
+        const Device *device = device_object_device(o);
 
         if (o->live != live)
                 bus_changed(s->bus, o->path, INTERFACE_DEVICE, "Live");
@@ -100,6 +93,9 @@ static void tell_changes(Service *s, DeviceObject *o) {
                 bus_changed(s->bus, o->path, INTERFACE_DEVICE, "Persistent");
         if (device && device_is_console(device))
                 bus_changed(s->bus, o->path, INTERFACE_CONSOLE, "TTY");
+        if (device && device_kind(device) == DEVICE_GRAPHICS)
+                for (size_t i = 0; i < ARRAY_SIZE(graphics_properties); i++)
+                        bus_changed(s->bus, o->path, INTERFACE_GRAPHICS, graphics_properties[i]);
         o->live = live;
         o->persistent = persistent;
 }
@@ -192,9 +188,9 @@ static int find_any(const char *path, void *userdata, void **ret) {
         return *ret ? 1 : 0;
 }
 
-static int find_kind(const char *path, void *userdata, void **ret, DeviceKind kind) {
+int device_object_find(const char *path, void *userdata, void **ret, DeviceKind kind) {
         DeviceObject *o = object_at(path, userdata);
-        const Device *device = o ? device_of(o) : NULL;
+        const Device *device = o ? device_object_device(o) : NULL;
 
         if (!device || device_kind(device) != kind)
                 return 0;
@@ -203,16 +199,16 @@ static int find_kind(const char *path, void *userdata, void **ret, DeviceKind ki
 }
 
 static int find_disk(const char *path, void *userdata, void **ret) {
-        return find_kind(path, userdata, ret, DEVICE_DISK);
+        return device_object_find(path, userdata, ret, DEVICE_DISK);
 }
 
 static int find_nic(const char *path, void *userdata, void **ret) {
-        return find_kind(path, userdata, ret, DEVICE_INTERFACE);
+        return device_object_find(path, userdata, ret, DEVICE_INTERFACE);
 }
 
 static int find_console(const char *path, void *userdata, void **ret) {
         DeviceObject *o = object_at(path, userdata);
-        const Device *device = o ? device_of(o) : NULL;
+        const Device *device = o ? device_object_device(o) : NULL;
 
         if (!device || !device_is_console(device))
                 return 0;
@@ -220,7 +216,7 @@ static int find_console(const char *path, void *userdata, void **ret) {
         return 1;
 }
 
-static int details(void *object, sd_bus_message *call) {
+int device_object_details(void *object, sd_bus_message *call) {
         const DeviceObject *o = object;
 
         return sd_bus_message_append(call, "{ss}{ss}{ss}", "domain", o->domain->name, "uuid", o->domain->uuid_string, "device", o->id);
@@ -233,7 +229,7 @@ static int append(sd_bus_message *reply, const char *text) {
 }
 
 BUS_GETTER(get_class) {
-        const Device *d = device_of(userdata);
+        const Device *d = device_object_device(userdata);
 
         return append(reply, d ? d->ops->element : NULL);
 }
@@ -252,7 +248,7 @@ BUS_GETTER(get_persistent) {
 
 BUS_GETTER(get_boot_index) {
         const DeviceObject *o = userdata;
-        const Device *d = device_of(o);
+        const Device *d = device_object_device(o);
 
         return sd_bus_message_append(reply, "u", d ? (uint32_t) device_boot_index(domain_def(o->domain), d) : 0);
 }
@@ -272,7 +268,7 @@ static const sd_bus_vtable device_vtable[] = {
 /* A string property of a disk: its name and how it is got. */
 #define DISK_GETTER(name, value)                                                                        \
         BUS_GETTER(name) {                                                                              \
-                const Disk *d = (const Disk *) device_of(userdata);                                     \
+                const Disk *d = (const Disk *) device_object_device(userdata);                                     \
                                                                                                         \
                 return append(reply, d ? (value) : NULL);                                               \
         }
@@ -285,7 +281,7 @@ DISK_GETTER(get_cache, disk_cache_to_string((DiskCache) d->cache))
 DISK_GETTER(get_serial, d->serial)
 
 BUS_GETTER(get_source) {
-        const Disk *d = (const Disk *) device_of(userdata);
+        const Disk *d = (const Disk *) device_object_device(userdata);
         int r;
 
         r = sd_bus_message_open_container(reply, 'a', "{sv}");
@@ -298,20 +294,20 @@ BUS_GETTER(get_source) {
 }
 
 BUS_GETTER(get_readonly) {
-        const Disk *d = (const Disk *) device_of(userdata);
+        const Disk *d = (const Disk *) device_object_device(userdata);
 
         return sd_bus_message_append(reply, "b", d && (d->readonly || d->what == DISK_CDROM));
 }
 
 BUS_GETTER(get_shareable) {
-        const Disk *d = (const Disk *) device_of(userdata);
+        const Disk *d = (const Disk *) device_object_device(userdata);
 
         return sd_bus_message_append(reply, "b", d && d->shareable);
 }
 
 BUS_HANDLER(method_resize, ACTION_CONFIG) {
         const DeviceObject *o = userdata;
-        const Disk *d = (const Disk *) device_of(o);
+        const Disk *d = (const Disk *) device_object_device(o);
         _cleanup_fault_ Fault f = FAULT_INIT;
         uint64_t capacity, flags;
         int r;
@@ -341,7 +337,7 @@ static const sd_bus_vtable disk_vtable[] = {
 };
 
 BUS_GETTER(get_mac) {
-        const Interface *n = (const Interface *) device_of(userdata);
+        const Interface *n = (const Interface *) device_object_device(userdata);
         char text[18] = "";
 
         if (n && n->mac.set)
@@ -351,19 +347,19 @@ BUS_GETTER(get_mac) {
 }
 
 BUS_GETTER(get_model) {
-        const Interface *n = (const Interface *) device_of(userdata);
+        const Interface *n = (const Interface *) device_object_device(userdata);
 
         return append(reply, n ? interface_model_to_string((InterfaceModel) n->model) : NULL);
 }
 
 BUS_GETTER(get_type) {
-        const Interface *n = (const Interface *) device_of(userdata);
+        const Interface *n = (const Interface *) device_object_device(userdata);
 
         return append(reply, n ? interface_type_to_string((InterfaceType) n->type) : NULL);
 }
 
 BUS_GETTER(get_link) {
-        const Interface *n = (const Interface *) device_of(userdata);
+        const Interface *n = (const Interface *) device_object_device(userdata);
 
         return sd_bus_message_append(reply, "b", n && n->link != LINK_DOWN);
 }
@@ -380,7 +376,7 @@ static const sd_bus_vtable nic_vtable[] = {
 /* --- consoles --- */
 
 BUS_GETTER(get_console_kind) {
-        const Chardev *c = (const Chardev *) device_of(userdata);
+        const Chardev *c = (const Chardev *) device_object_device(userdata);
 
         return append(reply, c ? serial_target_to_string((SerialTarget) c->target) : NULL);
 }
@@ -393,7 +389,7 @@ BUS_GETTER(get_tty) {
 }
 
 BUS_GETTER(get_log) {
-        const Chardev *c = (const Chardev *) device_of(userdata);
+        const Chardev *c = (const Chardev *) device_object_device(userdata);
 
         return append(reply, c ? c->log : NULL);
 }
@@ -434,12 +430,6 @@ static const sd_bus_vtable *const device_vtables[] = { device_vtable, NULL };
 static const sd_bus_vtable *const disk_vtables[] = { disk_vtable, NULL };
 static const sd_bus_vtable *const nic_vtables[] = { nic_vtable, NULL };
 static const sd_bus_vtable *const console_vtables[] = { console_vtable, NULL };
-
-#define DEVICE_OBJECT(name, iface, tables, finder)                                                      \
-        const BusObject name = {                                                                        \
-                .path = QEMU1_ROOT "/domain", .many = true, .interface = (iface), .vtables = (tables),  \
-                .find = (finder), .details = details,                                                   \
-        }
 
 DEVICE_OBJECT(device_object, INTERFACE_DEVICE, device_vtables, find_any);
 DEVICE_OBJECT(disk_object, INTERFACE_DISK, disk_vtables, find_disk);

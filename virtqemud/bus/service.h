@@ -48,7 +48,7 @@ int domain_find_path(const char *path, void *userdata, Domain **ret, const char 
 extern const DomainWatch signal_watch;
 
 /* Rows of the objects and fragments of the Domain interface. */
-extern const BusObject manager_object, domain_object, device_object, disk_object, nic_object, console_object;
+extern const BusObject manager_object, domain_object, device_object, disk_object, nic_object, console_object, graphics_object;
 extern const sd_bus_vtable domain_property_vtable[], domain_life_vtable[], domain_info_vtable[], domain_config_vtable[];
 
 /* Verbs that the Manager has by name as well; each answers the message. */

@@ -13,6 +13,7 @@ typedef enum ControllerType {
         CONTROLLER_SATA,
         CONTROLLER_SCSI,
         CONTROLLER_VIRTIO_SERIAL,
+        CONTROLLER_CCID,
         _CONTROLLER_TYPE_MAX,
         _CONTROLLER_TYPE_INVALID = -EINVAL,
 } ControllerType;

@@ -4,15 +4,21 @@
 #include "str.h"
 #include "xml-read.h"
 
-DEFINE_ENUM(AddressType, address_type, NULL, "pci", "drive", "usb", "virtio-serial", "isa")
+DEFINE_ENUM(AddressType, address_type, NULL, "pci", "drive", "usb", "virtio-serial", "isa", "ccid")
 
-/* The bus of a PCI address is written in hex, any other in decimal; both are read either way. */
+/* Bus and slot of a PCI address are written in hex, any other in decimal; both are read either way. */
 static int bus_from_text(const Field *f, const char *text, void *value, const char **ret_wanted) {
         return field_hex.from_text(f, text, value, ret_wanted);
 }
 
 static char *bus_to_text(const Field *f, const void *value) {
         const Address *a = CONTAINER_OF((const char *) value, const Address, bus);
+
+        return a->type == ADDRESS_PCI ? field_hex.to_text(f, value) : field_number.to_text(f, value);
+}
+
+static char *slot_to_text(const Field *f, const void *value) {
+        const Address *a = CONTAINER_OF((const char *) value, const Address, slot);
 
         return a->type == ADDRESS_PCI ? field_hex.to_text(f, value) : field_number.to_text(f, value);
 }
@@ -39,13 +45,23 @@ static const FieldType field_bus = {
         .init = bus_init,
 };
 
+static const FieldType field_slot = {
+        .shape = SHAPE_SCALAR,
+        .size = sizeof(uint64_t),
+        .from_text = bus_from_text,
+        .to_text = slot_to_text,
+        .is_set = bus_is_set,
+        .equal = bus_equal,
+        .init = bus_init,
+};
+
 #define AT(member) offsetof(Address, member)
 static const Field address_fields[] = {
         { "@type", &field_enum, AT(type), FIELD_REQUIRED, .words = &address_type_table },
         { "@domain", &field_hex, AT(domain), .max = 0xffff, .digits = 4 },
         { "@controller", &field_number, AT(controller), .max = 255 },
         { "@bus", &field_bus, AT(bus), .max = 255 },
-        { "@slot", &field_hex, AT(slot), .max = 31 },
+        { "@slot", &field_slot, AT(slot), .max = 31 },
         { "@function", &field_hex, AT(function), .max = 7, .digits = 1 },
         { "@multifunction", &field_on_off, AT(multifunction) },
         { "@target", &field_number, AT(target), .max = 255 },
@@ -67,10 +83,10 @@ static int address_check(Record *r, Fault *f) {
         } rows[] = {
                 { "domain", a->domain != NUMBER_UNSET, BIT(ADDRESS_PCI) },
                 { "bus", a->bus != NUMBER_UNSET, BIT(ADDRESS_PCI) | BIT(ADDRESS_DRIVE) | BIT(ADDRESS_USB) | BIT(ADDRESS_VIRTIO_SERIAL) },
-                { "slot", a->slot != NUMBER_UNSET, BIT(ADDRESS_PCI) },
+                { "slot", a->slot != NUMBER_UNSET, BIT(ADDRESS_PCI) | BIT(ADDRESS_CCID) },
                 { "function", a->function != NUMBER_UNSET, BIT(ADDRESS_PCI) },
                 { "multifunction", a->multifunction != UNSET, BIT(ADDRESS_PCI) },
-                { "controller", a->controller != NUMBER_UNSET, BIT(ADDRESS_DRIVE) | BIT(ADDRESS_VIRTIO_SERIAL) },
+                { "controller", a->controller != NUMBER_UNSET, BIT(ADDRESS_DRIVE) | BIT(ADDRESS_VIRTIO_SERIAL) | BIT(ADDRESS_CCID) },
                 { "target", a->target != NUMBER_UNSET, BIT(ADDRESS_DRIVE) },
                 { "unit", a->unit != NUMBER_UNSET, BIT(ADDRESS_DRIVE) },
                 { "port", a->port, BIT(ADDRESS_USB) | BIT(ADDRESS_VIRTIO_SERIAL) },

@@ -12,6 +12,7 @@ typedef enum AddressType {
         ADDRESS_USB,           /* bus, port */
         ADDRESS_VIRTIO_SERIAL, /* controller, bus, port */
         ADDRESS_ISA,           /* iobase, irq */
+        ADDRESS_CCID,          /* controller, slot */
         _ADDRESS_TYPE_MAX,
         _ADDRESS_TYPE_INVALID = -EINVAL,
 } AddressType;

@@ -127,6 +127,8 @@ static void add_members(Text *t, json_t *data) {
                         name = "path";
                 else if (streq(key, "str"))
                         name = "fd";
+                else if (streq(key, "fqdn") || streq(key, "type"))
+                        name = "name";
                 add_member(t, name, value);
         }
 }
@@ -235,6 +237,7 @@ static int drive_address(const Args *a, const Device *d, json_t *json, Fault *f)
         case SLOT_PCI_INTEGRATED:
         case SLOT_USB:
         case SLOT_VIRTIO_SERIAL:
+        case SLOT_CCID:
                 break;
         }
         return 0;
@@ -268,6 +271,12 @@ static int virtio_serial_address(const Args *a, const Device *d, json_t *json, F
         return r < 0 ? r : set_number(json, "nr", port);
 }
 
+static int ccid_address(const Args *a, const Device *d, json_t *json, Fault *f) {
+        const Controller *c = domain_find_controller(a->def, CONTROLLER_CCID, d->address->controller);
+
+        return c ? set_string(json, "bus", "%s.0", c->device.id) : no_controller(d, "ccid", d->address->controller, f);
+}
+
 int args_address(Args *a, const Device *d, json_t *json, Fault *f) {
         assert(a);
         assert(d);
@@ -286,6 +295,8 @@ int args_address(Args *a, const Device *d, json_t *json, Fault *f) {
                 return usb_address(a, d, json, f);
         case ADDRESS_VIRTIO_SERIAL:
                 return virtio_serial_address(a, d, json, f);
+        case ADDRESS_CCID:
+                return ccid_address(a, d, json, f);
         case ADDRESS_ISA:
                 if (d->address->iobase != NUMBER_UNSET && set_number(json, "iobase", d->address->iobase) < 0)
                         return -ENOMEM;

@@ -1,19 +1,69 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "chardev.h"
 
+#include "graphics.h"
 #include "mem.h"
 #include "str.h"
 #include "virtio.h"
 #include "xml-lib.h"
 #include "xml-read.h"
 
-DEFINE_ENUM(ChardevType, chardev_type, NULL, "pty", "file", "unix", "null")
+DEFINE_ENUM(ChardevType, chardev_type, NULL, "pty", "file", "unix", "null", "spicevmc", "spiceport", "qemu-vdagent", "tcp", "udp", "dev", "pipe", "stdio", "vc",
+            "dbus", "nmdm")
 DEFINE_ENUM(SerialTarget, serial_target, NULL, "isa-serial", "pci-serial", "usb-serial", "serial", "virtio")
 DEFINE_ENUM(SocketMode, socket_mode, NULL, "bind", "connect")
+
+static const char *const mouse_words[] = { NULL, "client", "server" };
+const EnumTable chardev_mouse_table = { mouse_words, ARRAY_SIZE(mouse_words) };
+
+static int not_supported(const Chardev *c, const Record *r, Fault *f) {
+        static const char *const reasons[] = {
+                [CHARDEV_TCP] = "QEMU has no network: let it be of type 'unix', and socat carry it further",
+                [CHARDEV_UDP] = "QEMU has no network: let it be of type 'unix', and socat carry it further",
+                [CHARDEV_DEV] = "QEMU opens no devices: let it be of type 'pty', and connect that with the device",
+                [CHARDEV_PIPE] = "use type 'unix', which goes both ways", [CHARDEV_STDIO] = "QEMU has no terminal: use type 'pty'",
+                [CHARDEV_VC] = "there is no monitor window: use type 'pty'", [CHARDEV_DBUS] = "consoles are opened over D-Bus whatever their type: use 'pty'",
+                [CHARDEV_NMDM] = "that is a device of FreeBSD: use type 'pty'",
+        };
+
+        xml_fault(r, f, FAULT_NOT_SUPPORTED, "type '%s' is not supported", chardev_type_to_string((ChardevType) c->type));
+        fault_hint(f, "%s", reasons[c->type]);
+        return -EOPNOTSUPP;
+}
+
+/* The agent's channel and those like it: where nothing is said the socket is the daemon's own. */
+static bool may_be_without_path(const Record *r) {
+        return streq(r->type->element, "channel");
+}
+
+static int check_spice(const Chardev *c, const Record *r, Fault *f) {
+        if ((c->type == CHARDEV_SPICEPORT) != (c->spice_port != NULL))
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type 'spiceport' and <source channel='…'/> belong together");
+        if (c->type != CHARDEV_VDAGENT && (c->clipboard != UNSET || c->mouse))
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "clipboard and mouse are settings of type 'qemu-vdagent'");
+        return 0;
+}
+
+int chardev_check(const Chardev *c, const DomainDef *def, const QemuCaps *caps, Fault *f) {
+        const Record *r = &c->device.head;
+        const char *type = chardev_type_to_string((ChardevType) c->type);
+
+        if ((c->type == CHARDEV_SPICEVMC || c->type == CHARDEV_SPICEPORT) && !domain_find_graphics(def, GRAPHICS_SPICE))
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type '%s' needs a <graphics type='spice'>", type);
+        if (c->type >= CHARDEV_SPICEVMC && caps && !caps_has_chardev(caps, type))
+                return xml_fault(r, f, FAULT_NOT_SUPPORTED, "this QEMU has no '%s'", type);
+        return 0;
+}
 
 int chardev_check_record(Record *r, Fault *f) {
         const Chardev *c = (const Chardev *) r;
 
+        if (c->type >= CHARDEV_TCP)
+                return not_supported(c, r, f);
+        if (check_spice(c, r, f) < 0)
+                return -EINVAL;
+        if (c->type == CHARDEV_UNIX && !c->path && c->mode != SOCKET_CONNECT && may_be_without_path(r))
+                return 0;
         if ((c->type == CHARDEV_FILE || c->type == CHARDEV_UNIX) && !c->path)
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type '%s' needs <source path='…'/>",
                                  chardev_type_to_string((ChardevType) c->type));
@@ -69,15 +119,45 @@ static json_t *output_data(Args *a, const char *path, Tristate append) {
         return name ? json_pack("{s:s, s:b}", "out", name, "append", append == YES) : NULL;
 }
 
+/* What a viewer takes the other end for. */
+static const char *chardev_spice_type(const Device *d) {
+        return device_kind(d) == DEVICE_REDIRDEV ? "usbredir" : device_kind(d) == DEVICE_SMARTCARD ? "smartcard" : "vdagent";
+}
+
+static json_t *vdagent_data(const Chardev *c) {
+        json_t *data = json_object();
+
+        if (data && json_set_switch(data, "clipboard", c->clipboard) >= 0 && json_set_switch(data, "mouse", c->mouse ? (c->mouse == 1 ? YES : NO) : UNSET) >= 0)
+                return data;
+        json_decref(data);
+        return NULL;
+}
+
 static json_t *backend_data(const Chardev *c, Args *a) {
         switch ((ChardevType) c->type) {
         case CHARDEV_PTY:
                 return socket_data(a, PLAN_FD_CONSOLE, c->device.id, true);
         case CHARDEV_UNIX:
+                if (!c->path)
+                        return socket_data(a, PLAN_FD_CONSOLE, c->device.id, true);
                 return c->mode == SOCKET_CONNECT ? socket_data(a, PLAN_FD_CONNECT, c->path, false)
                                                  : socket_data(a, PLAN_FD_LISTEN, c->path, true);
         case CHARDEV_FILE:
                 return output_data(a, c->path, c->append);
+        case CHARDEV_SPICEVMC:
+                return json_pack("{s:s}", "type", chardev_spice_type(&c->device));
+        case CHARDEV_SPICEPORT:
+                return json_pack("{s:s}", "fqdn", c->spice_port);
+        case CHARDEV_VDAGENT:
+                return vdagent_data(c);
+        case CHARDEV_TCP:
+        case CHARDEV_UDP:
+        case CHARDEV_DEV:
+        case CHARDEV_PIPE:
+        case CHARDEV_STDIO:
+        case CHARDEV_VC:
+        case CHARDEV_DBUS:
+        case CHARDEV_NMDM:
         case CHARDEV_NULL:
         case CHARDEV_NONE:
         case _CHARDEV_TYPE_MAX:
@@ -116,6 +196,7 @@ static int add_log(const Chardev *c, Args *a, json_t *data) {
 int chardev_args(const Chardev *c, Args *a) {
         static const char *const backends[] = {
                 [CHARDEV_PTY] = "socket", [CHARDEV_UNIX] = "socket", [CHARDEV_FILE] = "file", [CHARDEV_NULL] = "null",
+                [CHARDEV_SPICEVMC] = "spicevmc", [CHARDEV_SPICEPORT] = "spiceport", [CHARDEV_VDAGENT] = "qemu-vdagent",
         };
         _cleanup_free_ char *id = strf("char%s", c->device.id);
         json_t *data = backend_data(c, a);
@@ -177,7 +258,7 @@ bool console_is_mirror(const Device *d) {
 }
 
 bool device_is_console(const Device *d) {
-        if (device_kind(d) != DEVICE_SERIAL && device_kind(d) != DEVICE_CONSOLE)
+        if (device_kind(d) != DEVICE_SERIAL && device_kind(d) != DEVICE_CONSOLE && device_kind(d) != DEVICE_CHANNEL)
                 return false;
         return ((const Chardev *) d)->type == CHARDEV_PTY && !console_is_mirror(d);
 }

@@ -3,10 +3,12 @@
 
 #include "device.h"
 
-/* What <serial>, <console> and later <channel> have in common: the host's end of a character device. QEMU opens nothing: a pty is a
+/* What <serial>, <console>, <channel> and others have in common: the host's end of a character device. QEMU opens nothing: a pty is a
  * socket whose only client the daemon is, and the daemon keeps the pty itself, so that it can have several readers. */
 typedef enum ChardevType {
         CHARDEV_NONE, CHARDEV_PTY, CHARDEV_FILE, CHARDEV_UNIX, CHARDEV_NULL,
+        CHARDEV_SPICEVMC, CHARDEV_SPICEPORT, CHARDEV_VDAGENT,        /* the viewer's; vdagent: QEMU's own */
+        CHARDEV_TCP, CHARDEV_UDP, CHARDEV_DEV, CHARDEV_PIPE, CHARDEV_STDIO, CHARDEV_VC, CHARDEV_DBUS, CHARDEV_NMDM, /* not supported */
         _CHARDEV_TYPE_MAX, _CHARDEV_TYPE_INVALID = -EINVAL,
 } ChardevType;
 DECLARE_ENUM(ChardevType, chardev_type);
@@ -32,15 +34,25 @@ typedef struct Chardev {
         int target;            /* SerialTarget */
         uint64_t port;
         char *target_model;    /* <target><model name=…>: as other tools write it; says the same as the type */
+        char *spice_port;      /* <source channel=…>: the viewer knows it by that name */
+        Tristate clipboard;    /* vdagent */
+        int mouse;             /* vdagent: 1 client, 2 server */
 } Chardev;
+
+extern const EnumTable chardev_mouse_table;
 
 #define CHARDEV_AT(member) offsetof(Chardev, member)
 #define CHARDEV_FIELDS                                                                                  \
         { "@type", &field_enum, CHARDEV_AT(type), FIELD_REQUIRED, .words = &chardev_type_table },       \
+        CHARDEV_SOURCE_FIELDS
+#define CHARDEV_SOURCE_FIELDS                                                                           \
         { "@tty", &field_string, CHARDEV_AT(tty), FIELD_LIVE },                                         \
         { "source/@mode", &field_enum, CHARDEV_AT(mode), .words = &socket_mode_table },                 \
         { "source/@path", &field_string, CHARDEV_AT(path) },                                            \
         { "source/@append", &field_on_off, CHARDEV_AT(append) },                                        \
+        { "source/@channel", &field_string, CHARDEV_AT(spice_port), .max_length = 255 },                \
+        { "source/clipboard/@copypaste", &field_yes_no, CHARDEV_AT(clipboard) },                        \
+        { "source/mouse/@mode", &field_enum, CHARDEV_AT(mouse), .words = &chardev_mouse_table },        \
         { "log/@file", &field_string, CHARDEV_AT(log) },                                                \
         { "log/@append", &field_on_off, CHARDEV_AT(log_append) },                                       \
         { "target/@type", &field_enum, CHARDEV_AT(target), .words = &serial_target_table },             \
@@ -48,6 +60,8 @@ typedef struct Chardev {
         { "target/model/@name", &field_string, CHARDEV_AT(target_model), .max_length = 32 },            \
         DEVICE_FIELDS(Chardev)
 
+/* Whether this QEMU and the rest of the definition can do it. */
+int chardev_check(const Chardev *c, const DomainDef *def, const QemuCaps *caps, Fault *f);
 int chardev_check_record(Record *r, Fault *f);
 int chardev_files(const Device *d, WantedFiles *requests);
 /* Appends the -chardev for it; its id is "char" + the device's. */

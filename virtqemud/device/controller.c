@@ -6,7 +6,7 @@
 #include "str.h"
 #include "xml-read.h"
 
-DEFINE_ENUM(ControllerType, controller_type, NULL, "pci", "usb", "ide", "sata", "scsi", "virtio-serial")
+DEFINE_ENUM(ControllerType, controller_type, NULL, "pci", "usb", "ide", "sata", "scsi", "virtio-serial", "ccid")
 DEFINE_ENUM(ControllerModel, controller_model, NULL, "pci-root", "pcie-root", "pcie-root-port", "pci-bridge", "pcie-to-pci-bridge",
             "piix3-uhci", "piix4-uhci", "ehci", "ich9-ehci1", "ich9-uhci1", "ich9-uhci2", "ich9-uhci3", "nec-xhci", "qemu-xhci", "none",
             "virtio-scsi", "lsilogic")
@@ -96,6 +96,7 @@ static ControllerModel default_model(const Controller *c, const DomainDef *def) 
         case CONTROLLER_IDE:
         case CONTROLLER_SATA:
         case CONTROLLER_VIRTIO_SERIAL:
+        case CONTROLLER_CCID:
         case CONTROLLER_NONE:
         case _CONTROLLER_TYPE_MAX:
         case _CONTROLLER_TYPE_INVALID:
@@ -132,6 +133,8 @@ static SlotKind controller_slot(const Device *d, const DomainDef *def) {
                 return is_built_in(c, def) ? SLOT_PCI_INTEGRATED : SLOT_PCI;
         case CONTROLLER_VIRTIO_SERIAL:
                 return SLOT_PCIE;
+        case CONTROLLER_CCID:
+                return SLOT_USB;
         case CONTROLLER_IDE:
                 return is_built_in(c, def) ? SLOT_PCI_INTEGRATED : SLOT_NONE;
         case CONTROLLER_NONE:
@@ -149,6 +152,8 @@ static const char *controller_driver(const Controller *c, const DomainDef *def) 
                 return "ich9-ahci";
         if (c->type == CONTROLLER_VIRTIO_SERIAL)
                 return "virtio-serial-pci";
+        if (c->type == CONTROLLER_CCID)
+                return "usb-ccid";
         return c->model_name ?: models[c->model].driver;
 }
 

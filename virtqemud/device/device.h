@@ -25,6 +25,7 @@ typedef enum SlotKind {
         SLOT_DRIVE_SCSI,
         SLOT_USB,
         SLOT_VIRTIO_SERIAL,
+        SLOT_CCID,
 } SlotKind;
 
 /* One device type. All functions are pure: no I/O, no globals; each may be NULL where there is nothing to do. */

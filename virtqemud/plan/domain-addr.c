@@ -37,6 +37,8 @@ static AddressType address_of_slot(SlotKind kind) {
                 return ADDRESS_USB;
         case SLOT_VIRTIO_SERIAL:
                 return ADDRESS_VIRTIO_SERIAL;
+        case SLOT_CCID:
+                return ADDRESS_CCID;
         case SLOT_NONE:
                 break;
         }
@@ -52,10 +54,12 @@ static void complete(Address *a) {
         for (size_t i = first[a->type]; i < end[a->type]; i++)
                 if (*numbers[i] == NUMBER_UNSET)
                         *numbers[i] = 0;
-        if (a->type != ADDRESS_PCI && a->type != ADDRESS_ISA && a->bus == NUMBER_UNSET)
+        if (a->type != ADDRESS_PCI && a->type != ADDRESS_ISA && a->type != ADDRESS_CCID && a->bus == NUMBER_UNSET)
                 a->bus = 0;
-        if (a->type == ADDRESS_VIRTIO_SERIAL && a->controller == NUMBER_UNSET)
+        if ((a->type == ADDRESS_VIRTIO_SERIAL || a->type == ADDRESS_CCID) && a->controller == NUMBER_UNSET)
                 a->controller = 0;
+        if (a->type == ADDRESS_CCID && a->slot == NUMBER_UNSET)
+                a->slot = 0;
 }
 
 static int check_type(const DomainDef *def, Device *d, Fault *f) {
@@ -81,6 +85,8 @@ static bool same_place(const DomainDef *def, const Device *a, const Device *b) {
                 return x->bus == y->bus && x->port && streq_null(x->port, y->port);
         case ADDRESS_VIRTIO_SERIAL:
                 return x->controller == y->controller && x->port && streq_null(x->port, y->port);
+        case ADDRESS_CCID:
+                return x->controller == y->controller && x->slot == y->slot;
         case ADDRESS_NONE:
         case ADDRESS_PCI:
         case ADDRESS_ISA:
@@ -133,6 +139,8 @@ static int need_controller_of(DomainDef *def, const Device *d, Fault *f) {
                 return need_controller(def, CONTROLLER_USB, domain_has_pcie(def) ? MODEL_QEMU_XHCI : MODEL_PIIX3_UHCI, d->address->bus, d, f);
         case SLOT_VIRTIO_SERIAL:
                 return need_controller(def, CONTROLLER_VIRTIO_SERIAL, MODEL_NONE, d->address->controller, d, f);
+        case SLOT_CCID:
+                return need_controller(def, CONTROLLER_CCID, MODEL_NONE, d->address->controller, d, f);
         case SLOT_NONE:
         case SLOT_PCI:
         case SLOT_PCIE:
@@ -177,6 +185,7 @@ static void set_drive(Address *a, SlotKind kind, uint64_t n) {
         case SLOT_PCI_INTEGRATED:
         case SLOT_USB:
         case SLOT_VIRTIO_SERIAL:
+        case SLOT_CCID:
                 assert(false);
         }
 }
@@ -283,6 +292,16 @@ static int assign_virtio_serial(DomainDef *def, Device *d, bool controller_given
         }
 }
 
+/* A reader has one slot. */
+static int assign_ccid(DomainDef *def, Device *d, Fault *f) {
+        if (!device_add_address(d, ADDRESS_CCID))
+                return fault_oom(f);
+        d->address->slot = 0;
+        for (d->address->controller = 0; who_is_at(def, d);)
+                d->address->controller++;
+        return need_controller_of(def, d, f);
+}
+
 static int take_given(DomainDef *def, Device *d, Fault *f) {
         SlotKind kind = device_slot(d, def);
         int r;
@@ -294,7 +313,7 @@ static int take_given(DomainDef *def, Device *d, Fault *f) {
                 return r;
 
         complete(d->address);
-        if (is_drive(kind) || ((kind == SLOT_USB || kind == SLOT_VIRTIO_SERIAL) && d->address->port)) {
+        if (is_drive(kind) || kind == SLOT_CCID || ((kind == SLOT_USB || kind == SLOT_VIRTIO_SERIAL) && d->address->port)) {
                 r = need_controller_of(def, d, f);
                 if (r < 0)
                         return r;
@@ -310,6 +329,8 @@ static int assign_other(DomainDef *def, Device *d, Fault *f) {
                 return given ? 0 : assign_drive(def, d, kind, f) ?: need_controller_of(def, d, f);
         if (kind == SLOT_USB)
                 return given && d->address->port ? 0 : assign_usb(def, d, given, f);
+        if (kind == SLOT_CCID)
+                return given ? 0 : assign_ccid(def, d, f);
         if (kind == SLOT_VIRTIO_SERIAL)
                 return given && d->address->port ? 0 : assign_virtio_serial(def, d, given, f);
         return 0;

@@ -189,6 +189,7 @@ static char *controller_id(const DomainDef *def, const Controller *c) {
                 return strf("usb%" PRIu64, c->index);
         case CONTROLLER_SCSI:
         case CONTROLLER_VIRTIO_SERIAL:
+        case CONTROLLER_CCID:
         case CONTROLLER_NONE:
         case _CONTROLLER_TYPE_MAX:
         case _CONTROLLER_TYPE_INVALID:

@@ -352,17 +352,23 @@ static int add_pci_below(Args *a, uint64_t bus, unsigned depth, Fault *f) {
         return 0;
 }
 
+/* Controllers come before what is on them; some are on others. */
+static unsigned turn_of(const Args *a, const Device *d) {
+        if (!is_controller(d))
+                return 2;
+        return device_slot(d, a->def) == SLOT_USB ? 1 : 0;
+}
+
 static int add_devices(Args *a, Fault *f) {
         int r;
 
         r = add_pci_below(a, 0, 0, f);
-        for (unsigned others = 0; others < 2; others++)
+        for (unsigned turn = 0; turn < 3; turn++)
                 for (size_t i = 0; i < a->def->devices.n && r >= 0; i++) {
                         const Device *d = (const Device *) a->def->devices.items[i];
 
-                        if (is_controller(d) == (bool) others || (is_controller(d) && ((const Controller *) d)->type == CONTROLLER_PCI))
-                                continue;
-                        r = add_device(a, d, f);
+                        if (turn_of(a, d) == turn && !(is_controller(d) && ((const Controller *) d)->type == CONTROLLER_PCI))
+                                r = add_device(a, d, f);
                 }
         return r;
 }

@@ -52,6 +52,7 @@ static bool wants_pci(const Pci *p, const Device *d) {
         case SLOT_DRIVE_SCSI:
         case SLOT_USB:
         case SLOT_VIRTIO_SERIAL:
+        case SLOT_CCID:
                 break;
         }
         return false;
@@ -372,7 +373,18 @@ static int place_ich9(Pci *p, Device *d, Fault *f) {
         return slot < 0 ? no_room(d, f) : put(d, 0, (unsigned) slot, function, p, f);
 }
 
+/* Where boards have their graphics adapter, and guests made by libvirt too. */
+static bool place_video(Pci *p, Device *d) {
+        unsigned slot = domain_has_pcie(p->def) ? 1 : 2;
+
+        if (device_kind(d) != DEVICE_VIDEO || !slot_is_empty(p->buses[0], slot))
+                return false;
+        return put(d, 0, slot, 0, p, NULL) >= 0;
+}
+
 static int place(Pci *p, Device *d, Fault *f) {
+        if (place_video(p, d))
+                return 0;
         if (ich9_function(d) >= 0)
                 return place_ich9(p, d, f);
         if (!domain_has_pcie(p->def))

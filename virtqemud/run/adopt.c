@@ -3,6 +3,7 @@
 
 #include <signal.h>
 
+#include "displays.h"
 #include "instance.h"
 #include "mem.h"
 #include "start.h"
@@ -52,6 +53,7 @@ static int reconnect(Domain *d, const Status *s, Fault *f) {
         Instance *i = d->instance;
 
         instance_connect_consoles(i);
+        (void) displays_open(d, true, &i->displays, NULL);
         instance_watch_addresses(i);
         if (s->step)
                 return start_resume(d, s->start_flags, f);

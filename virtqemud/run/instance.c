@@ -12,6 +12,7 @@
 #include "../device/chardev.h"
 #include "../device/device.h"
 #include "domain-addresses.h"
+#include "displays.h"
 #include "fd.h"
 #include "file.h"
 #include "manager.h"
@@ -63,6 +64,7 @@ Instance *instance_free(Instance *i) {
         sd_event_source_disable_unref(i->qemu_source);
         sd_event_source_disable_unref(i->reconnect);
         sd_event_source_disable_unref(i->kill_grace);
+        displays_free(i->displays);
         for (size_t k = 0; k < i->n_consoles; k++) {
                 console_free(i->consoles[k].console);
                 free(i->consoles[k].id);
@@ -320,6 +322,7 @@ void instance_remove(Instance *i) {
                         (void) log_domain_warning_errno(d, r, "can't watch the end of %s: %m", i->unit);
         }
         remove_folder(i->folder);
+        displays_forget(i->displays);
         for (size_t k = 0; k < i->n_consoles; k++)
                 console_forget(i->consoles[k].console);
         instance_free(i);

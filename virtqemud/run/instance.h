@@ -36,6 +36,7 @@ struct Instance {
 
         InstanceConsole *consoles;
         size_t n_consoles;
+        struct Displays *displays;
         struct UserNets *user_nets;
         struct DomainAddresses *addresses; /* of its guest, while it has run */
 

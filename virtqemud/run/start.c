@@ -6,6 +6,7 @@
 #include "caps-probe.h"
 #include "domain-volumes.h"
 #include "firmware-files.h"
+#include "displays.h"
 #include "instance.h"
 #include "launcher.h"
 #include "machined.h"
@@ -406,6 +407,9 @@ static int hand_over(Operation *o, Fault *f) {
         if (r < 0)
                 return r;
         instance_connect_consoles(d->instance);
+        r = displays_open(d, false, &d->instance->displays, f);
+        if (r < 0)
+                return r;
 
         d->instance->handed_over = true;
         status_save(d);

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "graphics-bus.h"
+
+#include <sys/socket.h>
+
+#include "../device/graphics.h"
+#include "../run/displays.h"
+#include "../run/instance.h"
+#include "bus-auth.h"
+#include "bus-error.h"
+#include "device-object.h"
+#include "fd.h"
+#include "mem.h"
+
+static int find_graphics(const char *path, void *userdata, void **ret) {
+        return device_object_find(path, userdata, ret, DEVICE_GRAPHICS);
+}
+
+/* Where it is served now: only a running one is. */
+static const Graphics *live_graphics(const DeviceObject *o) {
+        const Device *d = o->domain->live ? domain_find_device(o->domain->live, o->id) : NULL;
+
+        return d ? device_as_graphics(d) : NULL;
+}
+
+BUS_GETTER(get_type) {
+        const Device *d = device_object_device(userdata);
+
+        return sd_bus_message_append(reply, "s", d ? graphics_type_to_string((GraphicsType) device_as_graphics(d)->type) : "");
+}
+
+BUS_GETTER(get_listen) {
+        const Graphics *g = live_graphics(userdata);
+        const GraphicsListen *l = g ? graphics_listen(g) : NULL;
+
+        return sd_bus_message_append(reply, "s", l && l->type == LISTEN_ADDRESS ? l->address : "");
+}
+
+BUS_GETTER(get_port) {
+        const Graphics *g = live_graphics(userdata);
+
+        return sd_bus_message_append(reply, "q", (uint16_t) (g && g->port > 0 ? g->port : 0));
+}
+
+BUS_GETTER(get_socket) {
+        const Graphics *g = live_graphics(userdata);
+
+        return sd_bus_message_append(reply, "s", (g ? display_socket(g) : NULL) ?: "");
+}
+
+/* --- a viewer's connection --- */
+
+typedef struct Opening {
+        sd_bus_message *call;
+        int fd;
+} Opening;
+
+static Opening *opening_free(Opening *o) {
+        if (!o)
+                return NULL;
+        sd_bus_message_unref(o->call);
+        fd_close(o->fd);
+        free(o);
+        return NULL;
+}
+DEFINE_CLEANUP(Opening *, opening_free)
+
+static void on_opened(const Fault *why, void *userdata) {
+        _cleanup_(opening_freep) Opening *o = userdata;
+
+        if (why)
+                (void) bus_reply_fault(o->call, why, -why->error);
+        else
+                (void) sd_bus_reply_method_return(o->call, "h", o->fd);
+}
+
+static int open_display(const DeviceObject *object, sd_bus_message *call, Fault *f) {
+        Instance *i = object->domain->instance;
+        const Graphics *g = live_graphics(object);
+        _cleanup_(opening_freep) Opening *o = NULL;
+        int pair[2], r;
+
+        if (!g || !i || !i->displays || !i->monitor_ready)
+                return fault_set(f, FAULT_INVALID_STATE, ENOTCONN, "%s is %s: its display %s is not there", object->domain->name,
+                                 domain_state_to_string(object->domain->state), object->id);
+        o = new0(Opening, 1);
+        if (!o)
+                return fault_oom(f);
+        o->fd = -1;
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+                return fault_set(f, FAULT_NONE, errno, "can't make a socket pair: %m");
+        o->fd = pair[0];
+        o->call = sd_bus_message_ref(call);
+        r = displays_add_client(i->displays, g, pair[1], true, on_opened, o, f);
+        if (r >= 0)
+                TAKE_PTR(o);
+        return r;
+}
+
+BUS_HANDLER(method_open, ACTION_CONSOLE) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        uint64_t flags;
+        int r;
+
+        r = bus_read_options(m, 0, &flags, NULL, 0, &f);
+        if (r >= 0)
+                r = open_display(userdata, m, &f);
+        return r < 0 ? fault_to_bus(&f, r, error) : 1;
+}
+
+#define EMITS SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
+
+static const sd_bus_vtable graphics_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_PROPERTY("Type", "s", get_type, 0, 0),
+        SD_BUS_PROPERTY("Listen", "s", get_listen, 0, EMITS),
+        SD_BUS_PROPERTY("Port", "q", get_port, 0, EMITS),
+        SD_BUS_PROPERTY("Socket", "s", get_socket, 0, EMITS),
+        SD_BUS_METHOD_WITH_NAMES("Open", "ta{sv}", SD_BUS_PARAM(flags) SD_BUS_PARAM(options), "h", SD_BUS_PARAM(stream), method_open,
+                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_VTABLE_END
+};
+
+static const sd_bus_vtable *const graphics_vtables[] = { graphics_vtable, NULL };
+
+DEVICE_OBJECT(graphics_object, INTERFACE_GRAPHICS, graphics_vtables, find_graphics);

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "device.h"
+
+typedef enum AudioType {
+        AUDIO_UNSET,
+        AUDIO_NONE,
+        AUDIO_SPICE,
+        AUDIO_DBUS,
+        AUDIO_ALSA,
+        AUDIO_COREAUDIO,
+        AUDIO_FILE,
+        AUDIO_JACK,
+        AUDIO_OSS,
+        AUDIO_PIPEWIRE,
+        AUDIO_PULSE,
+        AUDIO_SDL,
+        _AUDIO_TYPE_MAX,
+        _AUDIO_TYPE_INVALID = -EINVAL,
+} AudioType;
+DECLARE_ENUM(AudioType, audio_type);
+
+/* What becomes of one direction's sound. */
+typedef struct AudioStream {
+        Tristate mixing_engine, fixed_settings;
+        uint64_t voices, buffer_length;         /* µs */
+        uint64_t frequency, channels;           /* Hz */
+        int format;
+} AudioStream;
+
+/* <audio>: where the sound of guests goes. A sound device names one by its number. */
+typedef struct Audio {
+        Device device;
+        uint64_t number;                        /* @id, from 1 */
+        int type;                               /* AudioType */
+        uint64_t timer_period;                  /* µs */
+        AudioStream input, output;
+} Audio;
+
+/* The one with that number; NUMBER_UNSET: the first. */
+const Audio *domain_find_audio(const DomainDef *def, uint64_t number);
+/* One there is in any case: what <graphics> carries, else silence. */
+int domain_need_audio(DomainDef *def, Fault *f);
+/* What QEMU calls it: "audio1". */
+char *audio_name(const Audio *a);
