@@ -43,9 +43,9 @@ static int complete(DomainDef *def, const QemuCaps *caps, Fault *f) {
         domain_drop_live(def);
         if (sd_id128_is_null(def->uuid))
                 def->uuid = SD_ID128_MAKE(0c, 2f, 1a, 5e, 11, 22, 43, 44, 85, 66, 77, 88, 99, aa, bb, cc);
-        r = caps ? domain_expand_machine(def, caps, f) : 0;
-        if (r >= 0)
-                r = domain_fill(def, &defaults, f);
+        r = domain_fill(def, &defaults, f);
+        if (r >= 0 && caps)
+                r = domain_expand_machine(def, caps, f);
         if (r >= 0)
                 r = select_firmware(def, f);
         return r < 0 ? r : domain_check(def, caps, &defaults, f);

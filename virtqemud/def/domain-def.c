@@ -23,6 +23,12 @@ DEFINE_ENUM(BootDev, boot_dev, NULL, "fd", "hd", "cdrom", "network")
 DEFINE_ENUM(IoapicDriver, ioapic_driver, NULL, "kvm", "qemu")
 DEFINE_ENUM(HypervMode, hyperv_mode, NULL, "custom", "passthrough")
 
+DEFINE_ENUM(MemorySource, memory_source, NULL, "anonymous", "memfd", "file")
+DEFINE_ENUM(MemoryAccess, memory_access, NULL, "private", "shared")
+DEFINE_ENUM(MemoryAllocation, memory_allocation, NULL, "immediate", "ondemand")
+DEFINE_ENUM(SmbiosMode, smbios_mode, NULL, "emulate", "host", "sysinfo")
+DEFINE_ENUM(SysinfoType, sysinfo_type, NULL, "smbios", "fwcfg")
+
 static const char *const vcpu_placement_words[] = { NULL, "static", "auto" };
 static const EnumTable vcpu_placement_table = { vcpu_placement_words, ARRAY_SIZE(vcpu_placement_words) };
 static const char *const os_type_words[] = { NULL, "hvm" };
@@ -44,6 +50,24 @@ static const Field firmware_feature_fields[] = {
 };
 #undef AT
 static const RecordType firmware_feature_record = { "feature", sizeof(FirmwareFeature), RECORD_FIELDS(firmware_feature_fields) };
+
+#define AT(member) offsetof(HugePage, member)
+static const Field huge_page_fields[] = {
+        { "@size", &field_number, AT(size), FIELD_REQUIRED, .min = 1 },
+        { "@unit", &field_string, AT(unit), .max_length = 8 },
+        { "@nodeset", &field_string, AT(nodeset), .max_length = 256 },
+};
+#undef AT
+static const RecordType huge_page_record = { "page", sizeof(HugePage), RECORD_FIELDS(huge_page_fields) };
+
+#define AT(member) offsetof(SysinfoEntry, member)
+static const Field sysinfo_entry_fields[] = {
+        { "@name", &field_string, AT(name), .max_length = 64 },
+        { "@file", &field_string, AT(file) },
+        { ".", &field_string, AT(text), .max_length = 255 },
+};
+#undef AT
+static const RecordType sysinfo_entry_record = { "entry", sizeof(SysinfoEntry), RECORD_FIELDS(sysinfo_entry_fields) };
 
 #define AT(member) offsetof(CpuFeature, member)
 static const Field cpu_feature_fields[] = {
@@ -95,11 +119,20 @@ static const Field domain_fields[] = {
         { "@id", &field_number, AT(id), FIELD_LIVE },
         { "name", &field_string, AT(name), FIELD_REQUIRED },
         { "uuid", &field_uuid, AT(uuid) },
+        { "genid", &field_uuid, AT(genid) },
         { "title", &field_string, AT(title) },
         { "description", &field_string, AT(description), .max_length = 65536 },
         { "metadata", &field_xml, AT(metadata) },
         { "memory", &field_size, AT(memory), FIELD_REQUIRED, .unit = "KiB" },
         { "currentMemory", &field_size, AT(current_memory), .unit = "KiB" },
+        { "memoryBacking/hugepages", &field_flag, AT(memory_backing.hugepages) },
+        { "memoryBacking/hugepages/page", &field_list, AT(memory_backing.pages), .record = &huge_page_record, .max = 8 },
+        { "memoryBacking/nosharepages", &field_flag, AT(memory_backing.nosharepages) },
+        { "memoryBacking/locked", &field_flag, AT(memory_backing.locked) },
+        { "memoryBacking/source/@type", &field_enum, AT(memory_backing.source), .words = &memory_source_table },
+        { "memoryBacking/access/@mode", &field_enum, AT(memory_backing.access), .words = &memory_access_table },
+        { "memoryBacking/allocation/@mode", &field_enum, AT(memory_backing.allocation), .words = &memory_allocation_table },
+        { "memoryBacking/discard", &field_flag, AT(memory_backing.discard) },
         { "vcpu", &field_number, AT(vcpus) },
         { "vcpu/@placement", &field_enum, AT(vcpu_placement), .words = &vcpu_placement_table },
         { "vcpu/@cpuset", &field_string, AT(vcpu_cpuset) },
@@ -123,6 +156,14 @@ static const Field domain_fields[] = {
         { "os/bootmenu/@enable", &field_yes_no, AT(bootmenu) },
         { "os/bootmenu/@timeout", &field_number, AT(bootmenu_timeout), .max = 65535 },
         { "os/bios/@rebootTimeout", &field_integer, AT(reboot_timeout) },
+        { "os/smbios/@mode", &field_enum, AT(smbios_mode), .words = &smbios_mode_table },
+        { "sysinfo/@type", &field_enum, AT(sysinfo.type), .words = &sysinfo_type_table },
+        { "sysinfo/bios/entry", &field_list, AT(sysinfo.bios), .record = &sysinfo_entry_record, .max = 16 },
+        { "sysinfo/system/entry", &field_list, AT(sysinfo.product), .record = &sysinfo_entry_record, .max = 16 },
+        { "sysinfo/baseBoard/entry", &field_list, AT(sysinfo.base_board), .record = &sysinfo_entry_record, .max = 16 },
+        { "sysinfo/chassis/entry", &field_list, AT(sysinfo.chassis), .record = &sysinfo_entry_record, .max = 16 },
+        { "sysinfo/oemStrings/entry", &field_list, AT(sysinfo.oem_strings), .record = &sysinfo_entry_record, .max = 64 },
+        { "sysinfo/entry", &field_list, AT(sysinfo.configuration), .record = &sysinfo_entry_record, .max = 64 },
 
         { "features/acpi", &field_flag, AT(acpi) },
         { "features/apic", &field_flag, AT(apic) },

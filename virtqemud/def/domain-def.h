@@ -114,6 +114,43 @@ DECLARE_ENUM(CpuMatch, cpu_match);
 typedef enum CpuCheck { CPU_CHECK_UNSET, CPU_CHECK_NONE, CPU_CHECK_PARTIAL, CPU_CHECK_FULL, _CPU_CHECK_MAX, _CPU_CHECK_INVALID = -EINVAL } CpuCheck;
 DECLARE_ENUM(CpuCheck, cpu_check);
 
+typedef enum MemorySource { MEMORY_SOURCE_NONE, MEMORY_ANONYMOUS, MEMORY_MEMFD, MEMORY_FILE, _MEMORY_SOURCE_MAX, _MEMORY_SOURCE_INVALID = -EINVAL } MemorySource;
+DECLARE_ENUM(MemorySource, memory_source);
+
+typedef enum MemoryAccess { MEMORY_ACCESS_NONE, MEMORY_PRIVATE, MEMORY_SHARED, _MEMORY_ACCESS_MAX, _MEMORY_ACCESS_INVALID = -EINVAL } MemoryAccess;
+DECLARE_ENUM(MemoryAccess, memory_access);
+
+typedef enum MemoryAllocation {
+        ALLOCATION_NONE,
+        ALLOCATION_IMMEDIATE,
+        ALLOCATION_ONDEMAND,
+        _MEMORY_ALLOCATION_MAX,
+        _MEMORY_ALLOCATION_INVALID = -EINVAL,
+} MemoryAllocation;
+DECLARE_ENUM(MemoryAllocation, memory_allocation);
+
+typedef enum SmbiosMode { SMBIOS_NONE, SMBIOS_EMULATE, SMBIOS_HOST, SMBIOS_SYSINFO, _SMBIOS_MODE_MAX, _SMBIOS_MODE_INVALID = -EINVAL } SmbiosMode;
+DECLARE_ENUM(SmbiosMode, smbios_mode);
+
+typedef enum SysinfoType { SYSINFO_NONE, SYSINFO_SMBIOS, SYSINFO_FWCFG, _SYSINFO_TYPE_MAX, _SYSINFO_TYPE_INVALID = -EINVAL } SysinfoType;
+DECLARE_ENUM(SysinfoType, sysinfo_type);
+
+/* <memoryBacking>. */
+typedef struct MemoryBacking {
+        bool hugepages;
+        RecordList pages;        /* HugePage */
+        bool nosharepages, locked, discard;
+        int source;              /* MemorySource */
+        int access;              /* MemoryAccess */
+        int allocation;          /* MemoryAllocation */
+} MemoryBacking;
+
+/* <sysinfo>: lists of SysinfoEntry. */
+typedef struct Sysinfo {
+        int type;                /* SysinfoType */
+        RecordList bios, product, base_board, chassis, oem_strings, configuration;
+} Sysinfo;
+
 /* A feature element whose bare presence means on: <vmport/>, <vmport state='off'/>. */
 typedef struct Switch {
         bool present;
@@ -145,10 +182,12 @@ struct DomainDef {
         uint64_t id;             /* live only */
         char *name;
         sd_id128_t uuid;
+        sd_id128_t genid;
         char *title, *description;
         struct _xmlNode *metadata;
 
         uint64_t memory, current_memory;
+        MemoryBacking memory_backing;
         uint64_t vcpus, vcpus_current;
         int vcpu_placement;      /* VcpuPlacement */
         char *vcpu_cpuset;
@@ -163,6 +202,8 @@ struct DomainDef {
         RecordList boot;         /* BootDevice */
         Tristate bootmenu;       uint64_t bootmenu_timeout; /* ms */
         int64_t reboot_timeout;  /* ms; -1: stay, the firmware's message standing */
+        int smbios_mode;         /* SmbiosMode */
+        Sysinfo sysinfo;
 
         bool acpi, apic, pae;    Tristate apic_eoi;
         Switch vmport, smm, pmu, pvspinlock, vmcoreinfo;
@@ -204,6 +245,19 @@ typedef struct FirmwareFeature {
         Tristate enabled;
         char *name;              /* "secure-boot", "enrolled-keys" */
 } FirmwareFeature;
+
+/* <page size= unit= nodeset=>. */
+typedef struct HugePage {
+        Record head;
+        uint64_t size;
+        char *unit, *nodeset;
+} HugePage;
+
+/* <entry name=…>text</entry>. */
+typedef struct SysinfoEntry {
+        Record head;
+        char *name, *file, *text;
+} SysinfoEntry;
 
 typedef struct CpuFeature {
         Record head;

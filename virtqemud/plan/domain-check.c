@@ -3,6 +3,8 @@
 
 #include "../device/device.h"
 #include "cpu.h"
+#include "memory.h"
+#include "smbios.h"
 #include "str.h"
 #include "xml-lib.h"
 #include "xml-read.h"
@@ -222,6 +224,10 @@ int domain_check(const DomainDef *def, const QemuCaps *caps, const DomainDefault
         assert(defaults);
 
         r = check_memory(def, defaults, f);
+        if (r >= 0)
+                r = memory_check(def, f);
+        if (r >= 0)
+                r = smbios_check(def, f);
         if (r >= 0)
                 r = check_vcpus(def, f);
         if (r >= 0)

@@ -7,6 +7,8 @@
 #include "../device/device.h"
 #include "cpu.h"
 #include "mem.h"
+#include "memory.h"
+#include "smbios.h"
 #include "str.h"
 
 #define SUPERVISOR_MONITOR_FD (PLAN_FD_BASE - 1)
@@ -83,6 +85,7 @@ static int add_machine(Args *a, const DomainDef *def) {
         if (def->loader_type == LOADER_PFLASH)
                 text_addf(&t, ",pflash0=pflash0%s", def->nvram ? ",pflash1=pflash1" : "");
 
+        memory_machine(def, &t);
         text = text_finish(&t);
         return text ? args_option(a, "-machine", "%s", text) : -ENOMEM;
 }
@@ -292,6 +295,8 @@ static int add_general(Args *a, const DomainDef *def, Fault *f) {
         if (r >= 0)
                 r = args_option(a, "-m", "size=%" PRIu64 "k", def->memory / 1024);
         if (r >= 0)
+                r = memory_args(def, a);
+        if (r >= 0)
                 r = add_smp(a, def);
         if (r >= 0)
                 r = args_option(a, "-uuid", SD_ID128_UUID_FORMAT_STR, SD_ID128_FORMAT_VAL(def->uuid));
@@ -320,6 +325,8 @@ static int add_behaviour(Args *a, const DomainDef *def) {
                 r = add_monitors(a);
         if (r >= 0 && switch_state(&def->vmcoreinfo) == YES)
                 r = args_option(a, "-device", "vmcoreinfo");
+        if (r >= 0)
+                r = smbios_args(def, a);
         return r;
 }
 
@@ -494,6 +501,8 @@ int launch_files(const DomainDef *def, WantedFiles *ret, Fault *f) {
                 r = want(ret, WANTED_MEMFD, def, def->kernel, NULL, false);
         if (r >= 0)
                 r = want(ret, WANTED_MEMFD, def, def->initrd, NULL, false);
+        if (r >= 0)
+                r = smbios_files(def, ret);
         for (size_t i = 0; i < def->devices.n && r >= 0; i++) {
                 const Device *d = (const Device *) def->devices.items[i];
 
