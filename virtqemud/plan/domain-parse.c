@@ -2,6 +2,7 @@
 #include "domain.h"
 
 #include "../device/device.h"
+#include "refused.h"
 #include "store.h"
 #include "xml-lib.h"
 #include "xml-read.h"
@@ -20,6 +21,9 @@ int domain_parse(const char *text, size_t length, DomainDef **ret, Fault *f) {
         assert(ret);
 
         r = xml_parse(text, length, "domain", &doc, f);
+        if (r < 0)
+                return r;
+        r = refused_check(sym_xmlDocGetRootElement(doc), f);
         if (r < 0)
                 return r;
         r = xml_read_record(sym_xmlDocGetRootElement(doc), &domain_record, &record, f);

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "refused.h"
+
+#include "str.h"
+#include "xml-lib.h"
+
+#define BY_UNIT "set limits at the VM's unit: systemctl set-property virtqemu@NAME CPUWeight=…, CPUQuota=…, AllowedCPUs=…"
+
+static const struct {
+        const char *parent, *name;
+        const char *reason, *hint;
+} refused[] = {
+        { "domain", "cputune", "weights, quotas and pinning of CPUs are not in the definition", BY_UNIT },
+        { "domain", "memtune", "limits of memory are not in the definition", "set them at the VM's unit: systemctl set-property virtqemu@NAME MemoryMax=…" },
+        { "domain", "blkiotune", "weights of disks are not in the definition", "set them at the VM's unit: systemctl set-property virtqemu@NAME IOWeight=…" },
+        { "domain", "numatune", "memory of chosen nodes is not supported", "set AllowedMemoryNodes= at the VM's unit" },
+        { "domain", "resource", "the slice of a VM is its unit's", "say Slice= in a drop-in: systemctl edit virtqemu@NAME" },
+        { "domain", "iothreads", "threads for disks are not supported", NULL },
+        { "domain", "iothreadids", "threads for disks are not supported", NULL },
+        { "domain", "vcpus", "settings of single CPUs are not supported", NULL },
+        { "domain", "maxMemory", "memory that is plugged in is not supported", "the balloon changes memory while the guest runs" },
+        { "domain", "seclabel", "labels are not the definition's: VMs have a user of their own each, and open nothing by themselves", "leave it out" },
+        { "domain", "idmap", "that is for containers", NULL },
+        { "domain", "perf", "performance counters are not supported", "perf stat -p PID of the VM's QEMU" },
+        { "domain", "keywrap", "that is for machines of type s390x", NULL },
+        { "domain", "launchSecurity", "encrypted memory (SEV, TDX) is not supported", NULL },
+        { "domain", "bootloader", "that is for Xen", NULL },
+        { "domain/cpu", "numa", "NUMA cells are not supported", NULL },
+        { "domain/cpu", "cache", "the cache that a guest sees is that of its CPU's model", NULL },
+        { "domain/cpu", "maxphysaddr", "the width of addresses is that of the CPU's model", NULL },
+        { "domain/features", "gic", "that is for machines of type aarch64", NULL },
+        { "domain/features", "hap", "that is for Xen", NULL },
+        { "domain/features", "xen", "that is for Xen", NULL },
+        { "domain/features", "tcg", "settings of the emulator are not supported", NULL },
+        { "domain/os", "acpi", "tables of one's own are not supported", NULL },
+        { "domain/os", "init", "that is for containers", NULL },
+        { "domain/devices", "tpm", "a TPM is not supported", NULL },
+        { "domain/devices", "hostdev", "devices of the host are not supported", NULL },
+        { "domain/devices", "filesystem", "folders of the host are not supported", "a disk image that both know, or NFS over a network, serves" },
+        { "domain/devices", "parallel", "parallel ports are not supported", NULL },
+        { "domain/devices", "vsock", "sockets between host and guest are not supported", "a <channel> is one, too" },
+        { "domain/devices", "shmem", "shared memory is not supported", NULL },
+        { "domain/devices", "memory", "memory that is plugged in is not supported", "the balloon changes memory while the guest runs" },
+        { "domain/devices", "iommu", "an IOMMU for the guest is not supported", NULL },
+        { "domain/devices", "nvram", "that is for machines of type pseries", NULL },
+        { "domain/devices", "crypto", "crypto devices are not supported", NULL },
+        { "domain/devices", "pstore", "QEMU has it from version 9 on for machines of type s390x", NULL },
+        { "domain/devices", "lease", "leases that only the definition knows are not supported", "images are leased by themselves" },
+};
+
+static int refuse(const xmlNode *node, const char *path, size_t i, Fault *f) {
+        fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "line %ld, %s/%s: %s", (long) sym_xmlGetLineNo(node), path, refused[i].name, refused[i].reason);
+        if (refused[i].hint)
+                fault_hint(f, "%s", refused[i].hint);
+        return -EOPNOTSUPP;
+}
+
+static int check_children(const xmlNode *parent, const char *path, Fault *f) {
+        for (const xmlNode *n = parent->children; n; n = n->next) {
+                _cleanup_free_ char *below = NULL;
+                int r;
+
+                if (n->type != XML_ELEMENT_NODE || n->ns)
+                        continue;
+                for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
+                        if (streq(path, refused[i].parent) && streq((const char *) n->name, refused[i].name))
+                                return refuse(n, path, i, f);
+                if (!streq(path, "domain"))
+                        continue;
+                below = strf("domain/%s", (const char *) n->name);
+                r = below ? check_children(n, below, f) : fault_oom(f);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int refused_check(const xmlNode *root, Fault *f) {
+        return check_children(root, "domain", f);
+}

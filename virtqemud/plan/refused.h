@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <libxml/tree.h>
+
+#include "fault.h"
+
+/* Elements of libvirt's format that are not done, each with the reason, and what does the same: a better answer than that they are not known.
+ * FAULT_NOT_SUPPORTED. */
+int refused_check(const xmlNode *root, Fault *f);
