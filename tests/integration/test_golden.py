@@ -74,8 +74,8 @@ def open_file(path, tmp_path, read_only, encrypted):
         shutil.copyfile(OVMF / "OVMF_VARS_4M.fd", copy)
     elif encrypted:
         make_encrypted(copy, encrypted)
-    elif path.endswith(".qcow2"):
-        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", copy, "1M"], check=True, timeout=30)
+    elif path.endswith((".qcow2", ".vdi", ".vpc", ".vhdx")):
+        subprocess.run(["qemu-img", "create", "-q", "-f", path.rpartition(".")[2], copy, "1M"], check=True, timeout=30)
     else:
         copy.write_bytes(b"\0" * (1 << 20))
     return open(copy, mode)

@@ -98,10 +98,6 @@ static int audio_check(const Device *d, const DomainDef *def, const QemuCaps *ca
         return check_type(a, def, f);
 }
 
-static int put(json_t *json, const char *key, uint64_t value) {
-        return value == NUMBER_UNSET || json_object_set_new(json, key, json_integer((json_int_t) value)) >= 0 ? 0 : -ENOMEM;
-}
-
 static int add_stream(json_t *to, const char *name, const AudioStream *s) {
         json_auto_t *json = json_object();
         int r = json ? json_set_switch(json, "mixing-engine", s->mixing_engine) : -ENOMEM;
@@ -109,15 +105,15 @@ static int add_stream(json_t *to, const char *name, const AudioStream *s) {
         if (r >= 0)
                 r = json_set_switch(json, "fixed-settings", s->fixed_settings);
         if (r >= 0)
-                r = put(json, "frequency", s->frequency);
+                r = json_set_number(json, "frequency", s->frequency);
         if (r >= 0)
-                r = put(json, "channels", s->channels);
+                r = json_set_number(json, "channels", s->channels);
         if (r >= 0)
                 r = json_set_text(json, "format", enum_to_word(&format_table, s->format));
         if (r >= 0)
-                r = put(json, "voices", s->voices);
+                r = json_set_number(json, "voices", s->voices);
         if (r >= 0)
-                r = put(json, "buffer-length", s->buffer_length);
+                r = json_set_number(json, "buffer-length", s->buffer_length);
         if (r < 0 || json_object_size(json) == 0)
                 return r;
         return json_object_set(to, name, json) < 0 ? -ENOMEM : 0;
@@ -128,7 +124,7 @@ static int audio_args(const Device *d, Args *a, Fault *f) {
         const Audio *audio = (const Audio *) d;
         _cleanup_free_ char *name = audio_name(audio), *text = NULL;
         json_auto_t *json = name ? json_pack("{s:s, s:s}", "id", name, "driver", audio_type_to_string((AudioType) audio->type)) : NULL;
-        int r = json ? put(json, "timer-period", audio->timer_period) : -ENOMEM;
+        int r = json ? json_set_number(json, "timer-period", audio->timer_period) : -ENOMEM;
 
         if (r >= 0)
                 r = add_stream(json, "in", &audio->input);

@@ -4,6 +4,7 @@
 #include "device.h"
 #include "mem.h"
 #include "str.h"
+#include "virtio.h"
 #include "xml-read.h"
 
 DEFINE_ENUM(ControllerType, controller_type, NULL, "pci", "usb", "ide", "sata", "scsi", "virtio-serial", "ccid")
@@ -186,14 +187,8 @@ static int controller_check(const Device *d, const DomainDef *def, const QemuCap
         return check_unique(c, def, f);
 }
 
-static int add_number(json_t *json, const char *key, uint64_t value) {
-        if (value == NUMBER_UNSET)
-                return 0;
-        return json_object_set_new(json, key, json_integer((json_int_t) value)) < 0 ? -ENOMEM : 0;
-}
-
 static int add_usb(json_t *json, const Controller *c, const DomainDef *def) {
-        if (add_number(json, "p2", c->ports) < 0 || add_number(json, "p3", c->ports) < 0)
+        if (json_set_number(json, "p2", c->ports) < 0 || json_set_number(json, "p3", c->ports) < 0)
                 return -ENOMEM;
         if (c->master_startport == NUMBER_UNSET)
                 return 0;
@@ -205,7 +200,7 @@ static int add_usb(json_t *json, const Controller *c, const DomainDef *def) {
                         if (!bus || json_object_set_new(json, "masterbus", json_string(bus)) < 0)
                                 return -ENOMEM;
                 }
-        return add_number(json, "firstport", c->master_startport);
+        return json_set_number(json, "firstport", c->master_startport);
 }
 
 static int controller_args(const Device *d, Args *a, Fault *f) {
@@ -223,11 +218,11 @@ static int controller_args(const Device *d, Args *a, Fault *f) {
         if (c->type == CONTROLLER_USB)
                 r = add_usb(json, c, a->def);
         else if (c->type == CONTROLLER_VIRTIO_SERIAL) {
-                r = add_number(json, "max_ports", c->ports);
+                r = json_set_number(json, "max_ports", c->ports);
                 if (r >= 0)
-                        r = add_number(json, "vectors", c->vectors);
-        } else if (add_number(json, "port", c->port) < 0 || add_number(json, "chassis", c->chassis) < 0 ||
-                   add_number(json, "chassis_nr", c->chassis_nr) < 0)
+                        r = json_set_number(json, "vectors", c->vectors);
+        } else if (json_set_number(json, "port", c->port) < 0 || json_set_number(json, "chassis", c->chassis) < 0 ||
+                   json_set_number(json, "chassis_nr", c->chassis_nr) < 0)
                 r = -ENOMEM;
         if (r >= 0)
                 r = args_address(a, d, json, f);

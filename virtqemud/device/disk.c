@@ -10,7 +10,7 @@
 DEFINE_ENUM(DiskDevice, disk_device, NULL, "disk", "cdrom")
 DEFINE_ENUM(DiskType, disk_type, NULL, "file", "block", "volume")
 DEFINE_ENUM(DiskBus, disk_bus, NULL, "virtio", "scsi", "sata", "ide", "usb")
-DEFINE_ENUM(DiskFormat, disk_format, NULL, "raw", "qcow2")
+DEFINE_ENUM(DiskFormat, disk_format, NULL, "raw", "qcow2", "vdi", "vpc", "vhdx")
 DEFINE_ENUM(DiskCache, disk_cache, NULL, "default", "none", "writeback", "writethrough", "directsync", "unsafe")
 
 static const char *const io_words[] = { NULL, "native", "threads", "io_uring" };
@@ -114,6 +114,18 @@ static const Field disk_fields[] = {
         { "shareable", &field_flag, AT(shareable) },
         { "serial", &field_string, AT(serial), .max_length = 36 },
         { "wwn", &field_string, AT(wwn), .max_length = 16 },
+        { "vendor", &field_string, AT(vendor), .max_length = 8 },
+        { "product", &field_string, AT(product), .max_length = 16 },
+        { "geometry/@cyls", &field_number, AT(cylinders), .min = 1, .max = 65535 },
+        { "geometry/@heads", &field_number, AT(heads), .min = 1, .max = 255 },
+        { "geometry/@secs", &field_number, AT(sectors), .min = 1, .max = 255 },
+        { "blockio/@logical_block_size", &field_number, AT(logical_block), .min = 512, .max = 32768 },
+        { "blockio/@physical_block_size", &field_number, AT(physical_block), .min = 512, .max = 2097152 },
+        { "target/@removable", &field_on_off, AT(removable) },
+        { "target/@rotation_rate", &field_number, AT(rotation_rate), .min = 1, .max = 65534 },
+        { "driver/@queues", &field_number, AT(queues), .min = 1, .max = 1024 },
+        { "driver/@queue_size", &field_number, AT(queue_size), .min = 2, .max = 1024 },
+        VIRTIO_FIELDS(AT(virtio)),
         DEVICE_FIELDS(Disk),
 };
 #undef AT
@@ -232,6 +244,38 @@ static size_t serial_max(const Disk *d) {
         return d->bus == DISK_SCSI ? 36 : 20;
 }
 
+static bool is_power_of_two(uint64_t n) {
+        return n == NUMBER_UNSET || (n & (n - 1)) == 0;
+}
+
+/* What only some buses have. */
+static int check_settings(const Disk *d, Fault *f) {
+        const struct {
+                const char *what;
+                bool set, fits;
+        } rows[] = {
+                { "driver/@queues", d->queues != NUMBER_UNSET, d->bus == DISK_VIRTIO },
+                { "driver/@queue_size", d->queue_size != NUMBER_UNSET, d->bus == DISK_VIRTIO },
+                { "driver", virtio_options_any(&d->virtio), d->bus == DISK_VIRTIO },
+                { "vendor", d->vendor != NULL, d->bus == DISK_SCSI },
+                { "product", d->product != NULL, d->bus == DISK_SCSI },
+                { "target/@removable", d->removable != UNSET, d->bus == DISK_USB || d->bus == DISK_SCSI },
+                { "target/@rotation_rate", d->rotation_rate != NUMBER_UNSET, d->bus == DISK_SCSI || d->bus == DISK_SATA || d->bus == DISK_IDE },
+                { "geometry", d->cylinders != NUMBER_UNSET, d->what == DISK_DISK && d->bus != DISK_USB },
+        };
+        const char *bus = disk_bus_to_string((DiskBus) d->bus);
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+                if (rows[i].set && !rows[i].fits)
+                        return xml_fault_below(&d->device.head, rows[i].what, f, FAULT_NOT_SUPPORTED, "a %s on bus '%s' has none",
+                                               disk_device_to_string((DiskDevice) d->what), bus);
+        if ((d->cylinders == NUMBER_UNSET) != (d->heads == NUMBER_UNSET) || (d->heads == NUMBER_UNSET) != (d->sectors == NUMBER_UNSET))
+                return xml_fault_below(&d->device.head, "geometry", f, FAULT_INVALID_DEFINITION, "it has cyls, heads and secs");
+        if (!is_power_of_two(d->logical_block) || !is_power_of_two(d->physical_block) || !is_power_of_two(d->queue_size))
+                return xml_fault(&d->device.head, f, FAULT_INVALID_DEFINITION, "sizes of blocks and queues are powers of two");
+        return 0;
+}
+
 static int check_target_unique(const Disk *d, const DomainDef *def, Fault *f) {
         DEVICE_FOREACH(Disk, other, def, DEVICE_DISK) {
                 if (other == d)
@@ -267,8 +311,10 @@ static int disk_check(const Device *device, const DomainDef *def, const QemuCaps
                 return xml_fault(r, f, FAULT_NOT_SUPPORTED, "copy_on_read is not supported");
         if (disk_encryption(d) && caps && !caps_has_object(caps, "secret"))
                 return xml_fault(r, f, FAULT_NOT_SUPPORTED, "this QEMU has no secrets, which encrypted images need");
-        if (d->below && d->below->type != DISK_TYPE_NONE && d->format == DISK_RAW)
-                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "a raw image has no backing store");
+        if (d->below && d->below->type != DISK_TYPE_NONE && d->format != DISK_QCOW2)
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "a %s image has no backing store", disk_format_to_string((DiskFormat) d->format));
+        if (check_settings(d, f) < 0)
+                return -EINVAL;
         if (caps && !caps_has_device(caps, disk_driver(d)))
                 return xml_fault(r, f, FAULT_NOT_SUPPORTED, "this QEMU has no device '%s'", disk_driver(d));
         return check_target_unique(d, def, f);
@@ -279,10 +325,10 @@ static int disk_check(const Device *device, const DomainDef *def, const QemuCaps
 static bool chain_is_open(const Disk *d) {
         const BackingStore *b = d->below;
 
-        if (d->format == DISK_RAW)
+        if (d->format != DISK_QCOW2)
                 return false;
         while (b && b->type != DISK_TYPE_NONE) {
-                if (b->format == DISK_RAW)
+                if (b->format != DISK_QCOW2)
                         return false;
                 b = b->below;
         }
@@ -409,6 +455,25 @@ int disk_set_volume(Disk *d, const char *path, bool block, const char *format, F
         return free_and_strdup(&d->found, path);
 }
 
+static int add_settings(const Disk *d, json_t *json) {
+        const struct {
+                const char *key;
+                uint64_t value;
+        } rows[] = {
+                { "num-queues", d->queues }, { "queue-size", d->queue_size }, { "cyls", d->cylinders }, { "heads", d->heads }, { "secs", d->sectors },
+                { "logical_block_size", d->logical_block }, { "physical_block_size", d->physical_block }, { "rotation_rate", d->rotation_rate },
+        };
+        int r = virtio_options_add(&d->virtio, json);
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows) && r >= 0; i++)
+                r = json_set_number(json, rows[i].key, rows[i].value);
+        if (r >= 0)
+                r = json_set_text(json, "vendor", d->vendor);
+        if (r >= 0)
+                r = json_set_text(json, "product", d->product);
+        return r < 0 ? r : json_set_switch(json, "removable", d->removable);
+}
+
 static int disk_args(const Device *device, Args *a, Fault *f) {
         const Disk *d = (const Disk *) device;
         json_auto_t *json = NULL;
@@ -421,7 +486,7 @@ static int disk_args(const Device *device, Args *a, Fault *f) {
         if (r < 0)
                 return r;
         json = json_pack("{s:s, s:s}", "driver", disk_driver(d), "id", device->id);
-        if (!json || (disk_path(d) && add_drive(d, json) < 0) || add_identity(d, json) < 0)
+        if (!json || (disk_path(d) && add_drive(d, json) < 0) || add_identity(d, json) < 0 || add_settings(d, json) < 0)
                 return -ENOMEM;
         r = args_address(a, device, json, f);
         if (r >= 0)

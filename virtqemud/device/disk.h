@@ -3,6 +3,7 @@
 
 #include "device.h"
 #include "secret-ref.h"
+#include "virtio.h"
 
 typedef enum DiskDevice { DISK_DEVICE_NONE, DISK_DISK, DISK_CDROM, _DISK_DEVICE_MAX, _DISK_DEVICE_INVALID = -EINVAL } DiskDevice;
 DECLARE_ENUM(DiskDevice, disk_device);
@@ -16,7 +17,10 @@ typedef enum DiskBus {
 } DiskBus;
 DECLARE_ENUM(DiskBus, disk_bus);
 
-typedef enum DiskFormat { DISK_FORMAT_NONE, DISK_RAW, DISK_QCOW2, _DISK_FORMAT_MAX, _DISK_FORMAT_INVALID = -EINVAL } DiskFormat;
+typedef enum DiskFormat {
+        DISK_FORMAT_NONE, DISK_RAW, DISK_QCOW2, DISK_VDI, DISK_VPC, DISK_VHDX,
+        _DISK_FORMAT_MAX, _DISK_FORMAT_INVALID = -EINVAL,
+} DiskFormat;
 DECLARE_ENUM(DiskFormat, disk_format);
 
 typedef enum DiskCache {
@@ -64,7 +68,15 @@ typedef struct Disk {
         int tray;
         bool readonly, shareable;
         char *serial, *wwn;
+        VirtioOptions virtio;
+        uint64_t queues, queue_size;
+        char *vendor, *product;
+        uint64_t cylinders, heads, sectors;
+        uint64_t logical_block, physical_block;
+        uint64_t rotation_rate;
+        Tristate removable;
 } Disk;
+
 
 /* The path of the top level; NULL: an empty drive, or a volume that nobody has looked for yet. */
 static inline const char *disk_path(const Disk *d) {

@@ -8,13 +8,23 @@
 #include "xml-read.h"
 
 DEFINE_ENUM(InterfaceType, interface_type, NULL, "user", "network", "bridge", "direct", "ethernet")
-DEFINE_ENUM(InterfaceModel, interface_model, NULL, "virtio", "e1000", "e1000e", "rtl8139")
+DEFINE_ENUM(InterfaceModel, interface_model, NULL, "virtio", "e1000", "e1000e", "rtl8139", "virtio-transitional", "virtio-non-transitional", "e1000-82544gc",
+            "e1000-82545em", "pcnet", "ne2k_pci", "vmxnet3", "i82550", "i82557b", "i82559er", "usb-net")
 DEFINE_ENUM(InterfaceBackend, interface_backend, NULL, "default", "passt")
 DEFINE_ENUM(InterfaceDriver, interface_driver_name, NULL, "qemu", "vhost")
 DEFINE_ENUM(DirectMode, direct_mode, NULL, "vepa", "bridge", "private", "passthrough")
 DEFINE_ENUM(LinkState, link_state, NULL, "up", "down")
 
+static const char *const tx_mode_words[] = { NULL, "iothread", "timer" };
+static const EnumTable tx_mode_table = { tx_mode_words, ARRAY_SIZE(tx_mode_words) };
+
 #define AT(member) offsetof(Interface, member)
+#define OFFLOADS(side, member)                                                                          \
+        { "driver/" side "/@csum", &field_on_off, AT(member.csum) },                                    \
+        { "driver/" side "/@tso4", &field_on_off, AT(member.tso4) },                                    \
+        { "driver/" side "/@tso6", &field_on_off, AT(member.tso6) },                                    \
+        { "driver/" side "/@ecn", &field_on_off, AT(member.ecn) },                                      \
+        { "driver/" side "/@ufo", &field_on_off, AT(member.ufo) }
 static const Field interface_fields[] = {
         { "@type", &field_enum, AT(type), FIELD_REQUIRED, .words = &interface_type_table },
         { "mac/@address", &field_mac, AT(mac) },
@@ -25,6 +35,16 @@ static const Field interface_fields[] = {
         { "source/@mode", &field_enum, AT(direct_mode), .words = &direct_mode_table },
         { "driver/@name", &field_enum, AT(driver), .words = &interface_driver_name_table },
         { "driver/@queues", &field_number, AT(queues), .min = 1, .max = 16 },
+        { "driver/@rx_queue_size", &field_number, AT(rx_queue_size), .min = 256, .max = 1024 },
+        { "driver/@tx_queue_size", &field_number, AT(tx_queue_size), .min = 256, .max = 1024 },
+        { "driver/@txmode", &field_enum, AT(tx_mode), .words = &tx_mode_table },
+        VIRTIO_FIELDS(AT(virtio)),
+        OFFLOADS("host", host_offloads),
+        { "driver/host/@gso", &field_on_off, AT(host_offloads.gso) },
+        { "driver/host/@mrg_rxbuf", &field_on_off, AT(host_offloads.mrg_rxbuf) },
+        OFFLOADS("guest", guest_offloads),
+        { "rom/@bar", &field_on_off, AT(rom_bar) },
+        { "rom/@enabled", &field_yes_no, AT(rom_enabled) },
         { "target/@dev", &field_string, AT(host), FIELD_LIVE, .max_length = 15 },
         { "target/@managed", &field_yes_no, AT(managed) },
         { "model/@type", &field_enum, AT(model), .words = &interface_model_table },
@@ -129,19 +149,50 @@ static int interface_fill(Device *d, DomainDef *def, Fault *f) {
         return 0;
 }
 
+static bool is_virtio(const Interface *i) {
+        return i->model == INTERFACE_VIRTIO || i->model == INTERFACE_VIRTIO_TRANSITIONAL || i->model == INTERFACE_VIRTIO_NON_TRANSITIONAL;
+}
+
 static SlotKind interface_slot(const Device *d, const DomainDef *def) {
         const Interface *i = (const Interface *) d;
 
-        return i->model == INTERFACE_VIRTIO || i->model == INTERFACE_E1000E ? SLOT_PCIE : SLOT_PCI;
+        if (i->model == INTERFACE_USB_NET)
+                return SLOT_USB;
+        return is_virtio(i) || i->model == INTERFACE_E1000E || i->model == INTERFACE_VMXNET3 ? SLOT_PCIE : SLOT_PCI;
 }
 
 static const char *interface_driver(const Interface *i) {
         static const char *const drivers[] = {
                 [INTERFACE_VIRTIO] = "virtio-net-pci", [INTERFACE_E1000] = "e1000", [INTERFACE_E1000E] = "e1000e",
-                [INTERFACE_RTL8139] = "rtl8139",
+                [INTERFACE_RTL8139] = "rtl8139", [INTERFACE_VIRTIO_TRANSITIONAL] = "virtio-net-pci-transitional",
+                [INTERFACE_VIRTIO_NON_TRANSITIONAL] = "virtio-net-pci-non-transitional", [INTERFACE_E1000_82544GC] = "e1000-82544gc",
+                [INTERFACE_E1000_82545EM] = "e1000-82545em", [INTERFACE_PCNET] = "pcnet", [INTERFACE_NE2K_PCI] = "ne2k_pci",
+                [INTERFACE_VMXNET3] = "vmxnet3", [INTERFACE_I82550] = "i82550", [INTERFACE_I82557B] = "i82557b", [INTERFACE_I82559ER] = "i82559er",
+                [INTERFACE_USB_NET] = "usb-net",
         };
 
         return drivers[i->model];
+}
+
+static bool offloads_any(const Offloads *o) {
+        return o->csum || o->gso || o->tso4 || o->tso6 || o->ecn || o->ufo || o->mrg_rxbuf;
+}
+
+static bool is_power_of_two(uint64_t n) {
+        return n == NUMBER_UNSET || (n & (n - 1)) == 0;
+}
+
+static int check_driver(const Interface *i, Fault *f) {
+        bool any = virtio_options_any(&i->virtio) || offloads_any(&i->host_offloads) || offloads_any(&i->guest_offloads) || i->tx_mode ||
+                   i->rx_queue_size != NUMBER_UNSET || i->tx_queue_size != NUMBER_UNSET;
+
+        if (any && !is_virtio(i))
+                return xml_fault_below(&i->device.head, "driver", f, FAULT_NOT_SUPPORTED, "these are settings of model 'virtio'");
+        if (!is_power_of_two(i->rx_queue_size) || !is_power_of_two(i->tx_queue_size))
+                return xml_fault_below(&i->device.head, "driver", f, FAULT_INVALID_DEFINITION, "a queue has 256, 512 or 1024 places");
+        if (i->tx_queue_size != NUMBER_UNSET && i->tx_queue_size > 256)
+                return xml_fault_below(&i->device.head, "driver/@tx_queue_size", f, FAULT_NOT_SUPPORTED, "only a vhost-user interface has more than 256");
+        return 0;
 }
 
 static int interface_check(const Device *d, const DomainDef *def, const QemuCaps *caps, Fault *f) {
@@ -154,11 +205,13 @@ static int interface_check(const Device *d, const DomainDef *def, const QemuCaps
                         return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "its MAC address is already that of the interface in line %u",
                                          other->device.head.line);
         }
-        if (interface_queues(i) > 1 && i->model != INTERFACE_VIRTIO)
+        if (check_driver(i, f) < 0)
+                return -EINVAL;
+        if (interface_queues(i) > 1 && !is_virtio(i))
                 return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "only model 'virtio' has more than one queue");
-        if (i->driver == DRIVER_VHOST && i->model != INTERFACE_VIRTIO)
+        if (i->driver == DRIVER_VHOST && !is_virtio(i))
                 return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "only model 'virtio' has a driver 'vhost'");
-        if (i->mtu != NUMBER_UNSET && i->model != INTERFACE_VIRTIO)
+        if (i->mtu != NUMBER_UNSET && !is_virtio(i))
                 return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "only model 'virtio' can tell the guest an mtu");
         if (caps && !caps_has_device(caps, interface_driver(i)))
                 return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "this QEMU has no device '%s'", interface_driver(i));
@@ -196,7 +249,7 @@ int interface_set_host(Interface *i, const char *name) {
 }
 
 static bool uses_vhost(const Interface *i, const Args *a) {
-        return i->model == INTERFACE_VIRTIO && i->driver != DRIVER_QEMU && (i->driver == DRIVER_VHOST || (a->flags & LAUNCH_VHOST));
+        return is_virtio(i) && i->driver != DRIVER_QEMU && (i->driver == DRIVER_VHOST || (a->flags & LAUNCH_VHOST));
 }
 
 /* A descriptor for each queue, with colons in between. */
@@ -239,6 +292,55 @@ static int add_queues(const Interface *i, json_t *json) {
         return json_object_set_new(json, "vectors", json_integer(2 * (json_int_t) interface_queues(i) + 2)) < 0 ? -ENOMEM : 0;
 }
 
+static int add_offloads(const Offloads *o, const char *side, json_t *json) {
+        const struct {
+                const char *name;
+                Tristate value;
+        } rows[] = { { "csum", o->csum }, { "tso4", o->tso4 }, { "tso6", o->tso6 }, { "ecn", o->ecn }, { "ufo", o->ufo } };
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                _cleanup_free_ char *key = strf("%s%s", side, rows[i].name);
+
+                if (!key || json_set_switch(json, key, rows[i].value) < 0)
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+static int add_driver(const Interface *i, json_t *json) {
+        int r = virtio_options_add(&i->virtio, json);
+
+        if (r >= 0)
+                r = json_set_number(json, "rx_queue_size", i->rx_queue_size);
+        if (r >= 0)
+                r = json_set_number(json, "tx_queue_size", i->tx_queue_size);
+        if (r >= 0 && i->tx_mode)
+                r = json_set_text(json, "tx", i->tx_mode == 1 ? "bh" : "timer");
+        /* QEMU calls the guest's view of "csum" that, and what the host can do "csum" without a prefix. */
+        if (r >= 0)
+                r = add_offloads(&i->guest_offloads, "guest_", json);
+        if (r >= 0)
+                r = json_set_switch(json, "csum", i->host_offloads.csum);
+        if (r >= 0)
+                r = json_set_switch(json, "gso", i->host_offloads.gso);
+        if (r >= 0)
+                r = json_set_switch(json, "host_tso4", i->host_offloads.tso4);
+        if (r >= 0)
+                r = json_set_switch(json, "host_tso6", i->host_offloads.tso6);
+        if (r >= 0)
+                r = json_set_switch(json, "host_ecn", i->host_offloads.ecn);
+        if (r >= 0)
+                r = json_set_switch(json, "host_ufo", i->host_offloads.ufo);
+        return r < 0 ? r : json_set_switch(json, "mrg_rxbuf", i->host_offloads.mrg_rxbuf);
+}
+
+/* Without the file of its boot program the card has none. */
+static int add_rom(const Interface *i, json_t *json) {
+        if (i->rom_enabled == NO)
+                return json_set_text(json, "romfile", "");
+        return i->rom_bar == UNSET ? 0 : json_set_number(json, "rombar", i->rom_bar == YES);
+}
+
 static int interface_args(const Device *d, Args *a, Fault *f) {
         const Interface *i = (const Interface *) d;
         _cleanup_free_ char *netdev = strf("host%s", d->id), *mac = field_mac.to_text(NULL, &i->mac);
@@ -255,7 +357,7 @@ static int interface_args(const Device *d, Args *a, Fault *f) {
         json = json_pack("{s:s, s:s, s:s, s:s}", "driver", interface_driver(i), "id", d->id, "netdev", netdev, "mac", mac);
         if (!json || (i->mtu != NUMBER_UNSET && json_object_set_new(json, "host_mtu", json_integer((json_int_t) i->mtu)) < 0))
                 return -ENOMEM;
-        if (add_queues(i, json) < 0)
+        if (add_queues(i, json) < 0 || add_driver(i, json) < 0 || add_rom(i, json) < 0)
                 return -ENOMEM;
         r = args_bootindex(a, d, json);
         if (r >= 0)

@@ -4,6 +4,7 @@
 #include "../def/device-def.h"
 #include "port-def.h"
 #include "user-forward.h"
+#include "virtio.h"
 
 typedef enum InterfaceType {
         INTERFACE_NONE, INTERFACE_USER, INTERFACE_NETWORK, INTERFACE_BRIDGE, INTERFACE_DIRECT, INTERFACE_ETHERNET,
@@ -13,6 +14,8 @@ DECLARE_ENUM(InterfaceType, interface_type);
 
 typedef enum InterfaceModel {
         INTERFACE_MODEL_NONE, INTERFACE_VIRTIO, INTERFACE_E1000, INTERFACE_E1000E, INTERFACE_RTL8139,
+        INTERFACE_VIRTIO_TRANSITIONAL, INTERFACE_VIRTIO_NON_TRANSITIONAL, INTERFACE_E1000_82544GC, INTERFACE_E1000_82545EM, INTERFACE_PCNET,
+        INTERFACE_NE2K_PCI, INTERFACE_VMXNET3, INTERFACE_I82550, INTERFACE_I82557B, INTERFACE_I82559ER, INTERFACE_USB_NET,
         _INTERFACE_MODEL_MAX, _INTERFACE_MODEL_INVALID = -EINVAL,
 } InterfaceModel;
 DECLARE_ENUM(InterfaceModel, interface_model);
@@ -36,6 +39,11 @@ DECLARE_ENUM(InterfaceDriver, interface_driver_name);
 typedef enum LinkState { LINK_NONE, LINK_UP, LINK_DOWN, _LINK_STATE_MAX, _LINK_STATE_INVALID = -EINVAL } LinkState;
 DECLARE_ENUM(LinkState, link_state);
 
+/* <driver><host> and <guest>: what the other side may leave undone. */
+typedef struct Offloads {
+        Tristate csum, gso, tso4, tso6, ecn, ufo, mrg_rxbuf;
+} Offloads;
+
 typedef struct Interface {
         Device device;
         int type;              /* InterfaceType */
@@ -50,6 +58,11 @@ typedef struct Interface {
         int direct_mode;              /* DirectMode; DIRECT_NONE is vepa, as in libvirt */
         uint64_t queues;              /* NUMBER_UNSET: one */
         int driver;                   /* InterfaceDriver */
+        VirtioOptions virtio;
+        uint64_t rx_queue_size, tx_queue_size;
+        int tx_mode;
+        Offloads host_offloads, guest_offloads;
+        Tristate rom_bar, rom_enabled;
         PortSettings port;            /* <bandwidth> and <vlan> */
         Tristate isolated;
         RecordList forwards;          /* UserForward, of type 'user' */

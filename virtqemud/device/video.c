@@ -148,10 +148,6 @@ static int video_check(const Device *d, const DomainDef *def, const QemuCaps *ca
         return check_driver(v, def, caps, f);
 }
 
-static int put(json_t *json, const char *key, uint64_t value) {
-        return value == NUMBER_UNSET || json_object_set_new(json, key, json_integer((json_int_t) value)) >= 0 ? 0 : -ENOMEM;
-}
-
 static uint64_t kib(uint64_t n) {
         return n == NUMBER_UNSET ? n : n * 1024;
 }
@@ -166,15 +162,15 @@ static uint64_t cirrus_memory(uint64_t n) {
 }
 
 static int add_qxl(json_t *json, const Video *v) {
-        int r = put(json, "ram_size", kib(v->ram));
+        int r = json_set_number(json, "ram_size", kib(v->ram));
 
         if (r >= 0)
-                r = put(json, "vram_size", kib(v->vram));
+                r = json_set_number(json, "vram_size", kib(v->vram));
         if (r >= 0)
-                r = put(json, "vram64_size_mb", mib(v->vram64));
+                r = json_set_number(json, "vram64_size_mb", mib(v->vram64));
         if (r >= 0)
-                r = put(json, "vgamem_mb", mib(v->vgamem));
-        return r < 0 ? r : put(json, "max_outputs", v->heads);
+                r = json_set_number(json, "vgamem_mb", mib(v->vgamem));
+        return r < 0 ? r : json_set_number(json, "max_outputs", v->heads);
 }
 
 static int add_memory(json_t *json, const Video *v) {
@@ -182,14 +178,14 @@ static int add_memory(json_t *json, const Video *v) {
         case VIDEO_QXL:
                 return add_qxl(json, v);
         case VIDEO_VIRTIO:
-                return put(json, "max_outputs", v->heads);
+                return json_set_number(json, "max_outputs", v->heads);
         case VIDEO_BOCHS:
-                return put(json, "vgamem", kib(v->vram));
+                return json_set_number(json, "vgamem", kib(v->vram));
         case VIDEO_CIRRUS:
-                return put(json, "vgamem_mb", cirrus_memory(v->vram));
+                return json_set_number(json, "vgamem_mb", cirrus_memory(v->vram));
         case VIDEO_VGA:
         case VIDEO_VMVGA:
-                return put(json, "vgamem_mb", mib(v->vram));
+                return json_set_number(json, "vgamem_mb", mib(v->vram));
         case VIDEO_UNSET:
         case VIDEO_RAMFB:
         case VIDEO_NONE:
@@ -217,9 +213,9 @@ static int video_args(const Device *d, Args *a, Fault *f) {
         if (r >= 0)
                 r = json_set_switch(json, "edid", v->edid);
         if (r >= 0)
-                r = put(json, "xres", v->x);
+                r = json_set_number(json, "xres", v->x);
         if (r >= 0)
-                r = put(json, "yres", v->y);
+                r = json_set_number(json, "yres", v->y);
         if (r >= 0)
                 r = args_address(a, d, json, f);
         return r < 0 ? r : args_json(a, ARG_DEVICE, TAKE_PTR(json));

@@ -24,3 +24,28 @@ int json_set_text(json_t *json, const char *key, const char *value) {
                 return 0;
         return json_object_set_new(json, key, json_string(value)) < 0 ? -ENOMEM : 0;
 }
+
+int json_set_number(json_t *json, const char *key, uint64_t value) {
+        if (value == NUMBER_UNSET)
+                return 0;
+        return json_object_set_new(json, key, json_integer((json_int_t) value)) < 0 ? -ENOMEM : 0;
+}
+
+bool virtio_options_any(const VirtioOptions *o) {
+        return o->iommu || o->ats || o->packed || o->page_per_vq || o->event_idx || o->ioeventfd;
+}
+
+int virtio_options_add(const VirtioOptions *o, json_t *json) {
+        const struct {
+                const char *key;
+                Tristate value;
+        } rows[] = {
+                { "iommu_platform", o->iommu }, { "ats", o->ats }, { "packed", o->packed }, { "page-per-vq", o->page_per_vq },
+                { "event_idx", o->event_idx }, { "ioeventfd", o->ioeventfd },
+        };
+        int r = 0;
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows) && r >= 0; i++)
+                r = json_set_switch(json, rows[i].key, rows[i].value);
+        return r;
+}
