@@ -82,6 +82,7 @@ def open_file(path, tmp_path, read_only, encrypted):
 
 
 VHOST = "/dev/vhost-net"
+VSOCK = "/dev/vhost-vsock"
 
 
 def listener(path):
@@ -97,6 +98,15 @@ def without_vhost(case):
     for i, arg in enumerate(case.argv):
         if '"vhost":true' in arg:
             case.argv[i] = json.dumps({k: v for k, v in json.loads(arg).items() if not k.startswith("vhost")})
+
+
+def without_vsock(case):
+    """Likewise the sockets between guest and host: the device is left out."""
+    case.fds = [fd for fd in case.fds if fd[1] != "vsock"]
+    for i, arg in enumerate(case.argv):
+        if '"driver":"vhost-vsock' in arg:
+            del case.argv[i - 1:i + 1]
+            return
 
 
 TUNSETIFF, IFF_TAP, IFF_NO_PI, IFF_MULTI_QUEUE, IFF_VNET_HDR = 0x400454ca, 0x0002, 0x1000, 0x0100, 0x4000
@@ -117,6 +127,8 @@ def test_command_line(folder, tmp_path):
     case = Case(folder)
     if not os.path.exists(VHOST):
         without_vhost(case)
+    if not os.path.exists(VSOCK):
+        without_vsock(case)
     ours, theirs = socket.socketpair()
     held = [theirs]
     numbers = {}
@@ -125,6 +137,8 @@ def test_command_line(folder, tmp_path):
             held += socket.socketpair()
         elif kind == "monitor-run":
             held.append(theirs)
+        elif kind == "vsock":
+            held.append(open(VSOCK, "r+b", buffering=0))
         elif kind == "vhost":
             held.append(open(VHOST, "r+b", buffering=0))
         elif kind == "tap":

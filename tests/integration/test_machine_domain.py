@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """VMs on a whole machine: what needs cgroup controllers or KVM."""
 
+import re
+
 import pytest
 
 from domains import tiny_xml
@@ -43,6 +45,24 @@ def test_limits_of_units_reach_the_cgroup(installed_machine):
     assert limits(machine, "capped") == {"cpu.max": "70000 100000", "memory.max": str(1 << 30), "cpu.weight": "300"}
     terminate(machine, "capped")
     assert str(machine.run("systemctl is-active virtqemu@capped", check=False)) == "inactive"
+
+
+def test_vsock(installed_machine):
+    """Each guest has a number of its own; one that is another's is refused."""
+    machine = installed_machine
+    machine.run("modprobe vhost_vsock && udevadm settle && systemctl restart virtqemud")
+    for name in ("first", "second"):
+        define(machine, name, tiny_xml(name, devices="<vsock><cid auto='yes'/></vsock>"))
+        machine.run(f"virtctl start {name}", timeout=SLOW)
+    cids = [re.search(r'<cid auto="yes" address="(\d+)"', machine.run(f"virtctl export {name} --live").stdout)[1] for name in ("first", "second")]
+    assert cids[0] != cids[1] and "address" not in re.search("<cid[^>]*>", machine.run("virtctl export first").stdout)[0]
+    define(machine, "third", tiny_xml("third", devices=f"<vsock><cid address='{cids[0]}'/></vsock>"))
+    refused = machine.run("virtctl start third", check=False, timeout=SLOW)
+    assert refused.returncode == 1 and "is another guest's" in refused.stderr
+    for name in ("first", "second"):
+        terminate(machine, name)
+    machine.run("virtctl start third", timeout=SLOW)
+    terminate(machine, "third")
 
 
 def test_kvm(kvm_machine):

@@ -38,7 +38,6 @@ static const struct {
         { "domain/devices", "hostdev", "devices of the host are not supported", NULL },
         { "domain/devices", "filesystem", "folders of the host are not supported", "a disk image that both know, or NFS over a network, serves" },
         { "domain/devices", "parallel", "parallel ports are not supported", NULL },
-        { "domain/devices", "vsock", "sockets between host and guest are not supported", "a <channel> is one, too" },
         { "domain/devices", "shmem", "shared memory is not supported", NULL },
         { "domain/devices", "memory", "memory that is plugged in is not supported", "the balloon changes memory while the guest runs" },
         { "domain/devices", "iommu", "an IOMMU for the guest is not supported", NULL },

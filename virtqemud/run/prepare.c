@@ -13,6 +13,7 @@
 #include "mem.h"
 #include "qemu-log.h"
 #include "socket.h"
+#include "vsock-open.h"
 #include "str.h"
 
 struct Prepare {
@@ -25,6 +26,8 @@ struct Prepare {
         size_t n_results;
         sd_event_source *defer;  /* nothing to open: done() all the same comes from the loop */
         LaunchPlan *plan;
+        bool look_only;
+        int vsock;               /* -1: none */
         int *fds;                /* plan->n_fds + PREPARE_EXTRA_FDS */
         struct UserNetwork {
                 const char *device;  /* the plan's */
@@ -43,6 +46,7 @@ Prepare *prepare_free(Prepare *p) {
         if (!p)
                 return NULL;
         image_open_free(p->open);
+        fd_close(p->vsock);
         sd_event_source_disable_unref(p->defer);
         for (size_t i = 0; i < p->n_results; i++)
                 image_result_clear(&p->results[i]);
@@ -101,8 +105,18 @@ static unsigned launch_flags(const Prepare *p) {
         return taps && has_vhost() ? flags | LAUNCH_VHOST : flags;
 }
 
+/* The plan says its number. */
+static int open_vsock(Prepare *p, Fault *f) {
+        Vsock *v = (Vsock *) domain_find_vsock(p->live);
+
+        if (!v || p->look_only)
+                return 0;
+        p->vsock = vsock_open(v, p->domain->name, f);
+        return p->vsock;
+}
+
 static int make_plan(Prepare *p, Fault *f) {
-        int r = 0;
+        int r = open_vsock(p, f);
 
         for (size_t i = 0; i < p->n_results && r >= 0; i++)
                 if (p->wanted.items[i].want == WANTED_CHAIN && chain_is_new(p, i))
@@ -208,7 +222,7 @@ int prepare_new(Domain *d, DomainDef *live, const QemuCaps *caps, bool look_only
         p = new0(Prepare, 1);
         if (!p)
                 return fault_oom(f);
-        *p = (Prepare) { .domain = d, .live = live, .caps = caps, .done = done, .userdata = userdata };
+        *p = (Prepare) { .domain = d, .live = live, .caps = caps, .look_only = look_only, .vsock = -1, .done = done, .userdata = userdata };
         r = launch_files(live, &p->wanted, f);
         if (r >= 0 && look_only)
                 keep_chains(&p->wanted);
@@ -403,6 +417,8 @@ static int get_descriptor(Prepare *p, const PlanFd *want, Fault *f) {
                 return fd_copy(domain_ports_fd(p->ports, want->path));
         case PLAN_FD_VHOST:
                 return open_vhost(f);
+        case PLAN_FD_VSOCK:
+                return fd_copy(p->vsock);
         case PLAN_FD_LOG:
                 return log_descriptor(p, want->path, f);
         case PLAN_FD_LOG_KEEP:
