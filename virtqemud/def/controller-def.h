@@ -12,6 +12,7 @@ typedef enum ControllerType {
         CONTROLLER_IDE,
         CONTROLLER_SATA,
         CONTROLLER_SCSI,
+        CONTROLLER_FDC,
         CONTROLLER_VIRTIO_SERIAL,
         CONTROLLER_CCID,
         _CONTROLLER_TYPE_MAX,

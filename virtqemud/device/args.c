@@ -220,6 +220,13 @@ static int scsi_address(const Args *a, const Device *d, json_t *json, Fault *f) 
         return set_number(json, "lun", at->unit);
 }
 
+/* The controller of an i440FX board is part of it. */
+static int fdc_address(const Args *a, const Device *d, json_t *json) {
+        int r = domain_is_i440fx(a->def) ? 0 : set_string(json, "bus", "fdc%" PRIu64 ".0", d->address->controller);
+
+        return r < 0 ? r : set_number(json, "unit", d->address->unit);
+}
+
 static int drive_address(const Args *a, const Device *d, json_t *json, Fault *f) {
         int r;
 
@@ -229,6 +236,8 @@ static int drive_address(const Args *a, const Device *d, json_t *json, Fault *f)
                 return r < 0 ? r : set_number(json, "unit", d->address->unit);
         case SLOT_DRIVE_SATA:
                 return sata_address(a, d, json, f);
+        case SLOT_DRIVE_FDC:
+                return fdc_address(a, d, json);
         case SLOT_DRIVE_SCSI:
                 return scsi_address(a, d, json, f);
         case SLOT_NONE:

@@ -7,7 +7,7 @@
 #include "virtio.h"
 #include "xml-read.h"
 
-DEFINE_ENUM(ControllerType, controller_type, NULL, "pci", "usb", "ide", "sata", "scsi", "virtio-serial", "ccid")
+DEFINE_ENUM(ControllerType, controller_type, NULL, "pci", "usb", "ide", "sata", "scsi", "fdc", "virtio-serial", "ccid")
 DEFINE_ENUM(ControllerModel, controller_model, NULL, "pci-root", "pcie-root", "pcie-root-port", "pci-bridge", "pcie-to-pci-bridge",
             "piix3-uhci", "piix4-uhci", "ehci", "ich9-ehci1", "ich9-uhci1", "ich9-uhci2", "ich9-uhci3", "nec-xhci", "qemu-xhci", "none",
             "virtio-scsi", "lsilogic")
@@ -98,6 +98,7 @@ static ControllerModel default_model(const Controller *c, const DomainDef *def) 
         case CONTROLLER_SATA:
         case CONTROLLER_VIRTIO_SERIAL:
         case CONTROLLER_CCID:
+        case CONTROLLER_FDC:
         case CONTROLLER_NONE:
         case _CONTROLLER_TYPE_MAX:
         case _CONTROLLER_TYPE_INVALID:
@@ -117,9 +118,10 @@ static int controller_fill(Device *d, DomainDef *def, Fault *f) {
         return 0;
 }
 
-/* IDE on i440FX and the first SATA controller on q35 are part of the board. */
+/* IDE and floppy on i440FX and the first SATA controller on q35 are part of the board. */
 static bool is_built_in(const Controller *c, const DomainDef *def) {
-        return c->index == 0 && ((c->type == CONTROLLER_SATA && domain_is_q35(def)) || (c->type == CONTROLLER_IDE && domain_is_i440fx(def)));
+        return c->index == 0 && ((c->type == CONTROLLER_SATA && domain_is_q35(def)) ||
+                                 ((c->type == CONTROLLER_IDE || c->type == CONTROLLER_FDC) && domain_is_i440fx(def)));
 }
 
 static SlotKind controller_slot(const Device *d, const DomainDef *def) {
@@ -136,6 +138,8 @@ static SlotKind controller_slot(const Device *d, const DomainDef *def) {
                 return SLOT_PCIE;
         case CONTROLLER_CCID:
                 return SLOT_USB;
+        case CONTROLLER_FDC:
+                return SLOT_NONE;
         case CONTROLLER_IDE:
                 return is_built_in(c, def) ? SLOT_PCI_INTEGRATED : SLOT_NONE;
         case CONTROLLER_NONE:
@@ -155,6 +159,8 @@ static const char *controller_driver(const Controller *c, const DomainDef *def) 
                 return "virtio-serial-pci";
         if (c->type == CONTROLLER_CCID)
                 return "usb-ccid";
+        if (c->type == CONTROLLER_FDC)
+                return "isa-fdc";
         return c->model_name ?: models[c->model].driver;
 }
 
@@ -175,6 +181,8 @@ static int controller_check(const Device *d, const DomainDef *def, const QemuCap
         const Controller *c = (const Controller *) d;
         const char *driver = controller_driver(c, def);
 
+        if (c->type == CONTROLLER_FDC && c->index > 0)
+                return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "a board has one floppy controller");
         if (c->type == CONTROLLER_IDE && !is_built_in(c, def))
                 return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "machine '%s' has no such IDE controller; disks can use bus 'sata' or 'virtio'",
                                  def->machine);

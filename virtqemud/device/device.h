@@ -23,6 +23,7 @@ typedef enum SlotKind {
         SLOT_DRIVE_IDE,
         SLOT_DRIVE_SATA,
         SLOT_DRIVE_SCSI,
+        SLOT_DRIVE_FDC,
         SLOT_USB,
         SLOT_VIRTIO_SERIAL,
         SLOT_CCID,

@@ -7,9 +7,9 @@
 #include "virtio.h"
 #include "xml-read.h"
 
-DEFINE_ENUM(DiskDevice, disk_device, NULL, "disk", "cdrom")
+DEFINE_ENUM(DiskDevice, disk_device, NULL, "disk", "cdrom", "floppy")
 DEFINE_ENUM(DiskType, disk_type, NULL, "file", "block", "volume")
-DEFINE_ENUM(DiskBus, disk_bus, NULL, "virtio", "scsi", "sata", "ide", "usb")
+DEFINE_ENUM(DiskBus, disk_bus, NULL, "virtio", "scsi", "sata", "ide", "usb", "fdc")
 DEFINE_ENUM(DiskFormat, disk_format, NULL, "raw", "qcow2", "vdi", "vpc", "vhdx")
 DEFINE_ENUM(DiskCache, disk_cache, NULL, "default", "none", "writeback", "writethrough", "directsync", "unsafe")
 
@@ -157,7 +157,7 @@ static const RecordType disk_record = {
 static const char *disk_prefix(const Device *d) {
         static const char *const prefixes[] = {
                 [DISK_BUS_NONE] = "disk", [DISK_VIRTIO] = "virtio-disk", [DISK_SCSI] = "scsi-disk", [DISK_SATA] = "sata-disk",
-                [DISK_IDE] = "ide-disk", [DISK_USB] = "usb-disk",
+                [DISK_IDE] = "ide-disk", [DISK_USB] = "usb-disk", [DISK_FDC] = "floppy",
         };
 
         return prefixes[((const Disk *) d)->bus];
@@ -168,10 +168,14 @@ static const char *disk_target(const Device *d) {
 }
 
 static BootDev disk_boot_class(const Device *d) {
-        return ((const Disk *) d)->what == DISK_CDROM ? BOOT_CDROM : BOOT_HD;
+        static const BootDev classes[] = { [DISK_DISK] = BOOT_HD, [DISK_CDROM] = BOOT_CDROM, [DISK_FLOPPY] = BOOT_FD };
+
+        return classes[((const Disk *) d)->what];
 }
 
 static DiskBus bus_of_target(const Disk *d, const DomainDef *def) {
+        if (d->what == DISK_FLOPPY || str_after(d->target, "fd"))
+                return DISK_FDC;
         if (str_after(d->target, "vd"))
                 return DISK_VIRTIO;
         if (str_after(d->target, "hd"))
@@ -211,6 +215,8 @@ static SlotKind disk_slot(const Device *d, const DomainDef *def) {
                 return SLOT_DRIVE_IDE;
         case DISK_USB:
                 return SLOT_USB;
+        case DISK_FDC:
+                return SLOT_DRIVE_FDC;
         case DISK_BUS_NONE:
         case _DISK_BUS_MAX:
         case _DISK_BUS_INVALID:
@@ -232,6 +238,8 @@ static const char *disk_driver(const Disk *d) {
                 return cdrom ? "ide-cd" : "ide-hd";
         case DISK_USB:
                 return "usb-storage";
+        case DISK_FDC:
+                return "floppy";
         case DISK_BUS_NONE:
         case _DISK_BUS_MAX:
         case _DISK_BUS_INVALID:
@@ -291,8 +299,10 @@ static int disk_check(const Device *device, const DomainDef *def, const QemuCaps
         const Disk *d = (const Disk *) device;
         const Record *r = &device->head;
 
-        if (!disk_path(d) && d->what != DISK_CDROM && d->type != DISK_VOLUME)
-                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "only a cdrom can be without <source>");
+        if (!disk_path(d) && d->what == DISK_DISK && d->type != DISK_VOLUME)
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "only a cdrom or floppy can be without <source>");
+        if ((d->what == DISK_FLOPPY) != (d->bus == DISK_FDC))
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "a floppy is on bus 'fdc', and nothing else is");
         if (d->bus == DISK_VIRTIO && d->what == DISK_CDROM)
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "there are no virtio cdroms, use bus 'sata' or 'scsi'");
         if (d->what == DISK_DISK && d->readonly && (d->bus == DISK_IDE || d->bus == DISK_SATA))
@@ -474,6 +484,13 @@ static int add_settings(const Disk *d, json_t *json) {
         return r < 0 ? r : json_set_switch(json, "removable", d->removable);
 }
 
+/* It is the controller that is booted from. */
+static int add_floppy_boot(const Disk *d, Args *a) {
+        uint64_t index = device_boot_index(a->def, &d->device);
+
+        return index == 0 ? 0 : args_option(a, "-global", "isa-fdc.bootindex%c=%" PRIu64, d->device.address->unit == 0 ? 'A' : 'B', index);
+}
+
 static int disk_args(const Device *device, Args *a, Fault *f) {
         const Disk *d = (const Disk *) device;
         json_auto_t *json = NULL;
@@ -490,7 +507,7 @@ static int disk_args(const Device *device, Args *a, Fault *f) {
                 return -ENOMEM;
         r = args_address(a, device, json, f);
         if (r >= 0)
-                r = args_bootindex(a, device, json);
+                r = d->bus == DISK_FDC ? add_floppy_boot(d, a) : args_bootindex(a, device, json);
         return r < 0 ? r : args_json(a, ARG_DEVICE, TAKE_PTR(json));
 }
 

@@ -5,14 +5,14 @@
 #include "secret-ref.h"
 #include "virtio.h"
 
-typedef enum DiskDevice { DISK_DEVICE_NONE, DISK_DISK, DISK_CDROM, _DISK_DEVICE_MAX, _DISK_DEVICE_INVALID = -EINVAL } DiskDevice;
+typedef enum DiskDevice { DISK_DEVICE_NONE, DISK_DISK, DISK_CDROM, DISK_FLOPPY, _DISK_DEVICE_MAX, _DISK_DEVICE_INVALID = -EINVAL } DiskDevice;
 DECLARE_ENUM(DiskDevice, disk_device);
 
 typedef enum DiskType { DISK_TYPE_NONE, DISK_FILE, DISK_BLOCK, DISK_VOLUME, _DISK_TYPE_MAX, _DISK_TYPE_INVALID = -EINVAL } DiskType;
 DECLARE_ENUM(DiskType, disk_type);
 
 typedef enum DiskBus {
-        DISK_BUS_NONE, DISK_VIRTIO, DISK_SCSI, DISK_SATA, DISK_IDE, DISK_USB,
+        DISK_BUS_NONE, DISK_VIRTIO, DISK_SCSI, DISK_SATA, DISK_IDE, DISK_USB, DISK_FDC,
         _DISK_BUS_MAX, _DISK_BUS_INVALID = -EINVAL,
 } DiskBus;
 DECLARE_ENUM(DiskBus, disk_bus);

@@ -119,6 +119,8 @@ static int check_record(Record *r, Fault *f) {
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "p2p and address are for type 'dbus'");
         if (!is_port(g->port) || !is_port(g->tls_port) || !is_port(g->websocket))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "a port is a number from 1 to 65535, or -1 to have one chosen");
+        if (g->socket && *g->socket != '/')
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "socket '%s' is not an absolute path", g->socket);
         return check_listens(g, f);
 }
 

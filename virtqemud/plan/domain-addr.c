@@ -20,7 +20,7 @@ Address *device_add_address(Device *d, AddressType type) {
 }
 
 static bool is_drive(SlotKind kind) {
-        return kind == SLOT_DRIVE_IDE || kind == SLOT_DRIVE_SATA || kind == SLOT_DRIVE_SCSI;
+        return kind == SLOT_DRIVE_IDE || kind == SLOT_DRIVE_SATA || kind == SLOT_DRIVE_SCSI || kind == SLOT_DRIVE_FDC;
 }
 
 static AddressType address_of_slot(SlotKind kind) {
@@ -32,6 +32,7 @@ static AddressType address_of_slot(SlotKind kind) {
         case SLOT_DRIVE_IDE:
         case SLOT_DRIVE_SATA:
         case SLOT_DRIVE_SCSI:
+        case SLOT_DRIVE_FDC:
                 return ADDRESS_DRIVE;
         case SLOT_USB:
                 return ADDRESS_USB;
@@ -133,6 +134,8 @@ static int need_controller_of(DomainDef *def, const Device *d, Fault *f) {
                 return need_controller(def, CONTROLLER_IDE, MODEL_NONE, d->address->controller, d, f);
         case SLOT_DRIVE_SATA:
                 return need_controller(def, CONTROLLER_SATA, MODEL_NONE, d->address->controller, d, f);
+        case SLOT_DRIVE_FDC:
+                return need_controller(def, CONTROLLER_FDC, MODEL_NONE, d->address->controller, d, f);
         case SLOT_DRIVE_SCSI:
                 return need_controller(def, CONTROLLER_SCSI, MODEL_VIRTIO_SCSI, d->address->controller, d, f);
         case SLOT_USB:
@@ -175,6 +178,10 @@ static void set_drive(Address *a, SlotKind kind, uint64_t n) {
                 a->controller = n / 6;
                 a->unit = n % 6;
                 break;
+        case SLOT_DRIVE_FDC:
+                a->controller = n / 2;
+                a->unit = n % 2;
+                break;
         case SLOT_DRIVE_SCSI: /* seven on one bus, the number that every kind of controller can do */
                 a->controller = n / 7;
                 a->unit = n % 7;
@@ -198,6 +205,8 @@ static int assign_drive(DomainDef *def, Device *d, SlotKind kind, Fault *f) {
         set_drive(d->address, kind, target_number(d));
         for (uint64_t n = 0; who_is_at(def, d); n++)
                 set_drive(d->address, kind, n);
+        if (kind == SLOT_DRIVE_FDC && d->address->controller > 0)
+                return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "there are only two places for floppy disks (fda and fdb)");
         if (kind == SLOT_DRIVE_IDE && d->address->controller > 0)
                 return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "there are only four places for IDE disks (hda to hdd)");
         return 0;

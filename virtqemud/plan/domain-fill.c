@@ -188,6 +188,7 @@ static char *controller_id(const DomainDef *def, const Controller *c) {
                         return strf("usb%" PRIu64 "-%s", c->index, controller_model_to_string((ControllerModel) c->model));
                 return strf("usb%" PRIu64, c->index);
         case CONTROLLER_SCSI:
+        case CONTROLLER_FDC:
         case CONTROLLER_VIRTIO_SERIAL:
         case CONTROLLER_CCID:
         case CONTROLLER_NONE:

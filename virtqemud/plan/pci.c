@@ -50,6 +50,7 @@ static bool wants_pci(const Pci *p, const Device *d) {
         case SLOT_DRIVE_IDE:
         case SLOT_DRIVE_SATA:
         case SLOT_DRIVE_SCSI:
+        case SLOT_DRIVE_FDC:
         case SLOT_USB:
         case SLOT_VIRTIO_SERIAL:
         case SLOT_CCID:
