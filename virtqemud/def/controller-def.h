@@ -2,6 +2,7 @@
 #pragma once
 
 #include "device-def.h"
+#include "virtio-def.h"
 
 typedef struct DomainDef DomainDef;
 
@@ -46,6 +47,9 @@ typedef struct Controller {
         uint64_t chassis, port, chassis_nr; /* <target> of pci controllers */
         uint64_t ports, vectors;            /* virtio-serial; usb xhci: ports */
         uint64_t master_startport;          /* ich9 companions */
+        /* <driver> of virtio controllers; all but `virtio` of scsi only */
+        VirtioOptions virtio;
+        uint64_t queues, per_unit, max_sectors, iothread;
 } Controller;
 
 /* Makes a controller, adds it at the end of the definition's devices and returns it; NULL: out of memory. index NUMBER_UNSET: the

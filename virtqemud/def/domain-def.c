@@ -51,6 +51,15 @@ static const Field firmware_feature_fields[] = {
 #undef AT
 static const RecordType firmware_feature_record = { "feature", sizeof(FirmwareFeature), RECORD_FIELDS(firmware_feature_fields) };
 
+#define AT(member) offsetof(IothreadId, member)
+static const Field iothread_fields[] = {
+        { "@id", &field_number, AT(id), FIELD_REQUIRED, .min = 1, .max = UINT32_MAX },
+        { "@thread_pool_min", &field_number, AT(pool_min), .max = 1024 },
+        { "@thread_pool_max", &field_number, AT(pool_max), .min = 1, .max = 1024 },
+};
+#undef AT
+const RecordType iothread_record = { "iothread", sizeof(IothreadId), RECORD_FIELDS(iothread_fields) };
+
 #define AT(member) offsetof(HugePage, member)
 static const Field huge_page_fields[] = {
         { "@size", &field_number, AT(size), FIELD_REQUIRED, .min = 1 },
@@ -134,6 +143,8 @@ static const Field domain_fields[] = {
         { "memoryBacking/allocation/@mode", &field_enum, AT(memory_backing.allocation), .words = &memory_allocation_table },
         { "memoryBacking/discard", &field_flag, AT(memory_backing.discard) },
         { "vcpu", &field_number, AT(vcpus) },
+        { "iothreads", &field_number, AT(iothreads), .max = 256 },
+        { "iothreadids/iothread", &field_list, AT(iothread_ids), .record = &iothread_record, .max = 256 },
         { "vcpu/@placement", &field_enum, AT(vcpu_placement), .words = &vcpu_placement_table },
         { "vcpu/@cpuset", &field_string, AT(vcpu_cpuset) },
         { "vcpu/@current", &field_number, AT(vcpus_current) },
@@ -243,6 +254,13 @@ DomainDef *domain_def_free(DomainDef *def) {
         record_free(def);
         xml_doc_free(doc);
         return NULL;
+}
+
+bool domain_has_iothread(const DomainDef *def, uint64_t id) {
+        RECORD_FOREACH(IothreadId, t, def->iothread_ids)
+                if (t->id == id)
+                        return true;
+        return false;
 }
 
 bool domain_is_i440fx(const DomainDef *def) {

@@ -4,6 +4,7 @@
 #include <libxml/tree.h>
 
 #include "device-def.h"
+#include "memory-def.h"
 #include "record.h"
 
 typedef enum VcpuPlacement { PLACEMENT_NONE, PLACEMENT_STATIC, PLACEMENT_AUTO } VcpuPlacement;
@@ -114,43 +115,11 @@ DECLARE_ENUM(CpuMatch, cpu_match);
 typedef enum CpuCheck { CPU_CHECK_UNSET, CPU_CHECK_NONE, CPU_CHECK_PARTIAL, CPU_CHECK_FULL, _CPU_CHECK_MAX, _CPU_CHECK_INVALID = -EINVAL } CpuCheck;
 DECLARE_ENUM(CpuCheck, cpu_check);
 
-typedef enum MemorySource {
-        MEMORY_SOURCE_NONE,
-        MEMORY_ANONYMOUS,
-        MEMORY_MEMFD,
-        MEMORY_FILE,
-        _MEMORY_SOURCE_MAX,
-        _MEMORY_SOURCE_INVALID = -EINVAL
-} MemorySource;
-DECLARE_ENUM(MemorySource, memory_source);
-
-typedef enum MemoryAccess { MEMORY_ACCESS_NONE, MEMORY_PRIVATE, MEMORY_SHARED, _MEMORY_ACCESS_MAX, _MEMORY_ACCESS_INVALID = -EINVAL } MemoryAccess;
-DECLARE_ENUM(MemoryAccess, memory_access);
-
-typedef enum MemoryAllocation {
-        ALLOCATION_NONE,
-        ALLOCATION_IMMEDIATE,
-        ALLOCATION_ONDEMAND,
-        _MEMORY_ALLOCATION_MAX,
-        _MEMORY_ALLOCATION_INVALID = -EINVAL,
-} MemoryAllocation;
-DECLARE_ENUM(MemoryAllocation, memory_allocation);
-
 typedef enum SmbiosMode { SMBIOS_NONE, SMBIOS_EMULATE, SMBIOS_HOST, SMBIOS_SYSINFO, _SMBIOS_MODE_MAX, _SMBIOS_MODE_INVALID = -EINVAL } SmbiosMode;
 DECLARE_ENUM(SmbiosMode, smbios_mode);
 
 typedef enum SysinfoType { SYSINFO_NONE, SYSINFO_SMBIOS, SYSINFO_FWCFG, _SYSINFO_TYPE_MAX, _SYSINFO_TYPE_INVALID = -EINVAL } SysinfoType;
 DECLARE_ENUM(SysinfoType, sysinfo_type);
-
-/* <memoryBacking>. */
-typedef struct MemoryBacking {
-        bool hugepages;
-        RecordList pages;        /* HugePage */
-        bool nosharepages, locked, discard;
-        int source;              /* MemorySource */
-        int access;              /* MemoryAccess */
-        int allocation;          /* MemoryAllocation */
-} MemoryBacking;
 
 /* <sysinfo>: lists of SysinfoEntry. */
 typedef struct Sysinfo {
@@ -196,6 +165,8 @@ struct DomainDef {
         uint64_t memory, current_memory;
         MemoryBacking memory_backing;
         uint64_t vcpus, vcpus_current;
+        uint64_t iothreads;      /* how many */
+        RecordList iothread_ids; /* IothreadId */
         int vcpu_placement;      /* VcpuPlacement */
         char *vcpu_cpuset;
 
@@ -253,12 +224,16 @@ typedef struct FirmwareFeature {
         char *name;              /* "secure-boot", "enrolled-keys" */
 } FirmwareFeature;
 
-/* <page size= unit= nodeset=>. */
-typedef struct HugePage {
+/* <iothreadids><iothread id=…>: a number of its own. */
+typedef struct IothreadId {
         Record head;
-        uint64_t size;
-        char *unit, *nodeset;
-} HugePage;
+        uint64_t id;
+        uint64_t pool_min, pool_max;
+} IothreadId;
+extern const RecordType iothread_record;
+
+/* Whether there is a thread of that number, from 1. */
+bool domain_has_iothread(const DomainDef *def, uint64_t id);
 
 /* <entry name=…>text</entry>. */
 typedef struct SysinfoEntry {

@@ -44,6 +44,11 @@ static const Field controller_fields[] = {
         { "@model", &field_enum, AT(model), .words = &controller_model_table },
         { "@ports", &field_number, AT(ports), .min = 1, .max = 31 },
         { "@vectors", &field_number, AT(vectors), .max = 1024 },
+        { "driver/@queues", &field_number, AT(queues), .min = 1, .max = 1024 },
+        { "driver/@cmd_per_lun", &field_number, AT(per_unit), .min = 1, .max = 65535 },
+        { "driver/@max_sectors", &field_number, AT(max_sectors), .min = 1, .max = UINT32_MAX },
+        { "driver/@iothread", &field_number, AT(iothread), .min = 1, .max = UINT32_MAX },
+        VIRTIO_FIELDS(AT(virtio)),
         { "master/@startport", &field_number, AT(master_startport), .max = 15 },
         { "model/@name", &field_string, AT(model_name), .max_length = 64 },
         { "target/@chassisNr", &field_number, AT(chassis_nr), .min = 1, .max = 255 },
@@ -164,6 +169,20 @@ static const char *controller_driver(const Controller *c, const DomainDef *def) 
         return c->model_name ?: models[c->model].driver;
 }
 
+static int check_driver(const Controller *c, const DomainDef *def, Fault *f) {
+        bool scsi = c->type == CONTROLLER_SCSI && c->model == MODEL_VIRTIO_SCSI;
+        bool settings = c->queues != NUMBER_UNSET || c->per_unit != NUMBER_UNSET || c->max_sectors != NUMBER_UNSET || c->iothread != NUMBER_UNSET;
+
+        if (settings && !scsi)
+                return xml_fault_below(&c->device.head, "driver", f, FAULT_NOT_SUPPORTED,
+                                       "queues, cmd_per_lun, max_sectors and iothread are for model 'virtio-scsi'");
+        if (virtio_options_any(&c->virtio) && !scsi && c->type != CONTROLLER_VIRTIO_SERIAL)
+                return xml_fault_below(&c->device.head, "driver", f, FAULT_NOT_SUPPORTED, "these are settings of virtio controllers");
+        if (c->iothread != NUMBER_UNSET && !domain_has_iothread(def, c->iothread))
+                return xml_fault_below(&c->device.head, "driver/@iothread", f, FAULT_INVALID_DEFINITION, "there is no iothread %" PRIu64, c->iothread);
+        return 0;
+}
+
 static int check_unique(const Controller *c, const DomainDef *def, Fault *f) {
         DEVICE_FOREACH(Controller, other, def, DEVICE_CONTROLLER) {
                 if (other == c)
@@ -192,7 +211,7 @@ static int controller_check(const Device *d, const DomainDef *def, const QemuCap
                                  controller_model_to_string((ControllerModel) c->model));
         if (driver && caps && !caps_has_device(caps, driver))
                 return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "this QEMU has no device '%s'", driver);
-        return check_unique(c, def, f);
+        return check_driver(c, def, f) < 0 ? -EINVAL : check_unique(c, def, f);
 }
 
 static int add_usb(json_t *json, const Controller *c, const DomainDef *def) {
@@ -211,6 +230,17 @@ static int add_usb(json_t *json, const Controller *c, const DomainDef *def) {
         return json_set_number(json, "firstport", c->master_startport);
 }
 
+static int add_scsi(json_t *json, const Controller *c) {
+        _cleanup_free_ char *name = c->iothread == NUMBER_UNSET ? NULL : strf("iothread%" PRIu64, c->iothread);
+        int r = json_set_number(json, "num_queues", c->queues);
+
+        if (r >= 0)
+                r = json_set_number(json, "cmd_per_lun", c->per_unit);
+        if (r >= 0)
+                r = json_set_number(json, "max_sectors", c->max_sectors);
+        return r < 0 ? r : json_set_text(json, "iothread", name);
+}
+
 static int controller_args(const Device *d, Args *a, Fault *f) {
         const Controller *c = (const Controller *) d;
         const char *driver = controller_driver(c, a->def);
@@ -223,6 +253,11 @@ static int controller_args(const Device *d, Args *a, Fault *f) {
         if (!json)
                 return -ENOMEM;
 
+        r = virtio_options_add(&c->virtio, json);
+        if (r >= 0 && c->type == CONTROLLER_SCSI)
+                r = add_scsi(json, c);
+        if (r < 0)
+                return r;
         if (c->type == CONTROLLER_USB)
                 r = add_usb(json, c, a->def);
         else if (c->type == CONTROLLER_VIRTIO_SERIAL) {

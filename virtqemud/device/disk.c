@@ -124,6 +124,7 @@ static const Field disk_fields[] = {
         { "target/@removable", &field_on_off, AT(removable) },
         { "target/@rotation_rate", &field_number, AT(rotation_rate), .min = 1, .max = 65534 },
         { "driver/@queues", &field_number, AT(queues), .min = 1, .max = 1024 },
+        { "driver/@iothread", &field_number, AT(iothread), .min = 1, .max = UINT32_MAX },
         { "driver/@queue_size", &field_number, AT(queue_size), .min = 2, .max = 1024 },
         VIRTIO_FIELDS(AT(virtio)),
         DEVICE_FIELDS(Disk),
@@ -264,6 +265,7 @@ static int check_settings(const Disk *d, Fault *f) {
         } rows[] = {
                 { "driver/@queues", d->queues != NUMBER_UNSET, d->bus == DISK_VIRTIO },
                 { "driver/@queue_size", d->queue_size != NUMBER_UNSET, d->bus == DISK_VIRTIO },
+                { "driver/@iothread", d->iothread != NUMBER_UNSET, d->bus == DISK_VIRTIO },
                 { "driver", virtio_options_any(&d->virtio), d->bus == DISK_VIRTIO },
                 { "vendor", d->vendor != NULL, d->bus == DISK_SCSI },
                 { "product", d->product != NULL, d->bus == DISK_SCSI },
@@ -325,6 +327,8 @@ static int disk_check(const Device *device, const DomainDef *def, const QemuCaps
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "a %s image has no backing store", disk_format_to_string((DiskFormat) d->format));
         if (check_settings(d, f) < 0)
                 return -EINVAL;
+        if (d->iothread != NUMBER_UNSET && !domain_has_iothread(def, d->iothread))
+                return xml_fault_below(r, "driver/@iothread", f, FAULT_INVALID_DEFINITION, "there is no iothread %" PRIu64, d->iothread);
         if (caps && !caps_has_device(caps, disk_driver(d)))
                 return xml_fault(r, f, FAULT_NOT_SUPPORTED, "this QEMU has no device '%s'", disk_driver(d));
         return check_target_unique(d, def, f);
@@ -465,6 +469,15 @@ int disk_set_volume(Disk *d, const char *path, bool block, const char *format, F
         return free_and_strdup(&d->found, path);
 }
 
+static int add_iothread(const Disk *d, json_t *json) {
+        _cleanup_free_ char *name = NULL;
+
+        if (d->iothread == NUMBER_UNSET)
+                return 0;
+        name = strf("iothread%" PRIu64, d->iothread);
+        return name ? json_set_text(json, "iothread", name) : -ENOMEM;
+}
+
 static int add_settings(const Disk *d, json_t *json) {
         const struct {
                 const char *key;
@@ -503,7 +516,7 @@ static int disk_args(const Device *device, Args *a, Fault *f) {
         if (r < 0)
                 return r;
         json = json_pack("{s:s, s:s}", "driver", disk_driver(d), "id", device->id);
-        if (!json || (disk_path(d) && add_drive(d, json) < 0) || add_identity(d, json) < 0 || add_settings(d, json) < 0)
+        if (!json || (disk_path(d) && add_drive(d, json) < 0) || add_identity(d, json) < 0 || add_settings(d, json) < 0 || add_iothread(d, json) < 0)
                 return -ENOMEM;
         r = args_address(a, device, json, f);
         if (r >= 0)

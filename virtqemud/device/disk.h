@@ -69,7 +69,7 @@ typedef struct Disk {
         bool readonly, shareable;
         char *serial, *wwn;
         VirtioOptions virtio;
-        uint64_t queues, queue_size;
+        uint64_t queues, queue_size, iothread;
         char *vendor, *product;
         uint64_t cylinders, heads, sectors;
         uint64_t logical_block, physical_block;

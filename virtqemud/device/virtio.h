@@ -3,23 +3,10 @@
 
 #include <jansson.h>
 
-#include "record.h"
+#include "../def/virtio-def.h"
 
 /* "virtio-rng" -> "virtio-rng-pci", or its transitional or non-transitional form. Valid until the next call but three. */
 const char *virtio_driver(const char *base, bool transitional, bool non_transitional);
-
-/* What <driver> of any virtio device may say. */
-typedef struct VirtioOptions {
-        Tristate iommu, ats, packed, page_per_vq, event_idx, ioeventfd;
-} VirtioOptions;
-
-#define VIRTIO_FIELDS(at)                                                                               \
-        { "driver/@iommu", &field_on_off, (at) + offsetof(VirtioOptions, iommu) },                      \
-        { "driver/@ats", &field_on_off, (at) + offsetof(VirtioOptions, ats) },                          \
-        { "driver/@packed", &field_on_off, (at) + offsetof(VirtioOptions, packed) },                    \
-        { "driver/@page_per_vq", &field_on_off, (at) + offsetof(VirtioOptions, page_per_vq) },          \
-        { "driver/@event_idx", &field_on_off, (at) + offsetof(VirtioOptions, event_idx) },              \
-        { "driver/@ioeventfd", &field_on_off, (at) + offsetof(VirtioOptions, ioeventfd) }
 
 bool virtio_options_any(const VirtioOptions *o);
 int virtio_options_add(const VirtioOptions *o, json_t *json);

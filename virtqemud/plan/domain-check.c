@@ -3,6 +3,7 @@
 
 #include "../device/device.h"
 #include "cpu.h"
+#include "iothread.h"
 #include "memory.h"
 #include "smbios.h"
 #include "str.h"
@@ -228,6 +229,8 @@ int domain_check(const DomainDef *def, const QemuCaps *caps, const DomainDefault
                 r = memory_check(def, f);
         if (r >= 0)
                 r = smbios_check(def, f);
+        if (r >= 0)
+                r = iothreads_check(def, f);
         if (r >= 0)
                 r = check_vcpus(def, f);
         if (r >= 0)

@@ -3,6 +3,7 @@
 
 #include "../def/controller-def.h"
 #include "../device/device.h"
+#include "iothread.h"
 #include "mem.h"
 #include "pci.h"
 #include "str.h"
@@ -120,7 +121,7 @@ static int fill_scalars(DomainDef *def, Fault *f) {
         if (def->on_crash == LIFECYCLE_NONE)
                 def->on_crash = LIFECYCLE_DESTROY;
         fill_cpu(def);
-        return 0;
+        return iothreads_fill(def) < 0 ? fault_oom(f) : 0;
 }
 
 /* The controllers a board has anyway, so that the definition shows them. USB on q35 comes with the first USB device only. */

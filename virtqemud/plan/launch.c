@@ -6,6 +6,7 @@
 #include "../def/controller-def.h"
 #include "../device/device.h"
 #include "cpu.h"
+#include "iothread.h"
 #include "mem.h"
 #include "memory.h"
 #include "smbios.h"
@@ -296,6 +297,8 @@ static int add_general(Args *a, const DomainDef *def, Fault *f) {
                 r = args_option(a, "-m", "size=%" PRIu64 "k", def->memory / 1024);
         if (r >= 0)
                 r = memory_args(def, a);
+        if (r >= 0)
+                r = iothreads_args(def, a);
         if (r >= 0)
                 r = add_smp(a, def);
         if (r >= 0)

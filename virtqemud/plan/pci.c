@@ -365,8 +365,10 @@ static int place_ich9(Pci *p, Device *d, Fault *f) {
                 Device *at;
 
                 at = p->buses[sibling->address->bus]->at[sibling->address->slot][function];
-                if (at && at != d)
-                        return taken(d, at, f);
+                if (at && at != d) /* which has no address yet */
+                        return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION,
+                                         "its place beside the other parts of the controller is taken by the <%s> in line %u",
+                                         at == &board ? "board" : at->ops->element, at->head.line);
                 return put(d, (unsigned) sibling->address->bus, (unsigned) sibling->address->slot, function, p, f);
         }
 

@@ -15,8 +15,6 @@ static const struct {
         { "domain", "blkiotune", "weights of disks are not in the definition", "set them at the VM's unit: systemctl set-property virtqemu@NAME IOWeight=…" },
         { "domain", "numatune", "memory of chosen nodes is not supported", "set AllowedMemoryNodes= at the VM's unit" },
         { "domain", "resource", "the slice of a VM is its unit's", "say Slice= in a drop-in: systemctl edit virtqemu@NAME" },
-        { "domain", "iothreads", "threads for disks are not supported", NULL },
-        { "domain", "iothreadids", "threads for disks are not supported", NULL },
         { "domain", "vcpus", "settings of single CPUs are not supported", NULL },
         { "domain", "maxMemory", "memory that is plugged in is not supported", "the balloon changes memory while the guest runs" },
         { "domain", "seclabel", "labels are not the definition's: VMs have a user of their own each, and open nothing by themselves", "leave it out" },

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "iothread.h"
+
+#include "domain.h"
+#include "str.h"
+#include "../device/virtio.h"
+
+static int add(DomainDef *def) {
+        IothreadId *t = record_new(&iothread_record);
+
+        if (!t)
+                return -ENOMEM;
+        for (t->id = 1; domain_has_iothread(def, t->id);)
+                t->id++;
+        return record_list_add(&def->iothread_ids, t);
+}
+
+int iothreads_fill(DomainDef *def) {
+        int r = 0;
+
+        if (def->iothread_ids.n > 0 && (def->iothreads == NUMBER_UNSET || def->iothreads < def->iothread_ids.n))
+                def->iothreads = def->iothread_ids.n;
+        while (r >= 0 && def->iothreads != NUMBER_UNSET && def->iothread_ids.n < def->iothreads)
+                r = add(def);
+        return r;
+}
+
+int iothreads_check(const DomainDef *def, Fault *f) {
+        RECORD_FOREACH(IothreadId, t, def->iothread_ids) {
+                RECORD_FOREACH(IothreadId, other, def->iothread_ids) {
+                        if (other == t)
+                                break;
+                        if (other->id == t->id)
+                                return xml_fault(&t->head, f, FAULT_INVALID_DEFINITION, "the id %" PRIu64 " is already that of the one in line %u", t->id,
+                                                 other->head.line);
+                }
+                if (t->pool_min != NUMBER_UNSET && t->pool_max != NUMBER_UNSET && t->pool_min > t->pool_max)
+                        return xml_fault(&t->head, f, FAULT_INVALID_DEFINITION, "thread_pool_min is more than thread_pool_max");
+        }
+        return 0;
+}
+
+int iothreads_args(const DomainDef *def, Args *a) {
+        RECORD_FOREACH(IothreadId, t, def->iothread_ids) {
+                _cleanup_free_ char *id = strf("iothread%" PRIu64, t->id);
+                json_auto_t *json = id ? json_pack("{s:s, s:s}", "qom-type", "iothread", "id", id) : NULL;
+                int r = json ? json_set_number(json, "thread-pool-min", t->pool_min) : -ENOMEM;
+
+                if (r >= 0)
+                        r = json_set_number(json, "thread-pool-max", t->pool_max);
+                if (r >= 0)
+                        r = args_json(a, ARG_OBJECT, json_incref(json));
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
