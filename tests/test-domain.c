@@ -4,6 +4,7 @@
 #include "../virtqemud/plan/domain.h"
 #include "../virtqemud/plan/firmware.h"
 #include "../virtqemud/plan/launch.h"
+#include "../virtqemud/plan/tune.h"
 #include "golden.h"
 #include "str.h"
 #include "test.h"
@@ -64,6 +65,22 @@ static void add_commands(Text *t, const DomainDef *def) {
         }
 }
 
+static void add_limits(Text *t, const DomainDef *def, bool reset) {
+        _cleanup_unit_properties_ UnitProperties p = {};
+
+        assert_ok(tune_properties(def, reset, &p));
+        for (size_t i = 0; i < p.n; i++) {
+                text_addf(t, "# unit%s %s=", reset ? ", afterwards," : "", p.items[i].name);
+                for (size_t k = 0; k < p.items[i].n_set; k++)
+                        text_addf(t, "%02x", p.items[i].set[k]);
+                if (!p.items[i].set && p.items[i].value == UINT64_MAX)
+                        text_add(t, "infinity");
+                else if (!p.items[i].set)
+                        text_addf(t, "%" PRIu64, p.items[i].value);
+                text_add(t, "\n");
+        }
+}
+
 static char *argv_text(const DomainDef *def, const QemuCaps *caps, unsigned flags) {
         _cleanup_(launch_plan_freep) LaunchPlan *plan = NULL;
         _cleanup_fault_ Fault f = FAULT_INIT;
@@ -76,6 +93,8 @@ static char *argv_text(const DomainDef *def, const QemuCaps *caps, unsigned flag
         for (size_t i = 0; i < plan->n_fds; i++)
                 text_addf(&t, "# fd %d: %s %s\n", plan->fds[i].number, plan_fd_kind_to_string(plan->fds[i].kind), plan->fds[i].path ?: "");
         add_commands(&t, def);
+        add_limits(&t, def, false);
+        add_limits(&t, def, true);
         return text_finish(&t);
 }
 

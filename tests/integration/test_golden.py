@@ -32,6 +32,8 @@ class Case:
                 self.fds.append((int(fd[1]), fd[2], fd[3]))
             elif line.startswith("# qmp "):
                 self.commands.append(json.loads(line[len("# qmp "):]))
+            elif line.startswith("# unit"):
+                continue
             else:
                 option, _, value = line.partition(" ")
                 self.argv += [option, value] if value else [option]

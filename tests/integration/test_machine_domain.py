@@ -47,6 +47,21 @@ def test_limits_of_units_reach_the_cgroup(installed_machine):
     assert str(machine.run("systemctl is-active virtqemu@capped", check=False)) == "inactive"
 
 
+def test_limits_of_the_definition(installed_machine):
+    """They are systemd's to keep, for this run only."""
+    machine = installed_machine
+    tune = ("<cputune><shares>250</shares><global_quota>30000</global_quota></cputune><memtune><hard_limit unit='MiB'>512</hard_limit>"
+            "<soft_limit unit='MiB'>400</soft_limit></memtune>")
+    define(machine, "tuned", tiny_xml("tuned", extra=tune).replace("<vcpu>", "<vcpu cpuset='0'>"))
+    machine.run("virtctl start tuned", timeout=SLOW)
+    assert limits(machine, "tuned") == {"cpu.max": "30000 100000", "memory.max": str(512 << 20), "cpu.weight": "250"}
+    show = "systemctl show -p CPUWeight,CPUQuotaPerSecUSec,MemoryMax,MemoryHigh,AllowedCPUs virtqemu@tuned"
+    assert set(machine.run(show).stdout.split()) == {"CPUWeight=250", "CPUQuotaPerSecUSec=300ms", f"MemoryMax={512 << 20}", f"MemoryHigh={400 << 20}", "AllowedCPUs=0"}
+    terminate(machine, "tuned")
+    wait = "for i in $(seq 50); do systemctl show -P CPUWeight virtqemu@tuned | grep -q 250 || break; sleep 0.2; done; "
+    assert set(machine.run(wait + show).stdout.split()) == {"CPUWeight=[not", "set]", "CPUQuotaPerSecUSec=infinity", "MemoryMax=infinity", "MemoryHigh=infinity", "AllowedCPUs="}
+
+
 def test_vsock(installed_machine):
     """Each guest has a number of its own; one that is another's is refused."""
     machine = installed_machine

@@ -149,6 +149,14 @@ static const Field domain_fields[] = {
         { "vcpu/@cpuset", &field_string, AT(vcpu_cpuset) },
         { "vcpu/@current", &field_number, AT(vcpus_current) },
 
+        { "cputune/shares", &field_number, AT(tune.cpu_weight), .min = 1, .max = 10000 },
+        { "cputune/global_period", &field_number, AT(tune.cpu_period), .min = 1000, .max = 1000000 },
+        { "cputune/global_quota", &field_integer, AT(tune.cpu_quota) },
+        { "memtune/hard_limit", &field_size, AT(tune.memory_hard), .unit = "KiB" },
+        { "memtune/soft_limit", &field_size, AT(tune.memory_soft), .unit = "KiB" },
+        { "memtune/swap_hard_limit", &field_size, AT(tune.memory_swap), .unit = "KiB" },
+        { "blkiotune/weight", &field_number, AT(tune.io_weight), .min = 1, .max = 10000 },
+
         { "os/@firmware", &field_enum, AT(os_firmware), .words = &os_firmware_table },
         { "os/type", &field_enum, AT(os_type), FIELD_REQUIRED, .words = &os_type_table },
         { "os/type/@arch", &field_string, AT(arch), .max_length = 64 },

@@ -6,6 +6,7 @@
 #include "device-def.h"
 #include "memory-def.h"
 #include "record.h"
+#include "tune-def.h"
 
 typedef enum VcpuPlacement { PLACEMENT_NONE, PLACEMENT_STATIC, PLACEMENT_AUTO } VcpuPlacement;
 
@@ -169,6 +170,7 @@ struct DomainDef {
         RecordList iothread_ids; /* IothreadId */
         int vcpu_placement;      /* VcpuPlacement */
         char *vcpu_cpuset;
+        Tune tune;
 
         int os_firmware;         /* OsFirmware */
         int os_type;             /* enum: hvm */

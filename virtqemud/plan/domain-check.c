@@ -6,6 +6,7 @@
 #include "iothread.h"
 #include "memory.h"
 #include "smbios.h"
+#include "tune.h"
 #include "str.h"
 #include "xml-lib.h"
 #include "xml-read.h"
@@ -50,9 +51,9 @@ static int check_vcpus(const DomainDef *def, Fault *f) {
                 return bad(def, f, "vcpu/@current", "a domain needs at least one");
         if (def->vcpus_current != NUMBER_UNSET && def->vcpus_current > def->vcpus)
                 return bad(def, f, "vcpu/@current", "%" PRIu64 " are more than the maximum of %" PRIu64, def->vcpus_current, def->vcpus);
-        if (def->vcpu_cpuset || def->vcpu_placement == PLACEMENT_AUTO) {
-                cannot(def, f, def->vcpu_cpuset ? "vcpu/@cpuset" : "vcpu/@placement", "pinning vCPUs is not supported");
-                fault_hint(f, "limit the VM's unit instead: systemctl set-property virtqemu@NAME AllowedCPUs=0-3");
+        if (def->vcpu_placement == PLACEMENT_AUTO) {
+                cannot(def, f, "vcpu/@placement", "placing vCPUs by themselves is not supported: the kernel does it");
+                fault_hint(f, "cpuset='…' says which CPUs of the host the VM may use");
                 return -EOPNOTSUPP;
         }
         return check_topology(def, f);
@@ -231,6 +232,8 @@ int domain_check(const DomainDef *def, const QemuCaps *caps, const DomainDefault
                 r = smbios_check(def, f);
         if (r >= 0)
                 r = iothreads_check(def, f);
+        if (r >= 0)
+                r = tune_check(def, f);
         if (r >= 0)
                 r = check_vcpus(def, f);
         if (r >= 0)

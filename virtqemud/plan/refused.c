@@ -4,15 +4,30 @@
 #include "str.h"
 #include "xml-lib.h"
 
-#define BY_UNIT "set limits at the VM's unit: systemctl set-property virtqemu@NAME CPUWeight=…, CPUQuota=…, AllowedCPUs=…"
+#define ALL_CPUS "<vcpu cpuset='…'> keeps all of the VM on these CPUs"
+#define PER_CPU "a quota of each thread is not supported"
+#define ALL_QUOTA "global_quota and global_period limit the VM as a whole"
 
 static const struct {
         const char *parent, *name;
         const char *reason, *hint;
 } refused[] = {
-        { "domain", "cputune", "weights, quotas and pinning of CPUs are not in the definition", BY_UNIT },
-        { "domain", "memtune", "limits of memory are not in the definition", "set them at the VM's unit: systemctl set-property virtqemu@NAME MemoryMax=…" },
-        { "domain", "blkiotune", "weights of disks are not in the definition", "set them at the VM's unit: systemctl set-property virtqemu@NAME IOWeight=…" },
+        { "domain/cputune", "vcpupin", "pinning single CPUs is not supported", ALL_CPUS },
+        { "domain/cputune", "emulatorpin", "pinning parts of QEMU is not supported", ALL_CPUS },
+        { "domain/cputune", "iothreadpin", "pinning parts of QEMU is not supported", ALL_CPUS },
+        { "domain/cputune", "period", PER_CPU, ALL_QUOTA },
+        { "domain/cputune", "quota", PER_CPU, ALL_QUOTA },
+        { "domain/cputune", "emulator_period", PER_CPU, ALL_QUOTA },
+        { "domain/cputune", "emulator_quota", PER_CPU, ALL_QUOTA },
+        { "domain/cputune", "iothread_period", PER_CPU, ALL_QUOTA },
+        { "domain/cputune", "iothread_quota", PER_CPU, ALL_QUOTA },
+        { "domain/cputune", "vcpusched", "schedulers of single CPUs are not supported", NULL },
+        { "domain/cputune", "iothreadsched", "schedulers of single threads are not supported", NULL },
+        { "domain/cputune", "emulatorsched", "schedulers of single threads are not supported", NULL },
+        { "domain/cputune", "cachetune", "parts of the CPU's cache are not supported", NULL },
+        { "domain/cputune", "memorytune", "parts of the memory's bandwidth are not supported", NULL },
+        { "domain/memtune", "min_guarantee", "the kernel guarantees no memory", "MemoryLow= in a drop-in of the VM's unit protects it" },
+        { "domain/blkiotune", "device", "limits of single devices are not supported", "set IOReadBandwidthMax= and the like at the VM's unit" },
         { "domain", "numatune", "memory of chosen nodes is not supported", "set AllowedMemoryNodes= at the VM's unit" },
         { "domain", "resource", "the slice of a VM is its unit's", "say Slice= in a drop-in: systemctl edit virtqemu@NAME" },
         { "domain", "vcpus", "settings of single CPUs are not supported", NULL },

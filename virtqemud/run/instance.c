@@ -15,6 +15,7 @@
 #include "displays.h"
 #include "fd.h"
 #include "file.h"
+#include "unit-limits.h"
 #include "manager.h"
 #include "mem.h"
 #include "monitor.h"
@@ -321,6 +322,8 @@ void instance_remove(Instance *i) {
                 if (r < 0)
                         (void) log_domain_warning_errno(d, r, "can't watch the end of %s: %m", i->unit);
         }
+        if (i->unit)
+                limits_reset(d);
         remove_folder(i->folder);
         displays_forget(i->displays);
         for (size_t k = 0; k < i->n_consoles; k++)

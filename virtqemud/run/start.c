@@ -9,6 +9,7 @@
 #include "displays.h"
 #include "instance.h"
 #include "launcher.h"
+#include "unit-limits.h"
 #include "machined.h"
 #include "manager.h"
 #include "mem.h"
@@ -44,6 +45,7 @@ typedef struct Start {
         DomainPorts *ports;
         DomainSecrets *secrets;
         DomainLeases *leases;        /* ours until QEMU, which has copies, is known by its process */
+        sd_bus_slot *limits;         /* systemd is told them */
         sd_bus_slot *words;          /* virtlogd is asked to write down all it has */
         StartWait wait;
 } Start;
@@ -72,6 +74,7 @@ static void start_free(void *data) {
         domain_leases_free(s->leases);
         domain_ports_free(s->ports);
         domain_secrets_free(s->secrets);
+        sd_bus_slot_unref(s->limits);
         sd_bus_slot_unref(s->words);
         sd_event_source_disable_unref(s->timeout);
         free(s);
@@ -578,6 +581,37 @@ bool start_qemu_ended(Domain *d) {
         return true;
 }
 
+/* --- limits: of its unit --- */
+
+static int on_limits(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *e = sd_bus_message_get_error(reply);
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        Operation *o = userdata;
+        Start *s = o->data;
+        int r = 0;
+
+        s->limits = sd_bus_slot_unref(s->limits);
+        if (e)
+                r = fault_set(&f, FAULT_UNIT, EIO, "systemd did not take the limits of %s: %s", o->domain->unit, e->message);
+        steps_continue(o->steps, r, &f);
+        return 0;
+}
+
+static int begin_limits(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Start *s = o->data;
+
+        return limits_apply(o->domain, on_limits, o, &s->limits, f);
+}
+
+static int undo_limits(void *userdata) {
+        Operation *o = userdata;
+        Start *s = o->data;
+
+        s->limits = sd_bus_slot_unref(s->limits);
+        return 1;
+}
+
 /* --- register: machinectl shall see it --- */
 
 static void on_registered(const char *name, const Fault *why, void *userdata) {
@@ -702,6 +736,7 @@ static const StepRow start_steps[] = {
         { "networks", begin_networks, undo_networks },
         [STEP_UNIT] = { "unit", begin_unit, undo_unit },
         { "monitor", begin_monitor, NULL },
+        { "limits", begin_limits, undo_limits },
         { "register", begin_register, undo_register },
         { "run", begin_run, NULL },
 };

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "record.h"
+
+/* <cputune>, <memtune>, <blkiotune>: what systemd is told about the VM's unit. */
+typedef struct Tune {
+        uint64_t cpu_weight;     /* <shares> */
+        uint64_t cpu_period;     /* µs */
+        int64_t cpu_quota;       /* µs of all CPUs together in a period; -1: no limit */
+        uint64_t memory_hard, memory_soft, memory_swap; /* bytes; the last with memory and swap together */
+        uint64_t io_weight;
+} Tune;

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tune.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "domain.h"
+#include "mem.h"
+#include "str.h"
+#include "xml-read.h"
+
+#define PERIOD_DEFAULT UINT64_C(100000) /* the kernel's */
+
+void unit_properties_clear(UnitProperties *p) {
+        for (size_t i = 0; i < p->n; i++)
+                free(p->items[i].set);
+        *p = (UnitProperties) {};
+}
+
+/* --- sets of CPUs: "0-3,^2,8" --- */
+
+static int read_number(const char **text, uint64_t *ret) {
+        size_t n = strspn(*text, "0123456789");
+        _cleanup_free_ char *digits = strndup(*text, n);
+
+        if (!digits)
+                return -ENOMEM;
+        if (n == 0 || n > 5 || parse_u64(digits, 10, ret) < 0 || *ret >= TUNE_CPUS_MAX)
+                return -EINVAL;
+        *text += n;
+        return 0;
+}
+
+static int read_range(const char **text, uint8_t *set, size_t *n_set) {
+        bool without = **text == '^';
+        uint64_t first, last;
+        int r;
+
+        *text += without;
+        r = read_number(text, &first);
+        last = first;
+        if (r >= 0 && **text == '-') {
+                (*text)++;
+                r = read_number(text, &last);
+        }
+        if (r < 0 || last < first)
+                return r < 0 ? r : -EINVAL;
+        for (uint64_t cpu = first; cpu <= last; cpu++) {
+                if (without)
+                        set[cpu / 8] &= (uint8_t) ~(1u << cpu % 8);
+                else
+                        set[cpu / 8] |= (uint8_t) (1u << cpu % 8);
+        }
+        *n_set = MAX(*n_set, (size_t) last / 8 + 1);
+        return 0;
+}
+
+static int read_cpus(const char *text, uint8_t **ret, size_t *ret_n) {
+        _cleanup_free_ uint8_t *set = new0(uint8_t, TUNE_CPUS_MAX / 8);
+        size_t n = 0;
+        bool any = false;
+
+        if (!set)
+                return -ENOMEM;
+        for (;; text++) {
+                int r = read_range(&text, set, &n);
+
+                if (r < 0)
+                        return r;
+                if (!*text)
+                        break;
+                if (*text != ',')
+                        return -EINVAL;
+        }
+        for (size_t i = 0; i < n; i++)
+                any = any || set[i];
+        if (!any)
+                return -EINVAL;
+        *ret = TAKE_PTR(set);
+        *ret_n = n;
+        return 0;
+}
+
+/* --- rules --- */
+
+static int check_quota(const DomainDef *def, Fault *f) {
+        const Tune *t = &def->tune;
+
+        if (t->cpu_quota != INTEGER_UNSET && t->cpu_quota != -1 && t->cpu_quota < 1000)
+                return domain_fault(def, f, FAULT_INVALID_DEFINITION, "cputune/global_quota",
+                                    "%" PRIi64 " µs are less than the 1000 there have to be", t->cpu_quota);
+        if (t->cpu_period != NUMBER_UNSET && t->cpu_quota == INTEGER_UNSET)
+                return domain_fault(def, f, FAULT_INVALID_DEFINITION, "cputune/global_period", "it needs a global_quota");
+        return 0;
+}
+
+static int check_memory(const DomainDef *def, Fault *f) {
+        const Tune *t = &def->tune;
+
+        if (t->memory_swap != NUMBER_UNSET && t->memory_hard == NUMBER_UNSET)
+                return domain_fault(def, f, FAULT_INVALID_DEFINITION, "memtune/swap_hard_limit", "it is memory and swap together, and needs a hard_limit");
+        if (t->memory_swap != NUMBER_UNSET && t->memory_swap < t->memory_hard)
+                return domain_fault(def, f, FAULT_INVALID_DEFINITION, "memtune/swap_hard_limit", "it is less than the hard_limit, which is a part of it");
+        if (t->memory_hard != NUMBER_UNSET && t->memory_hard < def->memory)
+                return domain_fault(def, f, FAULT_INVALID_DEFINITION, "memtune/hard_limit", "%" PRIu64 " KiB are less than the guest's %" PRIu64 " KiB alone",
+                                    t->memory_hard / 1024, def->memory / 1024);
+        return 0;
+}
+
+int tune_check(const DomainDef *def, Fault *f) {
+        _cleanup_free_ uint8_t *set = NULL;
+        size_t n;
+        int r = check_quota(def, f);
+
+        if (r >= 0)
+                r = check_memory(def, f);
+        if (r < 0 || !def->vcpu_cpuset)
+                return r;
+        r = read_cpus(def->vcpu_cpuset, &set, &n);
+        if (r == -ENOMEM)
+                return fault_oom(f);
+        return r < 0 ? domain_fault(def, f, FAULT_INVALID_DEFINITION, "vcpu/@cpuset", "'%s' is no list of CPUs such as 0-3,^2,8", def->vcpu_cpuset) : 0;
+}
+
+/* --- properties --- */
+
+static void add(UnitProperties *p, bool reset, const char *name, uint64_t value, uint64_t otherwise) {
+        p->items[p->n++] = (UnitProperty) { .name = name, .value = reset ? otherwise : value };
+}
+
+static void add_quota(UnitProperties *p, bool reset, const Tune *t) {
+        uint64_t period = t->cpu_period == NUMBER_UNSET ? PERIOD_DEFAULT : t->cpu_period;
+
+        if (t->cpu_quota == INTEGER_UNSET || t->cpu_quota < 0)
+                return;
+        add(p, reset, "CPUQuotaPerSecUSec", (uint64_t) t->cpu_quota * 1000000 / period, UINT64_MAX);
+        add(p, reset, "CPUQuotaPeriodUSec", period, UINT64_MAX);
+}
+
+static int add_cpus(UnitProperties *p, bool reset, const char *cpuset) {
+        UnitProperty item = { .name = "AllowedCPUs" };
+        int r = reset ? 0 : read_cpus(cpuset, &item.set, &item.n_set);
+
+        if (r < 0)
+                return r;
+        if (!item.set)
+                item.set = new0(uint8_t, 1);
+        if (!item.set)
+                return -ENOMEM;
+        p->items[p->n++] = item;
+        return 0;
+}
+
+int tune_properties(const DomainDef *def, bool reset, UnitProperties *ret) {
+        const Tune *t = &def->tune;
+        UnitProperties p = {};
+
+        if (t->cpu_weight != NUMBER_UNSET)
+                add(&p, reset, "CPUWeight", t->cpu_weight, UINT64_MAX);
+        add_quota(&p, reset, t);
+        if (t->memory_hard != NUMBER_UNSET)
+                add(&p, reset, "MemoryMax", t->memory_hard, UINT64_MAX);
+        if (t->memory_soft != NUMBER_UNSET)
+                add(&p, reset, "MemoryHigh", t->memory_soft, UINT64_MAX);
+        if (t->memory_swap != NUMBER_UNSET)
+                add(&p, reset, "MemorySwapMax", t->memory_swap - t->memory_hard, UINT64_MAX);
+        if (t->io_weight != NUMBER_UNSET)
+                add(&p, reset, "IOWeight", t->io_weight, UINT64_MAX);
+        if (def->vcpu_cpuset) {
+                int r = add_cpus(&p, reset, def->vcpu_cpuset);
+
+                if (r < 0) {
+                        unit_properties_clear(&p);
+                        return r;
+                }
+        }
+        *ret = p;
+        return 0;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "domain.h"
+#include "sdbus.h"
+
+/* What the definition limits, at the domain's unit. */
+
+/* Tells systemd; `done` comes later. 1: there is nothing to tell; without a unit that is a warning of the domain. */
+int limits_apply(Domain *d, sd_bus_message_handler_t done, void *userdata, sd_bus_slot **ret, Fault *f);
+/* The unit is as if nothing had been said, for whatever comes next; nobody waits for it. */
+void limits_reset(Domain *d);
