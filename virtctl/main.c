@@ -25,6 +25,7 @@ static const Verb verbs[] = {
         { "suspend", "NAME...", "Stop the guests' processors", 1, -1, verb_suspend },
         { "resume", "NAME...", "Let them go on", 1, -1, verb_resume },
         { "console", "NAME [DEVICE]", "Connect the terminal to a guest's console (--force)", 1, 2, verb_console },
+        { "set-link", "NAME DEVICE up|down", "Plug a network cable in, or pull it", 3, 3, verb_set_link },
         { "plan", "NAME", "Show what a start would execute", 1, 1, verb_plan },
         { "leases", "[LOCKSPACE]", "Show which VM has which image", 0, 1, verb_leases },
         { "lockspaces", "", "Show the folders where leases are kept", 0, 0, verb_lockspaces },

@@ -147,6 +147,12 @@ static void show_device(const json_t *interfaces) {
         if (o)
                 line("Network", "%s %s (%s)%s", text_of(o, "MAC"), text_of(o, "Model"), text_of(o, "Type"),
                      json_is_true(json_object_get(o, "LinkUp")) ? "" : ", link down");
+        o = json_object_get(interfaces, QEMU1 ".Graphics");
+        if (o && json_integer_value(json_object_get(o, "Port")) > 0)
+                line("Display", "%s at %s port %" JSON_INTEGER_FORMAT, text_of(o, "Type"), text_of(o, "Listen"),
+                     json_integer_value(json_object_get(o, "Port")));
+        else if (o)
+                line("Display", "%s%s%s", text_of(o, "Type"), *text_of(o, "Socket") ? " at " : "", text_of(o, "Socket"));
         o = json_object_get(interfaces, QEMU1 ".Console");
         if (o)
                 line("Console", "%s%s%s", text_of(device, "Alias"), *text_of(o, "TTY") ? " on " : "", text_of(o, "TTY"));

@@ -19,6 +19,7 @@ int verb_kill(Client *c, int argc, char **argv);
 int verb_reboot(Client *c, int argc, char **argv);
 int verb_reset(Client *c, int argc, char **argv);
 int verb_suspend(Client *c, int argc, char **argv);
+int verb_set_link(Client *c, int argc, char **argv);
 int verb_resume(Client *c, int argc, char **argv);
 int verb_undefine(Client *c, int argc, char **argv);
 int verb_rename(Client *c, int argc, char **argv);

@@ -2,6 +2,7 @@
 """virtctl, as people use it: against the daemon on a private bus."""
 
 import json
+import re
 import os
 import pty
 import select
@@ -53,6 +54,20 @@ def test_a_day_with_virtctl(bus, virtctl, guest_image, tmp_path):
     assert "<name>web</name>" in virtctl("export", "web").stdout
     virtctl("undefine", "web")
     assert "0 machines listed" in virtctl("list").stdout
+
+
+def test_link_and_display(bus, virtctl, tmp_path):
+    (tmp_path / "a.xml").write_text(tiny_xml("a", devices="<interface type='user'/><graphics type='vnc' autoport='yes'/><graphics type='spice'><listen type='none'/></graphics>"))
+    virtctl("define", tmp_path / "a.xml")
+    virtctl("set-link", "a", "net0", "down")
+    assert "link down" in virtctl("status", "a").stdout and "Display: vnc\n" in virtctl("status", "a").stdout
+    virtctl("start", "a")
+    virtctl("set-link", "a", "net0", "up")
+    shown = virtctl("status", "a").stdout
+    assert "link down" not in shown and re.search(r"Display: vnc at 127.0.0.1 port 59\d\d\n", shown) and "Display: spice\n" in shown
+    assert "a link is up or down" in virtctl("set-link", "a", "net0", "open", check=False).stderr
+    assert "net7" in virtctl("set-link", "a", "net7", "up", check=False).stderr
+    virtctl("kill", "a")
 
 
 def test_power_verbs(bus, virtctl, tmp_path):

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Changes of a running machine, seen by its guest."""
+
+import os
+import re
+
+import pytest
+
+from domains import CONFIG, FORMAT, LIVE, VALIDATE_ONLY, console, define, device, guest_xml, tiny_xml
+
+pytestmark = pytest.mark.bus
+
+NIC = "<interface type='user'><mac address='52:54:00:00:00:01'/></interface>"
+
+
+@pytest.fixture
+def manager(bus):
+    from bus import daemon_path
+    if not daemon_path("virtqemud"):
+        pytest.skip("no virtqemud: set VIRTBUS_BUILD to a build directory that has it")
+    return bus.manager("qemu1")
+
+
+def links(domain):
+    """Of the running one and of the definition."""
+    return tuple(re.findall('<link state="(.*?)"', domain.ExportDefinition(FORMAT, which)) for which in (LIVE, CONFIG))
+
+
+def test_link(bus, manager, guest_image):
+    """The guest sees its cable pulled and plugged in."""
+    d = define(bus, guest_xml(guest_image, devices=NIC))
+    d.Start(0, {}, timeout=60)
+    con = console(bus, d)
+    con.ready()
+    nic = device(bus, d, "net0")
+
+    def carrier(value):
+        con.ask(f"sh for i in $(seq 100); do [ $(cat /sys/class/net/eth0/carrier) = {value} ] && break; sleep 0.1; done")
+        return f"carrier={value}" in " ".join(con.ask("sh echo carrier=$(cat /sys/class/net/eth0/carrier)"))
+
+    con.ask("sh ifconfig eth0 up")
+    assert nic.LinkUp and carrier(1)
+    nic.SetLink(False, 0, {})
+    bus.wait_property(nic, "LinkUp", False)
+    assert carrier(0) and links(d) == (["down"], [])
+    nic.SetLink(True, LIVE, {})
+    assert carrier(1) and links(d) == (["up"], [])
+    nic.SetLink(False, LIVE | CONFIG, {})
+    assert carrier(0) and links(d) == (["down"], ["down"])
+    nic.SetLink(True, CONFIG, {})
+    assert carrier(0) and links(d) == (["down"], ["up"])
+    nic.SetLink(True, LIVE | CONFIG | VALIDATE_ONLY, {})
+    assert carrier(0) and links(d) == (["down"], ["up"])
+    d.Terminate(0, {})
+
+
+def test_link_of_the_definition(bus, manager):
+    d = define(bus, tiny_xml("web", devices=f"<!-- the only one -->{NIC}"))
+    nic = device(bus, d, "net0")
+    nic.SetLink(False, 0, {})
+    assert not nic.LinkUp and "<!-- the only one -->" in d.ExportDefinition(FORMAT, 0)
+    with bus.fails("InvalidState", "only its definition can be changed"):
+        nic.SetLink(True, LIVE, {})
+    with bus.fails("InvalidState", "only its definition can be changed"):
+        nic.SetLink(True, LIVE | CONFIG, {})
+    assert not nic.LinkUp
+    with bus.fails("InvalidArgs", "does not know the flags"):
+        nic.SetLink(True, 4, {})
+
+
+def test_both_or_neither(bus, manager):
+    """The definition can't be written, so the cable stays in."""
+    d = define(bus, tiny_xml("web", devices=NIC))
+    d.Start(0, {}, timeout=60)
+    nic = device(bus, d, "net0")
+    folder = f"{bus.directory}/config/virtbus/domains"
+    os.rename(folder, f"{folder}.away")
+    open(folder, "w").close()
+    try:
+        with bus.fails("StoreFailed"):
+            nic.SetLink(False, LIVE | CONFIG, {})
+        assert nic.LinkUp
+    finally:
+        os.unlink(folder)
+        os.rename(f"{folder}.away", folder)
+    d.Terminate(0, {})
