@@ -66,6 +66,7 @@ def test_vnc(bus, manager):
     g = device(bus, d, "graphics0")
     assert (g.Type, g.Listen, g.Socket) == ("vnc", "127.0.0.1", "") and 5900 <= g.Port < 65536
     assert f'port="{g.Port}"' in d.ExportDefinition(FORMAT, 1) and 'port="-1"' in d.ExportDefinition(FORMAT, 2)
+    assert d.PendingChanges == []
     for _ in range(2):  # one after the other
         with socket.create_connection(("127.0.0.1", g.Port), timeout=20) as s:
             assert rfb(s)[0] == [1]
@@ -119,6 +120,7 @@ def test_unix_socket(bus, manager, tmp_path):
     path = tmp_path / "web.vnc"
     d = start(bus, f"<graphics type='vnc' socket='{path}'/><graphics type='spice'><listen type='socket'/></graphics>")
     first, second = device(bus, d, "graphics0"), device(bus, d, "graphics1")
+    assert d.PendingChanges == []
     assert (first.Socket, first.Port, first.Listen) == (str(path), 0, "") and second.Socket.startswith(str(bus.directory))
     with socket.socket(socket.AF_UNIX) as s:
         s.connect(str(path))

@@ -39,6 +39,7 @@ static const Field listen_fields[] = {
         { "@address", &field_string, AT(address), .max_length = 255 },
         { "@network", &field_string, AT(network), .max_length = 200 },
         { "@socket", &field_string, AT(socket), .max_length = 107 },
+        { "virtbus:found", &field_string, AT(found), FIELD_LIVE },
 };
 #undef AT
 static const RecordType listen_record = { "listen", sizeof(GraphicsListen), RECORD_FIELDS(listen_fields) };

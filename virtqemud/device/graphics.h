@@ -24,6 +24,7 @@ typedef struct GraphicsListen {
         Record head;
         int type;                    /* ListenType */
         char *address, *network, *socket;
+        char *found;                 /* live: the socket, where none is named */
 } GraphicsListen;
 
 /* <channel>: which parts of SPICE want TLS. */

@@ -267,19 +267,23 @@ static int listen_by_port(Graphics *g, const GraphicsListen *l, Fault *f) {
 const char *display_socket(const Graphics *g) {
         const GraphicsListen *l = graphics_listen(g);
 
-        return l && l->type == LISTEN_SOCKET ? l->socket : NULL;
+        return l && l->type == LISTEN_SOCKET ? l->socket ?: l->found : NULL;
 }
 
 static int listen_by_name(Display *p, GraphicsListen *l, Fault *f) {
         Instance *i = p->all->domain->instance;
+        const char *path;
         int fd;
 
-        if (!l->socket && !(l->socket = instance_socket(i, p->id)))
+        if (!l->socket)
+                free_and_replace(&l->found, instance_socket(i, p->id));
+        path = l->socket ?: l->found;
+        if (!path)
                 return fault_oom(f);
-        fd = socket_listen_unix(l->socket, 0660);
+        fd = socket_listen_unix(path, 0660);
         if (fd < 0)
-                return fault_set(f, FAULT_INVALID_STATE, -fd, "the display %s can't be served at %s: %s", p->id, l->socket, strerror(-fd));
-        if (free_and_strdup(&p->socket, l->socket) < 0 || fd_set_nonblock(fd, true) < 0) {
+                return fault_set(f, FAULT_INVALID_STATE, -fd, "the display %s can't be served at %s: %s", p->id, path, strerror(-fd));
+        if (free_and_strdup(&p->socket, path) < 0 || fd_set_nonblock(fd, true) < 0) {
                 fd_close(fd);
                 return fault_oom(f);
         }
