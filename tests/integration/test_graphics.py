@@ -4,6 +4,8 @@
 import signal
 import socket
 import struct
+import subprocess
+import time
 
 import pytest
 
@@ -114,6 +116,41 @@ def test_password(bus, manager):
     assert "sesame" not in d.ExportDefinition(FORMAT, 0) and "open sesame" in d.ExportDefinition(FORMAT, SENSITIVE)
     assert "sesame" not in open(f"/proc/{d.MainPID}/cmdline").read()
     d.Terminate(0, {})
+
+
+def vnc_login(port, password):
+    """Whether a client with that password is let in: VNC's challenge, by DES of openssl."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as s:
+        assert rfb(s)[0] == [2]
+        s.sendall(b"\x02")
+        challenge = read(s, 16)
+        key = bytes(int(f"{b:08b}"[::-1], 2) for b in password.encode().ljust(8, b"\0")[:8])
+        answer = subprocess.run(["openssl", "enc", "-des-ecb", "-provider", "legacy", "-provider", "default", "-nopad", "-K", key.hex()],
+                                input=challenge, capture_output=True, check=True, timeout=20).stdout
+        s.sendall(answer)
+        return read(s, 4) == bytes(4)
+
+
+def test_change_of_password(bus, manager):
+    d = start(bus, VNC.format(" passwd='sesame'") + "<graphics type='spice'><listen type='none'/></graphics>")
+    vnc, spiced = device(bus, d, "graphics0"), device(bus, d, "graphics1")
+    assert vnc_login(vnc.Port, "sesame") and not vnc_login(vnc.Port, "other")
+    vnc.SetPassword("other", 0, 0, {})
+    assert vnc_login(vnc.Port, "other") and not vnc_login(vnc.Port, "sesame")
+    vnc.SetPassword("past", (int(time.time()) - 10) * 1000000, 0, {})
+    assert not vnc_login(vnc.Port, "past")
+    vnc.SetPassword("future", (int(time.time()) + 600) * 1000000, 0, {})
+    assert vnc_login(vnc.Port, "future")
+    vnc.SetPassword("forever", 0, 0, {})
+    assert vnc_login(vnc.Port, "forever")
+    for bad in ("", "123456789"):
+        with bus.fails("InvalidArgs", "from 1 to 8 characters"):
+            vnc.SetPassword(bad, 0, 0, {})
+    with bus.fails("InvalidState", "was started without a password"):
+        spiced.SetPassword("x", 0, 0, {})
+    d.Terminate(0, {})
+    with bus.fails("InvalidState", "is not there"):
+        vnc.SetPassword("x", 0, 0, {})
 
 
 def test_unix_socket(bus, manager, tmp_path):

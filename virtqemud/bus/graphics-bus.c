@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "graphics-bus.h"
 
+#include <inttypes.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "../device/graphics.h"
@@ -11,6 +13,7 @@
 #include "device-object.h"
 #include "fd.h"
 #include "mem.h"
+#include "str.h"
 
 static int find_graphics(const char *path, void *userdata, void **ret) {
         return device_object_find(path, userdata, ret, DEVICE_GRAPHICS);
@@ -108,6 +111,78 @@ BUS_HANDLER(method_open, ACTION_CONSOLE) {
         return r < 0 ? fault_to_bus(&f, r, error) : 1;
 }
 
+/* --- the password of who comes by the port or the socket --- */
+
+/* QEMU keeps the expiry of the last password for the next one, unless it is told another. */
+static int send_expiry(Qmp *q, const char *protocol, uint64_t until_usec) {
+        _cleanup_free_ char *when = until_usec == 0 ? strdup("never") : strf("%" PRIu64, until_usec / 1000000);
+        json_t *arguments = when ? json_pack("{s:s, s:s}", "protocol", protocol, "time", when) : NULL;
+
+        return arguments ? qmp_send(q, "expire_password", arguments, 0, NULL, NULL, NULL) : -ENOMEM;
+}
+
+static void on_password(Qmp *q, json_t *result, const Fault *why, void *userdata) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = userdata;
+
+        if (why)
+                (void) bus_reply_fault(call, why, -why->error);
+        else
+                (void) sd_bus_reply_method_return(call, NULL);
+}
+
+static int check_password(const DeviceObject *o, const Graphics *g, const char *password, Fault *f) {
+        const Instance *i = o->domain->instance;
+
+        if (!g || !i || !i->monitor_ready)
+                return fault_set(f, FAULT_INVALID_STATE, ENOTCONN, "%s is %s: its display %s is not there", o->domain->name,
+                                 domain_state_to_string(o->domain->state), o->id);
+        if (g->type == GRAPHICS_DBUS)
+                return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "a display of type 'dbus' has no password: who may open it is polkit's to say");
+        if (!g->password) {
+                fault_set(f, FAULT_INVALID_STATE, EINVAL, "the display %s of %s was started without a password", o->id, o->domain->name);
+                fault_hint(f, "give its <graphics> a passwd; from the next start on it can be changed");
+                return -EINVAL;
+        }
+        if (is_empty(password) || (g->type == GRAPHICS_VNC && strlen(password) > 8))
+                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "a password%s",
+                                 g->type == GRAPHICS_VNC ? " of VNC has from 1 to 8 characters" : " is not empty");
+        return 0;
+}
+
+static int set_password(const DeviceObject *o, const char *password, uint64_t until_usec, sd_bus_message *call, Fault *f) {
+        const Graphics *g = live_graphics(o);
+        json_t *arguments;
+        int r = check_password(o, g, password, f);
+
+        if (r < 0)
+                return r;
+        /* QEMU does one after the other: the expiry is that of the new one. */
+        arguments = json_pack("{s:s, s:s}", "protocol", graphics_protocol(g), "password", password);
+        r = arguments ? qmp_send(o->domain->instance->qmp, "set_password", arguments, 0, on_password, sd_bus_message_ref(call), NULL) : -ENOMEM;
+        if (r < 0) {
+                sd_bus_message_unref(call);
+                return fault_set(f, FAULT_QEMU, -r, "QEMU of %s can't be asked: %s", o->domain->name, strerror(-r));
+        }
+        r = send_expiry(o->domain->instance->qmp, graphics_protocol(g), until_usec);
+        if (r < 0)
+                log_domain_warning(o->domain, "the expiry of a password could not be set: %s", strerror(-r));
+        return 0;
+}
+
+BUS_HANDLER(method_set_password, ACTION_CONFIG) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        uint64_t flags, until_usec;
+        const char *password;
+        int r;
+
+        r = sd_bus_message_read(m, "st", &password, &until_usec);
+        if (r >= 0)
+                r = bus_read_options(m, 0, &flags, NULL, 0, &f);
+        if (r >= 0)
+                r = set_password(userdata, password, until_usec, m, &f);
+        return r < 0 ? fault_to_bus(&f, r, error) : 1;
+}
+
 #define EMITS SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
 
 static const sd_bus_vtable graphics_vtable[] = {
@@ -118,6 +193,8 @@ static const sd_bus_vtable graphics_vtable[] = {
         SD_BUS_PROPERTY("Socket", "s", get_socket, 0, EMITS),
         SD_BUS_METHOD_WITH_NAMES("Open", "ta{sv}", SD_BUS_PARAM(flags) SD_BUS_PARAM(options), "h", SD_BUS_PARAM(stream), method_open,
                                  SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("SetPassword", "stta{sv}", SD_BUS_PARAM(password) SD_BUS_PARAM(until) SD_BUS_PARAM(flags) SD_BUS_PARAM(options), NULL,,
+                                 method_set_password, SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_SENSITIVE),
         SD_BUS_VTABLE_END
 };
 
