@@ -47,7 +47,7 @@ BAD_TEXTS = {
     "control characters": (BASE.replace(">x<", ">a\x01b<"), "InvalidDefinition", "line 2"),
     "no name": (BASE.replace("<name>x</name>", ""), "InvalidDefinition", "name"),
     "two names": (BASE.replace("<name>x</name>", "<name>x</name><name>y</name>"), "InvalidDefinition", "name"),
-    "unknown element": (BASE.replace("<vcpu>", "<vcpus>").replace("</vcpu>", "</vcpus>"), "InvalidDefinition", "vcpu"),
+    "unknown element": (BASE.replace("<vcpu>", "<vcpuu>").replace("</vcpu>", "</vcpuu>"), "InvalidDefinition", "vcpu"),
     "unknown attribute": (BASE.replace("<vcpu>", "<vcpu plaecment='static'>"), "InvalidDefinition", "placement"),
     "zero memory": (BASE.replace(">16<", ">0<"), "InvalidDefinition", "memory"),
     "negative memory": (BASE.replace(">16<", ">-16<"), "InvalidDefinition", "-16"),
