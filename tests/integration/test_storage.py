@@ -553,6 +553,7 @@ def opens(volume, word, command="read 0 4k"):
     return result.returncode == 0 and " ops; " in result.stdout and "verification failed" not in result.stdout
 
 
+@pytest.mark.once
 def test_clone_of_encrypted_volume(bus, storaged, pool, folder):
     """Encrypted again, with the same passphrase or another one, whatever the format; the content is there."""
     secrets = {}
