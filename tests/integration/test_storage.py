@@ -517,7 +517,7 @@ def test_ephemeral_secret(bus, storaged):
     assert not list((Path(bus.directory) / "config/virtbus").rglob("*.value")) and not list((Path(bus.directory) / "config/virtbus").rglob("*.cred"))
 
 
-@pytest.mark.parametrize("format, suffix", [("qcow2", "qcow2"), ("raw", "luks")])
+@pytest.mark.parametrize("format, suffix", [("qcow2", "qcow2"), pytest.param("raw", "luks", marks=pytest.mark.once)])
 def test_encrypted_volume(bus, storaged, pool, folder, format, suffix):
     secret = bus.object(SERVICE, storaged.DefineSecret("libvirt-xml", "<secret private='yes'><usage type='volume'><volume>disk key</volume></usage></secret>", 0, {}),
                         f"{SERVICE}.Secret")

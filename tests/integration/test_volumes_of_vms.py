@@ -149,6 +149,7 @@ def write_encrypted(volume, word, text):
     source.unlink()
 
 
+@pytest.mark.once
 def test_guest_on_encrypted_disks(bus, storaged, pool, qemud, guest_image, secret):  # noqa: F811
     """The passphrase of a private secret comes to QEMU through a descriptor: it is in no command line, and no definition."""
     word = "open sesame"
