@@ -101,6 +101,15 @@ def test_daemon_gone(bus, manager):
     d.Terminate(0, {})
 
 
+def test_password_after_a_restart(bus, manager):
+    d = start(bus, VNC.format(" passwd='sesame'"))
+    bus.stop_service(SERVICE, signal.SIGKILL)
+    g = device(bus, d, "graphics0")
+    g.SetPassword("other", 0, 0, {})
+    assert vnc_login(g.Port, "other") and not vnc_login(g.Port, "sesame")
+    d.Terminate(0, {})
+
+
 def test_password(bus, manager):
     """Who comes by the port needs it, who may ask for a descriptor does not. It is in no export and no argument."""
     d = start(bus, VNC.format(" passwd='sesame'") + "<graphics type='spice' passwd='open sesame' autoport='yes'/>")

@@ -113,21 +113,50 @@ BUS_HANDLER(method_open, ACTION_CONSOLE) {
 
 /* --- the password of who comes by the port or the socket --- */
 
-/* QEMU keeps the expiry of the last password for the next one, unless it is told another. */
-static int send_expiry(Qmp *q, const char *protocol, uint64_t until_usec) {
-        _cleanup_free_ char *when = until_usec == 0 ? strdup("never") : strf("%" PRIu64, until_usec / 1000000);
-        json_t *arguments = when ? json_pack("{s:s, s:s}", "protocol", protocol, "time", when) : NULL;
+typedef struct PasswordChange {
+        sd_bus_message *call;
+        const char *protocol;        /* static */
+        uint64_t until_usec;
+} PasswordChange;
 
-        return arguments ? qmp_send(q, "expire_password", arguments, 0, NULL, NULL, NULL) : -ENOMEM;
+static PasswordChange *password_change_free(PasswordChange *p) {
+        if (!p)
+                return NULL;
+        sd_bus_message_unref(p->call);
+        free(p);
+        return NULL;
 }
+DEFINE_CLEANUP(PasswordChange *, password_change_free)
 
-static void on_password(Qmp *q, json_t *result, const Fault *why, void *userdata) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = userdata;
+static void on_expiry(Qmp *q, json_t *result, const Fault *why, void *userdata) {
+        _cleanup_(password_change_freep) PasswordChange *p = userdata;
 
         if (why)
-                (void) bus_reply_fault(call, why, -why->error);
+                (void) bus_reply_fault(p->call, why, -why->error);
         else
-                (void) sd_bus_reply_method_return(call, NULL);
+                (void) sd_bus_reply_method_return(p->call, NULL);
+}
+
+/* QEMU keeps the expiry of the last password until it is told another. It comes second: an old password shall not come to life again. */
+static void on_password(Qmp *q, json_t *result, const Fault *why, void *userdata) {
+        _cleanup_(password_change_freep) PasswordChange *p = userdata;
+        _cleanup_free_ char *when = p->until_usec == 0 ? strdup("never") : strf("%" PRIu64, p->until_usec / 1000000);
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        json_t *arguments;
+        int r;
+
+        if (why) {
+                (void) bus_reply_fault(p->call, why, -why->error);
+                return;
+        }
+        arguments = when ? json_pack("{s:s, s:s}", "protocol", p->protocol, "time", when) : NULL;
+        r = arguments ? qmp_send(q, "expire_password", arguments, 0, on_expiry, p, NULL) : -ENOMEM;
+        if (r >= 0) {
+                TAKE_PTR(p);
+                return;
+        }
+        fault_set(&f, FAULT_QEMU, -r, "the password has changed, but QEMU can't be told until when: %s", strerror(-r));
+        (void) bus_reply_fault(p->call, &f, r);
 }
 
 static int check_password(const DeviceObject *o, const Graphics *g, const char *password, Fault *f) {
@@ -151,21 +180,23 @@ static int check_password(const DeviceObject *o, const Graphics *g, const char *
 
 static int set_password(const DeviceObject *o, const char *password, uint64_t until_usec, sd_bus_message *call, Fault *f) {
         const Graphics *g = live_graphics(o);
+        _cleanup_(password_change_freep) PasswordChange *p = NULL;
         json_t *arguments;
         int r = check_password(o, g, password, f);
 
         if (r < 0)
                 return r;
-        /* QEMU does one after the other: the expiry is that of the new one. */
+        p = new0(PasswordChange, 1);
         arguments = json_pack("{s:s, s:s}", "protocol", graphics_protocol(g), "password", password);
-        r = arguments ? qmp_send(o->domain->instance->qmp, "set_password", arguments, 0, on_password, sd_bus_message_ref(call), NULL) : -ENOMEM;
-        if (r < 0) {
-                sd_bus_message_unref(call);
-                return fault_set(f, FAULT_QEMU, -r, "QEMU of %s can't be asked: %s", o->domain->name, strerror(-r));
+        if (!p || !arguments) {
+                json_decref(arguments);
+                return fault_oom(f);
         }
-        r = send_expiry(o->domain->instance->qmp, graphics_protocol(g), until_usec);
+        *p = (PasswordChange) { .call = sd_bus_message_ref(call), .protocol = graphics_protocol(g), .until_usec = until_usec };
+        r = qmp_send(o->domain->instance->qmp, "set_password", arguments, 0, on_password, p, NULL);
         if (r < 0)
-                log_domain_warning(o->domain, "the expiry of a password could not be set: %s", strerror(-r));
+                return fault_set(f, FAULT_QEMU, -r, "QEMU of %s can't be asked: %s", o->domain->name, strerror(-r));
+        TAKE_PTR(p);
         return 0;
 }
 

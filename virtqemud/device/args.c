@@ -92,8 +92,7 @@ int args_fd(Args *a, PlanFdKind kind, const char *path, bool writable, bool appe
         return fd->number;
 }
 
-/* In QEMU's option syntax a comma ends a value; doubled it stands for itself. */
-static void add_value(Text *t, const char *key, const char *value) {
+void args_add_value(Text *t, const char *key, const char *value) {
         text_addf(t, ",%s=", key);
         for (; *value; value++) {
                 if (*value == ',')
@@ -106,7 +105,7 @@ static void add_members(Text *t, json_t *data);
 
 static void add_member(Text *t, const char *key, json_t *value) {
         if (json_is_string(value))
-                add_value(t, key, json_string_value(value));
+                args_add_value(t, key, json_string_value(value));
         else if (json_is_integer(value))
                 text_addf(t, ",%s=%" JSON_INTEGER_FORMAT, key, json_integer_value(value));
         else if (json_is_boolean(value))
@@ -141,7 +140,7 @@ char *args_chardev_text(json_t *chardev) {
 
         backend = json_object_get(chardev, "backend");
         text_add(&t, json_string_value(json_object_get(backend, "type")));
-        add_value(&t, "id", json_string_value(json_object_get(chardev, "id")));
+        args_add_value(&t, "id", json_string_value(json_object_get(chardev, "id")));
         add_members(&t, json_object_get(backend, "data"));
         return text_finish(&t);
 }

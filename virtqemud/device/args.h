@@ -5,6 +5,7 @@
 
 #include "../def/caps.h"
 #include "../def/domain-def.h"
+#include "str.h"
 
 /* What a definition asks of QEMU, as data: JSON objects in creation order and the descriptors they refer to. Formatted as argv for a
  * cold start (launch.c) or as QMP commands for hotplug. */
@@ -97,6 +98,9 @@ uint64_t device_boot_index(const DomainDef *def, const Device *d);
 
 /* Appends {"execute": …, "arguments": …}; takes over `arguments`, which may be NULL when its making failed (-ENOMEM then). */
 int args_command(json_t *commands, const char *command, json_t *arguments);
+
+/* ",KEY=VALUE" in QEMU's option syntax, where a comma ends a value; doubled it stands for itself. */
+void args_add_value(Text *t, const char *key, const char *value);
 
 /* The command line's form of a chardev: {"id":…,"backend":{"type":"socket","data":{…}}} -> "socket,id=…,…". */
 char *args_chardev_text(json_t *chardev);

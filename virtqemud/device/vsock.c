@@ -48,10 +48,10 @@ static const char *vsock_driver(const Vsock *v) {
         return v->model == VSOCK_NON_TRANSITIONAL ? "vhost-vsock-pci-non-transitional" : "vhost-vsock-pci";
 }
 
-const Vsock *domain_find_vsock(const DomainDef *def) {
+Vsock *domain_find_vsock(const DomainDef *def) {
         size_t i = 0;
 
-        return (const Vsock *) device_next(def, DEVICE_VSOCK, &i);
+        return (Vsock *) device_next(def, DEVICE_VSOCK, &i);
 }
 
 static int vsock_check(const Device *d, const DomainDef *def, const QemuCaps *caps, Fault *f) {
@@ -87,7 +87,3 @@ const DeviceOps device_vsock = {
         .kind = DEVICE_VSOCK, .element = "vsock", .type = &vsock_record, .drop_live = vsock_drop_live,
         .fill = vsock_fill, .slot = vsock_slot, .check = vsock_check, .args = vsock_args,
 };
-
-Vsock *device_as_vsock(const Device *d) {
-        return d->ops == &device_vsock ? (Vsock *) d : NULL;
-}

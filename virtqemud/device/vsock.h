@@ -13,7 +13,6 @@ typedef struct Vsock {
 
 #define VSOCK_CID_MIN 3u
 
-const Vsock *domain_find_vsock(const DomainDef *def);
-Vsock *device_as_vsock(const Device *d);
+Vsock *domain_find_vsock(const DomainDef *def);
 /* Whether the number is for us to choose when the domain starts. */
 bool vsock_is_automatic(const Vsock *v);

@@ -88,12 +88,6 @@ int smbios_files(const DomainDef *def, WantedFiles *requests) {
         return r;
 }
 
-static void add_value(Text *t, const char *name, const char *value) {
-        text_addf(t, ",%s=", name);
-        for (; *value; value++)
-                text_addn(t, *value == ',' ? ",," : value, *value == ',' ? 2 : 1);
-}
-
 static int add_table(const DomainDef *def, Args *a, size_t table) {
         _cleanup_text_ Text t = TEXT_INIT;
         _cleanup_free_ char *text = NULL;
@@ -102,7 +96,7 @@ static int add_table(const DomainDef *def, Args *a, size_t table) {
                 return 0;
         text_addf(&t, "type=%u", tables[table].type);
         RECORD_FOREACH(SysinfoEntry, e, *list_of(def, table))
-                add_value(&t, e->name, e->text ?: "");
+                args_add_value(&t, e->name, e->text ?: "");
         text = text_finish(&t);
         return text ? args_option(a, "-smbios", "%s", text) : -ENOMEM;
 }
@@ -115,7 +109,7 @@ static int add_strings(const DomainDef *def, Args *a) {
                 return 0;
         text_add(&t, "type=11");
         RECORD_FOREACH(SysinfoEntry, e, def->sysinfo.oem_strings)
-                add_value(&t, "value", e->text ?: "");
+                args_add_value(&t, "value", e->text ?: "");
         text = text_finish(&t);
         return text ? args_option(a, "-smbios", "%s", text) : -ENOMEM;
 }
@@ -132,7 +126,7 @@ static int add_configuration(const SysinfoEntry *e, Args *a) {
                         return fd;
                 text_addf(&t, ",file=/proc/self/fd/%d", fd);
         } else
-                add_value(&t, "string", e->text);
+                args_add_value(&t, "string", e->text);
         text = text_finish(&t);
         return text ? args_option(a, "-fw_cfg", "%s", text) : -ENOMEM;
 }

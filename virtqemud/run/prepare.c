@@ -107,7 +107,7 @@ static unsigned launch_flags(const Prepare *p) {
 
 /* The plan says its number. */
 static int open_vsock(Prepare *p, Fault *f) {
-        Vsock *v = (Vsock *) domain_find_vsock(p->live);
+        Vsock *v = domain_find_vsock(p->live);
 
         if (!v || p->look_only)
                 return 0;
