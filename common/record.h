@@ -110,6 +110,11 @@ extern const FieldType field_xml;
 #define NUMBER_UNSET UINT64_MAX
 #define INTEGER_UNSET INT64_MIN
 
+/* Or absent. */
+static inline bool number_is_power_of_two(uint64_t n) {
+        return n == NUMBER_UNSET || (n & (n - 1)) == 0;
+}
+
 typedef enum Tristate { UNSET = 0, YES, NO } Tristate;
 
 typedef struct MacAddress {

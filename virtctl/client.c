@@ -163,19 +163,21 @@ int client_call(Client *c, const char *path, const char *interface, const char *
         return client_send(c, TAKE_PTR(call), ret);
 }
 
-int client_find(Client *c, const char *root, const char *interface, const char *method, const char *name, char **ret) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+int client_take_path(sd_bus_message *reply, char **ret) {
         const char *path;
-        int r;
+        int r = sd_bus_message_read(reply, "o", &path);
 
-        r = client_call(c, root, interface, method, &reply, "s", name);
-        if (r != 0)
-                return r;
-        r = sd_bus_message_read(reply, "o", &path);
         if (r < 0)
                 return client_garbled(r);
         *ret = strdup(path);
         return *ret ? 0 : client_fail("out of memory");
+}
+
+int client_find(Client *c, const char *root, const char *interface, const char *method, const char *name, char **ret) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        int r = client_call(c, root, interface, method, &reply, "s", name);
+
+        return r != 0 ? r : client_take_path(reply, ret);
 }
 
 int client_domain(Client *c, const char *name, char **ret) {

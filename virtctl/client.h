@@ -49,7 +49,8 @@ int client_send(Client *c, sd_bus_message *call, sd_bus_message **ret);
 
 /* Path of a domain by name or UUID. */
 int client_domain(Client *c, const char *name, char **ret);
-/* Path of an object, as a method gives it for a name. */
+/* Path of an object, out of an answer; or as a method gives it for a name. */
+int client_take_path(sd_bus_message *reply, char **ret);
 int client_find(Client *c, const char *root, const char *interface, const char *method, const char *name, char **ret);
 
 typedef int (*ClientFind)(Client *c, const char *name, char **ret);

@@ -22,7 +22,7 @@
 
 static int secret_find(Client *c, const char *name, char **ret) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        const char *colon = strchr(name, ':'), *path;
+        const char *colon = strchr(name, ':');
         _cleanup_free_ char *type = NULL;
         int r;
 
@@ -32,13 +32,7 @@ static int secret_find(Client *c, const char *name, char **ret) {
         if (!type)
                 return client_fail("out of memory");
         r = client_call(c, STORAGE1_ROOT, STORAGE1_MANAGER, "GetSecretByUsage", &reply, "ss", type, colon + 1);
-        if (r != 0)
-                return r;
-        r = sd_bus_message_read(reply, "o", &path);
-        if (r < 0)
-                return client_garbled(r);
-        *ret = strdup(path);
-        return *ret ? 0 : client_fail("out of memory");
+        return r != 0 ? r : client_take_path(reply, ret);
 }
 
 int verb_secrets(Client *c, int argc, char **argv) {

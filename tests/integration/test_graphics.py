@@ -17,14 +17,6 @@ pytestmark = pytest.mark.bus
 VNC = "<graphics type='vnc' autoport='yes'{}/>"
 
 
-@pytest.fixture
-def manager(bus):
-    from bus import daemon_path
-    if not daemon_path("virtqemud"):
-        pytest.skip("no virtqemud: set VIRTBUS_BUILD to a build directory that has it")
-    return bus.manager("qemu1")
-
-
 def start(bus, devices, name="web"):
     d = define(bus, tiny_xml(name, devices=devices))
     d.Start(0, {}, timeout=60)
@@ -63,7 +55,7 @@ def spice(s):
     return magic, major, error
 
 
-def test_vnc(bus, manager):
+def test_vnc(bus, qemud):
     d = start(bus, VNC.format(""))
     g = device(bus, d, "graphics0")
     assert (g.Type, g.Listen, g.Socket) == ("vnc", "127.0.0.1", "") and 5900 <= g.Port < 65536
@@ -87,7 +79,7 @@ def test_vnc(bus, manager):
     assert g.Port == 0
 
 
-def test_daemon_gone(bus, manager):
+def test_daemon_gone(bus, qemud):
     """The same port after the daemon was killed; who is in stays in."""
     d = start(bus, VNC.format(""))
     port = device(bus, d, "graphics0").Port
@@ -101,7 +93,7 @@ def test_daemon_gone(bus, manager):
     d.Terminate(0, {})
 
 
-def test_password_after_a_restart(bus, manager):
+def test_password_after_a_restart(bus, qemud):
     d = start(bus, VNC.format(" passwd='sesame'"))
     bus.stop_service(SERVICE, signal.SIGKILL)
     g = device(bus, d, "graphics0")
@@ -110,7 +102,7 @@ def test_password_after_a_restart(bus, manager):
     d.Terminate(0, {})
 
 
-def test_password(bus, manager):
+def test_password(bus, qemud):
     """Who comes by the port needs it, who may ask for a descriptor does not. It is in no export and no argument."""
     d = start(bus, VNC.format(" passwd='sesame'") + "<graphics type='spice' passwd='open sesame' autoport='yes'/>")
     vnc, spiced = device(bus, d, "graphics0"), device(bus, d, "graphics1")
@@ -140,7 +132,7 @@ def vnc_login(port, password):
         return read(s, 4) == bytes(4)
 
 
-def test_change_of_password(bus, manager):
+def test_change_of_password(bus, qemud):
     d = start(bus, VNC.format(" passwd='sesame'") + "<graphics type='spice'><listen type='none'/></graphics>")
     vnc, spiced = device(bus, d, "graphics0"), device(bus, d, "graphics1")
     assert vnc_login(vnc.Port, "sesame") and not vnc_login(vnc.Port, "other")
@@ -162,7 +154,7 @@ def test_change_of_password(bus, manager):
         vnc.SetPassword("x", 0, 0, {})
 
 
-def test_unix_socket(bus, manager, tmp_path):
+def test_unix_socket(bus, qemud, tmp_path):
     path = tmp_path / "web.vnc"
     d = start(bus, f"<graphics type='vnc' socket='{path}'/><graphics type='spice'><listen type='socket'/></graphics>")
     first, second = device(bus, d, "graphics0"), device(bus, d, "graphics1")
@@ -178,7 +170,7 @@ def test_unix_socket(bus, manager, tmp_path):
     assert not path.exists()
 
 
-def test_over_dbus_only(bus, manager):
+def test_over_dbus_only(bus, qemud):
     d = start(bus, "<graphics type='vnc'><listen type='none'/></graphics>")
     g = device(bus, d, "graphics0")
     assert (g.Listen, g.Port, g.Socket) == ("", 0, "")
@@ -187,7 +179,7 @@ def test_over_dbus_only(bus, manager):
     d.Terminate(0, {})
 
 
-def test_display_of_dbus(bus, manager):
+def test_display_of_dbus(bus, qemud):
     d = start(bus, "<graphics type='dbus'/>")
     with device(bus, d, "graphics0").Open(0, {}).socket() as s:
         s.settimeout(20)
@@ -196,7 +188,7 @@ def test_display_of_dbus(bus, manager):
     d.Terminate(0, {})
 
 
-def test_port_taken(bus, manager):
+def test_port_taken(bus, qemud):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -212,7 +204,7 @@ def test_port_taken(bus, manager):
         start(bus, "<graphics type='vnc' listen='example.org'/>", "other")
 
 
-def test_many_clients(bus, manager):
+def test_many_clients(bus, qemud):
     """More than are handed over at once; none of them says a word."""
     d = start(bus, VNC.format(""))
     g = device(bus, d, "graphics0")

@@ -13,20 +13,12 @@ pytestmark = pytest.mark.bus
 NIC = "<interface type='user'><mac address='52:54:00:00:00:01'/></interface>"
 
 
-@pytest.fixture
-def manager(bus):
-    from bus import daemon_path
-    if not daemon_path("virtqemud"):
-        pytest.skip("no virtqemud: set VIRTBUS_BUILD to a build directory that has it")
-    return bus.manager("qemu1")
-
-
 def links(domain):
     """Of the running one and of the definition."""
     return tuple(re.findall('<link state="(.*?)"', domain.ExportDefinition(FORMAT, which)) for which in (LIVE, CONFIG))
 
 
-def test_link(bus, manager, guest_image):
+def test_link(bus, qemud, guest_image):
     """The guest sees its cable pulled and plugged in."""
     d = define(bus, guest_xml(guest_image, devices=NIC))
     d.Start(0, {}, timeout=60)
@@ -54,7 +46,7 @@ def test_link(bus, manager, guest_image):
     d.Terminate(0, {})
 
 
-def test_link_of_the_definition(bus, manager):
+def test_link_of_the_definition(bus, qemud):
     d = define(bus, tiny_xml("web", devices=f"<!-- the only one -->{NIC}"))
     nic = device(bus, d, "net0")
     nic.SetLink(False, 0, {})
@@ -68,7 +60,7 @@ def test_link_of_the_definition(bus, manager):
         nic.SetLink(True, 4, {})
 
 
-def test_both_or_neither(bus, manager):
+def test_both_or_neither(bus, qemud):
     """The definition can't be written, so the cable stays in."""
     d = define(bus, tiny_xml("web", devices=NIC))
     d.Start(0, {}, timeout=60)

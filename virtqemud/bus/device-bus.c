@@ -271,7 +271,7 @@ static const sd_bus_vtable device_vtable[] = {
 /* A string property of a disk: its name and how it is got. */
 #define DISK_GETTER(name, value)                                                                        \
         BUS_GETTER(name) {                                                                              \
-                const Disk *d = (const Disk *) device_object_device(userdata);                                     \
+                const Disk *d = (const Disk *) device_object_device(userdata);                          \
                                                                                                         \
                 return append(reply, d ? (value) : NULL);                                               \
         }

@@ -83,7 +83,7 @@ static int open_display(const DeviceObject *object, sd_bus_message *call, Fault 
         _cleanup_(opening_freep) Opening *o = NULL;
         int pair[2], r;
 
-        if (!g || !i || !i->displays || !i->monitor_ready)
+        if (!g || !i || !i->displays || !i->qmp) /* commands wait until it answers */
                 return fault_set(f, FAULT_INVALID_STATE, ENOTCONN, "%s is %s: its display %s is not there", object->domain->name,
                                  domain_state_to_string(object->domain->state), object->id);
         o = new0(Opening, 1);
@@ -162,7 +162,7 @@ static void on_password(Qmp *q, json_t *result, const Fault *why, void *userdata
 static int check_password(const DeviceObject *o, const Graphics *g, const char *password, Fault *f) {
         const Instance *i = o->domain->instance;
 
-        if (!g || !i || !i->monitor_ready)
+        if (!g || !i || !i->qmp)
                 return fault_set(f, FAULT_INVALID_STATE, ENOTCONN, "%s is %s: its display %s is not there", o->domain->name,
                                  domain_state_to_string(o->domain->state), o->id);
         if (g->type == GRAPHICS_DBUS)

@@ -253,10 +253,6 @@ static size_t serial_max(const Disk *d) {
         return d->bus == DISK_SCSI ? 36 : 20;
 }
 
-static bool is_power_of_two(uint64_t n) {
-        return n == NUMBER_UNSET || (n & (n - 1)) == 0;
-}
-
 /* What only some buses have. */
 static int check_settings(const Disk *d, Fault *f) {
         const struct {
@@ -281,7 +277,7 @@ static int check_settings(const Disk *d, Fault *f) {
                                                disk_device_to_string((DiskDevice) d->what), bus);
         if ((d->cylinders == NUMBER_UNSET) != (d->heads == NUMBER_UNSET) || (d->heads == NUMBER_UNSET) != (d->sectors == NUMBER_UNSET))
                 return xml_fault_below(&d->device.head, "geometry", f, FAULT_INVALID_DEFINITION, "it has cyls, heads and secs");
-        if (!is_power_of_two(d->logical_block) || !is_power_of_two(d->physical_block) || !is_power_of_two(d->queue_size))
+        if (!number_is_power_of_two(d->logical_block) || !number_is_power_of_two(d->physical_block) || !number_is_power_of_two(d->queue_size))
                 return xml_fault(&d->device.head, f, FAULT_INVALID_DEFINITION, "sizes of blocks and queues are powers of two");
         return 0;
 }

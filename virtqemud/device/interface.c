@@ -178,17 +178,13 @@ static bool offloads_any(const Offloads *o) {
         return o->csum || o->gso || o->tso4 || o->tso6 || o->ecn || o->ufo || o->mrg_rxbuf;
 }
 
-static bool is_power_of_two(uint64_t n) {
-        return n == NUMBER_UNSET || (n & (n - 1)) == 0;
-}
-
 static int check_driver(const Interface *i, Fault *f) {
         bool any = virtio_options_any(&i->virtio) || offloads_any(&i->host_offloads) || offloads_any(&i->guest_offloads) || i->tx_mode ||
                    i->rx_queue_size != NUMBER_UNSET || i->tx_queue_size != NUMBER_UNSET;
 
         if (any && !is_virtio(i))
                 return xml_fault_below(&i->device.head, "driver", f, FAULT_NOT_SUPPORTED, "these are settings of model 'virtio'");
-        if (!is_power_of_two(i->rx_queue_size) || !is_power_of_two(i->tx_queue_size))
+        if (!number_is_power_of_two(i->rx_queue_size) || !number_is_power_of_two(i->tx_queue_size))
                 return xml_fault_below(&i->device.head, "driver", f, FAULT_INVALID_DEFINITION, "a queue has 256, 512 or 1024 places");
         if (i->tx_queue_size != NUMBER_UNSET && i->tx_queue_size > 256)
                 return xml_fault_below(&i->device.head, "driver/@tx_queue_size", f, FAULT_NOT_SUPPORTED, "only a vhost-user interface has more than 256");

@@ -35,7 +35,7 @@ static int check_page(const DomainDef *def, Fault *f) {
                 return 0;
         if (def->memory_backing.pages.n > 1 || p->nodeset)
                 return xml_fault(&p->head, f, FAULT_NOT_SUPPORTED, "one size of huge pages for all of the memory is supported");
-        if (size == NUMBER_UNSET || size < 4096 || (size & (size - 1)) != 0)
+        if (size == NUMBER_UNSET || size < 4096 || !number_is_power_of_two(size))
                 return xml_fault(&p->head, f, FAULT_INVALID_DEFINITION, "a page has a size such as 2 MiB or 1 GiB");
         if (def->memory % size != 0)
                 return xml_fault(&p->head, f, FAULT_INVALID_DEFINITION, "%" PRIu64 " KiB of memory are no multiple of the page's %" PRIu64 " KiB",

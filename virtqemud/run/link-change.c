@@ -135,7 +135,7 @@ static void on_set(Qmp *q, json_t *result, const Fault *why, void *userdata) {
 static int check_live(const Domain *d, const Change *c, Fault *f) {
         if (!c->live)
                 return 0;
-        if (!d->instance || !d->instance->monitor_ready)
+        if (!d->instance || !d->instance->qmp)
                 return fault_set(f, FAULT_INVALID_STATE, ENOTCONN, "%s is %s: only its definition can be changed", d->name,
                                  domain_state_to_string(d->state));
         return find(d->live, c->device) ? 0 : fault_set(f, FAULT_NO_SUCH_DEVICE, ENODEV, "%s has no interface %s", d->name, c->device);
