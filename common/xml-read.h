@@ -11,7 +11,7 @@
 #define XML_SIZE_MAX (8u * 1024 * 1024)
 #define XML_DEPTH_MAX 64u
 
-/* Parses a whole document with that root element. Comments and white space are kept. DTDs and entity declarations are refused. */
+/* Parses a whole document with that root element (NULL: any). Comments and white space are kept. DTDs and entity declarations are refused. */
 int xml_parse(const char *text, size_t length, const char *root, xmlDoc **ret, Fault *f);
 void xml_doc_free(xmlDoc *doc);
 DEFINE_CLEANUP_VOID(xmlDoc *, xml_doc_free)

@@ -14,6 +14,7 @@
 #include "bus-auth.h"
 #include "bus-error.h"
 #include "device-object.h"
+#include "device-plug.h"
 #include "disk-resize.h"
 #include "fd.h"
 #include "graphics-bus.h"
@@ -92,6 +93,8 @@ static void tell_changes(Service *s, DeviceObject *o) {
                 bus_changed(s->bus, o->path, INTERFACE_DEVICE, "Live");
         if (o->persistent != persistent)
                 bus_changed(s->bus, o->path, INTERFACE_DEVICE, "Persistent");
+        if (o->leaving != (device && device->leaving))
+                bus_changed(s->bus, o->path, INTERFACE_DEVICE, "RemovalPending");
         if (device && device_is_console(device))
                 bus_changed(s->bus, o->path, INTERFACE_CONSOLE, "TTY");
         if (device && device_kind(device) == DEVICE_INTERFACE)
@@ -101,6 +104,7 @@ static void tell_changes(Service *s, DeviceObject *o) {
                         bus_changed(s->bus, o->path, INTERFACE_GRAPHICS, graphics_properties[i]);
         o->live = live;
         o->persistent = persistent;
+        o->leaving = device && device->leaving;
 }
 
 static void refresh_from(Service *s, Domain *d, const DomainDef *def) {
@@ -249,6 +253,12 @@ BUS_GETTER(get_persistent) {
         return sd_bus_message_append(reply, "b", find_by_id(o->domain->config, o->id) != NULL);
 }
 
+BUS_GETTER(get_removal_pending) {
+        const Device *d = device_object_device(userdata);
+
+        return sd_bus_message_append(reply, "b", d && d->leaving);
+}
+
 BUS_GETTER(get_boot_index) {
         const DeviceObject *o = userdata;
         const Device *d = device_object_device(o);
@@ -264,7 +274,10 @@ static const sd_bus_vtable device_vtable[] = {
         SD_BUS_PROPERTY("Class", "s", get_class, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Live", "b", get_live, 0, EMITS),
         SD_BUS_PROPERTY("Persistent", "b", get_persistent, 0, EMITS),
+        SD_BUS_PROPERTY("RemovalPending", "b", get_removal_pending, 0, EMITS),
         SD_BUS_PROPERTY("BootIndex", "u", get_boot_index, 0, 0),
+        SD_BUS_METHOD_WITH_NAMES("Detach", "ta{sv}", SD_BUS_PARAM(flags) SD_BUS_PARAM(options), "oas", SD_BUS_PARAM(job) SD_BUS_PARAM(plan),
+                                 device_method_detach, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END
 };
 

@@ -9,7 +9,7 @@ typedef struct DeviceObject DeviceObject;
 struct DeviceObject {
         Domain *domain;
         char *id, *path;
-        bool live, persistent;      /* as last told */
+        bool live, persistent, leaving;      /* as last told */
         bool seen;
         DeviceObject *next;
 };

@@ -3,6 +3,7 @@
 #include "../run/define.h"
 #include "bus-auth.h"
 #include "bus-error.h"
+#include "device-plug.h"
 #include "mem.h"
 #include "service.h"
 #include "str.h"
@@ -156,6 +157,9 @@ const sd_bus_vtable domain_config_vtable[] = {
                                  SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("Reconfigure", "ssta{sv}", SD_BUS_PARAM(format) SD_BUS_PARAM(definition) FLAGS, NULL, ,
                                  method_reconfigure, SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_SENSITIVE),
+        SD_BUS_METHOD_WITH_NAMES("AttachDevice", "ssta{sv}", SD_BUS_PARAM(format) SD_BUS_PARAM(definition) FLAGS, "oas",
+                                 SD_BUS_PARAM(device) SD_BUS_PARAM(plan), domain_method_attach_device,
+                                 SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_SENSITIVE),
         SD_BUS_METHOD_WITH_NAMES("ExportDefinition", "st", SD_BUS_PARAM(format) SD_BUS_PARAM(flags), "s", SD_BUS_PARAM(definition),
                                  method_export, SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_SENSITIVE),
         SD_BUS_VTABLE_END

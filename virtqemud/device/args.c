@@ -92,6 +92,11 @@ int args_fd(Args *a, PlanFdKind kind, const char *path, bool writable, bool appe
         return fd->number;
 }
 
+/* A name that begins with a digit would be a number. */
+char *args_fd_name(const Args *a, int number) {
+        return number < 0 ? NULL : strf(a->hot ? "fd%d" : "%d", number);
+}
+
 void args_add_value(Text *t, const char *key, const char *value) {
         text_addf(t, ",%s=", key);
         for (; *value; value++) {

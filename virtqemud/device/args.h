@@ -70,6 +70,7 @@ typedef struct Args {
         const DomainDef *def;
         const QemuCaps *caps;
         unsigned flags;         /* LaunchFlags */
+        bool hot;               /* for a QEMU that runs: descriptors are called by names */
         Arg *items;
         size_t n, allocated;
         PlanFd *fds;
@@ -88,6 +89,8 @@ int args_option(Args *a, const char *option, const char *fmt, ...) _printf_(3, 4
 /* Asks for a descriptor and returns its number (> 0) or a negative errno. Two requests for the same thing are one descriptor. With
  * `in_fdset`, *ret_fdset tells the set: its path for QEMU is "/dev/fdset/N". */
 int args_fd(Args *a, PlanFdKind kind, const char *path, bool writable, bool append, bool in_fdset, unsigned *ret_fdset);
+/* What it is called where QEMU takes one by number or by name; new string. NULL: `number` is negative, or out of memory. */
+char *args_fd_name(const Args *a, int number);
 
 /* Adds {"bus":…,"addr":…} (pci), {"bus","port"} (usb), scsi-id/lun, … to a device's JSON from its address. */
 int args_address(Args *a, const Device *d, json_t *json, Fault *f);

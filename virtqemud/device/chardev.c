@@ -98,10 +98,8 @@ int chardev_files(const Device *d, WantedFiles *requests) {
 }
 
 static json_t *socket_data(Args *a, PlanFdKind kind, const char *path, bool server) {
-        _cleanup_free_ char *number = NULL;
-        int fd = args_fd(a, kind, path, false, false, false, NULL);
+        _cleanup_free_ char *number = args_fd_name(a, args_fd(a, kind, path, false, false, false, NULL));
 
-        number = fd < 0 ? NULL : strf("%d", fd);
         if (!number)
                 return NULL;
         if (server)

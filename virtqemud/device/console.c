@@ -87,7 +87,12 @@ static int console_args(const Device *d, Args *a, Fault *f) {
         return r < 0 ? r : args_json(a, ARG_DEVICE, TAKE_PTR(json));
 }
 
+static const char *console_fixed(const Device *d, const DomainDef *def) {
+        return device_slot(d, def) == SLOT_NONE ? "only a virtio console can be" : NULL;
+}
+
 const DeviceOps device_console = {
-        .kind = DEVICE_CONSOLE, .element = "console", .type = &console_record,
-        .drop_live = chardev_drop_live, .fill = console_fill, .slot = console_slot, .check = console_check, .files = console_files, .args = console_args,
+        .kind = DEVICE_CONSOLE, .element = "console", .type = &console_record, .drop_live = chardev_drop_live, .fill = console_fill,
+        .slot = console_slot, .check = console_check, .files = console_files, .fixed = console_fixed,
+        .args = console_args,
 };

@@ -272,6 +272,28 @@ static int controller_args(const Device *d, Args *a, Fault *f) {
         return r < 0 ? r : args_json(a, ARG_DEVICE, TAKE_PTR(json));
 }
 
+static const char *controller_fixed(const Device *d, const DomainDef *def) {
+        const Controller *c = (const Controller *) d;
+
+        switch ((ControllerType) c->type) {
+        case CONTROLLER_SCSI:
+        case CONTROLLER_VIRTIO_SERIAL:
+                return NULL;
+        case CONTROLLER_USB:
+                return c->model == MODEL_QEMU_XHCI || c->model == MODEL_NEC_XHCI ? NULL : "of the USB controllers only xhci ones can be";
+        case CONTROLLER_CCID:
+        case CONTROLLER_PCI:
+        case CONTROLLER_IDE:
+        case CONTROLLER_SATA:
+        case CONTROLLER_FDC:
+        case CONTROLLER_NONE:
+        case _CONTROLLER_TYPE_MAX:
+        case _CONTROLLER_TYPE_INVALID:
+                break;
+        }
+        return "the board has such controllers from its start";
+}
+
 const DeviceOps device_controller = {
         .kind = DEVICE_CONTROLLER,
         .element = "controller",
@@ -279,5 +301,5 @@ const DeviceOps device_controller = {
         .fill = controller_fill,
         .slot = controller_slot,
         .check = controller_check,
-        .args = controller_args,
+        .fixed = controller_fixed, .args = controller_args,
 };

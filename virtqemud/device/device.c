@@ -93,6 +93,14 @@ SlotKind device_slot(const Device *d, const DomainDef *def) {
         return d->ops->slot ? d->ops->slot(d, def) : SLOT_NONE;
 }
 
+const char *device_fixed(const Device *d, const DomainDef *def) {
+        return d->ops->fixed ? d->ops->fixed(d, def) : "QEMU has such devices only from its start";
+}
+
+const char *device_never_fixed(const Device *d, const DomainDef *def) {
+        return NULL;
+}
+
 Device *device_next(const DomainDef *def, DeviceKind kind, size_t *i) {
         while (*i < def->devices.n) {
                 Device *d = (Device *) def->devices.items[(*i)++];

@@ -48,6 +48,8 @@ struct DeviceOps {
         SlotKind (*slot)(const Device *d, const DomainDef *def);
         /* Rules within the definition and against this QEMU. Faults name line and element (xml_fault). */
         int (*check)(const Device *d, const DomainDef *def, const QemuCaps *caps, Fault *f);
+        /* Why it can't come or go while the guest runs; NULL: it can. Where this is missing none of that kind can. */
+        const char *(*fixed)(const Device *d, const DomainDef *def);
         /* Appends the files that must be opened for it. */
         int (*files)(const Device *d, WantedFiles *requests);
         /* If `image` is one of the device's files with an open end of its backing chain: writes the levels below it into the device
@@ -71,6 +73,9 @@ void device_clear(Record *r);
 void device_copied(Record *copy, const Record *from);
 const char *device_target(const Device *d);
 SlotKind device_slot(const Device *d, const DomainDef *def);
+const char *device_fixed(const Device *d, const DomainDef *def);
+/* DeviceOps.fixed of what always can. */
+const char *device_never_fixed(const Device *d, const DomainDef *def);
 
 /* A new device of that kind with all fields absent. NULL: out of memory. */
 void *device_new(DeviceKind kind);

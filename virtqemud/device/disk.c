@@ -520,11 +520,28 @@ static int disk_args(const Device *device, Args *a, Fault *f) {
         return r < 0 ? r : args_json(a, ARG_DEVICE, TAKE_PTR(json));
 }
 
+static const char *disk_fixed(const Device *d, const DomainDef *def) {
+        switch ((DiskBus) ((const Disk *) d)->bus) {
+        case DISK_VIRTIO:
+        case DISK_SCSI:
+        case DISK_USB:
+                return NULL;
+        case DISK_SATA:
+        case DISK_IDE:
+        case DISK_FDC:
+        case DISK_BUS_NONE:
+        case _DISK_BUS_MAX:
+        case _DISK_BUS_INVALID:
+                break;
+        }
+        return "only the buses virtio, scsi and usb take disks then";
+}
+
 const DeviceOps device_disk = {
         .kind = DEVICE_DISK, .element = "disk", .type = &disk_record,
         .id_prefix = disk_prefix, .target = disk_target, .boot_class = disk_boot_class,
         .fill = disk_fill, .slot = disk_slot, .check = disk_check,
-        .files = disk_files, .apply_chain = disk_apply_chain, .args = disk_args,
+        .files = disk_files, .apply_chain = disk_apply_chain, .fixed = disk_fixed, .args = disk_args,
 };
 
 Disk *device_as_disk(const Device *d) {

@@ -36,5 +36,5 @@ static int hub_args(const Device *d, Args *a, Fault *f) {
 }
 
 const DeviceOps device_hub = {
-        .kind = DEVICE_HUB, .element = "hub", .type = &hub_record, .slot = hub_slot, .check = hub_check, .args = hub_args,
+        .kind = DEVICE_HUB, .element = "hub", .type = &hub_record, .slot = hub_slot, .check = hub_check, .fixed = device_never_fixed, .args = hub_args,
 };

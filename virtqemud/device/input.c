@@ -76,7 +76,11 @@ static int input_args(const Device *d, Args *a, Fault *f) {
         return r < 0 ? r : args_json(a, ARG_DEVICE, TAKE_PTR(json));
 }
 
+static const char *input_fixed(const Device *d, const DomainDef *def) {
+        return device_slot(d, def) == SLOT_NONE ? "only the buses usb and virtio take input devices then" : NULL;
+}
+
 const DeviceOps device_input = {
         .kind = DEVICE_INPUT, .element = "input", .type = &input_record,
-        .fill = input_fill, .slot = input_slot, .check = input_check, .args = input_args,
+        .fill = input_fill, .slot = input_slot, .check = input_check, .fixed = input_fixed, .args = input_args,
 };

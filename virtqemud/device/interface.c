@@ -221,12 +221,10 @@ static bool needs_passt(const Interface *i, const Args *a) {
 
 static json_t *user_netdev(const Interface *i, Args *a, const char *id) {
         _cleanup_free_ char *number = NULL;
-        int fd;
 
         if (!needs_passt(i, a))
                 return json_pack("{s:s, s:s}", "type", "user", "id", id);
-        fd = args_fd(a, PLAN_FD_USER_NETWORK, i->device.id, false, false, false, NULL);
-        number = fd < 0 ? NULL : strf("%d", fd);
+        number = args_fd_name(a, args_fd(a, PLAN_FD_USER_NETWORK, i->device.id, false, false, false, NULL));
         return number ? json_pack("{s:s, s:s, s:b, s:{s:s, s:s}}", "type", "stream", "id", id, "server", false,
                                   "addr", "type", "fd", "str", number) : NULL;
 }
@@ -254,11 +252,11 @@ static char *queue_fds(const Interface *i, Args *a, PlanFdKind kind) {
 
         for (unsigned q = 0; q < interface_queues(i); q++) {
                 _cleanup_free_ char *name = interface_queue_name(i, q);
-                int fd = name ? args_fd(a, kind, name, false, false, false, NULL) : -ENOMEM;
+                _cleanup_free_ char *fd = name ? args_fd_name(a, args_fd(a, kind, name, false, false, false, NULL)) : NULL;
 
-                if (fd < 0)
+                if (!fd)
                         return NULL;
-                text_addf(&t, "%s%d", q > 0 ? ":" : "", fd);
+                text_addf(&t, "%s%s", q > 0 ? ":" : "", fd);
         }
         return text_finish(&t);
 }
@@ -370,7 +368,7 @@ static int interface_settle(const Device *d, const DomainDef *def, json_t *comma
 const DeviceOps device_interface = {
         .kind = DEVICE_INTERFACE, .element = "interface", .type = &interface_record,
         .id_prefix = interface_prefix, .boot_class = interface_boot_class,
-        .fill = interface_fill, .slot = interface_slot, .check = interface_check, .args = interface_args,
+        .fill = interface_fill, .slot = interface_slot, .check = interface_check, .fixed = device_never_fixed, .args = interface_args,
         .settle = interface_settle,
 };
 

@@ -97,5 +97,5 @@ static int rng_args(const Device *d, Args *a, Fault *f) {
 
 const DeviceOps device_rng = {
         .kind = DEVICE_RNG, .element = "rng", .type = &rng_record,
-        .fill = rng_fill, .slot = rng_slot, .check = rng_check, .args = rng_args,
+        .fill = rng_fill, .slot = rng_slot, .check = rng_check, .fixed = device_never_fixed, .args = rng_args,
 };

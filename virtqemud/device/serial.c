@@ -71,7 +71,12 @@ static int serial_args(const Device *d, Args *a, Fault *f) {
         return r < 0 ? r : args_json(a, ARG_DEVICE, TAKE_PTR(json));
 }
 
+static const char *serial_fixed(const Device *d, const DomainDef *def) {
+        return device_slot(d, def) == SLOT_NONE ? "only the targets pci-serial and usb-serial can be" : NULL;
+}
+
 const DeviceOps device_serial = {
-        .kind = DEVICE_SERIAL, .element = "serial", .type = &serial_record,
-        .drop_live = chardev_drop_live, .fill = serial_fill, .slot = serial_slot, .check = serial_check, .files = chardev_files, .args = serial_args,
+        .kind = DEVICE_SERIAL, .element = "serial", .type = &serial_record, .drop_live = chardev_drop_live, .fill = serial_fill,
+        .slot = serial_slot, .check = serial_check, .files = chardev_files, .fixed = serial_fixed,
+        .args = serial_args,
 };

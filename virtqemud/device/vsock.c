@@ -70,9 +70,9 @@ static int vsock_check(const Device *d, const DomainDef *def, const QemuCaps *ca
 
 static int vsock_args(const Device *d, Args *a, Fault *f) {
         const Vsock *v = (const Vsock *) d;
-        int fd = args_fd(a, PLAN_FD_VSOCK, d->id, false, false, false, NULL), r;
-        _cleanup_free_ char *number = fd < 0 ? NULL : strf("%d", fd);
+        _cleanup_free_ char *number = args_fd_name(a, args_fd(a, PLAN_FD_VSOCK, d->id, false, false, false, NULL));
         json_auto_t *json = NULL;
+        int r;
 
         if (!number)
                 return -ENOMEM;
@@ -85,5 +85,5 @@ static int vsock_args(const Device *d, Args *a, Fault *f) {
 
 const DeviceOps device_vsock = {
         .kind = DEVICE_VSOCK, .element = "vsock", .type = &vsock_record, .drop_live = vsock_drop_live,
-        .fill = vsock_fill, .slot = vsock_slot, .check = vsock_check, .args = vsock_args,
+        .fill = vsock_fill, .slot = vsock_slot, .check = vsock_check, .fixed = device_never_fixed, .args = vsock_args,
 };

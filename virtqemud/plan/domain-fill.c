@@ -128,7 +128,8 @@ static int fill_scalars(DomainDef *def, Fault *f) {
 static int fill_controllers(DomainDef *def, Fault *f) {
         DEVICE_FOREACH(Controller, c, def, DEVICE_CONTROLLER)
                 if (c->index == NUMBER_UNSET) {
-                        uint64_t index = 0;
+                        /* The first PCI bus is the board's own. */
+                        uint64_t index = c->type == CONTROLLER_PCI && c->model != MODEL_PCI_ROOT && c->model != MODEL_PCIE_ROOT;
 
                         while (domain_find_controller(def, (ControllerType) c->type, index))
                                 index++;

@@ -46,6 +46,40 @@ int domain_parse(const char *text, size_t length, DomainDef **ret, Fault *f) {
         return 0;
 }
 
+int device_parse(const char *text, size_t length, Device **ret, Fault *f) {
+        _cleanup_(xml_doc_freep) xmlDoc *doc = NULL;
+        const RecordType *type;
+        void *record = NULL, *copy;
+        xmlNode *root;
+        Device *d;
+        int r;
+
+        assert(text && ret);
+
+        r = xml_parse(text, length, NULL, &doc, f);
+        if (r < 0)
+                return r;
+        root = sym_xmlDocGetRootElement(doc);
+        r = refused_check_device(root, f);
+        if (r < 0)
+                return r;
+        type = device_record_type((const char *) root->name);
+        if (!type)
+                return fault_set(f, FAULT_INVALID_DEFINITION, EINVAL, "line %ld: <%s> is no device", (long) sym_xmlGetLineNo(root), (const char *) root->name);
+        r = xml_read_record(root, type, &record, f);
+        if (r < 0)
+                return r;
+        /* Its nodes go with the document. */
+        r = record_copy(record, &copy);
+        record_free(record);
+        if (r < 0)
+                return fault_oom(f);
+        d = copy;
+        d->ops = device_ops_by_element(d->head.type->element);
+        *ret = d;
+        return 0;
+}
+
 int domain_copy(const DomainDef *def, DomainDef **ret) {
         void *copy = NULL;
         int r;

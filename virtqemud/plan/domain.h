@@ -20,6 +20,9 @@ typedef struct DomainDefaults {
 /* Reads a text; syntax, known names and rules within one element only. */
 int domain_parse(const char *text, size_t length, DomainDef **ret, Fault *f);
 
+/* Reads the text of one device. */
+int device_parse(const char *text, size_t length, Device **ret, Fault *f);
+
 /* Takes away what only a running domain has (id, aliases that are not the user's "ua-…"): for a text that may be an exported live
  * one and is about to become a persistent definition. Before domain_fill(). */
 void domain_drop_live(DomainDef *def);

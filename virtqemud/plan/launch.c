@@ -20,6 +20,7 @@ LaunchPlan *launch_plan_free(LaunchPlan *p) {
 
         strv_free(p->argv);
         strv_free(p->environment);
+        json_decref(p->commands);
         for (size_t i = 0; i < p->n_fds; i++)
                 free(p->fds[i].path);
         free(p->fds);
@@ -405,6 +406,13 @@ static int push_arg(char ***argv, const Arg *arg) {
         return strv_take(argv, json_dumps(arg->json, JSON_COMPACT));
 }
 
+/* A log has its device's name, by which it is found when that goes. */
+static int push_fdset(LaunchPlan *p, const PlanFd *fd) {
+        bool named = fd->kind == PLAN_FD_LOG && !strchr(fd->path, ',');
+
+        return strv_pushf(&p->argv, "fd=%d,set=%u%s%s", fd->number, fd->fdset, named ? ",opaque=" : "", named ? fd->path : "");
+}
+
 static int build_argv(const Args *a, LaunchPlan *p) {
         int r;
 
@@ -413,7 +421,7 @@ static int build_argv(const Args *a, LaunchPlan *p) {
                 if (a->fds[i].fdset > 0) {
                         r = strv_push(&p->argv, "-add-fd");
                         if (r >= 0)
-                                r = strv_pushf(&p->argv, "fd=%d,set=%u", a->fds[i].number, a->fds[i].fdset);
+                                r = push_fdset(p, &a->fds[i]);
                 }
         for (size_t i = 0; i < a->n && r >= 0; i++)
                 r = push_arg(&p->argv, &a->items[i]);
@@ -453,9 +461,19 @@ int launch_plan(const DomainDef *def, const QemuCaps *caps, unsigned flags, Laun
                 return fault_oom(f);
         p->fds = TAKE_PTR(a.fds);
         p->n_fds = TAKE(a.n_fds, 0);
+        p->next_fdset = a.next_fdset;
         p->monitor_run_fd = SUPERVISOR_MONITOR_FD;
         *ret = TAKE_PTR(p);
         return 0;
+}
+
+int launch_plan_lend(LaunchPlan *p, int number, const char *device) {
+        int r;
+
+        assert(p && device);
+
+        r = strv_push(&p->argv, "-add-fd");
+        return r < 0 ? r : strv_pushf(&p->argv, "fd=%d,set=%u,opaque=%s", number, p->next_fdset++, device);
 }
 
 int launch_settle(const DomainDef *def, json_t **ret) {

@@ -6,7 +6,9 @@
 
 /* Everything needed to run a definition: the command line and the descriptors it refers to. Pure data. */
 typedef struct LaunchPlan {
-        char **argv;
+        char **argv;            /* NULL where it is for a QEMU that runs: */
+        json_t *commands;       /* [{"execute", "arguments", "fd": number, "undo": {"execute", "arguments"}}, …] */
+        unsigned next_fdset;    /* the first that is free */
         char **environment;
         PlanFd *fds;
         size_t n_fds;
@@ -19,6 +21,9 @@ typedef struct LaunchPlan {
 int launch_plan(const DomainDef *def, const QemuCaps *caps, unsigned flags, LaunchPlan **ret, Fault *f);
 LaunchPlan *launch_plan_free(LaunchPlan *p);
 DEFINE_CLEANUP(LaunchPlan *, launch_plan_free)
+
+/* QEMU holds a descriptor for that device's sake, under its name, so that it can be let go with it. */
+int launch_plan_lend(LaunchPlan *p, int number, const char *device);
 
 /* Whether QEMU is told to wait, paused, when the guest has powered off, because the definition wants something else then than an end. */
 bool launch_holds_on_shutdown(const DomainDef *def);

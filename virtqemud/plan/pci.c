@@ -518,3 +518,58 @@ int pci_add_spare_ports(DomainDef *def, unsigned n, Fault *f) {
         number_bridges(&p);
         return 0;
 }
+
+/* A bridge is looked at again by those who know how, a board's own slots only where they are conventional. */
+static bool takes_hot(const Pci *p, const Controller *bus, bool express) {
+        if (bus->model == MODEL_PCIE_ROOT_PORT || bus->model == MODEL_PCI_ROOT)
+                return true;
+        return (bus->model == MODEL_PCI_BRIDGE || bus->model == MODEL_PCIE_TO_PCI_BRIDGE) && !(express && domain_has_pcie(p->def));
+}
+
+static int find_hot(const Pci *p, bool express, unsigned *ret_bus) {
+        for (unsigned i = 0; i < BUSES_MAX; i++) {
+                const Controller *bus = p->buses[i] ? p->buses[i]->controller : NULL;
+                bool port = bus && bus->model == MODEL_PCIE_ROOT_PORT;
+                int slot;
+
+                if (!bus || !takes_hot(p, bus, express))
+                        continue;
+                slot = find_empty_slot(p, i, port ? 0 : 1, port ? 1 : SLOTS);
+                if (slot >= 0) {
+                        *ret_bus = i;
+                        return slot;
+                }
+        }
+        return -ENOENT;
+}
+
+static int no_hot_room(const Pci *p, const Device *d, Fault *f) {
+        if (!domain_has_pcie(p->def))
+                return no_room(d, f);
+        xml_fault(&d->head, f, FAULT_INVALID_STATE, "there is no free pcie-root-port to plug it into");
+        fault_hint(f, "add <controller type='pci' model='pcie-root-port'/> to the definition, as many as are to be plugged in; they are there from "
+                   "the next start on");
+        return -EINVAL;
+}
+
+int pci_place_hot(DomainDef *def, Device *d, Fault *f) {
+        _cleanup_(pci_clear) Pci p = { .def = def };
+        unsigned bus;
+        int r, slot;
+
+        assert(def && d);
+
+        if (!wants_pci(&p, d) || (!domain_has_pcie(def) && !domain_is_i440fx(def)))
+                return 0;
+        r = pci_load(&p, f);
+        if (r < 0)
+                return r;
+        if (has_place(d) && d->address->slot != NUMBER_UNSET) {
+                if (takes_hot(&p, p.buses[d->address->bus]->controller, device_slot(d, def) == SLOT_PCIE))
+                        return 0;
+                return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "nothing can be plugged into PCI bus %" PRIu64 " while the guest runs",
+                                 d->address->bus);
+        }
+        slot = find_hot(&p, device_slot(d, def) == SLOT_PCIE, &bus);
+        return slot < 0 ? no_hot_room(&p, d, f) : put(d, bus, (unsigned) slot, 0, &p, f);
+}

@@ -67,6 +67,13 @@ static int refuse(const xmlNode *node, const char *path, size_t i, Fault *f) {
         return -EOPNOTSUPP;
 }
 
+static int check_element(const xmlNode *n, const char *path, Fault *f) {
+        for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
+                if (streq(path, refused[i].parent) && streq((const char *) n->name, refused[i].name))
+                        return refuse(n, path, i, f);
+        return 0;
+}
+
 static int check_children(const xmlNode *parent, const char *path, Fault *f) {
         for (const xmlNode *n = parent->children; n; n = n->next) {
                 _cleanup_free_ char *below = NULL;
@@ -74,9 +81,9 @@ static int check_children(const xmlNode *parent, const char *path, Fault *f) {
 
                 if (n->type != XML_ELEMENT_NODE || n->ns)
                         continue;
-                for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
-                        if (streq(path, refused[i].parent) && streq((const char *) n->name, refused[i].name))
-                                return refuse(n, path, i, f);
+                r = check_element(n, path, f);
+                if (r < 0)
+                        return r;
                 if (!streq(path, "domain"))
                         continue;
                 below = strf("domain/%s", (const char *) n->name);
@@ -89,4 +96,8 @@ static int check_children(const xmlNode *parent, const char *path, Fault *f) {
 
 int refused_check(const xmlNode *root, Fault *f) {
         return check_children(root, "domain", f);
+}
+
+int refused_check_device(const xmlNode *device, Fault *f) {
+        return check_element(device, "domain/devices", f);
 }

@@ -8,3 +8,5 @@
 /* Elements of libvirt's format that are not done, each with the reason, and what does the same: a better answer than that they are not known.
  * FAULT_NOT_SUPPORTED. */
 int refused_check(const xmlNode *root, Fault *f);
+/* The same of one device's element. */
+int refused_check_device(const xmlNode *device, Fault *f);

@@ -141,6 +141,19 @@ int qmp_read_chardevs(const json_t *result, QmpChardevs *ret, Fault *f) {
         return 0;
 }
 
+unsigned qmp_read_next_fdset(const json_t *result) {
+        json_int_t next = 1;
+        json_t *set;
+        size_t i;
+
+        json_array_foreach(result, i, set) {
+                json_int_t id = json_integer_value(json_object_get(set, "fdset-id"));
+
+                next = id >= next && id < INT32_MAX ? id + 1 : next;
+        }
+        return (unsigned) next;
+}
+
 int qmp_read_balloon(const json_t *result, uint64_t *ret_bytes, Fault *f) {
         assert(ret_bytes);
 

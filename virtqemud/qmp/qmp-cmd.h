@@ -70,6 +70,9 @@ typedef struct QmpChardevs {
 void qmp_chardevs_clear(QmpChardevs *list);
 int qmp_read_chardevs(const json_t *result, QmpChardevs *ret, Fault *f);
 
+/* query-fdsets: the first number above all that are taken. */
+unsigned qmp_read_next_fdset(const json_t *result);
+
 int qmp_read_balloon(const json_t *result, uint64_t *ret_bytes, Fault *f);
 
 typedef struct QmpBlock {

@@ -45,6 +45,14 @@ void define_clear(Manager *m) {
                 defining_free(m->defining);
 }
 
+void define_cancel(Manager *m, const void *userdata) {
+        for (Defining *g = m->defining, *next; g; g = next) {
+                next = g->next;
+                if (g->userdata == userdata)
+                        defining_free(g);
+        }
+}
+
 static void defining_finish(Defining *g, Domain *d, const char *text, int error, const Fault *f) {
         if (g->converted)
                 g->converted(text, error, f, g->userdata);

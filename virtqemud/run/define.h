@@ -30,6 +30,9 @@ int define_export(const Domain *d, unsigned xml_write_flags, char **ret, Fault *
 int define_undefine(Domain *d, Fault *f);
 int define_rename(Domain *d, const char *name, Fault *f);
 
+/* Of those whose `userdata` this is nobody wants to hear any more. */
+void define_cancel(Manager *m, const void *userdata);
+
 /* Drops what waits for capabilities; nobody is told. */
 void define_clear(Manager *m);
 

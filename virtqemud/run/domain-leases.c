@@ -221,6 +221,10 @@ int domain_leases_fd(const DomainLeases *l, size_t i) {
         return l->items[i].fd;
 }
 
+const char *domain_leases_path(const DomainLeases *l, size_t i) {
+        return l->items[i].path;
+}
+
 bool domain_leases_is_shared(const DomainLeases *l, size_t i) {
         return l->items[i].shared;
 }

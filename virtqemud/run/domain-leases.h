@@ -26,6 +26,7 @@ DEFINE_CLEANUP(DomainLeases *, domain_leases_free)
 /* For NULL there are none. The descriptors stay the leases'. */
 size_t domain_leases_count(const DomainLeases *l);
 int domain_leases_fd(const DomainLeases *l, size_t i);
+const char *domain_leases_path(const DomainLeases *l, size_t i);
 bool domain_leases_is_shared(const DomainLeases *l, size_t i);
 
 /* Lets virtlockd tell people this process. */

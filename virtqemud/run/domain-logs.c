@@ -129,11 +129,9 @@ static int add(DomainLogs *l, const char *name) {
         return 0;
 }
 
-static int add_all(DomainLogs *l) {
-        const DomainDef *def = l->domain->live;
-        int r;
+static int add_all(DomainLogs *l, const DomainDef *def, bool qemu) {
+        int r = qemu ? add(l, QEMU_LOG_NAME) : 0;
 
-        r = add(l, QEMU_LOG_NAME);
         for (size_t i = 0; i < def->devices.n && r >= 0; i++) {
                 const Device *d = (const Device *) def->devices.items[i];
 
@@ -143,15 +141,15 @@ static int add_all(DomainLogs *l) {
         return r;
 }
 
-int domain_logs_new(Domain *d, DomainLogsDone done, void *userdata, DomainLogs **ret, Fault *f) {
+int domain_logs_new(Domain *d, const DomainDef *live, bool qemu, DomainLogsDone done, void *userdata, DomainLogs **ret, Fault *f) {
         _cleanup_(domain_logs_freep) DomainLogs *l = new0(DomainLogs, 1);
 
-        assert(d && d->live && done && ret);
+        assert(d && live && done && ret);
 
         if (!l)
                 return fault_oom(f);
-        *l = (DomainLogs) { .domain = d, .done = done, .userdata = userdata, .items = new0(DomainLog, d->live->devices.n + 1) };
-        if (!l->items || add_all(l) < 0)
+        *l = (DomainLogs) { .domain = d, .done = done, .userdata = userdata, .items = new0(DomainLog, live->devices.n + 1) };
+        if (!l->items || add_all(l, live, qemu) < 0)
                 return fault_oom(f);
         for (size_t i = 0; i < l->n; i++)
                 if (d->manager->bus && call_open(&l->items[i]) >= 0)

@@ -10,7 +10,8 @@ typedef struct DomainLogs DomainLogs;
 /* Exactly once, never from within domain_logs_new(). What can't be had is a warning of the domain, not a failure. */
 typedef void (*DomainLogsDone)(void *userdata);
 
-int domain_logs_new(Domain *d, DomainLogsDone done, void *userdata, DomainLogs **ret, Fault *f);
+/* `live`: its definition, or what is plugged into it; with `qemu` also QEMU's own. */
+int domain_logs_new(Domain *d, const DomainDef *live, bool qemu, DomainLogsDone done, void *userdata, DomainLogs **ret, Fault *f);
 DomainLogs *domain_logs_free(DomainLogs *l);
 DEFINE_CLEANUP(DomainLogs *, domain_logs_free)
 

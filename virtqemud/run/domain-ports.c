@@ -240,9 +240,7 @@ static int on_defer(sd_event_source *source, void *userdata) {
         return 0;
 }
 
-static void collect(DomainPorts *p) {
-        const DomainDef *def = p->domain->live;
-
+static void collect(DomainPorts *p, const DomainDef *def) {
         for (size_t i = 0; i < def->devices.n; i++) {
                 Interface *n = device_as_interface((const Device *) def->devices.items[i]);
                 DomainPort *port;
@@ -256,18 +254,18 @@ static void collect(DomainPorts *p) {
         }
 }
 
-int domain_ports_new(Domain *d, DomainPortsDone done, void *userdata, DomainPorts **ret, Fault *f) {
+int domain_ports_new(Domain *d, DomainDef *live, DomainPortsDone done, void *userdata, DomainPorts **ret, Fault *f) {
         _cleanup_(domain_ports_freep) DomainPorts *p = new0(DomainPorts, 1);
         int r = 0;
 
-        assert(d && d->live && done && ret);
+        assert(d && live && done && ret);
 
         if (!p)
                 return fault_oom(f);
-        *p = (DomainPorts) { .domain = d, .done = done, .userdata = userdata, .items = new0(DomainPort, d->live->devices.n) };
+        *p = (DomainPorts) { .domain = d, .done = done, .userdata = userdata, .items = new0(DomainPort, live->devices.n) };
         if (!p->items)
                 return fault_oom(f);
-        collect(p);
+        collect(p, live);
         for (size_t i = 0; i < p->n && r >= 0; i++) {
                 r = begin(&p->items[i]);
                 if (r < 0) {

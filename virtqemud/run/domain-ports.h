@@ -10,7 +10,8 @@ typedef struct DomainPorts DomainPorts;
 /* Exactly once, never from within domain_ports_new(): all are there, with their names in the live definition, or `why` not. */
 typedef void (*DomainPortsDone)(const Fault *why, void *userdata);
 
-int domain_ports_new(Domain *d, DomainPortsDone done, void *userdata, DomainPorts **ret, Fault *f);
+/* `live`: its definition, or what is plugged into it. */
+int domain_ports_new(Domain *d, DomainDef *live, DomainPortsDone done, void *userdata, DomainPorts **ret, Fault *f);
 DomainPorts *domain_ports_free(DomainPorts *p);
 DEFINE_CLEANUP(DomainPorts *, domain_ports_free)
 

@@ -89,18 +89,18 @@ static void collect(DomainSecrets *s, const DomainDef *live) {
         }
 }
 
-int domain_secrets_new(Domain *d, DomainSecretsDone done, void *userdata, DomainSecrets **ret, Fault *f) {
+int domain_secrets_new(Domain *d, DomainDef *live, DomainSecretsDone done, void *userdata, DomainSecrets **ret, Fault *f) {
         _cleanup_(domain_secrets_freep) DomainSecrets *s = new0(DomainSecrets, 1);
         int r = 0;
 
-        assert(d && d->live && done && ret);
+        assert(d && live && done && ret);
 
         if (!s)
                 return fault_oom(f);
-        *s = (DomainSecrets) { .done = done, .userdata = userdata, .items = new0(DomainSecret, d->live->devices.n) };
+        *s = (DomainSecrets) { .done = done, .userdata = userdata, .items = new0(DomainSecret, live->devices.n) };
         if (!s->items)
                 return fault_oom(f);
-        collect(s, d->live);
+        collect(s, live);
         for (size_t i = 0; i < s->n && r >= 0; i++) {
                 DomainSecret *secret = &s->items[i];
 

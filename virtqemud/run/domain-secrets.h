@@ -9,7 +9,8 @@ typedef struct DomainSecrets DomainSecrets;
 /* Exactly once, never from within domain_secrets_new(): all are there, or `why` not. */
 typedef void (*DomainSecretsDone)(const Fault *why, void *userdata);
 
-int domain_secrets_new(Domain *d, DomainSecretsDone done, void *userdata, DomainSecrets **ret, Fault *f);
+/* `live`: its definition, or what is plugged into it. */
+int domain_secrets_new(Domain *d, DomainDef *live, DomainSecretsDone done, void *userdata, DomainSecrets **ret, Fault *f);
 DomainSecrets *domain_secrets_free(DomainSecrets *s);
 DEFINE_CLEANUP(DomainSecrets *, domain_secrets_free)
 

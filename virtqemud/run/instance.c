@@ -24,6 +24,7 @@
 #include "start.h"
 #include "stop.h"
 #include "str.h"
+#include "unplug.h"
 #include "user-net.h"
 #include "unit.h"
 
@@ -71,6 +72,8 @@ Instance *instance_free(Instance *i) {
                 free(i->consoles[k].id);
         }
         free(i->consoles);
+        while (i->unplugs)
+                unplug_free(i->unplugs);
         user_nets_free(i->user_nets);
         domain_addresses_free(i->addresses);
         process_close(&i->supervisor);
@@ -252,7 +255,7 @@ void instance_connect_consoles(Instance *i) {
                 Device *d = (Device *) def->devices.items[k];
                 _cleanup_fault_ Fault f = FAULT_INIT;
 
-                if (!device_is_console(d))
+                if (!device_is_console(d) || instance_find_console(i, d->id))
                         continue;
                 if (add_console(i, d, &f) < 0)
                         (void) domain_warn(i->domain, "console %s can't be used: %s", d->id, fault_text(&f));
@@ -266,6 +269,19 @@ Console *instance_find_console(const Instance *i, const char *device_id) {
                 if (streq(i->consoles[k].id, device_id))
                         return i->consoles[k].console;
         return NULL;
+}
+
+void instance_forget_console(Instance *i, const char *device_id) {
+        assert(i && device_id);
+
+        for (size_t k = 0; k < i->n_consoles; k++)
+                if (streq(i->consoles[k].id, device_id)) {
+                        console_forget(i->consoles[k].console);
+                        console_free(i->consoles[k].console);
+                        free(i->consoles[k].id);
+                        i->consoles[k] = i->consoles[--i->n_consoles];
+                        return;
+                }
 }
 
 static void remove_folder(const char *path) {
@@ -302,8 +318,7 @@ static void on_unit_gone(void *userdata) {
 void instance_watch_addresses(Instance *i) {
         int r;
 
-        if (i->addresses)
-                return;
+        i->addresses = domain_addresses_free(i->addresses);
         r = domain_addresses_new(i->domain, &i->addresses);
         if (r < 0)
                 (void) log_domain_warning_errno(i->domain, r, "its addresses are not known: %m");

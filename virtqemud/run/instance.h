@@ -38,6 +38,7 @@ struct Instance {
         size_t n_consoles;
         struct Displays *displays;
         struct UserNets *user_nets;
+        struct Unplug *unplugs; /* devices that have gone and of which something is left */
         struct DomainAddresses *addresses; /* of its guest, while it has run */
 
         bool handed_over;      /* the plan was given away: from here on there may be a QEMU */
@@ -67,7 +68,10 @@ int instance_connect_monitor(Instance *i, Fault *f);
 void instance_connect_consoles(Instance *i);
 Console *instance_find_console(const Instance *i, const char *device_id);
 
-/* From now on its guest's addresses are known. */
+/* A console that was there has gone. */
+void instance_forget_console(Instance *i, const char *device_id);
+
+/* From now on its guest's addresses are known. Again when its interfaces are others. */
 void instance_watch_addresses(Instance *i);
 
 /* QEMU is gone: removes what is left, sets the state, frees the instance. */

@@ -9,6 +9,7 @@
 #include "start.h"
 #include "stop.h"
 #include "str.h"
+#include "unplug.h"
 
 #define TELL_TIMEOUT_USEC (30u * 1000 * 1000)
 
@@ -148,6 +149,20 @@ static void on_balloon(Instance *i, json_t *data) {
         domain_changed(i->domain, DOMAIN_CHANGED_MEMORY);
 }
 
+static void on_device_deleted(Instance *i, json_t *data) {
+        const char *device = json_string_value(json_object_get(data, "device"));
+
+        if (device)
+                unplug_device_deleted(i, device);
+}
+
+static void on_device_refused(Instance *i, json_t *data) {
+        const char *device = json_string_value(json_object_get(data, "device"));
+
+        if (device)
+                unplug_device_refused(i, device);
+}
+
 /* A new event is a row here. Those without one are of no concern to the state of a domain. */
 static const struct {
         const char *name;
@@ -155,6 +170,8 @@ static const struct {
 } events[] = {
         { "BALLOON_CHANGE", on_balloon },
         { "BLOCK_IO_ERROR", on_io_error },
+        { "DEVICE_DELETED", on_device_deleted },
+        { "DEVICE_UNPLUG_GUEST_ERROR", on_device_refused },
         { "GUEST_PANICKED", on_panicked },
         { "RESET", on_reset },
         { "RESUME", on_resume },
@@ -218,6 +235,7 @@ static void on_status(Qmp *q, json_t *result, const Fault *why, void *userdata) 
         if (i->qemu.pid == 0 && instance_find_qemu(i, NULL) < 0)
                 log_domain_warning(i->domain, "can't find QEMU's process");
         adopt_state(i, &status);
+        unplug_look(i);
         domain_changed(i->domain, DOMAIN_CHANGED_LIVE);
 }
 

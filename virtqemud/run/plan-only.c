@@ -54,7 +54,8 @@ static void on_prepared(Prepare *prepare, int error, Fault *f, void *userdata) {
 static void on_volumes(const Fault *why, void *userdata) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         PlanOnly *p = userdata;
-        int r = why ? -why->error : prepare_new(p->domain, p->live, p->caps, true, on_prepared, p, &p->prepare, &f);
+        const PrepareSpec spec = { .live = p->live, .caps = p->caps, .look_only = true };
+        int r = why ? -why->error : prepare_new(p->domain, &spec, on_prepared, p, &p->prepare, &f);
 
         if (r < 0)
                 finish(p, NULL, r, why ?: &f);

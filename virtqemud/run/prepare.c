@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include "../device/disk.h"
 #include "../device/interface.h"
 #include "fd.h"
 #include "file.h"
@@ -19,14 +20,13 @@
 struct Prepare {
         Domain *domain;
         DomainDef *live;
-        const QemuCaps *caps;
+        PrepareSpec spec;
         WantedFiles wanted;
         ImageOpen *open;
         ImageResult *results;    /* parallel to wanted */
         size_t n_results;
         sd_event_source *defer;  /* nothing to open: done() all the same comes from the loop */
         LaunchPlan *plan;
-        bool look_only;
         int vsock;               /* -1: none */
         int *fds;                /* plan->n_fds + PREPARE_EXTRA_FDS */
         struct UserNetwork {
@@ -109,7 +109,7 @@ static unsigned launch_flags(const Prepare *p) {
 static int open_vsock(Prepare *p, Fault *f) {
         Vsock *v = domain_find_vsock(p->live);
 
-        if (!v || p->look_only)
+        if (!v || p->spec.look_only)
                 return 0;
         p->vsock = vsock_open(v, p->domain->name, f);
         return p->vsock;
@@ -121,7 +121,11 @@ static int make_plan(Prepare *p, Fault *f) {
         for (size_t i = 0; i < p->n_results && r >= 0; i++)
                 if (p->wanted.items[i].want == WANTED_CHAIN && chain_is_new(p, i))
                         r = apply_chain(p, i, f);
-        return r < 0 ? r : launch_plan(p->live, p->caps, launch_flags(p), &p->plan, f);
+        if (r < 0)
+                return r;
+        if (p->spec.hotplug)
+                return hotplug_plan(p->spec.hotplug, p->spec.caps, launch_flags(p), p->spec.first_fdset, &p->plan, f);
+        return launch_plan(p->live, p->spec.caps, launch_flags(p), &p->plan, f);
 }
 
 static void finish(Prepare *p, int error, Fault *f) {
@@ -213,20 +217,21 @@ static int make_nvram_folder(const Prepare *p, Fault *f) {
         return r < 0 ? fault_set(f, FAULT_STORE, -r, "can't make %s: %s", folder, strerror(-r)) : 0;
 }
 
-int prepare_new(Domain *d, DomainDef *live, const QemuCaps *caps, bool look_only, PrepareDone done, void *userdata, Prepare **ret, Fault *f) {
+int prepare_new(Domain *d, const PrepareSpec *spec, PrepareDone done, void *userdata, Prepare **ret, Fault *f) {
         _cleanup_(prepare_freep) Prepare *p = NULL;
         int r;
 
-        assert(d && live && caps && done && ret);
+        assert(d && spec && spec->caps && !spec->live == !!spec->hotplug && done && ret);
 
         p = new0(Prepare, 1);
         if (!p)
                 return fault_oom(f);
-        *p = (Prepare) { .domain = d, .live = live, .caps = caps, .look_only = look_only, .vsock = -1, .done = done, .userdata = userdata };
-        r = launch_files(live, &p->wanted, f);
-        if (r >= 0 && look_only)
+        *p = (Prepare) { .domain = d, .spec = *spec, .vsock = -1, .done = done, .userdata = userdata };
+        p->live = spec->hotplug ? (DomainDef *) &spec->hotplug->part : spec->live;
+        r = launch_files(p->live, &p->wanted, f);
+        if (r >= 0 && spec->look_only)
                 keep_chains(&p->wanted);
-        if (r >= 0 && !look_only)
+        if (r >= 0 && !spec->look_only)
                 r = make_nvram_folder(p, f);
         if (r >= 0)
                 r = open_files(p, f);
@@ -262,6 +267,15 @@ const LaunchPlan *prepare_plan(const Prepare *p) {
         assert(p);
 
         return p->plan;
+}
+
+int prepare_fd(const Prepare *p, int number) {
+        assert(p && p->plan);
+
+        for (size_t i = 0; p->fds && i < p->plan->n_fds; i++)
+                if (p->plan->fds[i].number == number)
+                        return fd_copy(p->fds[i]);
+        return -EBADF;
 }
 
 const int *prepare_fds(const Prepare *p) {
@@ -369,6 +383,17 @@ static int log_descriptor(const Prepare *p, const char *name, Fault *f) {
         return fd >= 0 ? fd : fault_set(f, FAULT_STORE, -fd, "no log for %s: %s", name, strerror(-fd));
 }
 
+/* Its id, in words that need no quoting on a command line. NULL: the image is no disk's. */
+static const char *disk_of_image(const DomainDef *live, const char *path) {
+        for (size_t i = 0; i < live->devices.n; i++) {
+                const Disk *disk = device_as_disk((const Device *) live->devices.items[i]);
+
+                if (disk && streq_null(disk_path(disk), path) && !strchr(disk->device.id, ','))
+                        return disk->device.id;
+        }
+        return NULL;
+}
+
 /* What QEMU, or its supervisor, only holds: under numbers nobody was told. */
 static int plan_kept(Prepare *p) {
         size_t n_logs = domain_logs_count(p->logs), n_leases = domain_leases_count(p->leases);
@@ -390,11 +415,28 @@ static int plan_kept(Prepare *p) {
         for (int shared = false; shared <= true; shared++)
                 for (size_t i = 0; i < n_leases; i++)
                         if (domain_leases_is_shared(p->leases, i) == shared) {
+                                const char *device = shared ? NULL : disk_of_image(p->live, domain_leases_path(p->leases, i));
+
                                 if (shared && plan->own_fds_from == 0)
                                         plan->own_fds_from = number;
+                                if (device && launch_plan_lend(plan, number, device) < 0)
+                                        return -ENOMEM;
                                 plan->fds[plan->n_fds++] = (PlanFd) { .kind = PLAN_FD_LEASE, .number = number++, .fdset = (unsigned) i };
                         }
         return 0;
+}
+
+/* A running QEMU is given them under that device's name, by which they are found when it goes. */
+static int plan_kept_hot(Prepare *p) {
+        const char *device = p->spec.hotplug->device->id;
+        int r = 0;
+
+        for (size_t i = 0; i < domain_leases_count(p->leases) && r >= 0; i++)
+                r = hotplug_plan_keep(p->plan, PLAN_FD_LEASE, (unsigned) i, device, true);
+        for (size_t i = 0; i < domain_logs_count(p->logs) && r >= 0; i++)
+                if (domain_logs_keep(p->logs, i) >= 0)
+                        r = hotplug_plan_keep(p->plan, PLAN_FD_LOG_KEEP, (unsigned) i, device, false);
+        return r;
 }
 
 static int get_descriptor(Prepare *p, const PlanFd *want, Fault *f) {
@@ -448,7 +490,7 @@ int prepare_descriptors(Prepare *p, const DomainLogs *logs, const DomainLeases *
         p->leases = leases;
         p->ports = ports;
         p->secrets = secrets;
-        if (plan_kept(p) < 0)
+        if ((p->spec.hotplug ? plan_kept_hot : plan_kept)(p) < 0)
                 return fault_oom(f);
         p->fds = new0(int, p->plan->n_fds + PREPARE_EXTRA_FDS);
         if (!p->fds)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "../plan/hotplug.h"
 #include "../plan/launch.h"
 #include "domain-leases.h"
 #include "domain-logs.h"
@@ -15,9 +16,15 @@ typedef struct Prepare Prepare;
 /* Exactly once, never from within prepare_new(). A fault is moved out by whoever wants it. */
 typedef void (*PrepareDone)(Prepare *p, int error, Fault *f, void *userdata);
 
-/* `live` must stay until the Prepare is freed; chains that are found are written into it. With `look_only` nothing is opened for
- * writing and nothing created: enough for the plan, but there are no descriptors. */
-int prepare_new(Domain *d, DomainDef *live, const QemuCaps *caps, bool look_only, PrepareDone done, void *userdata, Prepare **ret, Fault *f);
+typedef struct PrepareSpec {
+        DomainDef *live;             /* must stay until the Prepare is freed; chains that are found are written into it */
+        const Hotplug *hotplug;      /* instead of it: what is plugged into a QEMU that runs */
+        unsigned first_fdset;        /* likewise */
+        const QemuCaps *caps;
+        bool look_only;              /* nothing is opened for writing and nothing created: enough for the plan, but there are no descriptors */
+} PrepareSpec;
+
+int prepare_new(Domain *d, const PrepareSpec *spec, PrepareDone done, void *userdata, Prepare **ret, Fault *f);
 Prepare *prepare_free(Prepare *p);
 DEFINE_CLEANUP(Prepare *, prepare_free)
 
@@ -40,3 +47,5 @@ enum { PREPARE_MONITOR_FD, PREPARE_LOG_FD, PREPARE_EXTRA_FDS };
 int prepare_descriptors(Prepare *p, const DomainLogs *logs, const DomainLeases *leases, const DomainPorts *ports,
                         const DomainSecrets *secrets, Fault *f);
 const int *prepare_fds(const Prepare *p);
+/* The same by its number in the plan, as a copy. */
+int prepare_fd(const Prepare *p, int number);

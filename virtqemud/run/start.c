@@ -243,7 +243,7 @@ static int begin_secrets(void *userdata, Fault *f) {
         Operation *o = userdata;
         Start *s = o->data;
 
-        return domain_secrets_new(o->domain, on_secrets, o, &s->secrets, f);
+        return domain_secrets_new(o->domain, o->domain->live, on_secrets, o, &s->secrets, f);
 }
 
 static int undo_secrets(void *userdata) {
@@ -264,7 +264,7 @@ static int begin_logs(void *userdata, Fault *f) {
         Operation *o = userdata;
         Start *s = o->data;
 
-        return domain_logs_new(o->domain, on_logs, o, &s->logs, f);
+        return domain_logs_new(o->domain, o->domain->live, true, on_logs, o, &s->logs, f);
 }
 
 static int undo_logs(void *userdata) {
@@ -289,7 +289,7 @@ static int begin_prepare(void *userdata, Fault *f) {
         Operation *o = userdata;
         Start *s = o->data;
 
-        return prepare_new(o->domain, o->domain->live, s->caps, false, on_prepared, o, &s->prepare, f);
+        return prepare_new(o->domain, &(PrepareSpec) { .live = o->domain->live, .caps = s->caps }, on_prepared, o, &s->prepare, f);
 }
 
 static int undo_prepare(void *userdata) {
@@ -351,7 +351,7 @@ static int begin_ports(void *userdata, Fault *f) {
         Operation *o = userdata;
         Start *s = o->data;
 
-        return domain_ports_new(o->domain, on_ports, o, &s->ports, f);
+        return domain_ports_new(o->domain, o->domain->live, on_ports, o, &s->ports, f);
 }
 
 static int undo_ports(void *userdata) {
@@ -380,7 +380,7 @@ static int begin_networks(void *userdata, Fault *f) {
         Operation *o = userdata;
         Start *s = o->data;
 
-        return user_nets_new(o->domain, s->prepare, on_user_nets, o, &s->user_nets, f);
+        return user_nets_new(o->domain, o->domain->live, s->prepare, on_user_nets, o, &s->user_nets, f);
 }
 
 /* They end by themselves when nobody holds the other end of their connection. */

@@ -27,7 +27,9 @@ typedef struct UserNet {
 } UserNet;
 
 struct UserNets {
+        UserNets *next;          /* of interfaces that were plugged in later */
         Domain *domain;
+        const DomainDef *live;   /* while they are started */
         UserNet *items;
         size_t n, n_running;
         sd_event_source *defer;
@@ -50,6 +52,7 @@ UserNets *user_nets_free(UserNets *u) {
                 free(n->unit);
         }
         sd_event_source_disable_unref(u->defer);
+        user_nets_free(u->next);
         free(u->items);
         free(u);
         return NULL;
@@ -160,7 +163,7 @@ static int start_child(UserNet *n, char **argv, Fault *f) {
 }
 
 static const Interface *find_interface(const UserNet *n) {
-        const DomainDef *def = n->nets->domain->live;
+        const DomainDef *def = n->nets->live;
 
         for (size_t i = 0; i < def->devices.n; i++) {
                 const Device *d = (const Device *) def->devices.items[i];
@@ -199,7 +202,7 @@ static int start_one(UserNet *n, Fault *f) {
         return r;
 }
 
-int user_nets_new(Domain *d, Prepare *p, UserNetsDone done, void *userdata, UserNets **ret, Fault *f) {
+int user_nets_new(Domain *d, const DomainDef *live, Prepare *p, UserNetsDone done, void *userdata, UserNets **ret, Fault *f) {
         _cleanup_(user_nets_freep) UserNets *u = NULL;
         size_t n = prepare_count_user_networks(p);
         int r = 0;
@@ -216,7 +219,7 @@ int user_nets_new(Domain *d, Prepare *p, UserNetsDone done, void *userdata, User
         u = new0(UserNets, 1);
         if (!u)
                 return fault_oom(f);
-        *u = (UserNets) { .domain = d, .items = new0(UserNet, n), .done = done, .userdata = userdata };
+        *u = (UserNets) { .domain = d, .live = live, .items = new0(UserNet, n), .done = done, .userdata = userdata };
         if (!u->items)
                 return fault_oom(f);
         for (size_t i = 0; i < n && r >= 0; i++) {
@@ -230,4 +233,28 @@ int user_nets_new(Domain *d, Prepare *p, UserNetsDone done, void *userdata, User
                 return r;
         *ret = TAKE_PTR(u);
         return 0;
+}
+
+static void forget(UserNet *n) {
+        n->gone = unit_gone_free(n->gone);
+        n->child = child_release(n->child);
+        n->ended = sd_event_source_disable_unref(n->ended);
+}
+
+void user_nets_forget(UserNets *u, const char *device) {
+        assert(device);
+
+        for (; u; u = u->next)
+                for (size_t i = 0; i < u->n; i++)
+                        if (streq_null(u->items[i].device, device))
+                                forget(&u->items[i]);
+}
+
+UserNets *user_nets_join(UserNets *all, UserNets *more) {
+        UserNets **end = &all;
+
+        for (; *end; end = &(*end)->next)
+                ;
+        *end = more;
+        return all;
 }

@@ -12,7 +12,11 @@ typedef struct UserNets UserNets;
 typedef void (*UserNetsDone)(const Fault *f, void *userdata);
 
 /* Takes the sockets out of the Prepare. 1: no interface wants it and nothing was made; 0; or negative. */
-int user_nets_new(Domain *d, Prepare *p, UserNetsDone done, void *userdata, UserNets **ret, Fault *f);
+int user_nets_new(Domain *d, const DomainDef *live, Prepare *p, UserNetsDone done, void *userdata, UserNets **ret, Fault *f);
+/* The interface has gone, and its passt is not missed. */
+void user_nets_forget(UserNets *u, const char *device);
+/* Makes those of `more` part of `all`, which may be NULL; returns it. */
+UserNets *user_nets_join(UserNets *all, UserNets *more);
 /* Stops watching them; they run on until QEMU ends. */
 UserNets *user_nets_free(UserNets *u);
 DEFINE_CLEANUP(UserNets *, user_nets_free)

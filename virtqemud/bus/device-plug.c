@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "device-plug.h"
+
+#include "../run/attach.h"
+#include "../run/detach.h"
+#include "bus-auth.h"
+#include "bus-error.h"
+#include "device-bus.h"
+#include "device-object.h"
+#include "mem.h"
+#include "service.h"
+#include "str.h"
+
+static int cancel_operation(Job *j, void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Fault why = FAULT_INIT;
+
+        fault_set(&why, FAULT_CANCELED, ECANCELED, "%s of %s was cancelled", o->name, o->domain->name);
+        operation_cancel(o, &why);
+        return 0;
+}
+
+/* Beside the answer there is a job, by which others see what goes on. Without one it goes on all the same. */
+static const char *show_job(Operation *o) {
+        Service *s = o->domain->manager->watch_userdata;
+        char path[DOMAIN_PATH_MAX];
+        const JobSpec spec = { .operation = o->name, .object = domain_path(o->domain, path), .cancel = cancel_operation, .userdata = o };
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        Job *j;
+
+        if (job_new(s->jobs, &spec, &j, &f) < 0) {
+                log_domain_debug(o->domain, "%s", fault_text(&f));
+                return "/";
+        }
+        o->watcher = j;
+        domain_changed(o->domain, DOMAIN_CHANGED_OPERATION);
+        return job_path(j);
+}
+
+static int answer(sd_bus_message *m, const char *path, char **plan) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_return(m, &reply);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "o", path);
+        if (r >= 0)
+                r = sd_bus_message_append_strv(reply, plan);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+/* --- AttachDevice --- */
+
+static void on_attached(Domain *d, const char *device, char **plan, const Fault *why, void *userdata) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = userdata;
+        _cleanup_free_ char *path = why ? NULL : device_bus_path(d, device);
+
+        if (why)
+                (void) bus_reply_fault(m, why, -why->error);
+        else
+                (void) answer(m, path ?: "/", plan);
+}
+
+static int read_device(sd_bus_message *m, Device **ret, Fault *f) {
+        const char *format, *text;
+        int r = sd_bus_message_read(m, "ss", &format, &text);
+
+        if (r < 0)
+                return r;
+        if (!streq(format, "libvirt-xml") && !streq(format, ""))
+                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "\"%.64s\" is no format of definitions, expected libvirt-xml", format);
+        return device_parse(text, strlen(text), ret, f);
+}
+
+static int attach(sd_bus_message *m, Domain *d, Fault *f) {
+        Device *device = NULL;
+        Operation *o;
+        uint64_t flags;
+        int r;
+
+        r = read_device(m, &device, f);
+        if (r < 0)
+                return r;
+        r = bus_read_options(m, BUS_FLAG_LIVE | BUS_FLAG_CONFIG | BUS_FLAG_VALIDATE_ONLY, &flags, NULL, 0, f);
+        if (r < 0) {
+                record_free(&device->head);
+                return r;
+        }
+
+        const AttachSpec spec = {
+                .live = flags & BUS_FLAG_LIVE, .config = flags & BUS_FLAG_CONFIG, .validate_only = flags & BUS_FLAG_VALIDATE_ONLY,
+        };
+
+        r = attach_device(d, device, &spec, on_attached, sd_bus_message_ref(m), &o, f);
+        if (r < 0)
+                sd_bus_message_unref(m);
+        else
+                (void) show_job(o);
+        return r;
+}
+
+BUS_PUBLIC_HANDLER(domain_method_attach_device, ACTION_CONFIG) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        int r = attach(m, userdata, &f);
+
+        return r < 0 ? fault_to_bus(&f, r, error) : 1;
+}
+
+/* --- Detach --- */
+
+static void on_detached(Domain *d, const Fault *why, void *userdata) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = userdata;
+
+        if (m && why)
+                (void) bus_reply_fault(m, why, -why->error);
+        else if (m)
+                (void) answer(m, "/", NULL);
+}
+
+static int plan(sd_bus_message *m, Domain *d, const DetachSpec *spec, Fault *f) {
+        _cleanup_strv_ char **lines = NULL;
+        int r = detach_plan(d, spec, &lines, f);
+
+        return r < 0 ? r : answer(m, "/", lines);
+}
+
+static int detach(sd_bus_message *m, const DeviceObject *object, Fault *f) {
+        uint64_t flags, timeout = 0;
+        const BusOption options[] = { { "timeout-usec", 't', &timeout } };
+        const char *job;
+        Operation *o;
+        bool wait;
+        int r;
+
+        r = bus_read_options(m, BUS_FLAG_LIVE | BUS_FLAG_CONFIG | BUS_FLAG_VALIDATE_ONLY | BUS_FLAG_NO_WAIT, &flags, options, ARRAY_SIZE(options), f);
+        if (r < 0)
+                return r;
+
+        const DetachSpec spec = {
+                .device = object->id, .live = flags & BUS_FLAG_LIVE, .config = flags & BUS_FLAG_CONFIG, .timeout_usec = timeout,
+        };
+
+        if (flags & BUS_FLAG_VALIDATE_ONLY)
+                return plan(m, object->domain, &spec, f);
+        wait = !(flags & BUS_FLAG_NO_WAIT);
+        r = detach_device(object->domain, &spec, on_detached, wait ? sd_bus_message_ref(m) : NULL, &o, f);
+        if (r < 0) {
+                if (wait)
+                        sd_bus_message_unref(m);
+                return r;
+        }
+        job = show_job(o);
+        return wait ? 1 : answer(m, job, NULL);
+}
+
+BUS_PUBLIC_HANDLER(device_method_detach, ACTION_CONFIG) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        int r = detach(m, userdata, &f);
+
+        return r < 0 ? fault_to_bus(&f, r, error) : 1;
+}

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "hotplug.h"
+
+#include "../def/controller-def.h"
+#include "../device/device.h"
+#include "mem.h"
+#include "pci.h"
+#include "str.h"
+#include "xml-read.h"
+
+/* How each kind of part comes and goes, and what it is called by. */
+static const struct {
+        const char *add, *del, *key;   /* the key is the same in both */
+} verbs[] = {
+        [ARG_OBJECT] = { "object-add", "object-del", "id" },
+        [ARG_CHARDEV] = { "chardev-add", "chardev-remove", "id" },
+        [ARG_BLOCKDEV] = { "blockdev-add", "blockdev-del", "node-name" },
+        [ARG_NETDEV] = { "netdev_add", "netdev_del", "id" },
+        [ARG_DEVICE] = { "device_add", "device_del", "id" },
+};
+
+Hotplug *hotplug_free(Hotplug *h) {
+        if (!h)
+                return NULL;
+        domain_def_free(h->next);
+        free(h->part.devices.items);
+        free(h);
+        return NULL;
+}
+
+/* --- the definition that is to be --- */
+
+static int check_pluggable(const Device *d, const DomainDef *def, Fault *f) {
+        const char *why = device_fixed(d, def);
+
+        if (!why)
+                return 0;
+        xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "it can't be plugged in while the guest runs: %s", why);
+        fault_hint(f, "change the definition: it is there when the VM is started the next time");
+        return -EOPNOTSUPP;
+}
+
+static int add_device(Hotplug *h, const Device *device, Fault *f) {
+        void *copy = NULL;
+        int r;
+
+        r = record_copy(&device->head, &copy);
+        if (r < 0)
+                return fault_oom(f);
+        if (record_list_add(&h->next->devices, copy) < 0)
+                return fault_oom(f);
+        h->device = copy;
+        free_and_replace(&h->device->id, NULL);
+        if (h->device->alias && !str_after(h->device->alias, "ua-"))
+                free_and_replace(&h->device->alias, NULL);
+        if (h->device->ops->drop_live)
+                h->device->ops->drop_live(h->device);
+        r = h->device->ops->fill ? h->device->ops->fill(h->device, h->next, f) : 0;
+        if (r >= 0)
+                r = check_pluggable(h->device, h->next, f);
+        return r < 0 ? r : pci_place_hot(h->next, h->device, f);
+}
+
+/* Controllers that turned out to be needed come before what is on them. */
+static int check_controllers(Hotplug *h, Fault *f) {
+        RecordList *list = &h->next->devices;
+        Record *device = list->items[h->first_new];
+
+        for (size_t i = h->first_new + 1; i < list->n; i++) {
+                int r = check_pluggable((const Device *) list->items[i], h->next, f);
+
+                if (r < 0)
+                        return r;
+                list->items[i - 1] = list->items[i];
+        }
+        list->items[list->n - 1] = device;
+        return 0;
+}
+
+static int set_aliases(Hotplug *h, Fault *f) {
+        for (size_t i = h->first_new; i < h->next->devices.n; i++) {
+                Device *d = (Device *) h->next->devices.items[i];
+
+                if (!d->alias && free_and_strdup(&d->alias, d->id) < 0)
+                        return fault_oom(f);
+        }
+        return 0;
+}
+
+static int make_part(Hotplug *h, Fault *f) {
+        size_t n = h->next->devices.n - h->first_new;
+
+        h->part = *h->next;
+        h->part.devices = (RecordList) { .items = new0(Record *, n), .n = n };
+        if (!h->part.devices.items)
+                return fault_oom(f);
+        memcpy(h->part.devices.items, h->next->devices.items + h->first_new, n * sizeof(Record *));
+        /* What the rest of the definition needs is there. */
+        h->part.kernel = h->part.initrd = h->part.loader = h->part.nvram = NULL;
+        h->part.sysinfo = (Sysinfo) {};
+        return 0;
+}
+
+int hotplug_new(const DomainDef *live, const Device *device, const DomainDefaults *defaults, const QemuCaps *caps, Hotplug **ret, Fault *f) {
+        _cleanup_(hotplug_freep) Hotplug *h = new0(Hotplug, 1);
+        DomainDefaults as_is;
+        int r;
+
+        assert(live && device && defaults && caps && ret);
+
+        if (!h || domain_copy(live, &h->next) < 0)
+                return fault_oom(f);
+        as_is = *defaults;
+        as_is.spare_root_ports = 0;
+        h->first_new = live->devices.n;
+        r = add_device(h, device, f);
+        if (r >= 0)
+                r = domain_fill(h->next, &as_is, f);
+        if (r >= 0)
+                r = check_controllers(h, f);
+        if (r >= 0)
+                r = set_aliases(h, f);
+        if (r >= 0)
+                r = domain_check(h->next, caps, &as_is, f);
+        if (r >= 0)
+                r = make_part(h, f);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(h);
+        return 0;
+}
+
+int hotplug_take(Hotplug *h, DomainDef *live) {
+        assert(h && live && h->device);
+
+        for (size_t i = h->first_new; i < h->next->devices.n; i++) {
+                int r = record_list_add(&live->devices, h->next->devices.items[i]); /* which frees it when it fails */
+
+                h->next->devices.items[i] = NULL;
+                if (r < 0) {
+                        while (++i < h->next->devices.n)
+                                record_free(TAKE_PTR(h->next->devices.items[i]));
+                        h->next->devices.n = h->first_new;
+                        return r;
+                }
+        }
+        h->next->devices.n = h->first_new;
+        h->part.devices.n = 0;
+        h->device = NULL;
+        return 0;
+}
+
+/* --- commands --- */
+
+static json_t *command(const char *name, json_t *arguments) {
+        return arguments ? json_pack("{s:s, s:o}", "execute", name, "arguments", arguments) : NULL;
+}
+
+static int append(json_t *commands, json_t *step, const char *key, json_t *value) {
+        if (!step || (key && json_object_set_new(step, key, value) < 0) || json_array_append_new(commands, step) < 0)
+                return -ENOMEM;
+        return 0;
+}
+
+/* What stays in a set of descriptors can be opened by QEMU at any time, and is found by the device's name; what has a name itself is used
+ * up. */
+static int add_fd(json_t *commands, const PlanFd *fd, unsigned set, const char *device) {
+        _cleanup_free_ char *name = strf("fd%d", fd->number);
+        json_t *step, *undo;
+
+        if (!name)
+                return -ENOMEM;
+        if (set > 0) {
+                step = command("add-fd", json_pack("{s:i, s:s}", "fdset-id", (int) set, "opaque", device));
+                undo = command("remove-fd", json_pack("{s:i}", "fdset-id", (int) set));
+        } else {
+                step = command("getfd", json_pack("{s:s}", "fdname", name));
+                undo = command("closefd", json_pack("{s:s}", "fdname", name));
+        }
+        if (step && json_object_set_new(step, "fd", json_integer(fd->number)) < 0)
+                return -ENOMEM;
+        return append(commands, step, "undo", undo);
+}
+
+static bool is_read_by_path(PlanFdKind kind) {
+        return kind == PLAN_FD_SECRET || kind == PLAN_FD_MEMFD;
+}
+
+static int add_fds(const Hotplug *h, LaunchPlan *p, const Args *a) {
+        int r = 0;
+
+        p->next_fdset = a->next_fdset;
+        for (size_t i = 0; i < a->n_fds && r >= 0; i++)
+                r = add_fd(p->commands, &a->fds[i], is_read_by_path(a->fds[i].kind) ? p->next_fdset++ : a->fds[i].fdset, h->device->id);
+        return r;
+}
+
+static int add_item(json_t *commands, const Arg *arg) {
+        const char *name = json_string_value(json_object_get(arg->json, verbs[arg->kind].key));
+
+        return append(commands, command(verbs[arg->kind].add, json_incref(arg->json)), "undo",
+                      command(verbs[arg->kind].del, name ? json_pack("{s:s}", verbs[arg->kind].key, name) : json_object()));
+}
+
+/* Only a start can say it. */
+static int no_option(const Hotplug *h, const Arg *arg, Fault *f) {
+        return xml_fault(&h->device->head, f, FAULT_NOT_SUPPORTED, "it can't be plugged in while the guest runs: QEMU knows %s only from its start",
+                         arg->option);
+}
+
+static int add_items(const Hotplug *h, LaunchPlan *p, const Args *a, Fault *f) {
+        int r = add_fds(h, p, a);
+
+        for (size_t i = 0; i < a->n && r >= 0; i++)
+                r = a->items[i].kind == ARG_OPTION ? no_option(h, &a->items[i], f) : add_item(p->commands, &a->items[i]);
+        for (size_t i = 0; i < h->part.devices.n && r >= 0; i++) {
+                const Device *d = (const Device *) h->part.devices.items[i];
+
+                r = d->ops->settle ? d->ops->settle(d, h->next, p->commands) : 0;
+        }
+        /* It was read when the object was made. */
+        for (unsigned set = a->next_fdset; set < p->next_fdset && r >= 0; set++)
+                r = append(p->commands, command("remove-fd", json_pack("{s:i}", "fdset-id", (int) set)), NULL, NULL);
+        return r;
+}
+
+int hotplug_plan(const Hotplug *h, const QemuCaps *caps, unsigned launch_flags, unsigned first_fdset, LaunchPlan **ret, Fault *f) {
+        _cleanup_(launch_plan_freep) LaunchPlan *p = new0(LaunchPlan, 1);
+        _cleanup_args_ Args a = ARGS_INIT(h->next, caps);
+        int r = 0;
+
+        assert(h && caps && ret);
+
+        if (!p || !(p->commands = json_array()))
+                return fault_oom(f);
+        a.hot = true;
+        a.flags = launch_flags;
+        a.next_fdset = first_fdset;
+        for (size_t i = 0; i < h->part.devices.n && r >= 0; i++) {
+                const Device *d = (const Device *) h->part.devices.items[i];
+
+                r = d->ops->args ? d->ops->args(d, &a, f) : 0;
+        }
+        if (r >= 0)
+                r = add_items(h, p, &a, f);
+        if (r < 0)
+                return r == -ENOMEM ? fault_oom(f) : r;
+        p->fds = TAKE_PTR(a.fds);
+        p->n_fds = TAKE(a.n_fds, 0);
+        *ret = TAKE_PTR(p);
+        return 0;
+}
+
+int hotplug_plan_keep(LaunchPlan *p, PlanFdKind kind, unsigned index, const char *device, bool writable) {
+        PlanFd *grown = reallocarray(p->fds, p->n_fds + 1, sizeof(*grown));
+        unsigned set = p->next_fdset++;
+        json_t *step, *undo;
+        int number = PLAN_FD_BASE;
+
+        if (!grown)
+                return -ENOMEM;
+        p->fds = grown;
+        for (size_t i = 0; i < p->n_fds; i++)
+                number = MAX(number, p->fds[i].number + 1);
+        p->fds[p->n_fds++] = (PlanFd) { .kind = kind, .number = number, .fdset = index, .writable = writable };
+
+        step = command("add-fd", json_pack("{s:i, s:s}", "fdset-id", (int) set, "opaque", device));
+        undo = command("remove-fd", json_pack("{s:i}", "fdset-id", (int) set));
+        if (!step || json_object_set_new(step, "fd", json_integer(number)) < 0 || json_object_set_new(step, "undo", undo) < 0 ||
+            json_array_insert_new(p->commands, 0, step) < 0)
+                return -ENOMEM;
+        return number;
+}
+
+/* --- away again --- */
+
+int hotplug_clean(const DomainDef *live, const Device *device, const QemuCaps *caps, json_t **ret, Fault *f) {
+        json_auto_t *commands = json_array();
+        _cleanup_args_ Args a = ARGS_INIT(live, caps);
+        int r;
+
+        assert(live && device && caps && ret);
+
+        a.hot = true;
+        r = !commands ? -ENOMEM : device->ops->args ? device->ops->args(device, &a, f) : 0;
+        for (size_t i = a.n; i-- > 0 && r >= 0;) {
+                ArgKind kind = a.items[i].kind;
+                const char *name = json_string_value(json_object_get(a.items[i].json, verbs[kind].key));
+
+                if (kind != ARG_OPTION && kind != ARG_DEVICE && name)
+                        r = append(commands, command(verbs[kind].del, json_pack("{s:s}", verbs[kind].key, name)), NULL, NULL);
+        }
+        if (r < 0)
+                return r == -ENOMEM ? fault_oom(f) : r;
+        *ret = TAKE_PTR(commands);
+        return 0;
+}
+
+bool hotplug_owns_node(const Device *device, const char *node) {
+        const char *rest = node ? str_after(node, device->id) : NULL;
+
+        return rest && *rest == '-';
+}

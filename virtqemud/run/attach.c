@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "attach.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "../device/device.h"
+#include "../plan/hotplug.h"
+#include "../qmp/qmp-cmd.h"
+#include "../qmp/qmp-script.h"
+#include "config-edit.h"
+#include "domain-volumes.h"
+#include "instance.h"
+#include "manager.h"
+#include "mem.h"
+#include "prepare.h"
+#include "sdbus.h"
+#include "status.h"
+#include "str.h"
+#include "user-net.h"
+
+typedef struct Attach {
+        AttachSpec spec;
+        Device *device;
+        QemuCaps *caps;
+        CapsWait *caps_wait;
+        Hotplug *hotplug;
+        ConfigEdit *edit;
+        bool defined, plugged;
+        DomainVolumes *volumes;
+        DomainSecrets *secrets;
+        DomainLogs *logs;
+        QmpRequest *asked;
+        unsigned first_fdset;
+        Prepare *prepare;
+        DomainLeases *leases;
+        DomainPorts *ports;
+        UserNets *user_nets;
+        QmpScript *script;
+        char *id;
+        char **plan;
+        AttachDone done;
+        void *userdata;
+} Attach;
+
+static void attach_free(void *data) {
+        Attach *a = data;
+
+        qmp_script_free(a->script);
+        user_nets_free(a->user_nets);
+        domain_ports_free(a->ports);
+        domain_leases_free(a->leases);
+        prepare_free(a->prepare);
+        qmp_request_free(a->asked);
+        domain_logs_free(a->logs);
+        domain_secrets_free(a->secrets);
+        domain_volumes_free(a->volumes);
+        config_edit_free(a->edit);
+        hotplug_free(a->hotplug);
+        caps_wait_free(a->caps_wait);
+        caps_free(a->caps);
+        record_free(a->device ? &a->device->head : NULL);
+        free(a->id);
+        strv_free(a->plan);
+        free(a);
+}
+
+static const OperationType attach_type;
+
+static void go_on(Operation *o, const Fault *why) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        if (why)
+                (void) fault_copy(&f, why);
+        steps_continue(o->steps, why ? -why->error : 0, &f);
+}
+
+/* --- capabilities: can it be plugged into what runs, and what would the definition be? --- */
+
+/* The persistent definition gets what the running VM has got, with address and all; where that place is taken it gets another one. */
+static int add_to_config(DomainDef *def, void *userdata, Fault *f) {
+        const Device *device = userdata;
+        void *copy = NULL;
+        Device *d;
+
+        if (record_copy(&device->head, &copy) < 0)
+                return fault_oom(f);
+        d = copy;
+        free_and_replace(&d->id, NULL);
+        if (d->alias && !str_after(d->alias, "ua-"))
+                free_and_replace(&d->alias, NULL);
+        if (d->ops->drop_live)
+                d->ops->drop_live(d);
+        return record_list_add(&def->devices, copy) < 0 ? fault_oom(f) : 0;
+}
+
+static int add_to_config_elsewhere(DomainDef *def, void *userdata, Fault *f) {
+        int r = add_to_config(def, userdata, f);
+        Device *d = r < 0 ? NULL : (Device *) def->devices.items[def->devices.n - 1];
+
+        if (d)
+                d->address = (Address *) record_free(d->address ? &d->address->head : NULL);
+        return r;
+}
+
+static int make_edit(Operation *o, Fault *f) {
+        Attach *a = o->data;
+        Device *device = a->hotplug ? a->hotplug->device : a->device;
+        _cleanup_fault_ Fault taken = FAULT_INIT;
+        int r;
+
+        if (!a->spec.config)
+                return 0;
+        r = config_edit_new(o->domain, add_to_config, device, &a->edit, &taken);
+        if (r < 0 && a->hotplug && !a->device->address)
+                return config_edit_new(o->domain, add_to_config_elsewhere, device, &a->edit, f);
+        fault_move(f, &taken);
+        return r;
+}
+
+static int look(Operation *o, Fault *f) {
+        const Domain *d = o->domain;
+        Attach *a = o->data;
+        int r;
+
+        if (!a->spec.live && !d->config)
+                return fault_set(f, FAULT_INVALID_STATE, EINVAL, "%s is transient: it has only its live definition", d->name);
+
+        if (a->spec.live) {
+                r = hotplug_new(d->live, a->device, &d->manager->defaults, a->caps, &a->hotplug, f);
+                if (r < 0)
+                        return r;
+                a->id = strdup(a->hotplug->device->id);
+                if (!a->id)
+                        return fault_oom(f);
+        }
+        if (!a->spec.live && a->device->ops->fill) { /* what is left to chance is decided once */
+                r = a->device->ops->fill(a->device, d->config, f);
+                if (r < 0)
+                        return r;
+        }
+        return make_edit(o, f);
+}
+
+static void on_caps(CapsStore *store, const char *binary, QemuCaps *caps, const Fault *why, void *userdata) {
+        Operation *o = userdata;
+        Attach *a = o->data;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        int r;
+
+        a->caps_wait = caps_wait_free(a->caps_wait);
+        if (!caps) {
+                go_on(o, why);
+                return;
+        }
+        a->caps = caps_ref(caps);
+        r = look(o, &f);
+        steps_continue(o->steps, r, &f);
+}
+
+static int begin_capabilities(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Domain *d = o->domain;
+        Attach *a = o->data;
+        QemuCaps *known;
+        int r;
+
+        if (a->spec.live && !(d->instance && d->instance->monitor_ready && d->live))
+                return fault_set(f, FAULT_INVALID_STATE, ENOTCONN, "%s is %s: only its definition can be changed", d->name,
+                                 domain_state_to_string(d->state));
+        known = caps_store_peek(d->manager->caps, domain_def(d)->emulator);
+        if (!known)
+                return caps_store_get(d->manager->caps, domain_def(d)->emulator, on_caps, o, &a->caps_wait);
+        a->caps = caps_ref(known);
+        r = look(o, f);
+        return r < 0 ? r : 1;
+}
+
+/* --- what it needs, gathered as for a start --- */
+
+/* Of all these steps: whatever was asked is not waited for any more. */
+static int undo_gather(void *userdata) {
+        Attach *a = ((Operation *) userdata)->data;
+
+        a->user_nets = user_nets_free(a->user_nets); /* they end when nobody holds the other end of their connection */
+        a->ports = domain_ports_free(a->ports);
+        a->leases = domain_leases_free(a->leases);
+        a->prepare = prepare_free(a->prepare);
+        a->asked = qmp_request_free(a->asked);
+        a->logs = domain_logs_free(a->logs);
+        a->secrets = domain_secrets_free(a->secrets);
+        a->volumes = domain_volumes_free(a->volumes);
+        a->caps_wait = caps_wait_free(a->caps_wait);
+        return 1;
+}
+
+static void on_volumes(const Fault *why, void *userdata) {
+        go_on(userdata, why);
+}
+
+static int begin_volumes(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Attach *a = o->data;
+
+        return !a->hotplug ? 1 : domain_volumes_new(o->domain, &a->hotplug->part, !a->spec.validate_only, on_volumes, o, &a->volumes, f);
+}
+
+static bool only_looks(const Attach *a) {
+        return !a->hotplug || a->spec.validate_only;
+}
+
+static void on_secrets(const Fault *why, void *userdata) {
+        go_on(userdata, why);
+}
+
+static int begin_secrets(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Attach *a = o->data;
+
+        return only_looks(a) ? 1 : domain_secrets_new(o->domain, &a->hotplug->part, on_secrets, o, &a->secrets, f);
+}
+
+static void on_logs(void *userdata) {
+        go_on(userdata, NULL);
+}
+
+static int begin_logs(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Attach *a = o->data;
+
+        return only_looks(a) ? 1 : domain_logs_new(o->domain, &a->hotplug->part, false, on_logs, o, &a->logs, f);
+}
+
+static void on_fdsets(Qmp *q, json_t *result, const Fault *why, void *userdata) {
+        Operation *o = userdata;
+        Attach *a = o->data;
+
+        a->asked = qmp_request_free(a->asked);
+        a->first_fdset = result ? qmp_read_next_fdset(result) : 0;
+        go_on(o, why);
+}
+
+static int begin_fdsets(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Attach *a = o->data;
+
+        return !a->hotplug ? 1 : qmp_send(o->domain->instance->qmp, "query-fdsets", NULL, 0, on_fdsets, o, &a->asked);
+}
+
+static void on_prepared(Prepare *p, int error, Fault *f, void *userdata) {
+        steps_continue(((Operation *) userdata)->steps, error, f);
+}
+
+static int begin_prepare(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Attach *a = o->data;
+        const PrepareSpec spec = {
+                .hotplug = a->hotplug, .first_fdset = a->first_fdset, .caps = a->caps, .look_only = a->spec.validate_only,
+        };
+
+        return !a->hotplug ? 1 : prepare_new(o->domain, &spec, on_prepared, o, &a->prepare, f);
+}
+
+static void on_leases(const Fault *why, void *userdata) {
+        go_on(userdata, why);
+}
+
+static int begin_leases(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Attach *a = o->data;
+        _cleanup_free_ ImageUse *uses = NULL;
+        size_t n;
+        int r;
+
+        if (only_looks(a))
+                return 1;
+        r = prepare_images(a->prepare, &uses, &n);
+        return r < 0 ? r : domain_leases_new(o->domain, uses, n, on_leases, o, &a->leases, f);
+}
+
+static void on_ports(const Fault *why, void *userdata) {
+        Operation *o = userdata;
+        Attach *a = o->data;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        int r;
+
+        if (why) {
+                go_on(o, why);
+                return;
+        }
+        r = prepare_descriptors(a->prepare, a->logs, a->leases, a->ports, a->secrets, &f);
+        steps_continue(o->steps, r, &f);
+}
+
+static int begin_ports(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Attach *a = o->data;
+
+        return only_looks(a) ? 1 : domain_ports_new(o->domain, &a->hotplug->part, on_ports, o, &a->ports, f);
+}
+
+static void on_user_nets(const Fault *why, void *userdata) {
+        go_on(userdata, why);
+}
+
+static int begin_networks(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Attach *a = o->data;
+
+        return only_looks(a) ? 1 : user_nets_new(o->domain, &a->hotplug->part, a->prepare, on_user_nets, o, &a->user_nets, f);
+}
+
+/* --- define: the persistent definition --- */
+
+static void on_defined(const Fault *why, void *userdata) {
+        Operation *o = userdata;
+
+        ((Attach *) o->data)->defined = !why;
+        go_on(o, why);
+}
+
+static int begin_define(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Attach *a = o->data;
+
+        if (!a->edit || a->spec.validate_only)
+                return 1;
+        config_edit_store(a->edit, on_defined, o);
+        return 0;
+}
+
+static void on_restored(const Fault *why, void *userdata) {
+        Operation *o = userdata;
+
+        if (why)
+                (void) domain_warn(o->domain, "its definition keeps a device that could not be plugged in: %s", fault_text(why));
+        steps_continue(o->steps, 0, NULL);
+}
+
+static int undo_define(void *userdata) {
+        Operation *o = userdata;
+        Attach *a = o->data;
+
+        if (!TAKE(a->defined, false))
+                return 1;
+        config_edit_restore(a->edit, on_restored, o);
+        return 0;
+}
+
+/* --- plug --- */
+
+static int get_fd(int number, void *userdata) {
+        const Attach *a = ((Operation *) userdata)->data;
+
+        return prepare_fd(a->prepare, number);
+}
+
+static void plugged(Operation *o) {
+        Domain *d = o->domain;
+        Attach *a = o->data;
+        Instance *i = d->instance;
+
+        a->plugged = true;
+        if (hotplug_take(a->hotplug, d->live) < 0)
+                (void) domain_warn(d, "out of memory: not all of the device that was plugged in is known");
+        d->live_generation++;
+        instance_connect_consoles(i);
+        instance_watch_addresses(i);
+        i->user_nets = user_nets_join(i->user_nets, TAKE_PTR(a->user_nets));
+        domain_leases_set_pid(a->leases, i->qemu.pid);
+        free_and_replace(&d->live_text, NULL);
+        status_save(d);
+        domain_changed(d, DOMAIN_CHANGED_LIVE | DOMAIN_CHANGED_DISKS);
+}
+
+static void on_script(const Fault *why, void *userdata) {
+        Operation *o = userdata;
+        Attach *a = o->data;
+
+        a->script = qmp_script_free(a->script);
+        if (steps_undoing(o->steps)) {
+                steps_continue(o->steps, 0, NULL);
+                return;
+        }
+        if (!why)
+                plugged(o);
+        go_on(o, why);
+}
+
+/* For tests of what a failure leaves behind: the file $VIRTBUS_FAIL_QMP says which command of the next script is to fail. */
+static unsigned fail_at(void) {
+        const char *path = getenv("VIRTBUS_FAIL_QMP");
+        FILE *file = path ? fopen(path, "re") : NULL;
+        unsigned n = 0;
+
+        if (!file)
+                return 0;
+        if (fscanf(file, "%u", &n) != 1)
+                n = 0;
+        (void) fclose(file);
+        (void) unlink(path);
+        return n;
+}
+
+static int begin_plug(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Attach *a = o->data;
+
+        if (only_looks(a))
+                return 1;
+
+        const QmpScriptSpec spec = {
+                .event = o->domain->manager->event, .qmp = o->domain->instance->qmp, .commands = prepare_plan(a->prepare)->commands,
+                .get_fd = get_fd, .done = on_script, .userdata = o, .fail_at = fail_at(),
+        };
+
+        return qmp_script_new(&spec, &a->script);
+}
+
+static int undo_plug(void *userdata) {
+        Operation *o = userdata;
+        Attach *a = o->data;
+
+        if (!a->script)
+                return 1;
+        qmp_script_undo(a->script);
+        return 0;
+}
+
+void attach_device_deleted(Domain *d, const char *device) {
+        const Attach *a = d->operation && d->operation->type == &attach_type ? d->operation->data : NULL;
+
+        if (a && a->script)
+                qmp_script_device_deleted(a->script, device);
+}
+
+/* --- the whole --- */
+
+static int plan_commands(const LaunchPlan *plan, char ***ret) {
+        json_t *step;
+        size_t i;
+        int r = 0;
+
+        for (size_t k = 0; k < plan->n_fds && r >= 0; k++)
+                r = strv_pushf(ret, "descriptor %d: %s%s%s%s", plan->fds[k].number, plan_fd_kind_to_string(plan->fds[k].kind),
+                               plan->fds[k].path ? " " : "", plan->fds[k].path ?: "", plan->fds[k].writable ? " (writable)" : "");
+        json_array_foreach(plan->commands, i, step) {
+                _cleanup_free_ char *arguments = json_dumps(json_object_get(step, "arguments"), JSON_COMPACT);
+
+                if (r >= 0)
+                        r = arguments ? strv_pushf(ret, "qmp %s %s", json_string_value(json_object_get(step, "execute")), arguments) : -ENOMEM;
+        }
+        return r;
+}
+
+static int begin_tell(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Attach *a = o->data;
+        int r = 0;
+
+        if (!a->spec.validate_only)
+                return 1;
+        if (a->prepare)
+                r = plan_commands(prepare_plan(a->prepare), &a->plan);
+        if (r >= 0 && a->edit)
+                r = strv_pushf(&a->plan, "definition of %s", o->domain->name);
+        return r < 0 ? fault_oom(f) : 1;
+}
+
+/* What has neither a target nor a MAC address was put behind the others of its kind. */
+static const Device *find_added(const DomainDef *def, const Device *device) {
+        const Device *found = config_edit_find(def, device);
+
+        for (size_t i = 0; !found && def && i < def->devices.n; i++) {
+                const Device *d = (const Device *) def->devices.items[def->devices.n - 1 - i];
+
+                found = d->ops == device->ops ? d : NULL;
+        }
+        return found;
+}
+
+static void attach_finished(Operation *o, int error, const Fault *f) {
+        Attach *a = o->data;
+        const Device *device = a->id || error < 0 ? NULL : find_added(o->domain->config, a->device);
+
+        a->done(o->domain, a->id ?: (device ? device->id : ""), a->plan, error < 0 ? f : NULL, a->userdata);
+}
+
+static const StepRow attach_steps[] = {
+        { "capabilities", begin_capabilities, undo_gather },
+        { "volumes", begin_volumes, undo_gather },
+        { "secrets", begin_secrets, undo_gather },
+        { "logs", begin_logs, undo_gather },
+        { "fdsets", begin_fdsets, undo_gather },
+        { "prepare", begin_prepare, undo_gather },
+        { "leases", begin_leases, undo_gather },
+        { "ports", begin_ports, undo_gather },
+        { "networks", begin_networks, undo_gather },
+        { "define", begin_define, undo_define },
+        { "plug", begin_plug, undo_plug },
+        { "tell", begin_tell, NULL },
+};
+
+static const OperationType attach_type = {
+        .name = "attach",
+        .steps = attach_steps, .n_steps = ARRAY_SIZE(attach_steps),
+        .free_data = attach_free, .finished = attach_finished,
+};
+
+int attach_device(Domain *d, Device *device, const AttachSpec *spec, AttachDone done, void *userdata, Operation **ret, Fault *f) {
+        bool said = spec->live || spec->config;
+        Attach *a = new0(Attach, 1);
+
+        assert(d && device && done);
+
+        if (!a) {
+                record_free(&device->head);
+                return fault_oom(f);
+        }
+        *a = (Attach) {
+                .device = device, .done = done, .userdata = userdata,
+                .spec = { .live = said ? spec->live : d->live != NULL, .config = said ? spec->config : !d->live, .validate_only = spec->validate_only },
+        };
+        return operation_begin(d, &attach_type, 0, a, ret, f);
+}

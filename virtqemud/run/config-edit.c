@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config-edit.h"
+
+#include <string.h>
+
+#include "../device/device.h"
+#include "../device/interface.h"
+#include "mem.h"
+#include "str.h"
+#include "xml-write.h"
+
+struct ConfigEdit {
+        Domain *domain;
+        char *before, *after;
+        ConfigEditDone done;
+        void *userdata;
+};
+
+ConfigEdit *config_edit_free(ConfigEdit *e) {
+        if (!e)
+                return NULL;
+        define_cancel(e->domain->manager, e);
+        free(e->before);
+        free(e->after);
+        free(e);
+        return NULL;
+}
+
+static int make_text(const Domain *d, const char *before, ConfigEditFunc edit, void *userdata, char **ret, Fault *f) {
+        _cleanup_(domain_def_freep) DomainDef *def = NULL;
+        int r = domain_parse(before, strlen(before), &def, f);
+
+        if (r >= 0)
+                r = domain_fill(def, &d->manager->defaults, f);
+        if (r >= 0)
+                r = edit(def, userdata, f);
+        if (r >= 0)
+                r = domain_fill(def, &d->manager->defaults, f);
+        if (r >= 0)
+                r = domain_check(def, NULL, &d->manager->defaults, f);
+        return r < 0 ? r : domain_format(def, XML_WRITE_SECRETS, ret, f);
+}
+
+int config_edit_new(Domain *d, ConfigEditFunc edit, void *edit_userdata, ConfigEdit **ret, Fault *f) {
+        _cleanup_(config_edit_freep) ConfigEdit *e = NULL;
+        int r;
+
+        assert(d && edit && ret);
+
+        if (!d->config)
+                return fault_set(f, FAULT_INVALID_STATE, EINVAL, "%s is transient: it has only its live definition", d->name);
+        e = new0(ConfigEdit, 1);
+        if (!e)
+                return fault_oom(f);
+        e->domain = d;
+        r = define_export(d, XML_WRITE_SECRETS, &e->before, f);
+        if (r >= 0)
+                r = make_text(d, e->before, edit, edit_userdata, &e->after, f);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(e);
+        return 0;
+}
+
+static void on_defined(Domain *d, int error, const Fault *why, void *userdata) {
+        ConfigEdit *e = userdata;
+
+        e->done(error < 0 ? why : NULL, e->userdata);
+}
+
+static void store(ConfigEdit *e, const char *text, ConfigEditDone done, void *userdata) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        int r;
+
+        e->done = done;
+        e->userdata = userdata;
+        r = define_domain(e->domain->manager, text, strlen(text), 0, e->domain, 0, on_defined, e, &f);
+        if (r < 0)
+                done(&f, userdata);
+}
+
+void config_edit_store(ConfigEdit *e, ConfigEditDone done, void *userdata) {
+        assert(e && done);
+
+        store(e, e->after, done, userdata);
+}
+
+void config_edit_restore(ConfigEdit *e, ConfigEditDone done, void *userdata) {
+        assert(e && done);
+
+        store(e, e->before, done, userdata);
+}
+
+static bool same_place(const Address *a, const Address *b) {
+        return a && b && a->type != ADDRESS_NONE && record_equal(&a->head, &b->head);
+}
+
+static bool is_same(const Device *a, const Device *b) {
+        const char *target = device_target(a), *other = device_target(b);
+        const Interface *n = device_as_interface(a);
+
+        if (a->ops != b->ops)
+                return false;
+        if (target || other)
+                return streq_null(target, other);
+        if (n)
+                return field_mac.equal(&n->mac, &device_as_interface(b)->mac);
+        return same_place(a->address, b->address) || (!a->address && !b->address && streq_null(a->id, b->id));
+}
+
+Device *config_edit_find(const DomainDef *def, const Device *d) {
+        assert(d);
+
+        for (size_t i = 0; def && i < def->devices.n; i++)
+                if (is_same((const Device *) def->devices.items[i], d))
+                        return (Device *) def->devices.items[i];
+        return NULL;
+}

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "unplug.h"
+
+#include "../device/device.h"
+#include "../plan/hotplug.h"
+#include "../qmp/qmp-cmd.h"
+#include "../qmp/qmp-script.h"
+#include "attach.h"
+#include "detach.h"
+#include "caps-probe.h"
+#include "manager.h"
+#include "mem.h"
+#include "status.h"
+#include "str.h"
+#include "user-net.h"
+
+/* One device that has gone, until nothing is left of it. */
+struct Unplug {
+        Instance *instance;
+        char *device;
+        QemuCaps *caps;
+        CapsWait *caps_wait;
+        json_t *commands, *nodes;
+        QmpRequest *asked;
+        QmpScript *script;
+        Steps *steps;
+        Unplug *next;
+};
+
+Unplug *unplug_free(Unplug *u) {
+        Unplug **at;
+
+        if (!u)
+                return NULL;
+        for (at = &u->instance->unplugs; *at && *at != u; at = &(*at)->next)
+                ;
+        if (*at)
+                *at = u->next;
+        steps_free(u->steps);
+        qmp_script_free(u->script);
+        qmp_request_free(u->asked);
+        json_decref(u->commands);
+        json_decref(u->nodes);
+        caps_wait_free(u->caps_wait);
+        caps_free(u->caps);
+        free(u->device);
+        free(u);
+        return NULL;
+}
+
+static Device *find(const Instance *i, const char *id) {
+        const DomainDef *live = i->domain->live;
+
+        for (size_t k = 0; live && k < live->devices.n; k++)
+                if (streq_null(((const Device *) live->devices.items[k])->id, id))
+                        return (Device *) live->devices.items[k];
+        return NULL;
+}
+
+/* --- which commands --- */
+
+static int make_commands(Unplug *u, Fault *f) {
+        const Device *d = find(u->instance, u->device);
+
+        return d ? hotplug_clean(u->instance->domain->live, d, u->caps, &u->commands, f) : -ENODEV;
+}
+
+static void on_caps(CapsStore *store, const char *binary, QemuCaps *caps, const Fault *why, void *userdata) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        Unplug *u = userdata;
+        int r;
+
+        u->caps_wait = caps_wait_free(u->caps_wait);
+        if (caps) {
+                u->caps = caps_ref(caps);
+                r = make_commands(u, &f);
+        } else {
+                (void) fault_copy(&f, why);
+                r = -why->error;
+        }
+        steps_continue(u->steps, r, &f);
+}
+
+static int begin_capabilities(void *userdata, Fault *f) {
+        Unplug *u = userdata;
+        CapsStore *store = u->instance->domain->manager->caps;
+        const char *emulator = u->instance->domain->live->emulator;
+        QemuCaps *known = caps_store_peek(store, emulator);
+        int r;
+
+        if (!known)
+                return caps_store_get(store, emulator, on_caps, u, &u->caps_wait);
+        u->caps = caps_ref(known);
+        r = make_commands(u, f);
+        return r < 0 ? r : 1;
+}
+
+/* --- which descriptors QEMU holds for it --- */
+
+/* Both a node of the format and the one below tell the file's name. */
+static bool is_dropped(const Unplug *u, json_int_t set) {
+        json_t *step;
+        size_t i;
+
+        json_array_foreach(u->commands, i, step)
+                if (json_integer_value(json_object_get(json_object_get(step, "arguments"), "fdset-id")) == set)
+                        return true;
+        return false;
+}
+
+static int drop_set(Unplug *u, json_int_t set) {
+        if (is_dropped(u, set))
+                return 0;
+        return json_array_append_new(u->commands, json_pack("{s:s, s:{s:I}}", "execute", "remove-fd", "arguments", "fdset-id", set)) < 0 ? -ENOMEM : 0;
+}
+
+/* The set a file's name stands for; 0: it is no set. */
+static uint64_t set_of(const json_t *node) {
+        const char *number = str_after(json_string_value(json_object_get(node, "file")) ?: "", "/dev/fdset/");
+        uint64_t set;
+
+        return number && parse_u64(number, 10, &set) >= 0 ? set : 0;
+}
+
+static bool is_used_elsewhere(const json_t *nodes, const Device *d, uint64_t set) {
+        json_t *node;
+        size_t i;
+
+        json_array_foreach(nodes, i, node)
+                if (set_of(node) == set && !hotplug_owns_node(d, json_string_value(json_object_get(node, "node-name"))))
+                        return true;
+        return false;
+}
+
+/* An image that two disks stand on is one set. */
+static int drop_images(Unplug *u) {
+        const Device *d = find(u->instance, u->device);
+        json_t *node;
+        size_t i;
+        int r = 0;
+
+        json_array_foreach(u->nodes, i, node) {
+                uint64_t set = set_of(node);
+
+                if (r >= 0 && d && set > 0 && hotplug_owns_node(d, json_string_value(json_object_get(node, "node-name"))) &&
+                    !is_used_elsewhere(u->nodes, d, set))
+                        r = drop_set(u, (json_int_t) set);
+        }
+        return r;
+}
+
+static void on_nodes(Qmp *q, json_t *result, const Fault *why, void *userdata) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        Unplug *u = userdata;
+
+        u->asked = qmp_request_free(u->asked);
+        if (why)
+                (void) fault_copy(&f, why);
+        u->nodes = json_incref(result);
+        steps_continue(u->steps, why ? -why->error : drop_images(u), &f);
+}
+
+static int begin_nodes(void *userdata, Fault *f) {
+        Unplug *u = userdata;
+
+        return qmp_send(u->instance->qmp, "query-named-block-nodes", json_pack("{s:b}", "flat", 1), 0, on_nodes, u, &u->asked);
+}
+
+/* Leases, logs and what was plugged in were handed over under the device's name. */
+static int drop_kept(Unplug *u, const json_t *sets) {
+        const Device *d = find(u->instance, u->device);
+        json_t *set, *fd;
+        size_t i, k;
+        int r = 0;
+
+        json_array_foreach(sets, i, set)
+                json_array_foreach(json_object_get(set, "fds"), k, fd) {
+                        json_int_t id = json_integer_value(json_object_get(set, "fdset-id"));
+
+                        if (r >= 0 && d && streq_null(json_string_value(json_object_get(fd, "opaque")), d->id) &&
+                            !is_used_elsewhere(u->nodes, d, (uint64_t) id))
+                                r = drop_set(u, id);
+                }
+        return r;
+}
+
+static void on_fdsets(Qmp *q, json_t *result, const Fault *why, void *userdata) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        Unplug *u = userdata;
+
+        u->asked = qmp_request_free(u->asked);
+        if (why)
+                (void) fault_copy(&f, why);
+        steps_continue(u->steps, why ? -why->error : drop_kept(u, result), &f);
+}
+
+static int begin_fdsets(void *userdata, Fault *f) {
+        Unplug *u = userdata;
+
+        return qmp_send(u->instance->qmp, "query-fdsets", NULL, 0, on_fdsets, u, &u->asked);
+}
+
+/* --- and off they go --- */
+
+static void on_script(const Fault *why, void *userdata) {
+        Unplug *u = userdata;
+
+        if (why)
+                log_domain_debug(u->instance->domain, "%s: %s", u->device, fault_text(why));
+        steps_continue(u->steps, 0, NULL);
+}
+
+static int begin_clean(void *userdata, Fault *f) {
+        Unplug *u = userdata;
+        const QmpScriptSpec spec = {
+                .event = u->instance->domain->manager->event, .qmp = u->instance->qmp, .commands = u->commands, .done = on_script, .userdata = u,
+                .go_on = true,
+        };
+
+        return qmp_script_new(&spec, &u->script);
+}
+
+static const StepRow unplug_steps[] = {
+        { "capabilities", begin_capabilities, NULL },
+        { "nodes", begin_nodes, NULL },
+        { "fdsets", begin_fdsets, NULL },
+        { "clean", begin_clean, NULL },
+};
+
+static void forget(Instance *i, const char *id) {
+        Domain *d = i->domain;
+
+        for (size_t k = 0; d->live && k < d->live->devices.n; k++)
+                if (streq_null(((const Device *) d->live->devices.items[k])->id, id)) {
+                        record_free(record_list_take(&d->live->devices, k));
+                        break;
+                }
+        instance_forget_console(i, id);
+        user_nets_forget(i->user_nets, id);
+        instance_watch_addresses(i);
+        d->live_generation++;
+        free_and_replace(&d->live_text, NULL);
+        status_save(d);
+        domain_changed(d, DOMAIN_CHANGED_LIVE | DOMAIN_CHANGED_DISKS);
+}
+
+static void on_finished(Steps *s, int error, const Fault *f, void *userdata) {
+        Unplug *u = userdata;
+        Instance *i = u->instance;
+        _cleanup_free_ char *device = TAKE_PTR(u->device);
+
+        if (error < 0)
+                log_domain_warning(i->domain, "something is left of %s in QEMU: %s", device, f ? fault_text(f) : strerror(-error));
+        unplug_free(u);
+        log_domain_info(i->domain, "%s was unplugged", device);
+        forget(i, device);
+        detach_device_gone(i->domain, device);
+}
+
+static bool is_under_way(const Instance *i, const char *device) {
+        for (const Unplug *u = i->unplugs; u; u = u->next)
+                if (streq_null(u->device, device))
+                        return true;
+        return false;
+}
+
+static int begin(Instance *i, const char *device) {
+        static const StepsWatch watch = { .finished = on_finished };
+        Unplug *u = new0(Unplug, 1);
+        int r;
+
+        if (!u)
+                return -ENOMEM;
+        *u = (Unplug) { .instance = i, .device = strdup(device), .next = i->unplugs };
+        i->unplugs = u;
+        r = u->device ? steps_new(i->domain->manager->event, unplug_steps, ARRAY_SIZE(unplug_steps), 0, &watch, u, &u->steps) : -ENOMEM;
+        if (r < 0)
+                unplug_free(u);
+        return r;
+}
+
+void unplug_device_deleted(Instance *i, const char *device) {
+        int r;
+
+        assert(i && device);
+
+        attach_device_deleted(i->domain, device);
+        if (!find(i, device) || is_under_way(i, device))
+                return;
+        r = begin(i, device);
+        if (r < 0)
+                (void) log_domain_warning_errno(i->domain, r, "something is left of %s in QEMU: %m", device);
+}
+
+void unplug_device_refused(Instance *i, const char *device) {
+        Device *d;
+
+        assert(i && device);
+
+        d = find(i, device);
+        if (!d)
+                return;
+        log_domain_notice(i->domain, "the guest does not let go of %s", device);
+        d->leaving = false;
+        free_and_replace(&i->domain->live_text, NULL);
+        domain_changed(i->domain, DOMAIN_CHANGED_LIVE);
+        detach_device_refused(i->domain, device);
+}
+
+/* --- what went while nobody listened --- */
+
+static bool is_listed(const json_t *list, const char *id) {
+        json_t *item;
+        size_t i;
+
+        json_array_foreach(list, i, item)
+                if (streq_null(json_string_value(json_object_get(item, "name")), id))
+                        return true;
+        return false;
+}
+
+static bool can_have_gone(const Device *d, const DomainDef *live) {
+        return d->id && device_slot(d, live) != SLOT_NONE && !device_fixed(d, live);
+}
+
+static void on_listed(Qmp *q, json_t *result, const Fault *why, void *userdata) {
+        Instance *i = userdata;
+        const DomainDef *live = i->domain->live;
+
+        for (size_t k = 0; result && live && k < live->devices.n; k++) {
+                const Device *d = (const Device *) live->devices.items[k];
+
+                if (can_have_gone(d, live) && !is_listed(result, d->id))
+                        unplug_device_deleted(i, d->id);
+        }
+}
+
+void unplug_look(Instance *i) {
+        assert(i);
+
+        (void) qmp_send(i->qmp, "qom-list", qmp_arg_string("path", "/machine/peripheral"), 0, on_listed, i, NULL);
+}
