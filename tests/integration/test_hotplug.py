@@ -3,13 +3,13 @@
 
 import json
 import os
-import re
 import time
 
 import bus as bus_module
 import pytest
+from gi.repository import GLib
 
-from domains import CONFIG, FORMAT, LIVE, NO_WAIT, VALIDATE_ONLY, console, define, device, disk_xml, guest_xml, job_done, tiny_xml
+from domains import CONFIG, FORMAT, LIVE, VALIDATE_ONLY, console, define, device, disk_xml, guest_xml, tiny_xml
 
 pytestmark = pytest.mark.bus
 
@@ -78,37 +78,142 @@ def until(what, expected=True, seconds=20):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("name", DEVICES)
-def test_guest_sees_it_come_and_go(bus, qemud, guest_image, images, name):
-    """Attached to the running machine and to its definition, used, and taken away from both."""
-    xml = DEVICES[name].replace("{dir}", str(images))
+# What the guest says to a command once the device is there.
+SEEN = {
+    "disk-virtio": ("disks", "from.the.base"), "disk-scsi": ("disks", "plugged.in"), "disk-usb": ("disks", "plugged.in"),
+    "interface": ("nics", "52:54:00:00:00:02"), "interface-down": ("nics", "52:54:00:00:00:02"), "interface-e1000": ("nics", "52:54:00:00:00:02"),
+    "channel": ("ports", "org.example.0"),
+    "tablet": ("sh cat /sys/class/input/*/name", "Tablet"), "keyboard": ("sh cat /sys/class/input/*/name", "Virtio Keyboard"),
+}
+
+
+def test_guest_sees_it_come_and_go(bus, qemud, guest_image, images):
+    """Each is attached to the running machine and to its definition, used, and taken away from both."""
     d = define(bus, guest_xml(guest_image, devices=PORTS + BUSES))
     d.Start(0, {}, timeout=60)
     con = console(bus, d)
     con.ready()
+    for name, xml in DEVICES.items():
+        come_and_go(bus, d, con, name, xml.replace("{dir}", str(images)))
+    d.Terminate(0, {})
+
+
+def come_and_go(bus, d, con, name, xml):
     before, defined = inside(d), definitions(d)
     path, plan = d.AttachDevice(FORMAT, xml, LIVE | CONFIG | VALIDATE_ONLY, {})
-    assert any(line.startswith("qmp device_add") for line in plan) and plan[-1] == "definition of web"
-    assert inside(d) == before and definitions(d) == defined
+    assert any(line.startswith("qmp device_add") for line in plan) and plan[-1] == "definition of web", name
+    assert inside(d) == before and definitions(d) == defined, name
 
     found, _ = d.AttachDevice(FORMAT, xml, LIVE | CONFIG, {})
-    assert found == path
+    assert found == path, name
     new = bus.object("org.virtbus.qemu1", found)
     assert new.Live and new.Persistent and not new.RemovalPending
-    assert d.PendingChanges == [], d.PendingChanges
+    assert d.PendingChanges == [], (name, d.PendingChanges)
     assert len(inside(d)["objects"]) > len(before["objects"])
-    if name.startswith("disk"):
-        until(lambda: any(t in " ".join(con.ask("disks")) for t in ("from.the.base", "plugged.in")))
-    if name.startswith("interface"):
-        until(lambda: "52:54:00:00:00:02" in " ".join(con.ask("nics")))
-    if name == "channel":
-        until(lambda: "org.example.0" in " ".join(con.ask("ports")))
+    if name in SEEN:
+        command, text = SEEN[name]
+        until(lambda: text in (seen := " ".join([*con.ask("disks"), *con.ask(command)])) or f"{name}: {seen}")
 
     new.Detach(0, {}, timeout=60)
-    assert inside(d) == before
-    assert definitions(d) == defined
+    assert inside(d) == before and definitions(d) == defined, name
     with bus.fails("UnknownObject"):
         new.Detach(0, {})
+
+
+def test_what_can_not(bus, qemud, images):
+    """Each with the reason, and nothing has changed."""
+    d = define(bus, tiny_xml("web", devices=disk_xml(images / "base.raw", "sda", "sata")))
+    d.Start(0, {}, timeout=60)
+    before, defined = inside(d), definitions(d)
+    for xml, error, text in (
+            (disk_xml(images / "b.raw", "sdb", "sata"), "NotSupported", "only the buses virtio, scsi and usb"),
+            (disk_xml(images / "b.raw", "vda"), "InvalidState", "no free pcie-root-port"),
+            (disk_xml(images / "none.raw", "vda", extra="<address type='pci' bus='0' slot='9'/>"), "InvalidDefinition", "PCI bus 0"),
+            ("<panic/>", "NotSupported", "only from its start"),
+            ("<memballoon model='virtio'/>", "NotSupported", "only from its start"),
+            ("<pstore/>", "NotSupported", "s390x"),
+            ("<cpu/>", "InvalidDefinition", "<cpu> is no device"),
+            ("<disk", "InvalidDefinition", "not well-formed")):
+        with bus.fails(error, text):
+            d.AttachDevice(FORMAT, xml, LIVE | CONFIG, {})
+        assert inside(d) == before and definitions(d) == defined
+    with bus.fails("NotSupported", "only the buses virtio, scsi and usb"):
+        device(bus, d, "sata_2ddisk0").Detach(LIVE, {})
+    with bus.fails("InvalidArgs", "no format"):
+        d.AttachDevice("yaml", "<panic/>", 0, {})
+    d.Terminate(0, {})
+    with bus.fails("InvalidState", "only its definition can be changed"):
+        d.AttachDevice(FORMAT, DEVICES["rng"], LIVE, {})
+
+
+def test_definition_alone(bus, qemud, images):
+    d = define(bus, tiny_xml("web", devices="<!-- kept -->"))
+    path, _ = d.AttachDevice(FORMAT, disk_xml(images / "b.raw", "sda", "sata"), 0, {})
+    disk = bus.object("org.virtbus.qemu1", path)
+    assert disk.Persistent and not disk.Live and "<!-- kept -->" in d.ExportDefinition(FORMAT, CONFIG)
+    with bus.fails("InvalidDefinition", "without <source>"):
+        d.AttachDevice(FORMAT, "<disk><target dev='vdb'/></disk>", CONFIG, {})
+    nic, _ = d.AttachDevice(FORMAT, "<interface type='user'/>", CONFIG, {})
+    assert bus.object("org.virtbus.qemu1", nic).MAC.startswith("52:54:00")
+    _, plan = disk.Detach(VALIDATE_ONLY, {})
+    assert plan == ["definition of web"]
+    disk.Detach(0, {})
+    assert "b.raw" not in d.ExportDefinition(FORMAT, CONFIG)
+
+
+def test_guest_that_does_not_answer(bus, qemud, images):
+    """Nothing runs in it that would let go of the disk: the definition keeps it, and it goes when it can."""
+    d = define(bus, tiny_xml("web", devices=PORTS))
+    d.Start(0, {}, timeout=60)
+    path, _ = d.AttachDevice(FORMAT, DEVICES["disk-virtio"].replace("{dir}", str(images)), LIVE | CONFIG, {})
+    disk, defined = bus.object("org.virtbus.qemu1", path), definitions(d)[1]
+    d.Suspend(0, {})
+    with bus.fails("Timeout", "has not let go of virtio-disk0"):
+        disk.Detach(0, {"timeout-usec": GLib.Variant("t", 300000)})
+    assert disk.RemovalPending and disk.Live and disk.Persistent and definitions(d)[1] == defined
+    # Its next boot is a moment at which nobody holds it; and nobody listens then.
+    bus.stop_service("org.virtbus.qemu1")
+    d = bus.object("org.virtbus.qemu1", bus.manager("qemu1").GetDomain("web"))
+    disk = bus.object("org.virtbus.qemu1", path)
+    assert disk.RemovalPending
+    d.Resume(0, {})
+    d.Reset(0, {})
+    bus.wait_property(disk, "Live", False)
+    assert disk.Persistent
+    d.Terminate(0, {})
+
+
+def test_leases_follow(bus, qemud, images):
+    """Nobody else can have the image while it is plugged in, and anybody afterwards."""
+    lockd = bus.manager("lock1")
+    d, other = (define(bus, tiny_xml(n, devices=PORTS + BUSES)) for n in ("web", "other"))
+    d.Start(0, {}, timeout=60)
+    other.Start(0, {}, timeout=60)
+    xml = DEVICES["disk-usb"].replace("{dir}", str(images))
+
+    def held():
+        return [(e[2], e[5]) for e in lockd.ListLeases("")]
+
+    path, _ = d.AttachDevice(FORMAT, xml, 0, {})
+    until(held, [(f"{images}/b.raw", "web")])
+    with bus.fails("LeaseHeld", "web"):
+        other.AttachDevice(FORMAT, xml, 0, {})
+    bus.object("org.virtbus.qemu1", path).Detach(0, {}, timeout=60)
+    until(held, [])
+    other.AttachDevice(FORMAT, xml, 0, {})
+    until(held, [(f"{images}/b.raw", "other")])
+    d.Terminate(0, {})
+    other.Terminate(0, {})
+
+
+def test_lease_of_a_disk_that_was_there(bus, qemud, images):
+    """The lease goes with the disk, not with the machine."""
+    lockd = bus.manager("lock1")
+    d = define(bus, tiny_xml("web", devices=PORTS + BUSES + DEVICES["disk-usb"].replace("{dir}", str(images))))
+    d.Start(0, {}, timeout=60)
+    until(lambda: len(lockd.ListLeases("")), 1)
+    device(bus, d, "usb_2ddisk0").Detach(LIVE, {}, timeout=60)
+    until(lambda: lockd.ListLeases(""), [])
     d.Terminate(0, {})
 
 

@@ -85,7 +85,8 @@ def test_guest_that_ended_meanwhile(bus, qemud, guest_image):
     bus.stop_service(SERVICE, signal.SIGKILL)
     os.kill(qemu, signal.SIGKILL)
     wait_until(lambda: not {qemu, other} & set(bus.watch.alive()), 40)
-    assert killed.State == "shutoff" and off.State == "shutoff"
+    for d in (killed, off):
+        bus.wait_property(d, "State", "shutoff")
     assert statuses(bus) == []
     killed.Start(0, {})
     killed.Terminate(0, {})

@@ -378,6 +378,8 @@ static int append_plan(sd_bus_message *reply, const LaunchPlan *plan, const int 
                                           PLAN_ON_POWEROFF, "s", lifecycle_action_to_string(d->live->on_poweroff),
                                           PLAN_ON_REBOOT, "s", lifecycle_action_to_string(d->live->on_reboot),
                                           PLAN_ON_CRASH, "s", lifecycle_action_to_string(d->live->on_crash));
+        if (r >= 0 && plan->kept_fds_from > 0)
+                r = sd_bus_message_append(reply, "{sv}", PLAN_KEPT_FDS, "u", (uint32_t) plan->kept_fds_from);
         if (r >= 0 && plan->own_fds_from > 0)
                 r = sd_bus_message_append(reply, "{sv}", PLAN_OWN_FDS, "u", (uint32_t) plan->own_fds_from);
         if (r >= 0 && extra[PREPARE_LOG_FD] >= 0)

@@ -12,6 +12,7 @@ typedef struct LaunchPlan {
         char **environment;
         PlanFd *fds;
         size_t n_fds;
+        int kept_fds_from;      /* descriptors below this number are QEMU's alone, once it runs */
         int own_fds_from;       /* descriptors from this number on are for the supervisor, not for QEMU; 0: none */
         int monitor_run_fd;     /* what the supervisor calls the other end of PLAN_FD_MONITOR_RUN; below PLAN_FD_BASE */
 } LaunchPlan;

@@ -394,6 +394,10 @@ static const char *disk_of_image(const DomainDef *live, const char *path) {
         return NULL;
 }
 
+static void keep(LaunchPlan *plan, PlanFdKind kind, int number, size_t i) {
+        plan->fds[plan->n_fds++] = (PlanFd) { .kind = kind, .number = number, .fdset = (unsigned) i };
+}
+
 /* What QEMU, or its supervisor, only holds: under numbers nobody was told. */
 static int plan_kept(Prepare *p) {
         size_t n_logs = domain_logs_count(p->logs), n_leases = domain_leases_count(p->leases);
@@ -407,22 +411,24 @@ static int plan_kept(Prepare *p) {
         if (!grown)
                 return -ENOMEM;
         plan->fds = grown;
+        /* QEMU alone holds those that no other VM shares, so that they last until its last write is done, however it ends. With the others it
+         * could keep other VMs from starting; and as it writes into none of those, it does not matter if they end a moment earlier. */
+        for (size_t i = 0; i < n_leases; i++)
+                if (!domain_leases_is_shared(p->leases, i)) {
+                        const char *device = disk_of_image(p->live, domain_leases_path(p->leases, i));
+
+                        if (device && launch_plan_lend(plan, number, device) < 0)
+                                return -ENOMEM;
+                        keep(plan, PLAN_FD_LEASE, number++, i);
+                }
+        plan->kept_fds_from = number;
         for (size_t i = 0; i < n_logs; i++)
                 if (domain_logs_keep(p->logs, i) >= 0)
-                        plan->fds[plan->n_fds++] = (PlanFd) { .kind = PLAN_FD_LOG_KEEP, .number = number++, .fdset = (unsigned) i };
-        /* QEMU holds those that no other VM shares, so that they last until its last write is done, however it ends. With the others it
-         * could keep other VMs from starting; and as it writes into none of those, it does not matter if they end a moment earlier. */
-        for (int shared = false; shared <= true; shared++)
-                for (size_t i = 0; i < n_leases; i++)
-                        if (domain_leases_is_shared(p->leases, i) == shared) {
-                                const char *device = shared ? NULL : disk_of_image(p->live, domain_leases_path(p->leases, i));
-
-                                if (shared && plan->own_fds_from == 0)
-                                        plan->own_fds_from = number;
-                                if (device && launch_plan_lend(plan, number, device) < 0)
-                                        return -ENOMEM;
-                                plan->fds[plan->n_fds++] = (PlanFd) { .kind = PLAN_FD_LEASE, .number = number++, .fdset = (unsigned) i };
-                        }
+                        keep(plan, PLAN_FD_LOG_KEEP, number++, i);
+        plan->own_fds_from = number;
+        for (size_t i = 0; i < n_leases; i++)
+                if (domain_leases_is_shared(p->leases, i))
+                        keep(plan, PLAN_FD_LEASE, number++, i);
         return 0;
 }
 

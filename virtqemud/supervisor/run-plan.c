@@ -60,6 +60,7 @@ static const struct {
 } settings[] = {
         { PLAN_MONITOR_FD, "monitor-fd", 'u' },
         { PLAN_LOG_FD, "log-fd", 'u' },
+        { PLAN_KEPT_FDS, "kept-fds-from", 'u' },
         { PLAN_OWN_FDS, "own-fds-from", 'u' },
         { PLAN_STOP_TIMEOUT, "stop-timeout", 't' },
         { PLAN_POWERDOWN_INTERVAL, "powerdown-interval", 't' },

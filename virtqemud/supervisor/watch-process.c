@@ -37,6 +37,16 @@ static _noreturn_ void run_qemu(const Watch *w, pid_t parent, int output) {
         _exit(127);
 }
 
+/* What QEMU gives up is given up then: our own are those that no program inherits. */
+static void leave_to_qemu(const Watch *w) {
+        for (int fd = STDERR_FILENO + 1; (uint64_t) fd < w->kept_from; fd++) {
+                int flags = fcntl(fd, F_GETFD);
+
+                if (flags >= 0 && !(flags & FD_CLOEXEC))
+                        (void) close(fd);
+        }
+}
+
 int watch_start_qemu(Watch *w) {
         pid_t parent = getpid();
         int pipe[2];
@@ -56,6 +66,7 @@ int watch_start_qemu(Watch *w) {
                 return -errno;
         }
         (void) fcntl(w->output, F_SETFL, O_NONBLOCK);
+        leave_to_qemu(w);
         return 0;
 }
 

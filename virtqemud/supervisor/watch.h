@@ -28,7 +28,7 @@ typedef enum Phase {
 typedef struct Watch {
         /* options */
         int monitor, log;               /* -1: none */
-        uint64_t stop_timeout, interval;
+        uint64_t stop_timeout, interval, kept_from;
         bool held;                      /* QEMU waits, paused, when the guest has powered off */
         bool paused;                    /* the start is over before the guest runs */
         const char *on_poweroff, *on_reboot, *on_crash;
