@@ -2,6 +2,7 @@
 #include "file.h"
 
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -117,4 +118,17 @@ int file_remove(const char *path) {
         if (folder < 0)
                 return folder;
         return fsync(folder) < 0 ? -errno : 0;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *at) {
+        return remove(path) < 0 ? -errno : 0;
+}
+
+int tree_remove(const char *path) {
+        int r;
+
+        assert(path);
+
+        r = nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+        return r == -1 ? (errno == ENOENT ? 0 : -errno) : r;
 }

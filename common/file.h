@@ -17,5 +17,8 @@ int file_read(const char *path, size_t max, char **ret, size_t *ret_length);
 /* Creates the folder and its missing parents with `mode`; existing ones keep theirs. */
 int mkdir_parents(const char *path, mode_t mode);
 
+/* Removes a folder with all that is in it; symbolic links are not followed, and a missing one is fine. */
+int tree_remove(const char *path);
+
 /* Removes the name and syncs the folder; a missing file is fine. */
 int file_remove(const char *path);

@@ -272,8 +272,14 @@ static int append_service(sd_bus_message *m, const void *userdata) {
                                   "RestrictRealtime", "b", true,
                                   "LockPersonality", "b", true,
                                   "MemoryDenyWriteExecute", "b", true);
+        if (r >= 0 && spec->output > 0)
+                r = sd_bus_message_append(m, "(sv)", "StandardOutputFileDescriptor", "h", spec->output);
+        if (r >= 0 && spec->state)
+                r = sd_bus_message_append(m, "(sv)(sv)", "StateDirectory", "as", 1, spec->state, "StateDirectoryMode", "u", (uint32_t) 0700);
+        if (r >= 0 && spec->no_network && !spec->user)
+                r = sd_bus_message_append(m, "(sv)", "PrivateNetwork", "b", true);
         /* What only the system's manager can do. */
-        if (r >= 0 && !spec->user)
+        if (r >= 0 && !spec->user && !spec->privileged)
                 r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)",
                                           "DynamicUser", "b", true,
                                           "CapabilityBoundingSet", "t", UINT64_C(0),

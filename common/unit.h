@@ -35,6 +35,10 @@ typedef struct UnitTransient {
         const char *part_of;        /* ends with this unit */
         char *const *argv;          /* argv[0] is a path */
         int input;                  /* a descriptor; stays the caller's */
+        int output;                 /* likewise; 0: the journal */
+        const char *state;          /* a folder below /var/lib; NULL: none */
+        bool privileged;            /* it is root, without bounds but its own */
+        bool no_network;
         bool user;                  /* on the user bus */
 } UnitTransient;
 /* Done when the program runs. */

@@ -56,6 +56,15 @@ def open_secret():
     return os.fdopen(fd, "rb")
 
 
+def start_tpm(folder):
+    """It ends with the connection."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        subprocess.Popen(["swtpm", "socket", "--tpm2", "--ctrl", f"type=unixio,clientfd={theirs.fileno()}", "--tpmstate", f"dir={folder}", "--terminate"],
+                         pass_fds=[theirs.fileno()], preexec_fn=die_with_parent)
+    return ours
+
+
 def make_encrypted(path, driver):
     encrypt = "encrypt." if driver == "qcow2" else ""
     options = ("encrypt.format=luks," if encrypt else "") + f"{encrypt}key-secret=s,{encrypt}iter-time=10"
@@ -135,7 +144,9 @@ def test_command_line(folder, tmp_path):
     held = [theirs]
     numbers = {}
     for number, kind, path in case.fds:
-        if kind == "user-network":
+        if "tpm" in path:
+            held.append(start_tpm(tmp_path))
+        elif kind == "companion":
             held += socket.socketpair()
         elif kind == "monitor-run":
             held.append(theirs)

@@ -34,7 +34,7 @@ typedef enum PlanFdKind {
         PLAN_FD_LISTEN,         /* a listening unix socket at `path` */
         PLAN_FD_CONNECT,        /* a unix socket connected to `path` */
         PLAN_FD_CONSOLE,        /* our listening socket for the console `path` (a device id): virtqemud is its only client */
-        PLAN_FD_USER_NETWORK,   /* a connection to the passt of the interface `path` (a device id) */
+        PLAN_FD_COMPANION,   /* a connection to the program that stands beside QEMU for the device `path` (an id) */
         PLAN_FD_TAP,            /* a queue of a tap, `path` as interface_queue_name() gives it */
         PLAN_FD_VHOST,          /* /dev/vhost-net, once for each queue of the interface `path` (a device id) */
         PLAN_FD_VSOCK,          /* /dev/vhost-vsock, with the number of its guest */

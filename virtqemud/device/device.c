@@ -85,6 +85,11 @@ void device_copied(Record *copy, const Record *from) {
         d->id = original->id ? strdup(original->id) : NULL;
 }
 
+void companion_clear(Companion *c) {
+        strv_free(c->argv);
+        *c = (Companion) {};
+}
+
 const char *device_target(const Device *d) {
         return d->ops->target ? d->ops->target(d) : NULL;
 }

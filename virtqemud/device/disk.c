@@ -537,11 +537,18 @@ static const char *disk_fixed(const Device *d, const DomainDef *def) {
         return "only the buses virtio, scsi and usb take disks then";
 }
 
+static const SecretRef *disk_secret(const Device *device, const char **ret_purpose) {
+        const Disk *d = (const Disk *) device;
+
+        *ret_purpose = "volume";
+        return disk_path(d) && disk_encryption(d) ? disk_encryption(d)->secret : NULL;
+}
+
 const DeviceOps device_disk = {
         .kind = DEVICE_DISK, .element = "disk", .type = &disk_record,
         .id_prefix = disk_prefix, .target = disk_target, .boot_class = disk_boot_class,
         .fill = disk_fill, .slot = disk_slot, .check = disk_check,
-        .files = disk_files, .apply_chain = disk_apply_chain, .fixed = disk_fixed, .args = disk_args,
+        .files = disk_files, .apply_chain = disk_apply_chain, .secret = disk_secret, .fixed = disk_fixed, .args = disk_args,
 };
 
 Disk *device_as_disk(const Device *d) {

@@ -224,7 +224,7 @@ static json_t *user_netdev(const Interface *i, Args *a, const char *id) {
 
         if (!needs_passt(i, a))
                 return json_pack("{s:s, s:s}", "type", "user", "id", id);
-        number = args_fd_name(a, args_fd(a, PLAN_FD_USER_NETWORK, i->device.id, false, false, false, NULL));
+        number = args_fd_name(a, args_fd(a, PLAN_FD_COMPANION, i->device.id, false, false, false, NULL));
         return number ? json_pack("{s:s, s:s, s:b, s:{s:s, s:s}}", "type", "stream", "id", id, "server", false,
                                   "addr", "type", "fd", "str", number) : NULL;
 }
@@ -359,6 +359,16 @@ static int interface_args(const Device *d, Args *a, Fault *f) {
         return r < 0 ? r : args_json(a, ARG_DEVICE, TAKE_PTR(json));
 }
 
+static int interface_companion(const Device *d, const char *state, Companion *ret) {
+        static const char *const always[] = { "/usr/bin/passt", "--foreground", "--quiet", "--fd", "0" };
+        int r = 0;
+
+        *ret = (Companion) { .name = "passt", .package = "passt", .title = "User Network", .lost = "has no network any more", .has_network = true };
+        for (size_t i = 0; i < ARRAY_SIZE(always) && r >= 0; i++)
+                r = strv_push(&ret->argv, always[i]);
+        return r < 0 ? r : user_forwards_to_args(&((const Interface *) d)->forwards, &ret->argv);
+}
+
 static int interface_settle(const Device *d, const DomainDef *def, json_t *commands) {
         if (((const Interface *) d)->link != LINK_DOWN)
                 return 0;
@@ -369,7 +379,7 @@ const DeviceOps device_interface = {
         .kind = DEVICE_INTERFACE, .element = "interface", .type = &interface_record,
         .id_prefix = interface_prefix, .boot_class = interface_boot_class,
         .fill = interface_fill, .slot = interface_slot, .check = interface_check, .fixed = device_never_fixed, .args = interface_args,
-        .settle = interface_settle,
+        .companion = interface_companion, .settle = interface_settle,
 };
 
 Interface *device_as_interface(const Device *d) {

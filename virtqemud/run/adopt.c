@@ -3,6 +3,7 @@
 
 #include <signal.h>
 
+#include "../device/tpm.h"
 #include "displays.h"
 #include "instance.h"
 #include "mem.h"
@@ -21,6 +22,7 @@ static int restore_domain(Manager *m, Status *s, DomainDef *live, Domain **ret) 
                         return r;
         }
         d->live = TAKE_PTR(owned);
+        d->keeps_state = domain_keeps_tpm(d->live);
         d->live_generation = 1;
         d->start_usec = s->start_usec;
         d->warnings = TAKE_PTR(s->warnings);

@@ -18,7 +18,7 @@
 #include "sdbus.h"
 #include "status.h"
 #include "str.h"
-#include "user-net.h"
+#include "companions.h"
 
 typedef struct Attach {
         AttachSpec spec;
@@ -36,7 +36,7 @@ typedef struct Attach {
         Prepare *prepare;
         DomainLeases *leases;
         DomainPorts *ports;
-        UserNets *user_nets;
+        Companions *companions;
         QmpScript *script;
         char *id;
         char **plan;
@@ -48,7 +48,7 @@ static void attach_free(void *data) {
         Attach *a = data;
 
         qmp_script_free(a->script);
-        user_nets_free(a->user_nets);
+        companions_free(a->companions);
         domain_ports_free(a->ports);
         domain_leases_free(a->leases);
         prepare_free(a->prepare);
@@ -183,7 +183,7 @@ static int begin_capabilities(void *userdata, Fault *f) {
 static int undo_gather(void *userdata) {
         Attach *a = ((Operation *) userdata)->data;
 
-        a->user_nets = user_nets_free(a->user_nets); /* they end when nobody holds the other end of their connection */
+        a->companions = companions_free(a->companions); /* they end when nobody holds the other end of their connection */
         a->ports = domain_ports_free(a->ports);
         a->leases = domain_leases_free(a->leases);
         a->prepare = prepare_free(a->prepare);
@@ -300,7 +300,7 @@ static int begin_ports(void *userdata, Fault *f) {
         return only_looks(a) ? 1 : domain_ports_new(o->domain, &a->hotplug->part, on_ports, o, &a->ports, f);
 }
 
-static void on_user_nets(const Fault *why, void *userdata) {
+static void on_companions(const Fault *why, void *userdata) {
         go_on(userdata, why);
 }
 
@@ -308,7 +308,7 @@ static int begin_networks(void *userdata, Fault *f) {
         Operation *o = userdata;
         Attach *a = o->data;
 
-        return only_looks(a) ? 1 : user_nets_new(o->domain, &a->hotplug->part, a->prepare, on_user_nets, o, &a->user_nets, f);
+        return only_looks(a) ? 1 : companions_new(o->domain, &a->hotplug->part, a->prepare, a->secrets, on_companions, o, &a->companions, f);
 }
 
 /* --- define: the persistent definition --- */
@@ -367,7 +367,7 @@ static void plugged(Operation *o) {
         d->live_generation++;
         instance_connect_consoles(i);
         instance_watch_addresses(i);
-        i->user_nets = user_nets_join(i->user_nets, TAKE_PTR(a->user_nets));
+        i->companions = companions_join(i->companions, TAKE_PTR(a->companions));
         domain_leases_set_pid(a->leases, i->qemu.pid);
         free_and_replace(&d->live_text, NULL);
         status_save(d);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "define.h"
 
+#include "../device/tpm.h"
 #include "autostart.h"
 #include "firmware-files.h"
 #include "instance.h"
@@ -272,6 +273,7 @@ int define_undefine(Domain *d, Fault *f) {
                 return fault_set(f, FAULT_STORE, -r, "can't remove the definition of %s: %s", d->name, strerror(-r));
 
         autostart_forget(d);
+        d->keeps_state = !d->config || domain_keeps_tpm(d->config);
         d->config = domain_def_free(d->config);
         if (d->state == DOMAIN_BROKEN)
                 domain_set_state(d, DOMAIN_SHUTOFF, REASON_UNKNOWN);
@@ -441,6 +443,7 @@ void define_forget(Domain *d) {
         assert(d);
 
         log_domain_notice(d, "its definition has been removed from the folder");
+        d->keeps_state = true;
         d->config = domain_def_free(d->config);
         if (d->state == DOMAIN_BROKEN)
                 domain_set_state(d, DOMAIN_SHUTOFF, REASON_UNKNOWN);

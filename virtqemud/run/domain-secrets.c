@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "domain-secrets.h"
 
-#include "../device/disk.h"
+#include "../device/device.h"
 #include "bus-error.h"
 #include "fd.h"
 #include "manager.h"
@@ -11,7 +11,9 @@
 
 typedef struct DomainSecret {
         DomainSecrets *all;
-        const Disk *disk;            /* of the live definition */
+        const Device *device;        /* of the live definition */
+        const SecretRef *ref;
+        const char *purpose;
         sd_bus_slot *call;
         int fd;
 } DomainSecret;
@@ -39,6 +41,10 @@ DomainSecrets *domain_secrets_free(DomainSecrets *s) {
         return NULL;
 }
 
+static const char *name_of(const DomainSecret *secret) {
+        return device_target(secret->device) ?: secret->device->id;
+}
+
 static void fail(DomainSecret *secret, const sd_bus_error *e, int error) {
         Fault *f = &secret->all->why;
 
@@ -46,11 +52,11 @@ static void fail(DomainSecret *secret, const sd_bus_error *e, int error) {
                 return;
         if (e && (str_after(e->name, "org.virtbus.Error.") || streq(e->name, SD_BUS_ERROR_ACCESS_DENIED) || streq(e->name, SD_BUS_ERROR_INVALID_ARGS))) {
                 (void) fault_from_bus(e, f);
-                fault_prefix(f, "disk %s", secret->disk->target);
+                fault_prefix(f, "%s %s", secret->device->ops->element, name_of(secret));
                 return;
         }
-        fault_set(f, FAULT_DISCONNECTED, e ? EHOSTUNREACH : -error, "disk %s: virtstoraged does not give its passphrase: %s", secret->disk->target,
-                  e ? e->message ?: e->name : strerror(-error));
+        fault_set(f, FAULT_DISCONNECTED, e ? EHOSTUNREACH : -error, "%s %s: virtstoraged does not give its passphrase: %s",
+                  secret->device->ops->element, name_of(secret), e ? e->message ?: e->name : strerror(-error));
         fault_hint(f, "install or start virtstoraged");
 }
 
@@ -82,10 +88,12 @@ static int on_defer(sd_event_source *source, void *userdata) {
 
 static void collect(DomainSecrets *s, const DomainDef *live) {
         for (size_t i = 0; i < live->devices.n; i++) {
-                const Disk *disk = device_as_disk((Device *) live->devices.items[i]);
+                const Device *d = (const Device *) live->devices.items[i];
+                const char *purpose;
+                const SecretRef *ref = d->ops->secret ? d->ops->secret(d, &purpose) : NULL;
 
-                if (disk && disk_path(disk) && disk_encryption(disk))
-                        s->items[s->n++] = (DomainSecret) { .all = s, .disk = disk, .fd = -1 };
+                if (ref)
+                        s->items[s->n++] = (DomainSecret) { .all = s, .device = d, .ref = ref, .purpose = purpose, .fd = -1 };
         }
 }
 
@@ -104,7 +112,7 @@ int domain_secrets_new(Domain *d, DomainDef *live, DomainSecretsDone done, void 
         for (size_t i = 0; i < s->n && r >= 0; i++) {
                 DomainSecret *secret = &s->items[i];
 
-                r = secret_ref_open(disk_encryption(secret->disk)->secret, "volume", d->manager->bus, on_opened, secret, &secret->call);
+                r = secret_ref_open(secret->ref, secret->purpose, d->manager->bus, on_opened, secret, &secret->call);
                 if (r < 0) {
                         fail(secret, NULL, r);
                         fault_move(f, &s->why);
@@ -121,7 +129,7 @@ int domain_secrets_new(Domain *d, DomainDef *live, DomainSecretsDone done, void 
 
 int domain_secrets_fd(const DomainSecrets *s, const char *device) {
         for (size_t i = 0; s && i < s->n; i++)
-                if (streq(s->items[i].disk->device.id, device))
+                if (streq(s->items[i].device->id, device))
                         return s->items[i].fd;
         return -ENOENT;
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "clock.h"
+#include "companions.h"
 #include "instance.h"
 #include "manager.h"
 #include "mem.h"
@@ -157,7 +158,10 @@ void domain_settle(Domain *d) {
         assert(d);
 
         m = d->manager;
-        if (!d->config && d->state == DOMAIN_SHUTOFF && !d->instance && !d->operation && !d->terminations)
+        if (!d->config && d->state == DOMAIN_SHUTOFF && !d->instance && !d->operation && !d->terminations) {
+                if (!d->keeps_state)
+                        companions_remove_state(d);
                 domain_free(d);
+        }
         manager_busy_changed(m);
 }

@@ -26,6 +26,7 @@ struct Domain {
         Fault broken;                 /* why the file can't be used (state BROKEN) */
         bool autostart;
         bool autostart_seen;          /* while links are looked through */
+        bool keeps_state;             /* what its companions keep outlives it */
         uint64_t config_generation;   /* counts changes of config, live_generation those of live */
         uint64_t live_generation;
 

@@ -25,7 +25,7 @@
 #include "stop.h"
 #include "str.h"
 #include "unplug.h"
-#include "user-net.h"
+#include "companions.h"
 #include "unit.h"
 
 #define RECONNECT_USEC (200u * 1000)
@@ -74,7 +74,7 @@ Instance *instance_free(Instance *i) {
         free(i->consoles);
         while (i->unplugs)
                 unplug_free(i->unplugs);
-        user_nets_free(i->user_nets);
+        companions_free(i->companions);
         domain_addresses_free(i->addresses);
         process_close(&i->supervisor);
         process_close(&i->qemu);

@@ -37,7 +37,7 @@ struct Instance {
         InstanceConsole *consoles;
         size_t n_consoles;
         struct Displays *displays;
-        struct UserNets *user_nets;
+        struct Companions *companions;
         struct Unplug *unplugs; /* devices that have gone and of which something is left */
         struct DomainAddresses *addresses; /* of its guest, while it has run */
 

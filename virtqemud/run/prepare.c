@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include "../device/device.h"
 #include "../device/disk.h"
 #include "../device/interface.h"
 #include "fd.h"
@@ -29,11 +30,11 @@ struct Prepare {
         LaunchPlan *plan;
         int vsock;               /* -1: none */
         int *fds;                /* plan->n_fds + PREPARE_EXTRA_FDS */
-        struct UserNetwork {
+        struct CompanionEnd {
                 const char *device;  /* the plan's */
                 int fd;
-        } *user_networks;
-        size_t n_user_networks;
+        } *companions;
+        size_t n_companions;
         const DomainLogs *logs;  /* these while descriptors are gathered */
         const DomainLeases *leases;
         const DomainPorts *ports;
@@ -54,9 +55,9 @@ Prepare *prepare_free(Prepare *p) {
         for (size_t i = 0; p->fds && i < p->plan->n_fds + PREPARE_EXTRA_FDS; i++)
                 fd_close(p->fds[i]);
         free(p->fds);
-        for (size_t i = 0; i < p->n_user_networks; i++)
-                fd_close(p->user_networks[i].fd);
-        free(p->user_networks);
+        for (size_t i = 0; i < p->n_companions; i++)
+                fd_close(p->companions[i].fd);
+        free(p->companions);
         launch_plan_free(p->plan);
         wanted_files_clear(&p->wanted);
         free(p);
@@ -349,30 +350,61 @@ static int monitor_pair(Prepare *p, Fault *f) {
         return pair[0];
 }
 
-static int user_network_pair(Prepare *p, const PlanFd *want, Fault *f) {
-        struct UserNetwork *grown = reallocarray(p->user_networks, p->n_user_networks + 1, sizeof(*grown));
-        int pair[2];
+static bool companion_listens(const Prepare *p, const char *id) {
+        for (size_t i = 0; i < p->live->devices.n; i++) {
+                const Device *d = (const Device *) p->live->devices.items[i];
+                _cleanup_(companion_clear) Companion c = {};
+
+                if (streq_null(d->id, id) && d->ops->companion && d->ops->companion(d, "", &c) >= 0)
+                        return c.listens;
+        }
+        return false;
+}
+
+/* QEMU connects to it before it is there: the socket waits. */
+static int listening_pair(Prepare *p, const char *id, int pair[static 2], Fault *f) {
+        _cleanup_free_ char *name = strf("companion-%s", id), *path = name ? instance_socket(p->domain->instance, name) : NULL;
+
+        if (!path)
+                return fault_oom(f);
+        pair[1] = socket_listen_unix(path, 0600);
+        pair[0] = pair[1] < 0 ? pair[1] : socket_connect_unix(path);
+        if (pair[0] >= 0) {
+                (void) fd_set_nonblock(pair[0], false);
+                return 0;
+        }
+        fd_close(pair[1]);
+        return fault_set(f, FAULT_STORE, -pair[0], "can't make the socket %s: %s", path, strerror(-pair[0]));
+}
+
+static int companion_pair(Prepare *p, const PlanFd *want, Fault *f) {
+        struct CompanionEnd *grown = reallocarray(p->companions, p->n_companions + 1, sizeof(*grown));
+        int pair[2], r = 0;
 
         if (!grown)
                 return fault_oom(f);
-        p->user_networks = grown;
-        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-                return fault_set(f, FAULT_QEMU, errno, "can't make a socket pair: %m");
-        p->user_networks[p->n_user_networks++] = (struct UserNetwork) { want->path, pair[1] };
+        p->companions = grown;
+        if (companion_listens(p, want->path))
+                r = listening_pair(p, want->path, pair, f);
+        else if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+                r = fault_set(f, FAULT_QEMU, errno, "can't make a socket pair: %m");
+        if (r < 0)
+                return r;
+        p->companions[p->n_companions++] = (struct CompanionEnd) { want->path, pair[1] };
         return pair[0];
 }
 
-size_t prepare_count_user_networks(const Prepare *p) {
+size_t prepare_count_companions(const Prepare *p) {
         assert(p);
 
-        return p->n_user_networks;
+        return p->n_companions;
 }
 
-int prepare_take_user_network(Prepare *p, size_t i, char **ret_device) {
-        assert(p && i < p->n_user_networks && ret_device);
+int prepare_take_companion(Prepare *p, size_t i, char **ret_device) {
+        assert(p && i < p->n_companions && ret_device);
 
-        *ret_device = strdup(p->user_networks[i].device);
-        return TAKE_FD(p->user_networks[i].fd);
+        *ret_device = strdup(p->companions[i].device);
+        return TAKE_FD(p->companions[i].fd);
 }
 
 static int log_descriptor(const Prepare *p, const char *name, Fault *f) {
@@ -459,8 +491,8 @@ static int get_descriptor(Prepare *p, const PlanFd *want, Fault *f) {
                 return user_socket(want, f);
         case PLAN_FD_CONSOLE:
                 return listen_console(i, want->path, f);
-        case PLAN_FD_USER_NETWORK:
-                return user_network_pair(p, want, f);
+        case PLAN_FD_COMPANION:
+                return companion_pair(p, want, f);
         case PLAN_FD_TAP:
                 return fd_copy(domain_ports_fd(p->ports, want->path));
         case PLAN_FD_VHOST:

@@ -34,10 +34,10 @@ const LaunchPlan *prepare_plan(const Prepare *p);
 /* After done(): the images it is going to use, each level of a chain for itself. The strings stay the Prepare's. */
 int prepare_images(const Prepare *p, ImageUse **ret, size_t *ret_n);
 
-/* The outer ends of the interfaces' connections to passt, once prepare_descriptors() has made them. Taking one makes it, and the copy of
+/* The outer ends of the connections to what stands beside QEMU, once prepare_descriptors() has made them. Taking one makes it, and the copy of
  * its device's id (NULL: out of memory), the caller's. */
-size_t prepare_count_user_networks(const Prepare *p);
-int prepare_take_user_network(Prepare *p, size_t i, char **ret_device);
+size_t prepare_count_companions(const Prepare *p);
+int prepare_take_companion(Prepare *p, size_t i, char **ret_device);
 
 /* What the supervisor keeps for itself, behind the plan's descriptors. */
 enum { PREPARE_MONITOR_FD, PREPARE_LOG_FD, PREPARE_EXTRA_FDS };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "start.h"
 
+#include "../device/tpm.h"
 #include "../plan/launch.h"
 #include "../qmp/qmp-cmd.h"
 #include "caps-probe.h"
@@ -21,7 +22,7 @@
 #include "stop.h"
 #include "str.h"
 #include "unit.h"
-#include "user-net.h"
+#include "companions.h"
 
 #define HANDOVER_TIMEOUT_USEC (30u * 1000 * 1000)   /* from asking for the unit to the supervisor asking for its plan */
 #define MONITOR_TIMEOUT_USEC (60u * 1000 * 1000)    /* from handing over to QEMU answering: firmware and much memory take a while */
@@ -39,7 +40,7 @@ typedef struct Start {
         Launcher *launcher;
         sd_event_source *timeout;
         MachineRegistration *registration;
-        UserNets *user_nets;
+        Companions *companions;
         DomainVolumes *volumes;
         DomainLogs *logs;
         DomainPorts *ports;
@@ -68,7 +69,7 @@ static void start_free(void *data) {
         prepare_free(s->prepare);
         launcher_free(s->launcher);
         machine_registration_free(s->registration);
-        user_nets_free(s->user_nets);
+        companions_free(s->companions);
         domain_volumes_free(s->volumes);
         domain_logs_free(s->logs);
         domain_leases_free(s->leases);
@@ -144,6 +145,7 @@ static int build_live(Operation *o, Fault *f) {
                         return r;
         }
         d->live_generation = 1;
+        d->keeps_state = domain_keeps_tpm(d->live);
         r = domain_expand_machine(d->live, s->caps, f);
         if (r >= 0)
                 r = firmware_files_choose(d->manager, d->live, f);
@@ -364,7 +366,7 @@ static int undo_ports(void *userdata) {
 
 /* --- networks: what stands outside and carries the frames --- */
 
-static void on_user_nets(const Fault *why, void *userdata) {
+static void on_companions(const Fault *why, void *userdata) {
         Operation *o = userdata;
         Start *s = o->data;
         _cleanup_fault_ Fault f = FAULT_INIT;
@@ -372,7 +374,7 @@ static void on_user_nets(const Fault *why, void *userdata) {
         if (why)
                 (void) fault_copy(&f, why);
         else
-                o->domain->instance->user_nets = TAKE_PTR(s->user_nets); /* watched as long as QEMU runs */
+                o->domain->instance->companions = TAKE_PTR(s->companions); /* watched as long as QEMU runs */
         steps_continue(o->steps, why ? -why->error : 0, &f);
 }
 
@@ -380,7 +382,7 @@ static int begin_networks(void *userdata, Fault *f) {
         Operation *o = userdata;
         Start *s = o->data;
 
-        return user_nets_new(o->domain, o->domain->live, s->prepare, on_user_nets, o, &s->user_nets, f);
+        return companions_new(o->domain, o->domain->live, s->prepare, s->secrets, on_companions, o, &s->companions, f);
 }
 
 /* They end by themselves when nobody holds the other end of their connection. */
@@ -388,7 +390,7 @@ static int undo_networks(void *userdata) {
         Operation *o = userdata;
         Start *s = o->data;
 
-        s->user_nets = user_nets_free(s->user_nets);
+        s->companions = companions_free(s->companions);
         return 1;
 }
 

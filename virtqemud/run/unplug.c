@@ -12,7 +12,7 @@
 #include "mem.h"
 #include "status.h"
 #include "str.h"
-#include "user-net.h"
+#include "companions.h"
 
 /* One device that has gone, until nothing is left of it. */
 struct Unplug {
@@ -236,7 +236,7 @@ static void forget(Instance *i, const char *id) {
                         break;
                 }
         instance_forget_console(i, id);
-        user_nets_forget(i->user_nets, id);
+        companions_forget(i->companions, id);
         instance_watch_addresses(i);
         d->live_generation++;
         free_and_replace(&d->live_text, NULL);

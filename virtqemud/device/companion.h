@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "../def/device-def.h"
+
+/* A program that stands beside QEMU for a device, with the other end of a socket as its standard input: passt, swtpm, virtiofsd. */
+typedef struct Companion {
+        const char *name;            /* "passt" */
+        const char *package;         /* what to install */
+        const char *title;           /* "User Network" */
+        const char *lost;            /* what is wrong without it: "has no network any more" */
+        char **argv;
+        bool listens;                /* its end is a listening socket */
+        bool privileged;             /* it needs the rights of root, and confines itself */
+        bool has_network;
+} Companion;
+
+void companion_clear(Companion *c);

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "companions.h"
+
+#include <unistd.h>
+
+#include "../device/device.h"
+#include "child.h"
+#include "fd.h"
+#include "file.h"
+#include "instance.h"
+#include "manager.h"
+#include "mem.h"
+#include "str.h"
+#include "unit.h"
+#include "xml-read.h"
+
+#define ENDING_USEC (1000u * 1000)
+/* Of a unit with a user of its own, which systemd makes and gives to it; it can't be below our own folder, which is closed. */
+#define STATE_DIRECTORY "virtbus-companions"
+#define STATE_FOLDERS { "/var/lib/private/" STATE_DIRECTORY, "/var/lib/" STATE_DIRECTORY }
+
+typedef struct OneCompanion {
+        Companions *all;
+        char *device;            /* "net0" */
+        Companion what;
+        int socket, secret;      /* the latter is the secrets'; negative: none */
+        char *state;             /* its folder */
+        char *unit;
+        UnitCall *call;
+        UnitGone *gone;
+        Child *child;
+        sd_event_source *ended;
+} OneCompanion;
+
+struct Companions {
+        Companions *next;        /* of devices that were plugged in later */
+        Domain *domain;
+        OneCompanion *items;
+        size_t n, n_running;
+        sd_event_source *defer;
+        CompanionsDone done;     /* NULL once it was called */
+        void *userdata;
+};
+
+Companions *companions_free(Companions *all) {
+        if (!all)
+                return NULL;
+        for (size_t i = 0; i < all->n; i++) {
+                OneCompanion *c = &all->items[i];
+
+                unit_call_free(c->call);
+                unit_gone_free(c->gone);
+                child_release(c->child);
+                sd_event_source_disable_unref(c->ended);
+                fd_close(c->socket);
+                companion_clear(&c->what);
+                free(c->device);
+                free(c->state);
+                free(c->unit);
+        }
+        sd_event_source_disable_unref(all->defer);
+        companions_free(all->next);
+        free(all->items);
+        free(all);
+        return NULL;
+}
+
+static void finish(Companions *all, const Fault *f) {
+        CompanionsDone done = TAKE_PTR(all->done);
+
+        if (done)
+                done(f, all->userdata);
+}
+
+/* --- once it runs --- */
+
+static int on_grace_over(sd_event_source *source, uint64_t usec, void *userdata) {
+        OneCompanion *c = userdata;
+
+        (void) domain_warn(c->all->domain, "%s %s: %s has ended, its log tells why (%s)", c->device, c->what.lost, c->what.name,
+                           c->unit ?: "in the log of virtqemud");
+        return 0;
+}
+
+/* When QEMU ends so does its companion, and we may hear of it first: all this is freed within that time. */
+static void ended(OneCompanion *c) {
+        (void) sd_event_add_time_relative(c->all->domain->manager->event, &c->ended, CLOCK_MONOTONIC, ENDING_USEC, 0, on_grace_over, c);
+}
+
+static void on_unit_gone(void *userdata) {
+        OneCompanion *c = userdata;
+
+        c->gone = unit_gone_free(c->gone);
+        ended(c);
+}
+
+static void on_child_ended(Child *child, int status, void *userdata) {
+        OneCompanion *c = userdata;
+
+        c->child = child_free(c->child);
+        ended(c);
+}
+
+static void one_runs(OneCompanion *c) {
+        Companions *all = c->all;
+
+        c->socket = fd_close(c->socket); /* QEMU's end of the connection is now QEMU's end of the program */
+        if (++all->n_running == all->n)
+                finish(all, NULL);
+}
+
+/* --- starting --- */
+
+static void on_unit_started(const Fault *why, void *userdata) {
+        OneCompanion *c = userdata;
+        Companions *all = c->all;
+        int r;
+
+        c->call = unit_call_free(c->call);
+        if (why) {
+                finish(all, why);
+                return;
+        }
+        r = unit_gone_watch(all->domain->manager->bus, c->unit, on_unit_gone, c, &c->gone);
+        if (r < 0)
+                (void) log_domain_warning_errno(all->domain, r, "can't watch %s: %m", c->unit);
+        one_runs(c);
+}
+
+/* Whether it asked for its folder. */
+static bool has_state(const OneCompanion *c) {
+        for (char **a = c->what.argv; a && *a; a++)
+                if (strstr(*a, c->state))
+                        return true;
+        return false;
+}
+
+static int start_unit(OneCompanion *c) {
+        const Domain *d = c->all->domain;
+        _cleanup_free_ char *description = strf("%s %s of Virtual Machine %s", c->what.title, c->device, d->name), *state = NULL;
+        sd_id128_t chance;
+        int r;
+
+        /* What is left of the last run may not have ended yet, so the name is new each time. */
+        r = sd_id128_randomize(&chance);
+        if (r < 0)
+                return r;
+        c->unit = strf("virtqemu-%s-%s-%s-%08x.service", c->what.name, d->uuid_string, c->device, (unsigned) chance.qwords[0]);
+        state = strf(STATE_DIRECTORY "/%s/%s", d->uuid_string, c->device);
+        if (!c->unit || !description || !state)
+                return -ENOMEM;
+
+        const UnitTransient spec = {
+                .unit = c->unit, .description = description, .part_of = d->unit, .argv = c->what.argv, .input = c->socket,
+                .output = c->secret > 0 ? c->secret : 0, .state = has_state(c) ? state : NULL, .user = d->manager->user,
+                .privileged = c->what.privileged, .no_network = !c->what.has_network,
+        };
+        return unit_start_transient(d->manager->bus, &spec, on_unit_started, c, &c->call);
+}
+
+static int on_defer(sd_event_source *source, void *userdata) {
+        Companions *all = userdata;
+
+        all->defer = sd_event_source_disable_unref(all->defer);
+        for (size_t i = 0; i < all->n; i++)
+                one_runs(&all->items[i]);
+        return 0;
+}
+
+static int start_child(OneCompanion *c, Fault *f) {
+        const Manager *m = c->all->domain->manager;
+        const ChildFd fds[] = { { c->socket, STDIN_FILENO }, { c->secret, STDOUT_FILENO } };
+        const ChildSpec spec = { .argv = c->what.argv, .fds = fds, .n_fds = c->secret >= 0 ? 2 : 1, .detach = true };
+        int r = has_state(c) ? mkdir_parents(c->state, 0700) : 0;
+
+        if (r < 0)
+                return fault_set(f, FAULT_STORE, -r, "can't make %s: %s", c->state, strerror(-r));
+        r = child_new(m->event, &spec, on_child_ended, c, &c->child, f);
+        if (r < 0 || c->all->defer)
+                return r;
+        return sd_event_add_defer(m->event, &c->all->defer, on_defer, c->all);
+}
+
+/* Where the folder of that device's program is, as the program sees it. */
+static char *state_folder(const Domain *d, const char *device) {
+        if (d->manager->by_unit && !d->manager->user)
+                return strf("/var/lib/" STATE_DIRECTORY "/%s/%s", d->uuid_string, device);
+        return strf("%s/companions/%s/%s", d->manager->dirs.state, d->uuid_string, device);
+}
+
+static const Device *find_device(const DomainDef *def, const char *id) {
+        for (size_t i = 0; i < def->devices.n; i++) {
+                const Device *d = (const Device *) def->devices.items[i];
+
+                if (streq_null(d->id, id))
+                        return d;
+        }
+        return NULL;
+}
+
+static int check_program(const OneCompanion *c, const Device *d, Fault *f) {
+        if (access(c->what.argv[0], X_OK) >= 0)
+                return 0;
+        xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "it needs %s, which is not there", c->what.argv[0]);
+        fault_hint(f, "install the package %s", c->what.package);
+        return -ENOENT;
+}
+
+static int start_one(OneCompanion *c, const DomainDef *live, Fault *f) {
+        const Device *d = find_device(live, c->device);
+        int r;
+
+        c->state = state_folder(c->all->domain, c->device);
+        if (!c->state || !d)
+                return fault_oom(f);
+        r = d->ops->companion(d, c->state, &c->what);
+        if (r < 0)
+                return fault_oom(f);
+        r = check_program(c, d, f);
+        if (r < 0)
+                return r;
+        r = c->all->domain->manager->by_unit ? start_unit(c) : start_child(c, f);
+        if (r < 0 && !(f && fault_is_set(f)))
+                return fault_set(f, FAULT_UNIT, -r, "%s for %s can't be started: %s", c->what.name, c->device, strerror(-r));
+        return r;
+}
+
+int companions_new(Domain *d, const DomainDef *live, Prepare *p, const DomainSecrets *secrets, CompanionsDone done, void *userdata,
+                   Companions **ret, Fault *f) {
+        _cleanup_(companions_freep) Companions *all = NULL;
+        size_t n = prepare_count_companions(p);
+        int r = 0;
+
+        assert(d && live && p && done && ret);
+
+        if (n == 0)
+                return 1;
+        all = new0(Companions, 1);
+        if (!all)
+                return fault_oom(f);
+        *all = (Companions) { .domain = d, .items = new0(OneCompanion, n), .done = done, .userdata = userdata };
+        if (!all->items)
+                return fault_oom(f);
+        for (size_t i = 0; i < n && r >= 0; i++) {
+                OneCompanion *c = &all->items[all->n++];
+
+                *c = (OneCompanion) { .all = all };
+                c->socket = prepare_take_companion(p, i, &c->device);
+                c->secret = c->device ? domain_secrets_fd(secrets, c->device) : -1;
+                r = c->device ? start_one(c, live, f) : fault_oom(f);
+        }
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(all);
+        return 0;
+}
+
+static void forget(OneCompanion *c) {
+        c->gone = unit_gone_free(c->gone);
+        c->child = child_release(c->child);
+        c->ended = sd_event_source_disable_unref(c->ended);
+}
+
+void companions_forget(Companions *all, const char *device) {
+        assert(device);
+
+        for (; all; all = all->next)
+                for (size_t i = 0; i < all->n; i++)
+                        if (streq_null(all->items[i].device, device))
+                                forget(&all->items[i]);
+}
+
+Companions *companions_join(Companions *all, Companions *more) {
+        Companions **end = &all;
+
+        for (; *end; end = &(*end)->next)
+                ;
+        *end = more;
+        return all;
+}
+
+void companions_remove_state(const Domain *d) {
+        const char *const folders[] = STATE_FOLDERS;
+        bool by_system = d->manager->by_unit && !d->manager->user;
+
+        for (size_t i = 0; i < (by_system ? ARRAY_SIZE(folders) : 1); i++) {
+                _cleanup_free_ char *path = by_system ? strf("%s/%s", folders[i], d->uuid_string)
+                                                      : strf("%s/companions/%s", d->manager->dirs.state, d->uuid_string);
+                int r = path ? tree_remove(path) : -ENOMEM;
+
+                if (r < 0)
+                        (void) log_domain_warning_errno(d, r, "can't remove %s: %m", path);
+        }
+}
