@@ -129,6 +129,6 @@ int tree_remove(const char *path) {
 
         assert(path);
 
-        r = nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+        r = nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
         return r == -1 ? (errno == ENOENT ? 0 : -errno) : r;
 }

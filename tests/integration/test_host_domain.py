@@ -172,6 +172,22 @@ def test_terminals_keep_their_names(bed):
     bed.wait(lambda: bed.run("systemctl show -P NFileDescriptorStore virtqemud").stdout.strip() == "0")
 
 
+def test_tpm(bed):
+    """swtpm is a unit with a user of its own, which finds its state again; undefining removes that."""
+    path = define(bed, guest_xml(bed.guest, name="trust", devices="<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>"))
+    folder = "/var/lib/private/virtbus-companions"
+    for _ in range(2):
+        call(bed, "StartDomain", "st", "trust", 0)
+        unit = bed.run("systemctl list-units --plain --no-legend 'virtqemu-swtpm-*'").stdout.split()
+        assert unit[2:4] == ["active", "running"] and "Trusted Platform Module tpm0 of Virtual Machine trust" in " ".join(unit)
+        assert bed.run(f"systemctl show -P DynamicUser {unit[0]}").stdout.strip() == "yes"
+        assert "tpm2-00.permall" in bed.run(f"ls {folder}/*/tpm0").stdout
+        call(bed, "TerminateDomain", "st", "trust", 0)
+        bed.wait(lambda: "swtpm" not in bed.run("systemctl list-units --no-legend --all 'virtqemu-swtpm-*'").stdout)
+    bed.run(f"busctl call org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain Undefine 'ta{{sv}}' 0 0")
+    assert bed.run(f"ls {folder}").stdout == "", bed.run(f"journalctl -u virtqemud -n 20; ls -laR {folder}").stdout
+
+
 def test_user_networking(bed):
     """The guest talks to the world through passt, although its QEMU has no network."""
     bed.run("ip link add outer type veth peer name inner && ip link set inner up && ip link set outer up && "
