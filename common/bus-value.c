@@ -39,17 +39,10 @@ static int read_option(sd_bus_message *m, const char *name, const BusOption *opt
         return -EINVAL;
 }
 
-int bus_read_options(sd_bus_message *m, uint64_t known_flags, uint64_t *ret_flags, const BusOption *options, size_t n, Fault *f) {
-        uint64_t flags;
+int bus_read_dict(sd_bus_message *m, const BusOption *options, size_t n, Fault *f) {
         int r;
 
-        assert(m && ret_flags);
-
-        r = sd_bus_message_read(m, "t", &flags);
-        if (r < 0)
-                return r;
-        if (flags & ~known_flags)
-                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "this method does not know the flags 0x%" PRIx64, flags & ~known_flags);
+        assert(m);
 
         r = sd_bus_message_enter_container(m, 'a', "{sv}");
         while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
@@ -61,9 +54,21 @@ int bus_read_options(sd_bus_message *m, uint64_t known_flags, uint64_t *ret_flag
                 if (r >= 0)
                         r = sd_bus_message_exit_container(m);
         }
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+int bus_read_options(sd_bus_message *m, uint64_t known_flags, uint64_t *ret_flags, const BusOption *options, size_t n, Fault *f) {
+        uint64_t flags;
+        int r;
+
+        assert(m && ret_flags);
+
+        r = sd_bus_message_read(m, "t", &flags);
         if (r < 0)
                 return r;
-        r = sd_bus_message_exit_container(m);
+        if (flags & ~known_flags)
+                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "this method does not know the flags 0x%" PRIx64, flags & ~known_flags);
+        r = bus_read_dict(m, options, n, f);
         if (r >= 0)
                 *ret_flags = flags;
         return r;

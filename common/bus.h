@@ -99,6 +99,9 @@ typedef struct BusOption {
 /* Reads `t flags, a{sv} options`. A flag outside `known_flags` or an option outside the table is FAULT_INVALID_ARGS. */
 int bus_read_options(sd_bus_message *m, uint64_t known_flags, uint64_t *ret_flags, const BusOption *options, size_t n, Fault *f);
 
+/* An a{sv} alone. */
+int bus_read_dict(sd_bus_message *m, const BusOption *options, size_t n, Fault *f);
+
 #define BUS_FLAG_LIVE UINT64_C(1)
 #define BUS_FLAG_CONFIG UINT64_C(2)
 #define BUS_FLAG_FORCE UINT64_C(4)

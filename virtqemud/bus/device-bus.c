@@ -97,6 +97,10 @@ static void tell_changes(Service *s, DeviceObject *o) {
                 bus_changed(s->bus, o->path, INTERFACE_DEVICE, "RemovalPending");
         if (device && device_is_console(device))
                 bus_changed(s->bus, o->path, INTERFACE_CONSOLE, "TTY");
+        if (device && device_kind(device) == DEVICE_DISK && ((const Disk *) device)->what != DISK_DISK) {
+                bus_changed(s->bus, o->path, INTERFACE_DISK, "Source");
+                bus_changed(s->bus, o->path, INTERFACE_DISK, "TrayOpen");
+        }
         if (device && device_kind(device) == DEVICE_INTERFACE)
                 bus_changed(s->bus, o->path, INTERFACE_NIC, "LinkUp");
         if (device && device_kind(device) == DEVICE_GRAPHICS)
@@ -276,6 +280,8 @@ static const sd_bus_vtable device_vtable[] = {
         SD_BUS_PROPERTY("Persistent", "b", get_persistent, 0, EMITS),
         SD_BUS_PROPERTY("RemovalPending", "b", get_removal_pending, 0, EMITS),
         SD_BUS_PROPERTY("BootIndex", "u", get_boot_index, 0, 0),
+        SD_BUS_METHOD_WITH_NAMES("Update", "ssta{sv}", SD_BUS_PARAM(format) SD_BUS_PARAM(definition) SD_BUS_PARAM(flags) SD_BUS_PARAM(options),
+                                 "as", SD_BUS_PARAM(plan), device_method_update, SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_SENSITIVE),
         SD_BUS_METHOD_WITH_NAMES("Detach", "ta{sv}", SD_BUS_PARAM(flags) SD_BUS_PARAM(options), "oas", SD_BUS_PARAM(job) SD_BUS_PARAM(plan),
                                  device_method_detach, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END
@@ -321,6 +327,12 @@ BUS_GETTER(get_shareable) {
         return sd_bus_message_append(reply, "b", d && d->shareable);
 }
 
+BUS_GETTER(get_tray_open) {
+        const Disk *d = (const Disk *) device_object_device(userdata);
+
+        return sd_bus_message_append(reply, "b", d && disk_tray_is_open(d));
+}
+
 BUS_HANDLER(method_resize, ACTION_CONFIG) {
         const DeviceObject *o = userdata;
         const Disk *d = (const Disk *) device_object_device(o);
@@ -341,12 +353,15 @@ static const sd_bus_vtable disk_vtable[] = {
         SD_BUS_PROPERTY("Target", "s", get_target, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Bus", "s", get_bus, 0, 0),
         SD_BUS_PROPERTY("Kind", "s", get_kind, 0, 0),
-        SD_BUS_PROPERTY("Source", "a{sv}", get_source, 0, 0),
+        SD_BUS_PROPERTY("Source", "a{sv}", get_source, 0, EMITS),
         SD_BUS_PROPERTY("Format", "s", get_format, 0, 0),
         SD_BUS_PROPERTY("Cache", "s", get_cache, 0, 0),
         SD_BUS_PROPERTY("ReadOnly", "b", get_readonly, 0, 0),
         SD_BUS_PROPERTY("Shareable", "b", get_shareable, 0, 0),
         SD_BUS_PROPERTY("Serial", "s", get_serial, 0, 0),
+        SD_BUS_PROPERTY("TrayOpen", "b", get_tray_open, 0, EMITS),
+        SD_BUS_METHOD_WITH_NAMES("ChangeMedia", "a{sv}ta{sv}", SD_BUS_PARAM(source) SD_BUS_PARAM(flags) SD_BUS_PARAM(options), "as",
+                                 SD_BUS_PARAM(plan), disk_method_change_media, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("Resize", "tta{sv}", SD_BUS_PARAM(capacity) SD_BUS_PARAM(flags) SD_BUS_PARAM(options), NULL,, method_resize,
                                  SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "device-plug.h"
 
+#include "../device/disk.h"
 #include "../run/attach.h"
 #include "../run/detach.h"
 #include "bus-auth.h"
@@ -102,6 +103,85 @@ static int attach(sd_bus_message *m, Domain *d, Fault *f) {
 BUS_PUBLIC_HANDLER(domain_method_attach_device, ACTION_CONFIG) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         int r = attach(m, userdata, &f);
+
+        return r < 0 ? fault_to_bus(&f, r, error) : 1;
+}
+
+/* --- Update, ChangeMedia --- */
+
+static void on_updated(Domain *d, const char *device, char **plan, const Fault *why, void *userdata) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = userdata, *reply = NULL;
+
+        if (why)
+                (void) bus_reply_fault(m, why, -why->error);
+        else if (sd_bus_message_new_method_return(m, &reply) >= 0 && sd_bus_message_append_strv(reply, plan) >= 0)
+                (void) sd_bus_send(NULL, reply, NULL);
+}
+
+/* Takes over `device`. */
+static int update(sd_bus_message *m, Domain *d, Device *device, Fault *f) {
+        AttachSpec spec = { .update = true };
+        uint64_t flags;
+        Operation *o;
+        int r;
+
+        r = bus_read_options(m, BUS_FLAG_LIVE | BUS_FLAG_CONFIG | BUS_FLAG_FORCE | BUS_FLAG_VALIDATE_ONLY, &flags, NULL, 0, f);
+        if (r < 0) {
+                record_free(&device->head);
+                return r;
+        }
+        spec.live = flags & BUS_FLAG_LIVE;
+        spec.config = flags & BUS_FLAG_CONFIG;
+        spec.force = flags & BUS_FLAG_FORCE;
+        spec.validate_only = flags & BUS_FLAG_VALIDATE_ONLY;
+        r = attach_device(d, device, &spec, on_updated, sd_bus_message_ref(m), &o, f);
+        if (r < 0)
+                sd_bus_message_unref(m);
+        else
+                (void) show_job(o);
+        return r;
+}
+
+static int update_by_text(sd_bus_message *m, const DeviceObject *object, Fault *f) {
+        const Device *now = device_object_device(object);
+        Device *device = NULL;
+        int r;
+
+        r = read_device(m, &device, f);
+        if (r < 0)
+                return r;
+        if (!now || now->ops != device->ops) {
+                fault_set(f, FAULT_INVALID_ARGS, EINVAL, "%s is no <%s>", object->id, device->ops->element);
+                record_free(&device->head);
+                return -EINVAL;
+        }
+        return update(m, object->domain, device, f);
+}
+
+BUS_PUBLIC_HANDLER(device_method_update, ACTION_CONFIG) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        int r = update_by_text(m, userdata, &f);
+
+        return r < 0 ? fault_to_bus(&f, r, error) : 1;
+}
+
+static int change_medium(sd_bus_message *m, const DeviceObject *object, Fault *f) {
+        const char *path = NULL, *pool = NULL, *volume = NULL, *format = NULL;
+        const BusOption source[] = { { "path", 's', &path }, { "pool", 's', &pool }, { "volume", 's', &volume }, { "format", 's', &format } };
+        const Disk *now = (const Disk *) device_object_device(object);
+        Device *device;
+        int r;
+
+        r = bus_read_dict(m, source, ARRAY_SIZE(source), f);
+        if (r < 0)
+                return r;
+        r = disk_with_medium(now, path, pool, volume, format, &device, f);
+        return r < 0 ? r : update(m, object->domain, device, f);
+}
+
+BUS_PUBLIC_HANDLER(disk_method_change_media, ACTION_CONFIG) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        int r = change_medium(m, userdata, &f);
 
         return r < 0 ? fault_to_bus(&f, r, error) : 1;
 }

@@ -373,6 +373,35 @@ int args_command(json_t *commands, const char *command, json_t *arguments) {
         return json_array_append_new(commands, json_pack("{s:s, s:o}", "execute", command, "arguments", arguments)) < 0 ? -ENOMEM : 0;
 }
 
+int args_command_undo(json_t *commands, const char *command, json_t *arguments, const char *undo, json_t *undo_arguments) {
+        json_t *last;
+        int r;
+
+        assert(commands && command && undo);
+
+        r = undo_arguments ? args_command(commands, command, arguments) : -ENOMEM;
+        if (r < 0)
+                return r;
+        last = json_array_get(commands, json_array_size(commands) - 1);
+        return json_object_set_new(last, "undo", json_pack("{s:s, s:o}", "execute", undo, "arguments", undo_arguments)) < 0 ? -ENOMEM : 0;
+}
+
+static json_t *boot_index(const char *path, uint64_t index) {
+        return json_pack("{s:s, s:s, s:I}", "path", path, "property", "bootindex", "value", index == 0 ? -1 : (json_int_t) index);
+}
+
+int args_boot_change(json_t *commands, const Device *before, const Device *after, const DomainDef *def) {
+        _cleanup_free_ char *path = NULL;
+
+        assert(before && after && def);
+
+        path = strf("/machine/peripheral/%s", after->id);
+        if (!path)
+                return -ENOMEM;
+        return args_command_undo(commands, "qom-set", boot_index(path, device_boot_index(def, after)), "qom-set",
+                                 boot_index(path, before->boot_order == NUMBER_UNSET ? 0 : before->boot_order));
+}
+
 DEFINE_ENUM(WantedKind, wanted_kind, "fd", "chain", "memfd", "nvram", "output")
 
 void wanted_files_clear(WantedFiles *r) {

@@ -102,6 +102,12 @@ uint64_t device_boot_index(const DomainDef *def, const Device *d);
 /* Appends {"execute": …, "arguments": …}; takes over `arguments`, which may be NULL when its making failed (-ENOMEM then). */
 int args_command(json_t *commands, const char *command, json_t *arguments);
 
+/* The same with the command that takes it back, which may be NULL. */
+int args_command_undo(json_t *commands, const char *command, json_t *arguments, const char *undo, json_t *undo_arguments);
+
+/* Another place in the boot order, which the firmware looks at when the guest boots again. */
+int args_boot_change(json_t *commands, const Device *before, const Device *after, const DomainDef *def);
+
 /* ",KEY=VALUE" in QEMU's option syntax, where a comma ends a value; doubled it stands for itself. */
 void args_add_value(Text *t, const char *key, const char *value);
 

@@ -17,23 +17,44 @@ typedef struct Level {
         unsigned depth;        /* 0: the top */
 } Level;
 
-/* "virtio-disk0-1-format"; a long alias of the user is cut and made distinct again by a sum over the whole of it. */
-static char *node_name(const Disk *d, unsigned depth, const char *what) {
-        _cleanup_free_ char *tail = depth == 0 ? strf("-%s", what) : strf("-%u-%s", depth, what);
-        size_t room = tail ? NODE_NAME_MAX - strlen(tail) : 0;
+/* Over the whole of a name that is too long. */
+static uint32_t sum_of(const char *id) {
         uint32_t sum = 2166136261u;
+
+        for (const char *p = id; *p; p++)
+                sum = (sum ^ (unsigned char) *p) * 16777619u;
+        return sum;
+}
+
+static char *tail_of(const Disk *d, unsigned depth, const char *what) {
+        _cleanup_free_ char *medium = d->medium == NUMBER_UNSET ? strdup("") : strf("-m%" PRIu64, d->medium);
+
+        if (!medium)
+                return NULL;
+        return depth == 0 ? strf("%s-%s", medium, what) : strf("%s-%u-%s", medium, depth, what);
+}
+
+/* "virtio-disk0-1-format", "ide0-m2-format"; a long alias of the user is cut and made distinct again by a sum. */
+char *blockdev_name(const Disk *d, unsigned depth, const char *what) {
+        _cleanup_free_ char *tail = tail_of(d, depth, what);
+        size_t room = tail ? NODE_NAME_MAX - strlen(tail) : 0;
 
         if (!tail)
                 return NULL;
         if (strlen(d->device.id) <= room)
                 return strf("%s%s", d->device.id, tail);
-        for (const char *p = d->device.id; *p; p++)
-                sum = (sum ^ (unsigned char) *p) * 16777619u;
-        return strf("%.*s-%08x%s", (int) room - 9, d->device.id, sum, tail);
+        return strf("%.*s-%08x%s", (int) room - 9, d->device.id, sum_of(d->device.id), tail);
+}
+
+bool blockdev_owns(const Disk *d, const char *node) {
+        const char *rest = str_after(node, d->device.id);
+        _cleanup_free_ char *sum = rest ? NULL : strf("-%08x-", sum_of(d->device.id));
+
+        return rest ? *rest == '-' : sum && strstr(node, sum);
 }
 
 char *blockdev_top_name(const Disk *d) {
-        return node_name(d, 0, "format");
+        return blockdev_name(d, 0, "format");
 }
 
 static int add_cache(const Disk *d, json_t *json) {
@@ -63,7 +84,7 @@ static int add_storage(const Disk *d, const Level *l, const char *name, Args *a)
 }
 
 static int add_format(const Disk *d, const Level *l, const char *storage, const char *below, Args *a) {
-        _cleanup_free_ char *name = node_name(d, l->depth, "format");
+        _cleanup_free_ char *name = blockdev_name(d, l->depth, "format");
         json_auto_t *json = NULL;
 
         json = name ? json_pack("{s:s, s:s, s:s, s:b}", "driver", disk_format_to_string((DiskFormat) l->format), "file", storage,
@@ -83,7 +104,7 @@ static int add_format(const Disk *d, const Level *l, const char *storage, const 
 
 /* Deepest first: a node has to be there before another one builds on it. */
 static int add_level(const Disk *d, const Level *l, const BackingStore *below, Args *a) {
-        _cleanup_free_ char *storage = node_name(d, l->depth, "storage"), *below_name = NULL;
+        _cleanup_free_ char *storage = blockdev_name(d, l->depth, "storage"), *below_name = NULL;
         bool has_below = below && below->type != DISK_TYPE_NONE;
         int r;
 
@@ -94,7 +115,7 @@ static int add_level(const Disk *d, const Level *l, const BackingStore *below, A
                         .path = backing_path(below), .block = below->type == DISK_BLOCK, .format = below->format, .depth = l->depth + 1,
                 };
 
-                below_name = node_name(d, next.depth, "format");
+                below_name = blockdev_name(d, next.depth, "format");
                 r = below_name ? add_level(d, &next, below->below, a) : -ENOMEM;
                 if (r < 0)
                         return r;

@@ -52,6 +52,9 @@ struct DeviceOps {
         int (*check)(const Device *d, const DomainDef *def, const QemuCaps *caps, Fault *f);
         /* Why it can't come or go while the guest runs; NULL: it can. Where this is missing none of that kind can. */
         const char *(*fixed)(const Device *d, const DomainDef *def);
+        /* What changes a running `before` into `after`, as QMP commands with their undos; `a` has what args() of `after` has made, of which only
+         * the backends are sent, before that. Fields that no command changes are refused with FAULT_NOT_SUPPORTED and their verdict. */
+        int (*update)(const Device *before, const Device *after, const DomainDef *def, json_t *commands, Fault *f);
         /* Appends the files that must be opened for it. */
         int (*files)(const Device *d, WantedFiles *requests);
         /* If `image` is one of the device's files with an open end of its backing chain: writes the levels below it into the device

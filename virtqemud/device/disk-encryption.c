@@ -46,7 +46,7 @@ const RecordType disk_encryption_record = { "encryption", sizeof(DiskEncryption)
 
 /* The object's id, which what is encrypted names. */
 static char *secret_id(const Disk *d) {
-        return strf("%s-secret", d->device.id);
+        return blockdev_name(d, 0, "secret");
 }
 
 int disk_encryption_args(const Disk *d, Args *a) {

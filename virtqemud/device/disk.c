@@ -102,6 +102,7 @@ static const Field disk_fields[] = {
         { "source/@volume", &field_string, AT(volume), .max_length = 255 },
         { "source/@mode", &field_enum, AT(mode), .words = &mode_table },
         { "virtbus:found", &field_string, AT(found), FIELD_LIVE },
+        { "virtbus:medium", &field_number, AT(medium), FIELD_LIVE },
         { "virtbus:found/@block", &field_yes_no, AT(found_block), FIELD_LIVE },
         { "source/@startupPolicy", &field_enum, AT(startup_policy), .words = &startup_table },
         { "source/encryption", &field_record, AT(source_encryption), .record = &disk_encryption_record },
@@ -548,7 +549,7 @@ const DeviceOps device_disk = {
         .kind = DEVICE_DISK, .element = "disk", .type = &disk_record,
         .id_prefix = disk_prefix, .target = disk_target, .boot_class = disk_boot_class,
         .fill = disk_fill, .slot = disk_slot, .check = disk_check,
-        .files = disk_files, .apply_chain = disk_apply_chain, .secret = disk_secret, .fixed = disk_fixed, .args = disk_args,
+        .files = disk_files, .apply_chain = disk_apply_chain, .update = disk_update, .secret = disk_secret, .fixed = disk_fixed, .args = disk_args,
 };
 
 Disk *device_as_disk(const Device *d) {

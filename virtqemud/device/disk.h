@@ -66,6 +66,8 @@ typedef struct Disk {
         char *target;
         int bus;               /* DiskBus */
         int tray;
+        uint64_t medium;       /* live: counts the media the drive has had since the start; NUMBER_UNSET: one */
+        bool force;            /* the guest's lock on its drive does not count; never written */
         bool readonly, shareable;
         char *serial, *wwn;
         VirtioOptions virtio;
@@ -94,6 +96,8 @@ static inline const char *backing_path(const BackingStore *b) {
 
 /* The disk a device is; NULL: it is none. */
 Disk *device_as_disk(const Device *d);
+/* The same drive with another medium: a file or block device by its path, or a volume; all NULL: none. FAULT_INVALID_ARGS. */
+int disk_with_medium(const Disk *d, const char *path, const char *pool, const char *volume, const char *format, Device **ret, Fault *f);
 /* Of the live definition: where its volume is, and what it is, unless the definition says so. FAULT_NOT_SUPPORTED. */
 int disk_set_volume(Disk *d, const char *path, bool block, const char *format, Fault *f);
 
@@ -102,9 +106,21 @@ extern const RecordType disk_encryption_record;
 int disk_encryption_args(const Disk *d, Args *a);
 int disk_encryption_format(const Disk *d, json_t *json);
 
+static inline bool disk_tray_is_open(const Disk *d) {
+        return d->tray == 2;
+}
+
+/* From disk-update.c: DeviceOps.update; and whether another medium comes into the drive. */
+int disk_next_medium(Disk *after, const Disk *before);   /* 1: another one; 0: the same */
+int disk_update(const Device *before, const Device *after, const DomainDef *def, json_t *commands, Fault *f);
+
 /* From blockdev.c: appends the nodes of all levels; the top one's name is what the device's "drive" is. */
 int blockdev_args(const Disk *d, Args *a);
 char *blockdev_top_name(const Disk *d);
+/* Whether a node of that name is one of the disk's, whichever medium it belongs to. */
+bool blockdev_owns(const Disk *d, const char *node);
+/* "ID-WHAT", with the number of the medium in between from the second on; new string. */
+char *blockdev_name(const Disk *d, unsigned depth, const char *what);
 const char *disk_io_word(const Disk *d);
 const char *disk_discard_word(const Disk *d);
 const char *disk_detect_zeroes_word(const Disk *d);

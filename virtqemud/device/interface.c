@@ -359,6 +359,40 @@ static int interface_args(const Device *d, Args *a, Fault *f) {
         return r < 0 ? r : args_json(a, ARG_DEVICE, TAKE_PTR(json));
 }
 
+typedef struct Changes {
+        const Interface *after;
+        Fault *f;
+        bool link, boot;
+} Changes;
+
+static int on_change(const char *path, const Field *field, const void *before, const void *after, void *userdata) {
+        Changes *c = userdata;
+
+        if (field->flags & FIELD_LIVE)
+                return 0;
+        if (streq(path, "link/@state"))
+                c->link = true;
+        else if (streq(path, "boot/@order"))
+                c->boot = true;
+        else {
+                xml_fault_below(&c->after->device.head, path, c->f, FAULT_NOT_SUPPORTED, "it can't be changed while the guest runs");
+                fault_hint(c->f, "change the definition: it is so when the VM is started the next time");
+                return -EOPNOTSUPP;
+        }
+        return 0;
+}
+
+static int interface_update(const Device *before, const Device *after, const DomainDef *def, json_t *commands, Fault *f) {
+        Changes c = { .after = (const Interface *) after, .f = f };
+        bool up = c.after->link != LINK_DOWN;
+        int r = record_diff(&before->head, &after->head, NULL, on_change, &c);
+
+        if (r >= 0 && c.link)
+                r = args_command_undo(commands, "set_link", json_pack("{s:s, s:b}", "name", after->id, "up", (int) up), "set_link",
+                                      json_pack("{s:s, s:b}", "name", after->id, "up", (int) !up));
+        return r < 0 || !c.boot ? r : args_boot_change(commands, before, after, def);
+}
+
 static int interface_companion(const Device *d, const char *state, Companion *ret) {
         static const char *const always[] = { "/usr/bin/passt", "--foreground", "--quiet", "--fd", "0" };
         int r = 0;
@@ -379,7 +413,7 @@ const DeviceOps device_interface = {
         .kind = DEVICE_INTERFACE, .element = "interface", .type = &interface_record,
         .id_prefix = interface_prefix, .boot_class = interface_boot_class,
         .fill = interface_fill, .slot = interface_slot, .check = interface_check, .fixed = device_never_fixed, .args = interface_args,
-        .companion = interface_companion, .settle = interface_settle,
+        .update = interface_update, .companion = interface_companion, .settle = interface_settle,
 };
 
 Interface *device_as_interface(const Device *d) {

@@ -3,6 +3,8 @@
 
 #include "../def/controller-def.h"
 #include "../device/device.h"
+#include "../device/disk.h"
+#include "../device/interface.h"
 #include "mem.h"
 #include "pci.h"
 #include "str.h"
@@ -88,7 +90,7 @@ static int set_aliases(Hotplug *h, Fault *f) {
 }
 
 static int make_part(Hotplug *h, Fault *f) {
-        size_t n = h->next->devices.n - h->first_new;
+        size_t n = h->before ? 1 : h->next->devices.n - h->first_new;
 
         h->part = *h->next;
         h->part.devices = (RecordList) { .items = new0(Record *, n), .n = n };
@@ -130,8 +132,99 @@ int hotplug_new(const DomainDef *live, const Device *device, const DomainDefault
         return 0;
 }
 
+/* What nobody has said stays as it is. */
+static int inherit(Hotplug *h, Fault *f) {
+        const Device *before = h->before;
+        Device *d = h->device;
+
+        if (free_and_strdup(&d->id, before->id) < 0 || free_and_strdup(&d->alias, before->alias) < 0)
+                return fault_oom(f);
+        if (!d->address && before->address) {
+                void *copy;
+
+                if (record_copy(&before->address->head, &copy) < 0)
+                        return fault_oom(f);
+                d->address = copy;
+        }
+        return d->ops->fill ? d->ops->fill(d, h->next, f) : 0;
+}
+
+/* Nothing of what stands behind a device is made again, but for another medium. */
+static int keep_backends(Hotplug *h, Fault *f) {
+        Disk *disk = device_as_disk(h->device);
+        int r = disk ? disk_next_medium(disk, device_as_disk(h->before)) : 0;
+
+        if (r == 0)
+                h->part.devices.n = 0;
+        return r < 0 ? fault_oom(f) : 0;
+}
+
+static int replace_device(Hotplug *h, const DomainDef *live, const Device *device, Fault *f) {
+        const Device *before = domain_find_same(live, device);
+        void *copy;
+
+        for (size_t i = 0; before && i < live->devices.n; i++) {
+                if (live->devices.items[i] != &before->head)
+                        continue;
+                if (record_copy(&device->head, &copy) < 0)
+                        return fault_oom(f);
+                record_free(h->next->devices.items[i]);
+                h->next->devices.items[i] = copy;
+                h->before = before;
+                h->device = copy;
+                h->first_new = i;
+                return inherit(h, f);
+        }
+        return fault_set(f, FAULT_NO_SUCH_DEVICE, ENODEV, "there is no <%s> like that in the running machine", device->ops->element);
+}
+
+int hotplug_update(const DomainDef *live, const Device *device, const DomainDefaults *defaults, const QemuCaps *caps, Hotplug **ret, Fault *f) {
+        _cleanup_(hotplug_freep) Hotplug *h = new0(Hotplug, 1);
+        DomainDefaults as_is;
+        int r;
+
+        assert(live && device && defaults && caps && ret);
+
+        if (!h || domain_copy(live, &h->next) < 0)
+                return fault_oom(f);
+        as_is = *defaults;
+        as_is.spare_root_ports = 0;
+        r = replace_device(h, live, device, f);
+        if (r >= 0)
+                r = domain_fill(h->next, &as_is, f);
+        if (r >= 0 && !h->device->ops->update)
+                r = xml_fault(&h->device->head, f, FAULT_NOT_SUPPORTED, "nothing of it can be changed while the guest runs");
+        if (r >= 0)
+                r = domain_check(h->next, caps, &as_is, f);
+        if (r >= 0)
+                r = make_part(h, f);
+        if (r >= 0)
+                r = keep_backends(h, f);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(h);
+        return 0;
+}
+
+static int take_changed(Hotplug *h, DomainDef *live) {
+        for (size_t i = 0; i < live->devices.n; i++)
+                if (live->devices.items[i] == &h->before->head) {
+                        live->devices.items[i] = &h->device->head;
+                        h->next->devices.items[h->first_new] = NULL;
+                        record_free((Record *) h->before);
+                        h->before = NULL;
+                        h->device = NULL;
+                        h->part.devices.n = 0;
+                        return 0;
+                }
+        return -ENODEV;
+}
+
 int hotplug_take(Hotplug *h, DomainDef *live) {
         assert(h && live && h->device);
+
+        if (h->before)
+                return take_changed(h, live);
 
         for (size_t i = h->first_new; i < h->next->devices.n; i++) {
                 int r = record_list_add(&live->devices, h->next->devices.items[i]); /* which frees it when it fails */
@@ -211,9 +304,16 @@ static int no_option(const Hotplug *h, const Arg *arg, Fault *f) {
 static int add_items(const Hotplug *h, LaunchPlan *p, const Args *a, Fault *f) {
         int r = add_fds(h, p, a);
 
-        for (size_t i = 0; i < a->n && r >= 0; i++)
-                r = a->items[i].kind == ARG_OPTION ? no_option(h, &a->items[i], f) : add_item(p->commands, &a->items[i]);
-        for (size_t i = 0; i < h->part.devices.n && r >= 0; i++) {
+        for (size_t i = 0; i < a->n && r >= 0; i++) {
+                const Arg *arg = &a->items[i];
+
+                if (h->before && (arg->kind == ARG_DEVICE || arg->kind == ARG_OPTION))
+                        continue;
+                r = arg->kind == ARG_OPTION ? no_option(h, arg, f) : add_item(p->commands, arg);
+        }
+        if (h->before && r >= 0)
+                r = h->device->ops->update(h->before, h->device, h->next, p->commands, f);
+        for (size_t i = 0; i < h->part.devices.n && r >= 0 && !h->before; i++) {
                 const Device *d = (const Device *) h->part.devices.items[i];
 
                 r = d->ops->settle ? d->ops->settle(d, h->next, p->commands) : 0;
@@ -274,6 +374,28 @@ int hotplug_plan_keep(LaunchPlan *p, PlanFdKind kind, unsigned index, const char
 
 /* --- away again --- */
 
+int hotplug_clean_before(const Hotplug *h, const QemuCaps *caps, const json_t *nodes, const json_t *sets, LaunchPlan *p, Fault *f) {
+        json_auto_t *commands = NULL;
+        json_t *step;
+        size_t i;
+        int r;
+
+        assert(h && h->before && caps && p);
+
+        if (h->part.devices.n == 0)
+                return 0;
+        r = hotplug_clean(h->next, h->before, caps, &commands, f);
+        /* The names of both begin the same; but the new ones have no nodes yet. */
+        if (r >= 0)
+                r = hotplug_drop_images(h->before, nodes, commands);
+        if (r >= 0)
+                r = hotplug_drop_kept(h->before, nodes, sets, commands);
+        json_array_foreach(commands, i, step)
+                if (r >= 0 && (json_object_set_new(step, "optional", json_true()) < 0 || json_array_append(p->commands, step) < 0))
+                        r = fault_oom(f);
+        return r;
+}
+
 int hotplug_clean(const DomainDef *live, const Device *device, const QemuCaps *caps, json_t **ret, Fault *f) {
         json_auto_t *commands = json_array();
         _cleanup_args_ Args a = ARGS_INIT(live, caps);
@@ -296,8 +418,101 @@ int hotplug_clean(const DomainDef *live, const Device *device, const QemuCaps *c
         return 0;
 }
 
-bool hotplug_owns_node(const Device *device, const char *node) {
-        const char *rest = node ? str_after(node, device->id) : NULL;
+static bool owns_node(const Device *device, const json_t *node) {
+        const char *name = json_string_value(json_object_get(node, "node-name"));
+        const Disk *disk = device_as_disk(device);
 
-        return rest && *rest == '-';
+        return disk && name && blockdev_owns(disk, name);
+}
+
+/* The set a file's name stands for; 0: it is no set. */
+static uint64_t set_of(const json_t *node) {
+        const char *number = str_after(json_string_value(json_object_get(node, "file")) ?: "", "/dev/fdset/");
+        uint64_t set;
+
+        return number && parse_u64(number, 10, &set) >= 0 ? set : 0;
+}
+
+/* An image that two disks stand on is one set. */
+static bool is_used_elsewhere(const json_t *nodes, const Device *d, uint64_t set) {
+        json_t *node;
+        size_t i;
+
+        json_array_foreach(nodes, i, node)
+                if (set_of(node) == set && !owns_node(d, node))
+                        return true;
+        return false;
+}
+
+/* Both a node of the format and the one below tell the file's name. */
+static bool is_dropped(const json_t *commands, uint64_t set) {
+        json_t *step;
+        size_t i;
+
+        json_array_foreach(commands, i, step)
+                if (streq_null(json_string_value(json_object_get(step, "execute")), "remove-fd") &&
+                    json_integer_value(json_object_get(json_object_get(step, "arguments"), "fdset-id")) == (json_int_t) set)
+                        return true;
+        return false;
+}
+
+static int drop_set(const Device *d, const json_t *nodes, uint64_t set, json_t *commands) {
+        if (set == 0 || is_dropped(commands, set) || is_used_elsewhere(nodes, d, set))
+                return 0;
+        return append(commands, command("remove-fd", json_pack("{s:I}", "fdset-id", (json_int_t) set)), NULL, NULL);
+}
+
+int hotplug_drop_images(const Device *device, const json_t *nodes, json_t *commands) {
+        json_t *node;
+        size_t i;
+        int r = 0;
+
+        assert(device && commands);
+
+        json_array_foreach(nodes, i, node)
+                if (r >= 0 && owns_node(device, node))
+                        r = drop_set(device, nodes, set_of(node), commands);
+        return r;
+}
+
+int hotplug_drop_kept(const Device *device, const json_t *nodes, const json_t *sets, json_t *commands) {
+        json_t *set, *fd;
+        size_t i, k;
+        int r = 0;
+
+        assert(device && commands);
+
+        json_array_foreach(sets, i, set)
+                json_array_foreach(json_object_get(set, "fds"), k, fd)
+                        if (r >= 0 && streq_null(json_string_value(json_object_get(fd, "opaque")), device->id))
+                                r = drop_set(device, nodes, (uint64_t) json_integer_value(json_object_get(set, "fdset-id")), commands);
+        return r;
+}
+
+/* --- the same device elsewhere --- */
+
+static bool same_place(const Address *a, const Address *b) {
+        return a && b && a->type != ADDRESS_NONE && record_equal(&a->head, &b->head);
+}
+
+static bool is_same(const Device *a, const Device *b) {
+        const char *target = device_target(a), *other = device_target(b);
+        const Interface *n = device_as_interface(a);
+
+        if (a->ops != b->ops)
+                return false;
+        if (target || other)
+                return streq_null(target, other);
+        if (n)
+                return field_mac.equal(&n->mac, &device_as_interface(b)->mac);
+        return same_place(a->address, b->address) || (!a->address && !b->address && streq_null(a->id, b->id));
+}
+
+Device *domain_find_same(const DomainDef *def, const Device *d) {
+        assert(d);
+
+        for (size_t i = 0; def && i < def->devices.n; i++)
+                if (is_same((const Device *) def->devices.items[i], d))
+                        return (Device *) def->devices.items[i];
+        return NULL;
 }

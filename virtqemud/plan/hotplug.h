@@ -9,15 +9,18 @@ typedef struct Hotplug {
         DomainDef *next;        /* what runs and, behind it, what is new: filled and checked */
         size_t first_new;       /* in its devices: the device, before it the controllers it needs */
         Device *device;         /* of `next`; NULL once it was taken out */
+        const Device *before;   /* of the live definition: what it was, where it changes; NULL: it is new */
         DomainDef part;         /* a view of `next` with nothing but what is new, for what gathers a definition's needs */
 } Hotplug;
 
 /* FAULT_NOT_SUPPORTED when such a device is there from the start or never. `device` stays the caller's. */
 int hotplug_new(const DomainDef *live, const Device *device, const DomainDefaults *defaults, const QemuCaps *caps, Hotplug **ret, Fault *f);
+/* The same for a device that is there and is to be as `device` says. FAULT_NO_SUCH_DEVICE. */
+int hotplug_update(const DomainDef *live, const Device *device, const DomainDefaults *defaults, const QemuCaps *caps, Hotplug **ret, Fault *f);
 Hotplug *hotplug_free(Hotplug *h);
 DEFINE_CLEANUP(Hotplug *, hotplug_free)
 
-/* Moves what is new from `next` into the live definition it was made of. */
+/* Moves what is new, or what has changed, from `next` into the live definition it was made of. */
 int hotplug_take(Hotplug *h, DomainDef *live);
 
 /* What has to be opened, and the commands: LaunchPlan.commands. fdsets are numbered from `first_fdset`, of which the plan says the next
@@ -28,5 +31,13 @@ int hotplug_plan_keep(LaunchPlan *p, PlanFdKind kind, unsigned index, const char
 
 /* The commands that take away what stands behind a device of the live definition once the device itself is gone. */
 int hotplug_clean(const DomainDef *live, const Device *device, const QemuCaps *caps, json_t **ret, Fault *f);
-/* Whether a block node is one of the device's; they are called after it. */
-bool hotplug_owns_node(const Device *device, const char *node);
+/* Appends what takes away the medium that was there, to the plan of another one; the answers are those from before the change. */
+int hotplug_clean_before(const Hotplug *h, const QemuCaps *caps, const json_t *nodes, const json_t *sets, LaunchPlan *p, Fault *f);
+/* Appends the commands that close the descriptors of the device's block nodes, unless another node uses them, too. `nodes` is what
+ * query-named-block-nodes has answered. */
+int hotplug_drop_images(const Device *device, const json_t *nodes, json_t *commands);
+/* The same for what QEMU holds under the device's name; `sets` is what query-fdsets has answered. */
+int hotplug_drop_kept(const Device *device, const json_t *nodes, const json_t *sets, json_t *commands);
+
+/* The device that is the same one in another definition: by its target, MAC address or place; NULL: there is none. */
+Device *domain_find_same(const DomainDef *def, const Device *d);

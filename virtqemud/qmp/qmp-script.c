@@ -59,6 +59,10 @@ static void finish(QmpScript *s) {
 /* --- what is done --- */
 
 static bool step_done(QmpScript *s, const Fault *why) {
+        if (why && json_is_true(json_object_get(step_at(s, s->at), "optional"))) {
+                log_debug("%s", fault_text(why));
+                why = NULL;
+        }
         if (why && !fault_is_set(&s->why))
                 (void) fault_copy(&s->why, why);
         if (why && !s->spec.go_on) {

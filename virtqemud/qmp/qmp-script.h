@@ -4,8 +4,8 @@
 #include "qmp.h"
 
 /* Commands one after the other, each with the one that takes it back: [{"execute", "arguments", "fd", "undo": {"execute", "arguments"}}, …].
- * What only "fd" is for: a number by which the owner knows the descriptor that goes with the command. Where arguments of later commands
- * are "/proc/self/fd/NUMBER", they get the number that QEMU has given it. */
+ * A failure of an "optional" one is not minded. What only "fd" is for: a number by which the owner knows the descriptor that goes with the
+ * command. Where arguments of later commands are "/proc/self/fd/NUMBER", they get the number that QEMU has given it. */
 typedef struct QmpScript QmpScript;
 
 typedef struct QmpScriptSpec {

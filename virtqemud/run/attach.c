@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "../device/device.h"
+#include "../device/disk.h"
 #include "../plan/hotplug.h"
 #include "../qmp/qmp-cmd.h"
 #include "../qmp/qmp-script.h"
@@ -32,6 +32,7 @@ typedef struct Attach {
         DomainSecrets *secrets;
         DomainLogs *logs;
         QmpRequest *asked;
+        json_t *nodes, *sets;        /* what QEMU has before a change */
         unsigned first_fdset;
         Prepare *prepare;
         DomainLeases *leases;
@@ -53,6 +54,8 @@ static void attach_free(void *data) {
         domain_leases_free(a->leases);
         prepare_free(a->prepare);
         qmp_request_free(a->asked);
+        json_decref(a->nodes);
+        json_decref(a->sets);
         domain_logs_free(a->logs);
         domain_secrets_free(a->secrets);
         domain_volumes_free(a->volumes);
@@ -95,6 +98,34 @@ static int add_to_config(DomainDef *def, void *userdata, Fault *f) {
         return record_list_add(&def->devices, copy) < 0 ? fault_oom(f) : 0;
 }
 
+static int change_in_config(DomainDef *def, void *userdata, Fault *f) {
+        const Device *device = userdata, *before = domain_find_same(def, device);
+        void *copy;
+
+        for (size_t i = 0; before && i < def->devices.n; i++) {
+                Device *d;
+
+                if (def->devices.items[i] != &before->head)
+                        continue;
+                if (record_copy(&device->head, &copy) < 0)
+                        return fault_oom(f);
+                d = copy;
+                free_and_replace(&d->id, NULL);
+                if (d->ops->drop_live)
+                        d->ops->drop_live(d);
+                if (d->alias && !str_after(d->alias, "ua-"))
+                        free_and_replace(&d->alias, NULL);
+                if (!d->address && before->address && record_copy(&before->address->head, (void **) &d->address) < 0) {
+                        record_free(copy);
+                        return fault_oom(f);
+                }
+                record_free(def->devices.items[i]);
+                def->devices.items[i] = copy;
+                return 0;
+        }
+        return fault_set(f, FAULT_NO_SUCH_DEVICE, ENODEV, "there is no <%s> like that in the definition", device->ops->element);
+}
+
 static int add_to_config_elsewhere(DomainDef *def, void *userdata, Fault *f) {
         int r = add_to_config(def, userdata, f);
         Device *d = r < 0 ? NULL : (Device *) def->devices.items[def->devices.n - 1];
@@ -112,6 +143,8 @@ static int make_edit(Operation *o, Fault *f) {
 
         if (!a->spec.config)
                 return 0;
+        if (a->spec.update)
+                return config_edit_new(o->domain, change_in_config, a->device, &a->edit, f);
         r = config_edit_new(o->domain, add_to_config, device, &a->edit, &taken);
         if (r < 0 && a->hotplug && !a->device->address)
                 return config_edit_new(o->domain, add_to_config_elsewhere, device, &a->edit, f);
@@ -128,9 +161,14 @@ static int look(Operation *o, Fault *f) {
                 return fault_set(f, FAULT_INVALID_STATE, EINVAL, "%s is transient: it has only its live definition", d->name);
 
         if (a->spec.live) {
-                r = hotplug_new(d->live, a->device, &d->manager->defaults, a->caps, &a->hotplug, f);
+                Disk *disk;
+
+                r = (a->spec.update ? hotplug_update : hotplug_new)(d->live, a->device, &d->manager->defaults, a->caps, &a->hotplug, f);
                 if (r < 0)
                         return r;
+                disk = device_as_disk(a->hotplug->device);
+                if (disk)
+                        disk->force = a->spec.force;
                 a->id = strdup(a->hotplug->device->id);
                 if (!a->id)
                         return fault_oom(f);
@@ -237,6 +275,7 @@ static void on_fdsets(Qmp *q, json_t *result, const Fault *why, void *userdata) 
         Attach *a = o->data;
 
         a->asked = qmp_request_free(a->asked);
+        a->sets = json_incref(result);
         a->first_fdset = result ? qmp_read_next_fdset(result) : 0;
         go_on(o, why);
 }
@@ -248,8 +287,31 @@ static int begin_fdsets(void *userdata, Fault *f) {
         return !a->hotplug ? 1 : qmp_send(o->domain->instance->qmp, "query-fdsets", NULL, 0, on_fdsets, o, &a->asked);
 }
 
+static void on_nodes(Qmp *q, json_t *result, const Fault *why, void *userdata) {
+        Operation *o = userdata;
+        Attach *a = o->data;
+
+        a->asked = qmp_request_free(a->asked);
+        a->nodes = json_incref(result);
+        go_on(o, why);
+}
+
+static int begin_nodes(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Attach *a = o->data;
+
+        if (!a->hotplug || !a->hotplug->before)
+                return 1;
+        return qmp_send(o->domain->instance->qmp, "query-named-block-nodes", json_pack("{s:b}", "flat", 1), 0, on_nodes, o, &a->asked);
+}
+
 static void on_prepared(Prepare *p, int error, Fault *f, void *userdata) {
-        steps_continue(((Operation *) userdata)->steps, error, f);
+        Operation *o = userdata;
+        Attach *a = o->data;
+
+        if (error >= 0 && a->hotplug->before)
+                error = hotplug_clean_before(a->hotplug, a->caps, a->nodes, a->sets, prepare_plan_of(p), f);
+        steps_continue(o->steps, error, f);
 }
 
 static int begin_prepare(void *userdata, Fault *f) {
@@ -374,6 +436,15 @@ static void plugged(Operation *o) {
         domain_changed(d, DOMAIN_CHANGED_LIVE | DOMAIN_CHANGED_DISKS);
 }
 
+/* QEMU has passed the wish on, and tells only that the tray is where it was. */
+static void explain_lock(const Attach *a, Fault *f) {
+        if (!a->hotplug->before || !fault_is_set(f) || !strstr(fault_text(f), "Tray of device"))
+                return;
+        fault_clear(f);
+        fault_set(f, FAULT_QEMU, EBUSY, "the guest has locked the drive %s; it was told that it is to open it", a->id);
+        fault_hint(f, "eject the medium in the guest, or open the drive by force");
+}
+
 static void on_script(const Fault *why, void *userdata) {
         Operation *o = userdata;
         Attach *a = o->data;
@@ -383,9 +454,16 @@ static void on_script(const Fault *why, void *userdata) {
                 steps_continue(o->steps, 0, NULL);
                 return;
         }
-        if (!why)
-                plugged(o);
-        go_on(o, why);
+        if (why) {
+                _cleanup_fault_ Fault f = FAULT_INIT;
+
+                (void) fault_copy(&f, why);
+                explain_lock(a, &f);
+                steps_continue(o->steps, -f.error, &f);
+                return;
+        }
+        plugged(o);
+        go_on(o, NULL);
 }
 
 /* For tests of what a failure leaves behind: the file $VIRTBUS_FAIL_QMP says which command of the next script is to fail. */
@@ -470,7 +548,7 @@ static int begin_tell(void *userdata, Fault *f) {
 
 /* What has neither a target nor a MAC address was put behind the others of its kind. */
 static const Device *find_added(const DomainDef *def, const Device *device) {
-        const Device *found = config_edit_find(def, device);
+        const Device *found = domain_find_same(def, device);
 
         for (size_t i = 0; !found && def && i < def->devices.n; i++) {
                 const Device *d = (const Device *) def->devices.items[def->devices.n - 1 - i];
@@ -493,6 +571,7 @@ static const StepRow attach_steps[] = {
         { "secrets", begin_secrets, undo_gather },
         { "logs", begin_logs, undo_gather },
         { "fdsets", begin_fdsets, undo_gather },
+        { "nodes", begin_nodes, undo_gather },
         { "prepare", begin_prepare, undo_gather },
         { "leases", begin_leases, undo_gather },
         { "ports", begin_ports, undo_gather },
@@ -520,7 +599,9 @@ int attach_device(Domain *d, Device *device, const AttachSpec *spec, AttachDone 
         }
         *a = (Attach) {
                 .device = device, .done = done, .userdata = userdata,
-                .spec = { .live = said ? spec->live : d->live != NULL, .config = said ? spec->config : !d->live, .validate_only = spec->validate_only },
+                .spec = *spec,
         };
+        a->spec.live = said ? spec->live : d->live != NULL;
+        a->spec.config = said ? spec->config : !d->live;
         return operation_begin(d, &attach_type, 0, a, ret, f);
 }

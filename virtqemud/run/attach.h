@@ -4,9 +4,11 @@
 #include "operation.h"
 #include "../plan/domain.h"
 
-/* A device more: for the VM that runs, its definition, or both, which then succeed or fail as one. */
+/* A device more, or one that is there and changes: for the VM that runs, its definition, or both, which then succeed or fail as one. */
 typedef struct AttachSpec {
+        bool update;                 /* it is there already: the one of the same target, MAC address or place */
         bool live, config;           /* neither: the VM if it runs, else its definition */
+        bool force;                  /* what the guest has locked is taken from it */
         bool validate_only;          /* only tell what would be done */
 } AttachSpec;
 

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include "../device/device.h"
-#include "../device/interface.h"
 #include "mem.h"
 #include "str.h"
 #include "xml-write.h"
@@ -89,30 +87,4 @@ void config_edit_restore(ConfigEdit *e, ConfigEditDone done, void *userdata) {
         assert(e && done);
 
         store(e, e->before, done, userdata);
-}
-
-static bool same_place(const Address *a, const Address *b) {
-        return a && b && a->type != ADDRESS_NONE && record_equal(&a->head, &b->head);
-}
-
-static bool is_same(const Device *a, const Device *b) {
-        const char *target = device_target(a), *other = device_target(b);
-        const Interface *n = device_as_interface(a);
-
-        if (a->ops != b->ops)
-                return false;
-        if (target || other)
-                return streq_null(target, other);
-        if (n)
-                return field_mac.equal(&n->mac, &device_as_interface(b)->mac);
-        return same_place(a->address, b->address) || (!a->address && !b->address && streq_null(a->id, b->id));
-}
-
-Device *config_edit_find(const DomainDef *def, const Device *d) {
-        assert(d);
-
-        for (size_t i = 0; def && i < def->devices.n; i++)
-                if (is_same((const Device *) def->devices.items[i], d))
-                        return (Device *) def->devices.items[i];
-        return NULL;
 }

@@ -20,6 +20,3 @@ DEFINE_CLEANUP(ConfigEdit *, config_edit_free)
 void config_edit_store(ConfigEdit *e, ConfigEditDone done, void *userdata);
 /* As it was before config_edit_store(), which has succeeded. */
 void config_edit_restore(ConfigEdit *e, ConfigEditDone done, void *userdata);
-
-/* The device that is the same one in another definition: by its target, MAC address or place; NULL: there is none. */
-Device *config_edit_find(const DomainDef *def, const Device *d);

@@ -3,6 +3,7 @@
 
 #include "../def/controller-def.h"
 #include "../device/device.h"
+#include "../plan/hotplug.h"
 #include "../qmp/qmp-cmd.h"
 #include "config-edit.h"
 #include "instance.h"
@@ -113,7 +114,7 @@ static int check_live(const Domain *d, const char *id, Fault *f) {
 static Device *find_in_config(const Domain *d, const DomainDef *def, const char *id) {
         const Device *live = find(d->live, id);
 
-        return live ? config_edit_find(def, live) : find(def, id);
+        return live ? domain_find_same(def, live) : find(def, id);
 }
 
 typedef struct Removal {

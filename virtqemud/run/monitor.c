@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "monitor.h"
 
+#include "../device/disk.h"
 #include "../plan/launch.h"
 #include "../qmp/qmp-cmd.h"
 #include "manager.h"
 #include "mem.h"
 #include "operation.h"
 #include "start.h"
+#include "status.h"
 #include "stop.h"
 #include "str.h"
 #include "unplug.h"
@@ -149,6 +151,20 @@ static void on_balloon(Instance *i, json_t *data) {
         domain_changed(i->domain, DOMAIN_CHANGED_MEMORY);
 }
 
+/* By the guest, or by us: its definition says it as long as it runs. */
+static void on_tray_moved(Instance *i, json_t *data) {
+        const char *id = json_string_value(json_object_get(data, "id"));
+        const Device *device = id && i->domain->live ? domain_find_device(i->domain->live, id) : NULL;
+        Disk *disk = device ? device_as_disk(device) : NULL;
+
+        if (!disk)
+                return;
+        disk->tray = json_is_true(json_object_get(data, "tray-open")) ? 2 : 0;
+        free_and_replace(&i->domain->live_text, NULL);
+        status_save(i->domain);
+        domain_changed(i->domain, DOMAIN_CHANGED_LIVE);
+}
+
 static void on_device_deleted(Instance *i, json_t *data) {
         const char *device = json_string_value(json_object_get(data, "device"));
 
@@ -172,6 +188,7 @@ static const struct {
         { "BLOCK_IO_ERROR", on_io_error },
         { "DEVICE_DELETED", on_device_deleted },
         { "DEVICE_UNPLUG_GUEST_ERROR", on_device_refused },
+        { "DEVICE_TRAY_MOVED", on_tray_moved },
         { "GUEST_PANICKED", on_panicked },
         { "RESET", on_reset },
         { "RESUME", on_resume },

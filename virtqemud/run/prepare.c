@@ -279,6 +279,12 @@ int prepare_fd(const Prepare *p, int number) {
         return -EBADF;
 }
 
+LaunchPlan *prepare_plan_of(Prepare *p) {
+        assert(p);
+
+        return p->plan;
+}
+
 const int *prepare_fds(const Prepare *p) {
         assert(p);
 

@@ -30,6 +30,8 @@ DEFINE_CLEANUP(Prepare *, prepare_free)
 
 /* After done(): the plan. */
 const LaunchPlan *prepare_plan(const Prepare *p);
+/* The same, for who has something to add. */
+LaunchPlan *prepare_plan_of(Prepare *p);
 
 /* After done(): the images it is going to use, each level of a chain for itself. The strings stay the Prepare's. */
 int prepare_images(const Prepare *p, ImageUse **ret, size_t *ret_n);

@@ -97,67 +97,17 @@ static int begin_capabilities(void *userdata, Fault *f) {
 
 /* --- which descriptors QEMU holds for it --- */
 
-/* Both a node of the format and the one below tell the file's name. */
-static bool is_dropped(const Unplug *u, json_int_t set) {
-        json_t *step;
-        size_t i;
-
-        json_array_foreach(u->commands, i, step)
-                if (json_integer_value(json_object_get(json_object_get(step, "arguments"), "fdset-id")) == set)
-                        return true;
-        return false;
-}
-
-static int drop_set(Unplug *u, json_int_t set) {
-        if (is_dropped(u, set))
-                return 0;
-        return json_array_append_new(u->commands, json_pack("{s:s, s:{s:I}}", "execute", "remove-fd", "arguments", "fdset-id", set)) < 0 ? -ENOMEM : 0;
-}
-
-/* The set a file's name stands for; 0: it is no set. */
-static uint64_t set_of(const json_t *node) {
-        const char *number = str_after(json_string_value(json_object_get(node, "file")) ?: "", "/dev/fdset/");
-        uint64_t set;
-
-        return number && parse_u64(number, 10, &set) >= 0 ? set : 0;
-}
-
-static bool is_used_elsewhere(const json_t *nodes, const Device *d, uint64_t set) {
-        json_t *node;
-        size_t i;
-
-        json_array_foreach(nodes, i, node)
-                if (set_of(node) == set && !hotplug_owns_node(d, json_string_value(json_object_get(node, "node-name"))))
-                        return true;
-        return false;
-}
-
-/* An image that two disks stand on is one set. */
-static int drop_images(Unplug *u) {
-        const Device *d = find(u->instance, u->device);
-        json_t *node;
-        size_t i;
-        int r = 0;
-
-        json_array_foreach(u->nodes, i, node) {
-                uint64_t set = set_of(node);
-
-                if (r >= 0 && d && set > 0 && hotplug_owns_node(d, json_string_value(json_object_get(node, "node-name"))) &&
-                    !is_used_elsewhere(u->nodes, d, set))
-                        r = drop_set(u, (json_int_t) set);
-        }
-        return r;
-}
-
 static void on_nodes(Qmp *q, json_t *result, const Fault *why, void *userdata) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         Unplug *u = userdata;
+        const Device *d;
 
         u->asked = qmp_request_free(u->asked);
         if (why)
                 (void) fault_copy(&f, why);
         u->nodes = json_incref(result);
-        steps_continue(u->steps, why ? -why->error : drop_images(u), &f);
+        d = find(u->instance, u->device);
+        steps_continue(u->steps, why ? -why->error : d ? hotplug_drop_images(d, result, u->commands) : 0, &f);
 }
 
 static int begin_nodes(void *userdata, Fault *f) {
@@ -166,32 +116,15 @@ static int begin_nodes(void *userdata, Fault *f) {
         return qmp_send(u->instance->qmp, "query-named-block-nodes", json_pack("{s:b}", "flat", 1), 0, on_nodes, u, &u->asked);
 }
 
-/* Leases, logs and what was plugged in were handed over under the device's name. */
-static int drop_kept(Unplug *u, const json_t *sets) {
-        const Device *d = find(u->instance, u->device);
-        json_t *set, *fd;
-        size_t i, k;
-        int r = 0;
-
-        json_array_foreach(sets, i, set)
-                json_array_foreach(json_object_get(set, "fds"), k, fd) {
-                        json_int_t id = json_integer_value(json_object_get(set, "fdset-id"));
-
-                        if (r >= 0 && d && streq_null(json_string_value(json_object_get(fd, "opaque")), d->id) &&
-                            !is_used_elsewhere(u->nodes, d, (uint64_t) id))
-                                r = drop_set(u, id);
-                }
-        return r;
-}
-
 static void on_fdsets(Qmp *q, json_t *result, const Fault *why, void *userdata) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         Unplug *u = userdata;
+        const Device *d = find(u->instance, u->device);
 
         u->asked = qmp_request_free(u->asked);
         if (why)
                 (void) fault_copy(&f, why);
-        steps_continue(u->steps, why ? -why->error : drop_kept(u, result), &f);
+        steps_continue(u->steps, why ? -why->error : d ? hotplug_drop_kept(d, u->nodes, result, u->commands) : 0, &f);
 }
 
 static int begin_fdsets(void *userdata, Fault *f) {

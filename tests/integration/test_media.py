@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Devices that change while the machine runs: media, links, boot order."""
+
+import os
+
+import bus as bus_module
+import pytest
+
+from domains import CONFIG, FORCE, FORMAT, LIVE, VALIDATE_ONLY, console, define, device, disk_xml, guest_xml, tiny_xml
+from test_hotplug import PORTS, definitions, inside, until
+
+pytestmark = pytest.mark.bus
+
+DRIVE = "<disk type='file' device='cdrom'>{source}<target dev='sda' bus='sata'/></disk>"
+NIC = "<interface type='user'><mac address='52:54:00:00:00:01'/>{more}</interface>"
+
+
+@pytest.fixture
+def discs(tmp_path):
+    for name in ("first", "second"):
+        (tmp_path / f"{name}.iso").write_bytes(f"the {name} disc".encode().ljust(1 << 20, b"\0"))
+    return tmp_path
+
+
+def images_open(domain, folder):
+    """Names of the images QEMU has open."""
+    fds = f"/proc/{domain.MainPID}/fd"
+    links = [os.readlink(f"{fds}/{fd}") for fd in os.listdir(fds)]
+    return sorted({os.path.basename(link) for link in links if link.startswith(str(folder))})
+
+
+def test_medium(bus, qemud, guest_image, discs):
+    """In, another one, out: the guest reads it, and QEMU lets go of what is out."""
+    d = define(bus, guest_xml(guest_image, devices=DRIVE.format(source="")))
+    d.Start(0, {}, timeout=60)
+    con = console(bus, d)
+    con.ready()
+    drive = device(bus, d, "sata_2ddisk0")
+    empty, defined = inside(d), definitions(d)
+    plan = drive.ChangeMedia({"path": f"{discs}/first.iso"}, LIVE | CONFIG | VALIDATE_ONLY, {})
+    assert any("blockdev-insert-medium" in line for line in plan) and inside(d) == empty and definitions(d) == defined
+
+    for name in ("first", "second", "first"):
+        drive.ChangeMedia({"path": f"{discs}/{name}.iso"}, LIVE | CONFIG, {})
+        bus.wait_property(drive, "Source", {"type": "file", "path": f"{discs}/{name}.iso"})
+        until(lambda n=name: f"the.{n}.disc" in " ".join(con.ask("disks")))
+        assert images_open(d, discs) == [f"{name}.iso"]
+        assert f"{name}.iso" in d.ExportDefinition(FORMAT, CONFIG) and d.PendingChanges == []
+    # The guest holds its drive shut.
+    con.ask("sh exec 7</dev/sr0")
+    with bus.fails("QemuFailed", "locked"):
+        drive.ChangeMedia({}, 0, {})
+    assert images_open(d, discs) == ["first.iso"] and drive.Source
+    drive.ChangeMedia({}, FORCE, {})
+    assert images_open(d, discs) == [] and inside(d) == empty and drive.Source == {}
+    assert d.PendingChanges != []
+    d.Terminate(0, {})
+
+
+def test_each_failure(discs, tmp_path):
+    """Whichever command is refused, the old medium is in the drive."""
+    trigger = tmp_path / "fail"
+    with bus_module.Bus(environment={"VIRTBUS_FAIL_QMP": str(trigger)}) as bus:
+        d = define(bus, tiny_xml("web", devices=DRIVE.format(source=f"<source file='{discs}/first.iso'/>")))
+        d.Start(0, {}, timeout=60)
+        drive = device(bus, d, "sata_2ddisk0")
+        plan = drive.ChangeMedia({"path": f"{discs}/second.iso"}, LIVE | CONFIG | VALIDATE_ONLY, {})
+        before, defined = inside(d), definitions(d)
+        commands = [line.split()[1] for line in plan if line.startswith("qmp")]
+        for n in range(1, commands.index("blockdev-del") + 1):
+            trigger.write_text(str(n))
+            with bus.fails("QemuFailed", "because a test wants it so"):
+                drive.ChangeMedia({"path": f"{discs}/second.iso"}, LIVE | CONFIG, {})
+            assert inside(d) == before and definitions(d) == defined, commands[n - 1]
+            assert images_open(d, discs) == ["first.iso"] and not drive.TrayOpen, commands[n - 1]
+        drive.ChangeMedia({"path": f"{discs}/second.iso"}, LIVE | CONFIG, {})
+        assert images_open(d, discs) == ["second.iso"]
+        d.Terminate(0, {})
+
+
+def test_medium_of_the_definition(bus, qemud, discs):
+    d = define(bus, tiny_xml("web", devices=DRIVE.format(source="")))
+    drive = device(bus, d, "sata_2ddisk0")
+    drive.ChangeMedia({"path": f"{discs}/first.iso"}, 0, {})
+    assert drive.Source["path"] == f"{discs}/first.iso"
+    for source, text in (({"path": "first.iso"}, "no absolute path"), ({"pool": "p"}, "a pool and a volume"), ({"disc": "x"}, "unknown option"),
+                         ({"path": "/x", "format": "iso9660"}, "no format")):
+        with bus.fails("InvalidArgs", text):
+            drive.ChangeMedia(source, 0, {})
+    with bus.fails("InvalidState", "only its definition"):
+        drive.ChangeMedia({}, LIVE, {})
+
+
+def test_update(bus, qemud, tmp_path):
+    """What can change does, and what can't is named."""
+    (tmp_path / "a.raw").write_bytes(bytes(1 << 20))
+    d = define(bus, tiny_xml("web", devices=PORTS + NIC.format(more="") + disk_xml(tmp_path / "a.raw", extra="<boot order='1'/>")))
+    d.Start(0, {}, timeout=60)
+    nic, disk = device(bus, d, "net0"), device(bus, d, "virtio_2ddisk0")
+    plan = nic.Update(FORMAT, NIC.format(more="<link state='down'/>"), LIVE | CONFIG | VALIDATE_ONLY, {})
+    assert nic.LinkUp and [line.split()[1] for line in plan if line.startswith("qmp")] == ["set_link"]
+    nic.Update(FORMAT, NIC.format(more="<link state='down'/>"), LIVE | CONFIG, {})
+    assert not nic.LinkUp and definitions(d)[1].count("down") == 1 and d.PendingChanges == []
+    with bus.fails("NotSupported", "mtu"):
+        nic.Update(FORMAT, NIC.format(more="<mtu size='1400'/>"), LIVE | CONFIG, {})
+    assert d.PendingChanges == []
+    nic.Update(FORMAT, NIC.format(more="<mtu size='1400'/>"), CONFIG, {})
+    assert d.PendingChanges != []
+    disk.Update(FORMAT, disk_xml(tmp_path / "a.raw", extra="<boot order='2'/>"), LIVE, {})
+    assert disk.BootIndex == 2
+    with bus.fails("NotSupported", "source"):
+        disk.Update(FORMAT, disk_xml(tmp_path / "b.raw", extra="<boot order='2'/>"), LIVE, {})
+    with bus.fails("InvalidArgs", "no <interface>"):
+        disk.Update(FORMAT, NIC.format(more=""), LIVE, {})
+    d.Terminate(0, {})
