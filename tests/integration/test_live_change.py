@@ -57,7 +57,7 @@ def test_link_of_the_definition(bus, qemud):
         nic.SetLink(True, LIVE | CONFIG, {})
     assert not nic.LinkUp
     with bus.fails("InvalidArgs", "does not know the flags"):
-        nic.SetLink(True, 4, {})
+        nic.SetLink(True, 8, {})
 
 
 def test_both_or_neither(bus, qemud):

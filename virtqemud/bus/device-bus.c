@@ -10,7 +10,6 @@
 #include "../device/disk.h"
 #include "../device/interface.h"
 #include "../run/instance.h"
-#include "../run/link-change.h"
 #include "bus-auth.h"
 #include "bus-error.h"
 #include "device-object.h"
@@ -395,44 +394,14 @@ BUS_GETTER(get_link) {
         return sd_bus_message_append(reply, "b", n && n->link != LINK_DOWN);
 }
 
-static void on_link_changed(const Fault *why, void *userdata) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = userdata;
-
-        if (why)
-                (void) bus_reply_fault(call, why, -why->error);
-        else
-                (void) sd_bus_reply_method_return(call, NULL);
-}
-
-BUS_HANDLER(method_set_link, ACTION_CONFIG) {
-        const DeviceObject *o = userdata;
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        uint64_t flags;
-        int up, r;
-
-        r = sd_bus_message_read(m, "b", &up);
-        if (r >= 0)
-                r = bus_read_options(m, BUS_FLAG_LIVE | BUS_FLAG_CONFIG | BUS_FLAG_VALIDATE_ONLY, &flags, NULL, 0, &f);
-        if (r >= 0) {
-                const LinkChange change = {
-                        .device = o->id, .up = up, .live = flags & BUS_FLAG_LIVE, .config = flags & BUS_FLAG_CONFIG,
-                        .validate_only = flags & BUS_FLAG_VALIDATE_ONLY,
-                };
-
-                r = link_change(o->domain, &change, on_link_changed, sd_bus_message_ref(m), &f);
-                if (r < 0)
-                        sd_bus_message_unref(m);
-        }
-        return r < 0 ? fault_to_bus(&f, r, error) : 1;
-}
-
 static const sd_bus_vtable nic_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_PROPERTY("MAC", "s", get_mac, 0, 0),
         SD_BUS_PROPERTY("Model", "s", get_model, 0, 0),
         SD_BUS_PROPERTY("Type", "s", get_type, 0, 0),
         SD_BUS_PROPERTY("LinkUp", "b", get_link, 0, EMITS),
-        SD_BUS_METHOD_WITH_NAMES("SetLink", "bta{sv}", SD_BUS_PARAM(up) SD_BUS_PARAM(flags) SD_BUS_PARAM(options), NULL,, method_set_link,
+        SD_BUS_METHOD_WITH_NAMES("SetLink", "bta{sv}", SD_BUS_PARAM(up) SD_BUS_PARAM(flags) SD_BUS_PARAM(options), "as", SD_BUS_PARAM(plan),
+                                 nic_method_set_link,
                                  SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END
 };

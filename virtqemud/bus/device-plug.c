@@ -2,8 +2,10 @@
 #include "device-plug.h"
 
 #include "../device/disk.h"
+#include "../device/interface.h"
 #include "../run/attach.h"
 #include "../run/detach.h"
+#include "../run/resize.h"
 #include "bus-auth.h"
 #include "bus-error.h"
 #include "device-bus.h"
@@ -183,6 +185,75 @@ BUS_PUBLIC_HANDLER(disk_method_change_media, ACTION_CONFIG) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         int r = change_medium(m, userdata, &f);
 
+        return r < 0 ? fault_to_bus(&f, r, error) : 1;
+}
+
+/* The cable of an interface. */
+static int set_link(sd_bus_message *m, const DeviceObject *object, Fault *f) {
+        const Interface *now = (const Interface *) device_object_device(object);
+        void *copy = NULL;
+        int up, r;
+
+        r = sd_bus_message_read(m, "b", &up);
+        if (r < 0)
+                return r;
+        if (!now || record_copy(&now->device.head, &copy) < 0)
+                return fault_oom(f);
+        ((Interface *) copy)->link = up ? LINK_UP : LINK_DOWN;
+        return update(m, object->domain, copy, f);
+}
+
+BUS_PUBLIC_HANDLER(nic_method_set_link, ACTION_CONFIG) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        int r = set_link(m, userdata, &f);
+
+        return r < 0 ? fault_to_bus(&f, r, error) : 1;
+}
+
+/* --- SetMemory, SetVCPUs --- */
+
+static void on_resized(Domain *d, char **plan, const Fault *why, void *userdata) {
+        on_updated(d, NULL, plan, why, userdata);
+}
+
+static int resize(sd_bus_message *m, Domain *d, ResizeWhat what, uint64_t value, Fault *f) {
+        ResizeSpec spec = { .what = what, .value = value };
+        const BusOption options[] = { { "timeout-usec", 't', &spec.timeout_usec } };
+        uint64_t flags;
+        Operation *o;
+        int r;
+
+        r = bus_read_options(m, BUS_FLAG_LIVE | BUS_FLAG_CONFIG | BUS_FLAG_VALIDATE_ONLY, &flags, options, ARRAY_SIZE(options), f);
+        if (r < 0)
+                return r;
+        spec.live = flags & BUS_FLAG_LIVE;
+        spec.config = flags & BUS_FLAG_CONFIG;
+        spec.validate_only = flags & BUS_FLAG_VALIDATE_ONLY;
+        r = resize_domain(d, &spec, on_resized, sd_bus_message_ref(m), &o, f);
+        if (r < 0)
+                sd_bus_message_unref(m);
+        else
+                (void) show_job(o);
+        return r;
+}
+
+BUS_PUBLIC_HANDLER(domain_method_set_memory, ACTION_CONFIG) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        uint64_t bytes;
+        int r = sd_bus_message_read(m, "t", &bytes);
+
+        if (r >= 0)
+                r = resize(m, userdata, RESIZE_MEMORY, bytes, &f);
+        return r < 0 ? fault_to_bus(&f, r, error) : 1;
+}
+
+BUS_PUBLIC_HANDLER(domain_method_set_vcpus, ACTION_CONFIG) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        uint32_t n;
+        int r = sd_bus_message_read(m, "u", &n);
+
+        if (r >= 0)
+                r = resize(m, userdata, RESIZE_VCPUS, n, &f);
         return r < 0 ? fault_to_bus(&f, r, error) : 1;
 }
 

@@ -3,8 +3,11 @@
 
 #include <systemd/sd-bus.h>
 
-/* Devices that come, go and change: the handlers of Domain.AttachDevice, Device.Detach, Device.Update and Disk.ChangeMedia. */
+/* The handlers of what comes, goes and changes. */
 int domain_method_attach_device(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int domain_method_set_memory(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int domain_method_set_vcpus(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int nic_method_set_link(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int device_method_update(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int disk_method_change_media(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int device_method_detach(sd_bus_message *m, void *userdata, sd_bus_error *error);

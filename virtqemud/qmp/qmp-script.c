@@ -240,3 +240,19 @@ int qmp_script_new(const QmpScriptSpec *spec, QmpScript **ret) {
         *ret = TAKE_PTR(s);
         return 0;
 }
+
+int qmp_commands_to_lines(const json_t *commands, char ***lines) {
+        json_t *step;
+        size_t i;
+        int r = 0;
+
+        assert(lines);
+
+        json_array_foreach(commands, i, step) {
+                _cleanup_free_ char *arguments = json_dumps(json_object_get(step, "arguments"), JSON_COMPACT);
+
+                if (r >= 0)
+                        r = arguments ? strv_pushf(lines, "qmp %s %s", json_string_value(json_object_get(step, "execute")), arguments) : -ENOMEM;
+        }
+        return r;
+}

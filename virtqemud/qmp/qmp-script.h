@@ -22,6 +22,9 @@ typedef struct QmpScriptSpec {
         unsigned fail_at;            /* for tests: this command, from 1, is refused; 0: none */
 } QmpScriptSpec;
 
+/* "qmp COMMAND ARGUMENTS", for who asks what would be done. */
+int qmp_commands_to_lines(const json_t *commands, char ***lines);
+
 int qmp_script_new(const QmpScriptSpec *spec, QmpScript **ret);
 QmpScript *qmp_script_free(QmpScript *s);
 DEFINE_CLEANUP(QmpScript *, qmp_script_free)

@@ -516,20 +516,12 @@ void attach_device_deleted(Domain *d, const char *device) {
 /* --- the whole --- */
 
 static int plan_commands(const LaunchPlan *plan, char ***ret) {
-        json_t *step;
-        size_t i;
         int r = 0;
 
         for (size_t k = 0; k < plan->n_fds && r >= 0; k++)
                 r = strv_pushf(ret, "descriptor %d: %s%s%s%s", plan->fds[k].number, plan_fd_kind_to_string(plan->fds[k].kind),
                                plan->fds[k].path ? " " : "", plan->fds[k].path ?: "", plan->fds[k].writable ? " (writable)" : "");
-        json_array_foreach(plan->commands, i, step) {
-                _cleanup_free_ char *arguments = json_dumps(json_object_get(step, "arguments"), JSON_COMPACT);
-
-                if (r >= 0)
-                        r = arguments ? strv_pushf(ret, "qmp %s %s", json_string_value(json_object_get(step, "execute")), arguments) : -ENOMEM;
-        }
-        return r;
+        return r < 0 ? r : qmp_commands_to_lines(plan->commands, ret);
 }
 
 static int begin_tell(void *userdata, Fault *f) {

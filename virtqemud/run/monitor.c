@@ -7,6 +7,7 @@
 #include "manager.h"
 #include "mem.h"
 #include "operation.h"
+#include "resize.h"
 #include "start.h"
 #include "status.h"
 #include "stop.h"
@@ -170,6 +171,7 @@ static void on_device_deleted(Instance *i, json_t *data) {
 
         if (device)
                 unplug_device_deleted(i, device);
+        resize_device_gone(i->domain);
 }
 
 static void on_device_refused(Instance *i, json_t *data) {

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""CPUs and memory come and go while the machine runs."""
+
+import pytest
+
+from domains import CONFIG, LIVE, VALIDATE_ONLY, console, define, guest_xml, tiny_xml
+from test_hotplug import until
+
+pytestmark = pytest.mark.bus
+
+MIB = 1 << 20
+
+
+
+def cpus(con):
+    """Of the guest, once it has taken those in that are there."""
+    con.ask("sh for c in /sys/devices/system/cpu/cpu*/online; do echo 1 >$c 2>/dev/null; done; true")
+    return int(con.ask("cpus")[0].split()[1])
+
+
+def test_cpus(bus, qemud, guest_image):
+    """More, up to as many as there can be."""
+    xml = guest_xml(guest_image).replace("<vcpu>1</vcpu>", "<vcpu current='2'>4</vcpu>")
+    d = define(bus, xml)
+    d.Start(0, {}, timeout=60)
+    con = console(bus, d)
+    con.ready()
+    plan = d.SetVCPUs(3, LIVE | CONFIG | VALIDATE_ONLY, {})
+    assert [line.split()[:2] for line in plan] == [["qmp", "device_add"], ["definition", "of"]] and d.VCPUs == (2, 4)
+    for n in (3, 4):
+        d.SetVCPUs(n, LIVE | CONFIG, {}, timeout=60)
+        until(lambda: cpus(con), n)
+        assert d.VCPUs == (n, 4) and d.PendingChanges == []
+    with bus.fails("NotSupported", "only from machines of type 'kvm'"):
+        d.SetVCPUs(3, 0, {})
+    with bus.fails("InvalidArgs", "4 CPUs at most"):
+        d.SetVCPUs(5, 0, {})
+    with bus.fails("InvalidArgs", "1 at least"):
+        d.SetVCPUs(0, 0, {})
+    d.Terminate(0, {})
+    assert d.VCPUs == (4, 4)
+
+
+def test_cpus_of_the_definition(bus, qemud):
+    d = define(bus, tiny_xml("web").replace("<vcpu>1</vcpu>", "<vcpu>2</vcpu>"))
+    d.SetVCPUs(1, 0, {})
+    assert d.VCPUs == (1, 2)
+    d.Start(0, {}, timeout=60)
+    d.SetVCPUs(2, CONFIG, {})
+    assert d.VCPUs == (1, 2) and d.PendingChanges == ["vcpu/@current"]
+    d.Terminate(0, {})
+
+
+def test_memory(bus, qemud, guest_image):
+    """The guest gives memory back and gets it again."""
+    d = define(bus, guest_xml(guest_image, memory=256))
+    d.Start(0, {}, timeout=60)
+    con = console(bus, d)
+    con.ready()
+    all_of_it = int(con.ask("memory")[0].split()[1])
+    d.SetMemory(192 * MIB, LIVE | CONFIG, {})
+    bus.wait_property(d, "MemoryCurrent", 192 * MIB)
+    until(lambda: int(con.ask("memory")[0].split()[1]) < all_of_it - 50 * MIB)
+    until(lambda: d.PendingChanges, [])
+    d.SetMemory(256 * MIB, LIVE, {})
+    bus.wait_property(d, "MemoryCurrent", 256 * MIB)
+    with bus.fails("InvalidArgs", "256 MiB of memory at most"):
+        d.SetMemory(300 * MIB, 0, {})
+    d.Terminate(0, {})
+    assert d.MemoryCurrent == 192 * MIB
+
+
+def test_memory_without_balloon(bus, qemud):
+    d = define(bus, tiny_xml("web"))
+    d.SetMemory(8 * MIB, 0, {})
+    d.SetMemory(16 * MIB, CONFIG, {})
+    d.Start(0, {}, timeout=60)
+    with bus.fails("NotSupported", "no balloon"):
+        d.SetMemory(8 * MIB, 0, {})
+    d.Terminate(0, {})
+    with bus.fails("InvalidState", "only its definition"):
+        d.SetMemory(8 * MIB, LIVE, {})
