@@ -30,7 +30,7 @@ typedef enum JsonMode { JSON_OFF, JSON_SHORT, JSON_PRETTY } JsonMode;
 
 typedef struct Client {
         sd_bus *bus;
-        bool user, quiet, no_wait, force, live, secrets, validate;
+        bool user, quiet, no_wait, force, live, config, secrets, validate;
         JsonMode json;
         const char *address;     /* of a bus; NULL: the usual one */
         const char *timeout;     /* --timeout=, seconds */

@@ -13,7 +13,7 @@
 #define FORMAT_XML "libvirt-xml"
 #define DEFINITION_MAX ((size_t) 8 * 1024 * 1024)
 
-static int read_file(const char *name, char **ret) {
+int definition_read(const char *name, char **ret) {
         bool standard_input = streq(name, "-");
         _cleanup_fd_ int fd = standard_input ? dup(STDIN_FILENO) : open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
         _cleanup_free_ char *text = NULL;
@@ -35,7 +35,7 @@ int definition_send(Client *c, const char *root, const char *interface, const ch
 
         for (int i = 0; i < argc; i++) {
                 _cleanup_free_ char *text = NULL;
-                int r = read_file(files[i], &text);
+                int r = definition_read(files[i], &text);
 
                 if (r == 0)
                         r = client_call(c, root, interface, method, NULL, "ssta{sv}", FORMAT_XML, text,

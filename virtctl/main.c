@@ -25,6 +25,12 @@ static const Verb verbs[] = {
         { "suspend", "NAME...", "Stop the guests' processors", 1, -1, verb_suspend },
         { "resume", "NAME...", "Let them go on", 1, -1, verb_resume },
         { "console", "NAME [DEVICE]", "Connect the terminal to a guest's console (--force)", 1, 2, verb_console },
+        { "attach", "NAME FILE...", "Plug devices in, from their XML; - is standard input", 2, -1, verb_attach },
+        { "detach", "NAME DEVICE", "Take a device away (--no-wait for the guest)", 2, 2, verb_detach },
+        { "update", "NAME DEVICE FILE", "Change a device into what its XML says", 3, 3, verb_update },
+        { "change-media", "NAME DRIVE [PATH]", "Put another medium into a drive, or none (--force: the guest has locked it)", 2, 3, verb_change_media },
+        { "set-memory", "NAME SIZE", "Let the guest have more or less of its memory", 2, 2, verb_set_memory },
+        { "set-vcpus", "NAME NUMBER", "Let it have more or fewer processors", 2, 2, verb_set_vcpus },
         { "set-link", "NAME DEVICE up|down", "Plug a network cable in, or pull it", 3, 3, verb_set_link },
         { "plan", "NAME", "Show what a start would execute", 1, 1, verb_plan },
         { "leases", "[LOCKSPACE]", "Show which VM has which image", 0, 1, verb_leases },
@@ -84,9 +90,10 @@ static int help(void) {
                "     --json=MODE       short or pretty (what lists and shows)\n"
                "     --no-wait         Don't wait until it is done\n"
                "     --timeout=SECONDS How long a guest may take to power off\n"
-               "     --force           Take a console over; stop a network that is in use; build over what is there\n"
-               "     --live --secrets  Which definition is exported, and with what\n"
-               "     --validate        Check definitions only\n"
+               "     --force           Take a console over; stop a network that is in use; build over what is there; open a locked drive\n"
+               "     --live --config   Only the machine that runs, or only its definition\n"
+               "     --secrets         Export passwords, too\n"
+               "     --validate        Check definitions only; show what a change would do\n"
                "  -q --quiet           Say only what went wrong\n"
                "     --no-pager        Accepted; nothing is paged\n"
                "  -h --help, --version\n\nSee virtctl(1).\n");
@@ -125,7 +132,7 @@ static int set_json(Client *c, const char *mode) {
         return USAGE;
 }
 
-enum { OPT_VERSION = 0x100, OPT_USER, OPT_SYSTEM, OPT_JSON, OPT_NO_WAIT, OPT_TIMEOUT, OPT_FORCE, OPT_LIVE, OPT_SECRETS, OPT_VALIDATE,
+enum { OPT_VERSION = 0x100, OPT_USER, OPT_SYSTEM, OPT_JSON, OPT_NO_WAIT, OPT_TIMEOUT, OPT_FORCE, OPT_LIVE, OPT_CONFIG, OPT_SECRETS, OPT_VALIDATE,
        OPT_NO_PAGER, OPT_ADDRESS };
 
 /* -1: go on; else the exit status. */
@@ -141,6 +148,7 @@ static int take_option(Client *c, int option) {
         case OPT_TIMEOUT: c->timeout = optarg; break;
         case OPT_FORCE: c->force = true; break;
         case OPT_LIVE: c->live = true; break;
+        case OPT_CONFIG: c->config = true; break;
         case OPT_SECRETS: c->secrets = true; break;
         case OPT_VALIDATE: c->validate = true; break;
         case OPT_NO_PAGER: break;
@@ -156,7 +164,7 @@ int main(int argc, char *argv[]) {
                 { "user", no_argument, NULL, OPT_USER }, { "system", no_argument, NULL, OPT_SYSTEM },
                 { "json", required_argument, NULL, OPT_JSON }, { "no-wait", no_argument, NULL, OPT_NO_WAIT },
                 { "timeout", required_argument, NULL, OPT_TIMEOUT }, { "force", no_argument, NULL, OPT_FORCE },
-                { "live", no_argument, NULL, OPT_LIVE }, { "secrets", no_argument, NULL, OPT_SECRETS },
+                { "live", no_argument, NULL, OPT_LIVE }, { "config", no_argument, NULL, OPT_CONFIG }, { "secrets", no_argument, NULL, OPT_SECRETS },
                 { "validate", no_argument, NULL, OPT_VALIDATE }, { "no-pager", no_argument, NULL, OPT_NO_PAGER },
                 { "address", required_argument, NULL, OPT_ADDRESS }, {}
         };

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <systemd/sd-id128.h>
 
+#include "client.h"
 #include "mem.h"
 #include "str.h"
 
@@ -92,4 +93,17 @@ json_t *value_to_json(sd_bus_message *m) {
         if (type == 'a' || type == 'r')
                 return read_list(m, type, inside);
         return read_basic(m, type);
+}
+
+int value_read_size(const char *text, uint64_t *ret) {
+        size_t digits = strspn(text, "0123456789");
+        _cleanup_free_ char *number = strndup(text, digits);
+        uint64_t factor = 1;
+
+        if (!number || parse_u64(number, 10, ret) < 0 || (text[digits] && parse_size_unit(text + digits, &factor) < 0) ||
+            __builtin_mul_overflow(*ret, factor, ret)) {
+                (void) client_fail("\"%s\" is no size, like 20G or 512MiB", text);
+                return USAGE;
+        }
+        return 0;
 }

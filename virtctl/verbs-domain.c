@@ -70,24 +70,6 @@ SIMPLE_VERB(reset, "Reset")
 SIMPLE_VERB(suspend, "Suspend")
 SIMPLE_VERB(resume, "Resume")
 
-int verb_set_link(Client *c, int argc, char **argv) {
-        _cleanup_free_ char *domain = NULL, *prefix = NULL, *path = NULL;
-        bool up = streq(argv[2], "up");
-        int r;
-
-        if (!up && !streq(argv[2], "down")) {
-                fprintf(stderr, "virtctl: a link is up or down, not \"%s\"\n", argv[2]);
-                return 1;
-        }
-        r = client_domain(c, argv[0], &domain);
-        if (r != 0)
-                return r;
-        prefix = strf("%s/device", domain);
-        if (!prefix || sd_bus_path_encode(prefix, argv[1], &path) < 0)
-                return client_garbled(-ENOMEM);
-        return client_call(c, path, QEMU1 ".Nic", "SetLink", NULL, "bta{sv}", (int) up, UINT64_C(0), 0);
-}
-
 static int undefine(Client *c, const char *path) {
         return client_call(c, path, DOMAIN_INTERFACE, "Undefine", NULL, "ta{sv}", UINT64_C(0), 0);
 }

@@ -51,20 +51,6 @@ int verb_volumes(Client *c, int argc, char **argv) {
 
 /* --- words --- */
 
-/* "20G", "512MiB", "4096": units are powers of 1024, as everywhere where disks of VMs are made, unless they end in B alone. */
-static int read_size(const char *text, uint64_t *ret) {
-        size_t digits = strspn(text, "0123456789");
-        _cleanup_free_ char *number = strndup(text, digits);
-        uint64_t factor = 1;
-
-        if (!number || parse_u64(number, 10, ret) < 0 || (text[digits] && parse_size_unit(text + digits, &factor) < 0) ||
-            __builtin_mul_overflow(*ret, factor, ret)) {
-                (void) client_fail("\"%s\" is no size, like 20G or 512MiB", text);
-                return USAGE;
-        }
-        return 0;
-}
-
 /* KEY=VALUE words as options of a call. */
 typedef struct Option {
         const char *key;
@@ -77,7 +63,7 @@ static int append_option(sd_bus_message *m, const Option *o, const char *value) 
 
         switch (o->type) {
         case 't':
-                r = read_size(value, &size);
+                r = value_read_size(value, &size);
                 return r != 0 ? r : sd_bus_message_append(m, "{sv}", o->key, "t", size) < 0 ? client_fail("out of memory") : 0;
         case 'b':
                 if (!streq(value, "yes") && !streq(value, "no")) {
@@ -147,7 +133,7 @@ int verb_create_volume(Client *c, int argc, char **argv) {
         int r;
 
         if (sized) {
-                r = read_size(argv[2], &size);
+                r = value_read_size(argv[2], &size);
                 if (r != 0)
                         return r;
         }
@@ -178,7 +164,7 @@ static int change(Client *c, const char *method, const char *types, uint64_t num
 int verb_resize_volume(Client *c, int argc, char **argv) {
         static const Option options[] = { { "shrink", 'b' }, { "allocate", 'b' }, { "secret", 's' } };
         uint64_t size;
-        int r = read_size(argv[2], &size);
+        int r = value_read_size(argv[2], &size);
 
         return r != 0 ? r : change(c, "Resize", "t", size, options, ARRAY_SIZE(options), argc, argv, 3);
 }

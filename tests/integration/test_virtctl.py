@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from domains import disk_xml, guest_xml, tiny_xml
+from domains import disk_xml, disk_xml, guest_xml, tiny_xml
 
 pytestmark = pytest.mark.bus
 
@@ -54,6 +54,31 @@ def test_a_day_with_virtctl(bus, virtctl, guest_image, tmp_path):
     assert "<name>web</name>" in virtctl("export", "web").stdout
     virtctl("undefine", "web")
     assert "0 machines listed" in virtctl("list").stdout
+
+
+def test_devices(virtctl, tmp_path):
+    """Plugged in, changed and taken away by hand; with --validate only told."""
+    (tmp_path / "a.xml").write_text(tiny_xml("a", devices="<controller type='pci' model='pcie-root-port'/>" * 3 + "<controller type='usb' model='qemu-xhci'/>"
+                                                          "<disk type='file' device='cdrom'><target dev='sda' bus='sata'/></disk>"))
+    (tmp_path / "disk.raw").write_bytes(bytes(1 << 20))
+    (tmp_path / "disk.xml").write_text(disk_xml(tmp_path / "disk.raw", "sdb", "usb"))
+    virtctl("define", tmp_path / "a.xml")
+    virtctl("start", "a")
+    assert "qmp device_add" in virtctl("attach", "--validate", "a", tmp_path / "disk.xml").stdout
+    assert virtctl("attach", "a", tmp_path / "disk.xml").stdout == "usb-disk0\n"
+    for which in ([], ["--live"]):
+        assert "disk.raw" in virtctl("export", *which, "a").stdout
+    virtctl("detach", "a", "sdb")
+    for which in ([], ["--live"]):
+        assert "disk.raw" not in virtctl("export", *which, "a").stdout
+    virtctl("attach", "--config", "a", tmp_path / "disk.xml")
+    virtctl("change-media", "a", "sda", tmp_path / "disk.raw")
+    assert "disk.raw" in virtctl("export", "--live", "a").stdout
+    virtctl("change-media", "a", "sda")
+    assert "disk.raw" not in virtctl("export", "--live", "a").stdout
+    virtctl("set-memory", "--config", "a", "8M")
+    assert "no device vdz" in virtctl("detach", "a", "vdz", check=False).stderr
+    virtctl("kill", "a")
 
 
 def test_link_and_display(bus, virtctl, tmp_path):

@@ -3,6 +3,7 @@
 #include "../run/define.h"
 #include "bus-auth.h"
 #include "bus-error.h"
+#include "device-bus.h"
 #include "device-plug.h"
 #include "mem.h"
 #include "service.h"
@@ -147,6 +148,28 @@ BUS_HANDLER(method_export, BUS_SELF) {
         return flags & BUS_FLAG_SENSITIVE ? export_secrets(m, userdata, error) : export_allowed(m, userdata, error);
 }
 
+BUS_HANDLER(method_get_device, BUS_OPEN) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        _cleanup_free_ char *path = NULL;
+        const Device *device = NULL;
+        const Domain *d = userdata;
+        const char *name;
+        int r = sd_bus_message_read(m, "s", &name);
+
+        if (r < 0)
+                return r;
+        if (d->live)
+                device = domain_find_device(d->live, name);
+        if (!device && d->config)
+                device = domain_find_device(d->config, name);
+        if (!device) {
+                r = fault_set(&f, FAULT_NO_SUCH_DEVICE, ENODEV, "%s has no device %.64s", d->name, name);
+                return fault_to_bus(&f, r, error);
+        }
+        path = device_bus_path(d, device->id);
+        return path ? sd_bus_reply_method_return(m, "o", path) : -ENOMEM;
+}
+
 #define FLAGS SD_BUS_PARAM(flags) SD_BUS_PARAM(options)
 
 const sd_bus_vtable domain_config_vtable[] = {
@@ -157,6 +180,7 @@ const sd_bus_vtable domain_config_vtable[] = {
                                  SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("Reconfigure", "ssta{sv}", SD_BUS_PARAM(format) SD_BUS_PARAM(definition) FLAGS, NULL, ,
                                  method_reconfigure, SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_SENSITIVE),
+        SD_BUS_METHOD_WITH_NAMES("GetDevice", "s", SD_BUS_PARAM(name), "o", SD_BUS_PARAM(device), method_get_device, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("SetMemory", "tta{sv}", SD_BUS_PARAM(bytes) FLAGS, "as", SD_BUS_PARAM(plan), domain_method_set_memory,
                                  SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("SetVCPUs", "uta{sv}", SD_BUS_PARAM(number) FLAGS, "as", SD_BUS_PARAM(plan), domain_method_set_vcpus,
