@@ -4,7 +4,7 @@
 #include "str.h"
 #include "xml-read.h"
 
-DEFINE_ENUM(AddressType, address_type, NULL, "pci", "drive", "usb", "virtio-serial", "isa", "ccid")
+DEFINE_ENUM(AddressType, address_type, NULL, "pci", "drive", "usb", "virtio-serial", "isa", "ccid", "dimm")
 
 /* Bus and slot of a PCI address are written in hex, any other in decimal; both are read either way. */
 static int bus_from_text(const Field *f, const char *text, void *value, const char **ret_wanted) {
@@ -68,6 +68,7 @@ static const Field address_fields[] = {
         { "@unit", &field_number, AT(unit), .max = 16383 },
         { "@port", &field_string, AT(port), .max_length = 32 },
         { "@iobase", &field_hex, AT(iobase), .max = 0xffff },
+        { "@base", &field_hex, AT(base), .max = UINT64_MAX - 1, .digits = 1 },
         { "@irq", &field_hex, AT(irq), .max = 15, .digits = 1 },
 };
 #undef AT
@@ -83,7 +84,7 @@ static int address_check(Record *r, Fault *f) {
         } rows[] = {
                 { "domain", a->domain != NUMBER_UNSET, BIT(ADDRESS_PCI) },
                 { "bus", a->bus != NUMBER_UNSET, BIT(ADDRESS_PCI) | BIT(ADDRESS_DRIVE) | BIT(ADDRESS_USB) | BIT(ADDRESS_VIRTIO_SERIAL) },
-                { "slot", a->slot != NUMBER_UNSET, BIT(ADDRESS_PCI) | BIT(ADDRESS_CCID) },
+                { "slot", a->slot != NUMBER_UNSET, BIT(ADDRESS_PCI) | BIT(ADDRESS_CCID) | BIT(ADDRESS_DIMM) },
                 { "function", a->function != NUMBER_UNSET, BIT(ADDRESS_PCI) },
                 { "multifunction", a->multifunction != UNSET, BIT(ADDRESS_PCI) },
                 { "controller", a->controller != NUMBER_UNSET, BIT(ADDRESS_DRIVE) | BIT(ADDRESS_VIRTIO_SERIAL) | BIT(ADDRESS_CCID) },
@@ -91,6 +92,7 @@ static int address_check(Record *r, Fault *f) {
                 { "unit", a->unit != NUMBER_UNSET, BIT(ADDRESS_DRIVE) },
                 { "port", a->port, BIT(ADDRESS_USB) | BIT(ADDRESS_VIRTIO_SERIAL) },
                 { "iobase", a->iobase != NUMBER_UNSET, BIT(ADDRESS_ISA) },
+                { "base", a->base != NUMBER_UNSET, BIT(ADDRESS_DIMM) },
                 { "irq", a->irq != NUMBER_UNSET, BIT(ADDRESS_ISA) },
         };
 

@@ -13,6 +13,7 @@ typedef enum AddressType {
         ADDRESS_VIRTIO_SERIAL, /* controller, bus, port */
         ADDRESS_ISA,           /* iobase, irq */
         ADDRESS_CCID,          /* controller, slot */
+        ADDRESS_DIMM,          /* slot, base */
         _ADDRESS_TYPE_MAX,
         _ADDRESS_TYPE_INVALID = -EINVAL,
 } AddressType;
@@ -28,6 +29,7 @@ typedef struct Address {
         uint64_t controller, target, unit;
         char *port;            /* USB "1.2" or the number of a virtio-serial port */
         uint64_t iobase, irq;
+        uint64_t base;         /* of memory, in the guest's addresses */
 } Address;
 extern const RecordType address_record;
 

@@ -21,6 +21,8 @@ DEFINE_ENUM(OsFirmware, os_firmware, NULL, "bios", "efi")
 DEFINE_ENUM(LoaderType, loader_type, NULL, "rom", "pflash")
 DEFINE_ENUM(BootDev, boot_dev, NULL, "fd", "hd", "cdrom", "network")
 DEFINE_ENUM(IoapicDriver, ioapic_driver, NULL, "kvm", "qemu")
+DEFINE_ENUM(CpuCache, cpu_cache, NULL, "emulate", "passthrough", "disable")
+DEFINE_ENUM(CpuAddress, cpu_address, NULL, "emulate", "passthrough")
 DEFINE_ENUM(HypervMode, hyperv_mode, NULL, "custom", "passthrough")
 
 DEFINE_ENUM(MemorySource, memory_source, NULL, "anonymous", "memfd", "file")
@@ -133,6 +135,8 @@ static const Field domain_fields[] = {
         { "description", &field_string, AT(description), .max_length = 65536 },
         { "metadata", &field_xml, AT(metadata) },
         { "memory", &field_size, AT(memory), FIELD_REQUIRED, .unit = "KiB" },
+        { "maxMemory", &field_size, AT(memory_max), .unit = "KiB" },
+        { "maxMemory/@slots", &field_number, AT(memory_slots), .max = 256 },
         { "currentMemory", &field_size, AT(current_memory), .unit = "KiB" },
         { "memoryBacking/hugepages", &field_flag, AT(memory_backing.hugepages) },
         { "memoryBacking/hugepages/page", &field_list, AT(memory_backing.pages), .record = &huge_page_record, .max = 8 },
@@ -155,6 +159,10 @@ static const Field domain_fields[] = {
         { "memtune/hard_limit", &field_size, AT(tune.memory_hard), .unit = "KiB" },
         { "memtune/soft_limit", &field_size, AT(tune.memory_soft), .unit = "KiB" },
         { "memtune/swap_hard_limit", &field_size, AT(tune.memory_swap), .unit = "KiB" },
+        { "numatune/memory/@mode", &field_enum, AT(numa.mode), .words = &numa_mode_table },
+        { "numatune/memory/@nodeset", &field_string, AT(numa.nodes), .max_length = 1024 },
+        { "numatune/memory/@placement", &field_enum, AT(numa.placement), .words = &numa_placement_table },
+        { "numatune/memnode", &field_list, AT(numa.places), .record = &numa_place_record, .max = 128 },
         { "blkiotune/weight", &field_number, AT(tune.io_weight), .min = 1, .max = 10000 },
 
         { "os/@firmware", &field_enum, AT(os_firmware), .words = &os_firmware_table },
@@ -229,6 +237,12 @@ static const Field domain_fields[] = {
         { "cpu/topology/@dies", &field_number, AT(cpu_dies), .min = 1, .max = 4096 },
         { "cpu/topology/@cores", &field_number, AT(cpu_cores), .min = 1, .max = 4096 },
         { "cpu/topology/@threads", &field_number, AT(cpu_threads), .min = 1, .max = 4096 },
+        { "cpu/cache/@level", &field_number, AT(cpu_cache_level), .min = 1, .max = 3 },
+        { "cpu/cache/@mode", &field_enum, AT(cpu_cache), .words = &cpu_cache_table },
+        { "cpu/maxphysaddr/@mode", &field_enum, AT(cpu_address), .words = &cpu_address_table },
+        { "cpu/maxphysaddr/@bits", &field_number, AT(cpu_address_bits), .min = 32, .max = 52 },
+        { "cpu/maxphysaddr/@limit", &field_number, AT(cpu_address_limit), .min = 32, .max = 52 },
+        { "cpu/numa/cell", &field_list, AT(numa.cells), .record = &numa_cell_record, .max = 128 },
         { "cpu/feature", &field_list, AT(cpu_features), .record = &cpu_feature_record },
 
         { "clock/@offset", &field_enum, AT(clock_offset), .words = &clock_offset_table },

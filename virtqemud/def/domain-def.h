@@ -5,6 +5,7 @@
 
 #include "device-def.h"
 #include "memory-def.h"
+#include "numa-def.h"
 #include "record.h"
 #include "tune-def.h"
 
@@ -116,6 +117,14 @@ DECLARE_ENUM(CpuMatch, cpu_match);
 typedef enum CpuCheck { CPU_CHECK_UNSET, CPU_CHECK_NONE, CPU_CHECK_PARTIAL, CPU_CHECK_FULL, _CPU_CHECK_MAX, _CPU_CHECK_INVALID = -EINVAL } CpuCheck;
 DECLARE_ENUM(CpuCheck, cpu_check);
 
+/* <cache mode>: which the guest finds. */
+typedef enum CpuCache { CPU_CACHE_NONE, CPU_CACHE_EMULATE, CPU_CACHE_PASSTHROUGH, CPU_CACHE_DISABLE, _CPU_CACHE_MAX, _CPU_CACHE_INVALID = -EINVAL } CpuCache;
+DECLARE_ENUM(CpuCache, cpu_cache);
+
+/* <maxphysaddr mode>: how wide its addresses are. */
+typedef enum CpuAddress { CPU_ADDRESS_NONE, CPU_ADDRESS_EMULATE, CPU_ADDRESS_PASSTHROUGH, _CPU_ADDRESS_MAX, _CPU_ADDRESS_INVALID = -EINVAL } CpuAddress;
+DECLARE_ENUM(CpuAddress, cpu_address);
+
 typedef enum SmbiosMode { SMBIOS_NONE, SMBIOS_EMULATE, SMBIOS_HOST, SMBIOS_SYSINFO, _SMBIOS_MODE_MAX, _SMBIOS_MODE_INVALID = -EINVAL } SmbiosMode;
 DECLARE_ENUM(SmbiosMode, smbios_mode);
 
@@ -164,7 +173,9 @@ struct DomainDef {
         struct _xmlNode *metadata;
 
         uint64_t memory, current_memory;
+        uint64_t memory_max, memory_slots; /* <maxMemory>: with all that can be plugged in */
         MemoryBacking memory_backing;
+        Numa numa;
         uint64_t vcpus, vcpus_current;
         uint64_t iothreads;      /* how many */
         RecordList iothread_ids; /* IothreadId */
@@ -196,6 +207,10 @@ struct DomainDef {
         char *cpu_model;         int cpu_fallback; char *cpu_vendor_id;
         uint64_t cpu_sockets, cpu_dies, cpu_cores, cpu_threads;
         RecordList cpu_features; /* CpuFeature */
+        int cpu_cache;           /* CpuCache */
+        uint64_t cpu_cache_level;
+        int cpu_address;         /* CpuAddress */
+        uint64_t cpu_address_bits, cpu_address_limit;
 
         int clock_offset;        /* ClockOffset */
         int64_t clock_adjustment;

@@ -310,6 +310,10 @@ int args_address(Args *a, const Device *d, json_t *json, Fault *f) {
                 return virtio_serial_address(a, d, json, f);
         case ADDRESS_CCID:
                 return ccid_address(a, d, json, f);
+        case ADDRESS_DIMM:
+                if (d->address->base != NUMBER_UNSET && set_number(json, "addr", d->address->base) < 0)
+                        return -ENOMEM;
+                return set_number(json, "slot", d->address->slot == NUMBER_UNSET ? 0 : d->address->slot);
         case ADDRESS_ISA:
                 if (d->address->iobase != NUMBER_UNSET && set_number(json, "iobase", d->address->iobase) < 0)
                         return -ENOMEM;

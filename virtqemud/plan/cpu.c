@@ -89,6 +89,34 @@ static void add_features(Text *t, const DomainDef *def) {
                 text_add(t, ",enforce=on");
 }
 
+static void add_cache(Text *t, const DomainDef *def) {
+        switch ((CpuCache) def->cpu_cache) {
+        case CPU_CACHE_EMULATE:
+                text_add(t, ",l3-cache=on");
+                break;
+        case CPU_CACHE_PASSTHROUGH:
+                text_add(t, ",host-cache-info=on,l3-cache=off");
+                break;
+        case CPU_CACHE_DISABLE:
+                text_add(t, ",host-cache-info=off,l3-cache=off");
+                break;
+        case CPU_CACHE_NONE:
+        case _CPU_CACHE_MAX:
+        case _CPU_CACHE_INVALID:
+                break;
+        }
+}
+
+static void add_address(Text *t, const DomainDef *def) {
+        if (def->cpu_address == CPU_ADDRESS_EMULATE)
+                text_addf(t, ",phys-bits=%" PRIu64, def->cpu_address_bits);
+        if (def->cpu_address != CPU_ADDRESS_PASSTHROUGH)
+                return;
+        text_add(t, ",host-phys-bits=on");
+        if (def->cpu_address_limit != NUMBER_UNSET)
+                text_addf(t, ",host-phys-bits-limit=%" PRIu64, def->cpu_address_limit);
+}
+
 int cpu_text(const DomainDef *def, char **ret, Fault *f) {
         _cleanup_text_ Text properties = TEXT_INIT;
         _cleanup_free_ char *tail = NULL;
@@ -103,6 +131,8 @@ int cpu_text(const DomainDef *def, char **ret, Fault *f) {
         if (def->cpu_vendor_id)
                 text_addf(&properties, ",vendor=%s", def->cpu_vendor_id);
         add_features(&properties, def);
+        add_cache(&properties, def);
+        add_address(&properties, def);
         add_timers(&properties, def);
         add_hyperv(&properties, &def->hyperv);
         add_switch(&properties, "kvm-pv-eoi", def->apic_eoi);
@@ -178,6 +208,32 @@ static int check_names(const DomainDef *def, Fault *f) {
         return 0;
 }
 
+static int check_cache(const DomainDef *def, Fault *f) {
+        bool host = def->cpu_mode == CPU_MODE_HOST_PASSTHROUGH || def->cpu_mode == CPU_MODE_MAXIMUM;
+
+        if (def->cpu_cache == CPU_CACHE_NONE)
+                return def->cpu_cache_level == NUMBER_UNSET ? 0 : domain_fault(def, f, FAULT_INVALID_DEFINITION, "cpu/cache", "mode is missing");
+        if (def->cpu_cache == CPU_CACHE_PASSTHROUGH && !host)
+                return domain_fault(def, f, FAULT_NOT_SUPPORTED, "cpu/cache", "mode 'passthrough' needs a CPU of mode 'host-passthrough' or 'maximum'");
+        if (def->cpu_cache == CPU_CACHE_EMULATE && def->cpu_cache_level != 3)
+                return domain_fault(def, f, FAULT_NOT_SUPPORTED, "cpu/cache/@level", "QEMU emulates the cache of level 3 only");
+        if (def->cpu_cache != CPU_CACHE_EMULATE && def->cpu_cache_level != NUMBER_UNSET)
+                return domain_fault(def, f, FAULT_INVALID_DEFINITION, "cpu/cache/@level", "it belongs to mode 'emulate'");
+        return 0;
+}
+
+static int check_address(const DomainDef *def, Fault *f) {
+        if (def->cpu_address == CPU_ADDRESS_EMULATE && def->cpu_address_bits == NUMBER_UNSET)
+                return domain_fault(def, f, FAULT_INVALID_DEFINITION, "cpu/maxphysaddr/@bits", "how many?");
+        if (def->cpu_address != CPU_ADDRESS_EMULATE && def->cpu_address_bits != NUMBER_UNSET)
+                return domain_fault(def, f, FAULT_INVALID_DEFINITION, "cpu/maxphysaddr/@bits", "they belong to mode 'emulate'");
+        if (def->cpu_address != CPU_ADDRESS_PASSTHROUGH && def->cpu_address_limit != NUMBER_UNSET)
+                return domain_fault(def, f, FAULT_INVALID_DEFINITION, "cpu/maxphysaddr/@limit", "it belongs to mode 'passthrough'");
+        if (def->cpu_address == CPU_ADDRESS_PASSTHROUGH && def->type != DOMAIN_TYPE_KVM)
+                return domain_fault(def, f, FAULT_NOT_SUPPORTED, "cpu/maxphysaddr", "mode 'passthrough' needs a domain of type 'kvm'");
+        return 0;
+}
+
 int cpu_check(const DomainDef *def, const QemuCaps *caps, Fault *f) {
         int r;
 
@@ -190,6 +246,10 @@ int cpu_check(const DomainDef *def, const QemuCaps *caps, Fault *f) {
         }
         if (def->cpu_match == CPU_MATCH_MINIMUM)
                 return domain_fault(def, f, FAULT_NOT_SUPPORTED, "cpu", "match 'minimum' is not supported, use 'exact' or mode='host-model'");
-        r = check_model(def, caps, f);
+        r = check_cache(def, f);
+        if (r >= 0)
+                r = check_address(def, f);
+        if (r >= 0)
+                r = check_model(def, caps, f);
         return r < 0 ? r : check_names(def, f);
 }

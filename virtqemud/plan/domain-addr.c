@@ -55,7 +55,7 @@ static void complete(Address *a) {
         for (size_t i = first[a->type]; i < end[a->type]; i++)
                 if (*numbers[i] == NUMBER_UNSET)
                         *numbers[i] = 0;
-        if (a->type != ADDRESS_PCI && a->type != ADDRESS_ISA && a->type != ADDRESS_CCID && a->bus == NUMBER_UNSET)
+        if (a->type != ADDRESS_PCI && a->type != ADDRESS_ISA && a->type != ADDRESS_DIMM && a->type != ADDRESS_CCID && a->bus == NUMBER_UNSET)
                 a->bus = 0;
         if ((a->type == ADDRESS_VIRTIO_SERIAL || a->type == ADDRESS_CCID) && a->controller == NUMBER_UNSET)
                 a->controller = 0;
@@ -91,6 +91,7 @@ static bool same_place(const DomainDef *def, const Device *a, const Device *b) {
         case ADDRESS_NONE:
         case ADDRESS_PCI:
         case ADDRESS_ISA:
+        case ADDRESS_DIMM:
         case _ADDRESS_TYPE_MAX:
         case _ADDRESS_TYPE_INVALID:
                 break;

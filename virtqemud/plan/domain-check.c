@@ -5,6 +5,7 @@
 #include "cpu.h"
 #include "iothread.h"
 #include "memory.h"
+#include "numa.h"
 #include "smbios.h"
 #include "tune.h"
 #include "str.h"
@@ -228,6 +229,8 @@ int domain_check(const DomainDef *def, const QemuCaps *caps, const DomainDefault
         r = check_memory(def, defaults, f);
         if (r >= 0)
                 r = memory_check(def, f);
+        if (r >= 0)
+                r = numa_check(def, f);
         if (r >= 0)
                 r = smbios_check(def, f);
         if (r >= 0)

@@ -5,6 +5,7 @@
 #include "../device/device.h"
 #include "iothread.h"
 #include "mem.h"
+#include "numa.h"
 #include "pci.h"
 #include "str.h"
 #include "xml-lib.h"
@@ -108,6 +109,7 @@ static int fill_scalars(DomainDef *def, Fault *f) {
                 if (r < 0)
                         return fault_set(f, FAULT_NONE, -r, "can't make a uuid");
         }
+        numa_fill(def);
         if (def->current_memory == NUMBER_UNSET)
                 def->current_memory = def->memory;
         if (def->vcpus == NUMBER_UNSET)

@@ -5,6 +5,7 @@
 #include "../device/device.h"
 #include "../device/disk.h"
 #include "../device/interface.h"
+#include "../device/memory.h"
 #include "mem.h"
 #include "pci.h"
 #include "str.h"
@@ -52,6 +53,7 @@ static int add_device(Hotplug *h, const Device *device, Fault *f) {
         if (record_list_add(&h->next->devices, copy) < 0)
                 return fault_oom(f);
         h->device = copy;
+        domain_count_memory(h->next, h->device, true);
         free_and_replace(&h->device->id, NULL);
         if (h->device->alias && !str_after(h->device->alias, "ua-"))
                 free_and_replace(&h->device->alias, NULL);
@@ -226,6 +228,7 @@ int hotplug_take(Hotplug *h, DomainDef *live) {
         if (h->before)
                 return take_changed(h, live);
 
+        domain_count_memory(live, h->device, true);
         for (size_t i = h->first_new; i < h->next->devices.n; i++) {
                 int r = record_list_add(&live->devices, h->next->devices.items[i]); /* which frees it when it fails */
 

@@ -5,10 +5,12 @@
 
 #include "../def/controller-def.h"
 #include "../device/device.h"
+#include "../device/memory-backend.h"
 #include "cpu.h"
 #include "iothread.h"
 #include "mem.h"
 #include "memory.h"
+#include "numa.h"
 #include "smbios.h"
 #include "str.h"
 
@@ -278,6 +280,14 @@ static int add_actions(Args *a, const DomainDef *def) {
         return text ? args_option(a, "-action", "%s", text + 1) : -ENOMEM;
 }
 
+static int add_memory_size(Args *a, const DomainDef *def) {
+        uint64_t kib = domain_boot_memory(def) / 1024;
+
+        if (def->memory_max == NUMBER_UNSET)
+                return args_option(a, "-m", "size=%" PRIu64 "k", kib);
+        return args_option(a, "-m", "size=%" PRIu64 "k,slots=%" PRIu64 ",maxmem=%" PRIu64 "k", kib, def->memory_slots, def->memory_max / 1024);
+}
+
 static int add_general(Args *a, const DomainDef *def, Fault *f) {
         int r;
 
@@ -295,13 +305,15 @@ static int add_general(Args *a, const DomainDef *def, Fault *f) {
         if (r >= 0)
                 r = add_cpu(a, def, f);
         if (r >= 0)
-                r = args_option(a, "-m", "size=%" PRIu64 "k", def->memory / 1024);
+                r = add_memory_size(a, def);
         if (r >= 0)
                 r = memory_args(def, a);
         if (r >= 0)
                 r = iothreads_args(def, a);
         if (r >= 0)
                 r = add_smp(a, def);
+        if (r >= 0)
+                r = numa_args(def, a);
         if (r >= 0)
                 r = args_option(a, "-uuid", SD_ID128_UUID_FORMAT_STR, SD_ID128_FORMAT_VAL(def->uuid));
         if (r >= 0)

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "memory.h"
 
+#include "../device/memory-backend.h"
+
 #include "domain.h"
+#include "numa.h"
 #include "str.h"
 #include "xml-read.h"
 
@@ -11,20 +14,15 @@
 static bool wants_backend(const DomainDef *def) {
         const MemoryBacking *m = &def->memory_backing;
 
-        return m->hugepages || m->source == MEMORY_MEMFD || m->access != MEMORY_ACCESS_NONE || m->allocation == ALLOCATION_IMMEDIATE || m->discard;
+        if (def->numa.cells.n > 0)
+                return false; /* each has its own */
+        return def->numa.nodes || m->hugepages || m->source == MEMORY_MEMFD || m->access != MEMORY_ACCESS_NONE ||
+               m->allocation == ALLOCATION_IMMEDIATE || m->discard;
 }
 
-static bool is_shared(const DomainDef *def) {
-        return def->memory_backing.access == MEMORY_SHARED;
-}
-
-/* Bytes; 0: the kernel's usual size, NUMBER_UNSET: no number that means anything. */
+/* Bytes; NUMBER_UNSET: no number that means anything. */
 static uint64_t page_size(const HugePage *p) {
-        uint64_t factor = 1024, bytes;
-
-        if (p->unit && parse_size_unit(p->unit, &factor) < 0)
-                return NUMBER_UNSET;
-        return __builtin_mul_overflow(p->size, factor, &bytes) ? NUMBER_UNSET : bytes;
+        return size_with_unit(p->size, p->unit);
 }
 
 static int check_page(const DomainDef *def, Fault *f) {
@@ -37,9 +35,9 @@ static int check_page(const DomainDef *def, Fault *f) {
                 return xml_fault(&p->head, f, FAULT_NOT_SUPPORTED, "one size of huge pages for all of the memory is supported");
         if (size == NUMBER_UNSET || size < 4096 || !number_is_power_of_two(size))
                 return xml_fault(&p->head, f, FAULT_INVALID_DEFINITION, "a page has a size such as 2 MiB or 1 GiB");
-        if (def->memory % size != 0)
+        if (domain_boot_memory(def) % size != 0)
                 return xml_fault(&p->head, f, FAULT_INVALID_DEFINITION, "%" PRIu64 " KiB of memory are no multiple of the page's %" PRIu64 " KiB",
-                                 def->memory / 1024, size / 1024);
+                                 domain_boot_memory(def) / 1024, size / 1024);
         return 0;
 }
 
@@ -69,28 +67,11 @@ void memory_machine(const DomainDef *def, Text *t) {
                 text_add(t, ",mem-merge=off");
 }
 
-static int add_hugepages(const MemoryBacking *m, json_t *json) {
-        if (!m->hugepages)
-                return 0;
-        if (json_object_set_new(json, "hugetlb", json_true()) < 0)
-                return -ENOMEM;
-        if (m->pages.n == 0)
-                return 0;
-        return json_object_set_new(json, "hugetlbsize", json_integer((json_int_t) page_size((const HugePage *) m->pages.items[0]))) < 0 ? -ENOMEM : 0;
-}
-
 int memory_args(const DomainDef *def, Args *a) {
-        const MemoryBacking *m = &def->memory_backing;
-        bool memfd = m->hugepages || m->source == MEMORY_MEMFD;
-        json_auto_t *json = NULL;
-        int r;
+        MemoryPiece piece = { .id = BACKEND, .size = domain_boot_memory(def) };
 
         if (!wants_backend(def))
                 return 0;
-        json = json_pack("{s:s, s:s, s:I, s:b}", "qom-type", memfd ? "memory-backend-memfd" : "memory-backend-ram", "id", BACKEND, "size",
-                         (json_int_t) def->memory, "share", (int) is_shared(def));
-        r = json ? add_hugepages(m, json) : -ENOMEM;
-        if (r >= 0 && m->allocation == ALLOCATION_IMMEDIATE && json_object_set_new(json, "prealloc", json_true()) < 0)
-                r = -ENOMEM;
-        return r < 0 ? r : args_json(a, ARG_OBJECT, json_incref(json));
+        piece.nodes = numa_nodes(def, &piece.mode);
+        return args_json(a, ARG_OBJECT, memory_backend(def, &piece));
 }

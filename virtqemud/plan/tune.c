@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../def/cpu-set.h"
 #include "domain.h"
 #include "mem.h"
 #include "str.h"
@@ -15,70 +16,6 @@ void unit_properties_clear(UnitProperties *p) {
         for (size_t i = 0; i < p->n; i++)
                 free(p->items[i].set);
         *p = (UnitProperties) {};
-}
-
-/* --- sets of CPUs: "0-3,^2,8" --- */
-
-static int read_number(const char **text, uint64_t *ret) {
-        size_t n = strspn(*text, "0123456789");
-        _cleanup_free_ char *digits = strndup(*text, n);
-
-        if (!digits)
-                return -ENOMEM;
-        if (n == 0 || n > 5 || parse_u64(digits, 10, ret) < 0 || *ret >= TUNE_CPUS_MAX)
-                return -EINVAL;
-        *text += n;
-        return 0;
-}
-
-static int read_range(const char **text, uint8_t *set, size_t *n_set) {
-        bool without = **text == '^';
-        uint64_t first, last;
-        int r;
-
-        *text += without;
-        r = read_number(text, &first);
-        last = first;
-        if (r >= 0 && **text == '-') {
-                (*text)++;
-                r = read_number(text, &last);
-        }
-        if (r < 0 || last < first)
-                return r < 0 ? r : -EINVAL;
-        for (uint64_t cpu = first; cpu <= last; cpu++) {
-                if (without)
-                        set[cpu / 8] &= (uint8_t) ~(1u << cpu % 8);
-                else
-                        set[cpu / 8] |= (uint8_t) (1u << cpu % 8);
-        }
-        *n_set = MAX(*n_set, (size_t) last / 8 + 1);
-        return 0;
-}
-
-static int read_cpus(const char *text, uint8_t **ret, size_t *ret_n) {
-        _cleanup_free_ uint8_t *set = new0(uint8_t, TUNE_CPUS_MAX / 8);
-        size_t n = 0;
-        bool any = false;
-
-        if (!set)
-                return -ENOMEM;
-        for (;; text++) {
-                int r = read_range(&text, set, &n);
-
-                if (r < 0)
-                        return r;
-                if (!*text)
-                        break;
-                if (*text != ',')
-                        return -EINVAL;
-        }
-        for (size_t i = 0; i < n; i++)
-                any = any || set[i];
-        if (!any)
-                return -EINVAL;
-        *ret = TAKE_PTR(set);
-        *ret_n = n;
-        return 0;
 }
 
 /* --- rules --- */
@@ -116,7 +53,7 @@ int tune_check(const DomainDef *def, Fault *f) {
                 r = check_memory(def, f);
         if (r < 0 || !def->vcpu_cpuset)
                 return r;
-        r = read_cpus(def->vcpu_cpuset, &set, &n);
+        r = cpu_set_read(def->vcpu_cpuset, &set, &n);
         if (r == -ENOMEM)
                 return fault_oom(f);
         return r < 0 ? domain_fault(def, f, FAULT_INVALID_DEFINITION, "vcpu/@cpuset", "'%s' is no list of CPUs such as 0-3,^2,8", def->vcpu_cpuset) : 0;
@@ -139,7 +76,7 @@ static void add_quota(UnitProperties *p, bool reset, const Tune *t) {
 
 static int add_cpus(UnitProperties *p, bool reset, const char *cpuset) {
         UnitProperty item = { .name = "AllowedCPUs" };
-        int r = reset ? 0 : read_cpus(cpuset, &item.set, &item.n_set);
+        int r = reset ? 0 : cpu_set_read(cpuset, &item.set, &item.n_set);
 
         if (r < 0)
                 return r;

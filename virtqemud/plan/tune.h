@@ -5,8 +5,6 @@
 
 /* Limits of a domain as properties of its unit. */
 
-#define TUNE_CPUS_MAX 8192u
-
 typedef struct UnitProperty {
         const char *name;
         uint64_t value;          /* for those that are numbers */

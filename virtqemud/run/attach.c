@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "../device/disk.h"
+#include "../device/memory.h"
 #include "../plan/hotplug.h"
 #include "../qmp/qmp-cmd.h"
 #include "../qmp/qmp-script.h"
@@ -95,7 +96,10 @@ static int add_to_config(DomainDef *def, void *userdata, Fault *f) {
                 free_and_replace(&d->alias, NULL);
         if (d->ops->drop_live)
                 d->ops->drop_live(d);
-        return record_list_add(&def->devices, copy) < 0 ? fault_oom(f) : 0;
+        if (record_list_add(&def->devices, copy) < 0)
+                return fault_oom(f);
+        domain_count_memory(def, d, true);
+        return 0;
 }
 
 static int change_in_config(DomainDef *def, void *userdata, Fault *f) {

@@ -3,6 +3,7 @@
 
 #include "../def/controller-def.h"
 #include "../device/device.h"
+#include "../device/memory.h"
 #include "../plan/hotplug.h"
 #include "../qmp/qmp-cmd.h"
 #include "config-edit.h"
@@ -128,6 +129,7 @@ static int remove_from_config(DomainDef *def, void *userdata, Fault *f) {
 
         for (size_t i = 0; device && i < def->devices.n; i++)
                 if (def->devices.items[i] == &device->head) {
+                        domain_count_memory(def, device, false);
                         record_free(record_list_take(&def->devices, i));
                         return 0;
                 }

@@ -2,6 +2,7 @@
 #include "monitor.h"
 
 #include "../device/disk.h"
+#include "../device/memory.h"
 #include "../plan/launch.h"
 #include "../qmp/qmp-cmd.h"
 #include "manager.h"
@@ -166,6 +167,18 @@ static void on_tray_moved(Instance *i, json_t *data) {
         domain_changed(i->domain, DOMAIN_CHANGED_LIVE);
 }
 
+static void on_memory_size(Instance *i, json_t *data) {
+        const char *id = json_string_value(json_object_get(data, "id"));
+        Device *device = id && i->domain->live ? domain_find_device(i->domain->live, id) : NULL;
+        uint64_t bytes;
+
+        if (!device || json_get_u64(data, "size", &bytes) < 0 || !memory_set_current(device, bytes))
+                return;
+        free_and_replace(&i->domain->live_text, NULL);
+        status_save(i->domain);
+        domain_changed(i->domain, DOMAIN_CHANGED_MEMORY);
+}
+
 static void on_device_deleted(Instance *i, json_t *data) {
         const char *device = json_string_value(json_object_get(data, "device"));
 
@@ -192,6 +205,7 @@ static const struct {
         { "DEVICE_UNPLUG_GUEST_ERROR", on_device_refused },
         { "DEVICE_TRAY_MOVED", on_tray_moved },
         { "GUEST_PANICKED", on_panicked },
+        { "MEMORY_DEVICE_SIZE_CHANGE", on_memory_size },
         { "RESET", on_reset },
         { "RESUME", on_resume },
         { "SHUTDOWN", on_shutdown },

@@ -2,6 +2,7 @@
 #include "unplug.h"
 
 #include "../device/device.h"
+#include "../device/memory.h"
 #include "../plan/hotplug.h"
 #include "../qmp/qmp-cmd.h"
 #include "../qmp/qmp-script.h"
@@ -165,6 +166,7 @@ static void forget(Instance *i, const char *id) {
 
         for (size_t k = 0; d->live && k < d->live->devices.n; k++)
                 if (streq_null(((const Device *) d->live->devices.items[k])->id, id)) {
+                        domain_count_memory(d->live, (const Device *) d->live->devices.items[k], false);
                         record_free(record_list_take(&d->live->devices, k));
                         break;
                 }

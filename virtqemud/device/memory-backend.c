@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "memory-backend.h"
+
+#include "../def/cpu-set.h"
+#include "device.h"
+#include "memory.h"
+#include "mem.h"
+#include "virtio.h"
+
+static uint64_t usual_page(const MemoryBacking *m) {
+        const HugePage *p = m->pages.n > 0 ? (const HugePage *) m->pages.items[0] : NULL;
+
+        return p ? size_with_unit(p->size, p->unit) : 0;
+}
+
+static int add_pages(const MemoryBacking *m, const MemoryPiece *piece, json_t *json) {
+        uint64_t size = piece->page > 0 ? piece->page : usual_page(m);
+
+        if (!m->hugepages && piece->page == 0)
+                return 0;
+        if (json_set_switch(json, "hugetlb", YES) < 0)
+                return -ENOMEM;
+        return size == 0 ? 0 : json_set_number(json, "hugetlbsize", size);
+}
+
+static json_t *numbers_of(const char *nodes) {
+        _cleanup_free_ uint8_t *set = NULL;
+        json_t *list = json_array();
+        size_t n;
+
+        if (!list || cpu_set_read(nodes, &set, &n) < 0) {
+                json_decref(list);
+                return NULL;
+        }
+        for (size_t i = 0; i < n * 8; i++)
+                if (set[i / 8] & (1u << i % 8) && json_array_append_new(list, json_integer((json_int_t) i)) < 0) {
+                        json_decref(list);
+                        return NULL;
+                }
+        return list;
+}
+
+/* "restrictive" is the unit's to keep. */
+static int add_nodes(const MemoryPiece *piece, json_t *json) {
+        static const char *const policies[] = {
+                [NUMA_MODE_NONE] = "bind", [NUMA_STRICT] = "bind", [NUMA_PREFERRED] = "preferred", [NUMA_INTERLEAVE] = "interleave",
+        };
+
+        if (!piece->nodes || piece->mode == NUMA_RESTRICTIVE)
+                return 0;
+        if (json_set_text(json, "policy", policies[piece->mode]) < 0)
+                return -ENOMEM;
+        return json_object_set_new(json, "host-nodes", numbers_of(piece->nodes)) < 0 ? -ENOMEM : 0;
+}
+
+json_t *memory_backend(const DomainDef *def, const MemoryPiece *piece) {
+        const MemoryBacking *m = &def->memory_backing;
+        bool memfd = m->hugepages || piece->page > 0 || m->source == MEMORY_MEMFD;
+        bool shared = (piece->access == MEMORY_ACCESS_NONE ? m->access : piece->access) == MEMORY_SHARED;
+        json_t *json = json_pack("{s:s, s:s, s:I, s:b}", "qom-type", memfd ? "memory-backend-memfd" : "memory-backend-ram", "id", piece->id, "size",
+                                 (json_int_t) piece->size, "share", (int) shared);
+        int r = json ? add_pages(m, piece, json) : -ENOMEM;
+
+        if (r >= 0)
+                r = add_nodes(piece, json);
+        if (r >= 0 && m->allocation == ALLOCATION_IMMEDIATE && !piece->sparse)
+                r = json_set_switch(json, "prealloc", YES);
+        if (r >= 0 && piece->sparse)
+                r = json_set_switch(json, "reserve", NO);
+        if (r < 0) {
+                json_decref(json);
+                return NULL;
+        }
+        return json;
+}
+
+uint64_t domain_boot_memory(const DomainDef *def) {
+        uint64_t plugged = domain_plugged_memory(def);
+
+        return def->memory > plugged ? def->memory - plugged : 0;
+}

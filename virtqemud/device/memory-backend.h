@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <jansson.h>
+
+#include "../def/domain-def.h"
+
+/* A piece of the guest's memory as QEMU's object. */
+typedef struct MemoryPiece {
+        const char *id;
+        uint64_t size;               /* bytes */
+        int access;                  /* MemoryAccess; NONE: as <memoryBacking> says */
+        uint64_t page;               /* size of huge pages; 0: as <memoryBacking> says */
+        int mode;                    /* NumaMode: how it keeps to … */
+        const char *nodes;           /* … these nodes of the host; NULL: any */
+        bool sparse;                 /* most of it will never be used */
+} MemoryPiece;
+
+/* A new object; NULL: out of memory. */
+json_t *memory_backend(const DomainDef *def, const MemoryPiece *piece);
+
+/* What the guest has when it starts without what is plugged in: <memory> counts both. Bytes; 0: nothing is left. */
+uint64_t domain_boot_memory(const DomainDef *def);

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "../def/domain-def.h"
+
+/* <memory> and <currentMemory> of the definition count it. */
+void domain_count_memory(DomainDef *def, const Device *d, bool more);
+/* Bytes of all <memory> devices. */
+uint64_t domain_plugged_memory(const DomainDef *def);
+
+/* What the guest has taken of it, of the live definition. 1; 0: that device is none. */
+int memory_set_current(Device *d, uint64_t bytes);

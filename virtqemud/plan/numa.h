@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "../device/args.h"
+
+/* <cpu><numa> and <numatune>: the nodes the guest sees, and where their memory is. */
+
+/* With nodes the memory is theirs. */
+void numa_fill(DomainDef *def);
+int numa_check(const DomainDef *def, Fault *f);
+int numa_args(const DomainDef *def, Args *a);
+/* Where memory is that belongs to no node: mode and nodes of <numatune><memory>, or NULL. */
+const char *numa_nodes(const DomainDef *def, int *ret_mode);
