@@ -72,8 +72,8 @@ def descriptors(domain):
 
 
 def definitions(domain):
-    """Both; what is said of the balloon may be left out or be said."""
-    return tuple(re.sub(" *<currentMemory.*\n", "", domain.ExportDefinition(FORMAT, which)) for which in (LIVE, CONFIG))
+    """Both; how much memory there is may be said in other words."""
+    return tuple(re.sub(" *<(currentMemory|memory unit).*\n", "", domain.ExportDefinition(FORMAT, which)) for which in (LIVE, CONFIG))
 
 
 def until(what, expected=True, seconds=20):
