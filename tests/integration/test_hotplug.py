@@ -99,7 +99,8 @@ def test_guest_sees_it_come_and_go(bus, qemud, guest_image, images):
     con = console(bus, d)
     con.ready()
     for name, xml in DEVICES.items():
-        come_and_go(bus, d, con, name, xml.replace("{dir}", str(images)))
+        if name != "memory-virtio":  # it stays: see test_resize.py
+            come_and_go(bus, d, con, name, xml.replace("{dir}", str(images)))
     d.Terminate(0, {})
 
 

@@ -3,7 +3,7 @@
 
 import pytest
 
-from domains import CONFIG, LIVE, VALIDATE_ONLY, console, define, guest_xml, tiny_xml
+from domains import CONFIG, FORMAT, LIVE, VALIDATE_ONLY, console, define, guest_xml, tiny_xml
 from test_hotplug import until
 
 pytestmark = pytest.mark.bus
@@ -80,3 +80,27 @@ def test_memory_without_balloon(bus, qemud):
     d.Terminate(0, {})
     with bus.fails("InvalidState", "only its definition"):
         d.SetMemory(8 * MIB, LIVE, {})
+
+
+def test_memory_that_is_plugged_in(bus, qemud, guest_image):
+    """virtio-mem: the guest gets as much of it as is requested at the time."""
+    room = "<maxMemory slots='1' unit='GiB'>1</maxMemory>"
+    memory = "<memory model='virtio-mem'><target><size unit='MiB'>256</size><block unit='MiB'>2</block><requested unit='MiB'>{n}</requested></target></memory>"
+    d = define(bus, guest_xml(guest_image, memory=320, extra=room, devices="<controller type='pci' model='pcie-root-port'/>" * 3))
+    d.Start(0, {}, timeout=60)
+    con = console(bus, d)
+    con.ready()
+    con.ask("sh echo online_movable >/sys/devices/system/memory/auto_online_blocks")
+    path, _ = d.AttachDevice(FORMAT, memory.format(n=0), LIVE | CONFIG, {})
+    assert d.MemoryMax == 576 * MIB
+    more = bus.object("org.virtbus.qemu1", path)
+    con.ask("disks")
+    for n in (256, 128, 0):
+        more.Update(FORMAT, memory.format(n=n), LIVE | CONFIG, {})
+        until(lambda n=n: f'<current unit="KiB">{n * 1024}</current>' in d.ExportDefinition(FORMAT, LIVE))
+        assert d.PendingChanges == []
+    with bus.fails("NotSupported", "only what is requested"):
+        more.Update(FORMAT, memory.format(n=0).replace("256", "512"), LIVE, {})
+    with bus.fails("QemuFailed", "cannot be unplugged"):
+        more.Detach(LIVE, {})
+    d.Terminate(0, {})

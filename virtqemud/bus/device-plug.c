@@ -157,6 +157,10 @@ static int update_by_text(sd_bus_message *m, const DeviceObject *object, Fault *
                 record_free(&device->head);
                 return -EINVAL;
         }
+        if (free_and_strdup(&device->id, object->id) < 0) {
+                record_free(&device->head);
+                return fault_oom(f);
+        }
         return update(m, object->domain, device, f);
 }
 

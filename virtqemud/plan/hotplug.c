@@ -162,7 +162,7 @@ static int keep_backends(Hotplug *h, Fault *f) {
 }
 
 static int replace_device(Hotplug *h, const DomainDef *live, const Device *device, Fault *f) {
-        const Device *before = domain_find_same(live, device);
+        const Device *before = device->id ? domain_find_device(live, device->id) : domain_find_same(live, device);
         void *copy;
 
         for (size_t i = 0; before && i < live->devices.n; i++) {

@@ -15,7 +15,7 @@ typedef struct Hotplug {
 
 /* FAULT_NOT_SUPPORTED when such a device is there from the start or never. `device` stays the caller's. */
 int hotplug_new(const DomainDef *live, const Device *device, const DomainDefaults *defaults, const QemuCaps *caps, Hotplug **ret, Fault *f);
-/* The same for a device that is there and is to be as `device` says. FAULT_NO_SUCH_DEVICE. */
+/* The same for a device that is there and is to be as `device` says, whose id says which, if it has one. FAULT_NO_SUCH_DEVICE. */
 int hotplug_update(const DomainDef *live, const Device *device, const DomainDefaults *defaults, const QemuCaps *caps, Hotplug **ret, Fault *f);
 Hotplug *hotplug_free(Hotplug *h);
 DEFINE_CLEANUP(Hotplug *, hotplug_free)

@@ -102,8 +102,16 @@ static int add_to_config(DomainDef *def, void *userdata, Fault *f) {
         return 0;
 }
 
+/* The same one as in the running machine, or the one of that id. */
+static const Device *find_to_change(const Attach *a, const DomainDef *def) {
+        if (a->hotplug)
+                return domain_find_same(def, a->hotplug->before);
+        return a->device->id ? domain_find_device(def, a->device->id) : domain_find_same(def, a->device);
+}
+
 static int change_in_config(DomainDef *def, void *userdata, Fault *f) {
-        const Device *device = userdata, *before = domain_find_same(def, device);
+        const Attach *a = userdata;
+        const Device *device = a->device, *before = find_to_change(a, def);
         void *copy;
 
         for (size_t i = 0; before && i < def->devices.n; i++) {
@@ -148,7 +156,7 @@ static int make_edit(Operation *o, Fault *f) {
         if (!a->spec.config)
                 return 0;
         if (a->spec.update)
-                return config_edit_new(o->domain, change_in_config, a->device, &a->edit, f);
+                return config_edit_new(o->domain, change_in_config, a, &a->edit, f);
         r = config_edit_new(o->domain, add_to_config, device, &a->edit, &taken);
         if (r < 0 && a->hotplug && !a->device->address)
                 return config_edit_new(o->domain, add_to_config_elsewhere, device, &a->edit, f);
