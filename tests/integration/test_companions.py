@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from domains import console, define, guest_xml, have, tiny_xml
+from domains import FORMAT, LIVE, console, define, device, guest_xml, have, tiny_xml
 
 pytestmark = pytest.mark.bus
 
@@ -63,4 +63,39 @@ def test_tpm_that_dies(bus, qemud):
     os.kill(programs(bus, "swtpm")[0], 9)
     bus.wait_property(d, "Warnings", ["tpm0 does not answer any more: swtpm has ended, its log tells why (in the log of virtqemud)"])
     assert d.State == "running"
+    d.Terminate(0, {})
+
+
+SHARED = "<memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>"
+
+
+def share_xml(folder):
+    return f"<filesystem type='mount'><driver type='virtiofs'/><source dir='{folder}'/><target dir='share'/></filesystem>"
+
+
+def use_share(con, folder):
+    """The guest reads what is there, and what it writes is there."""
+    (folder / "from-host").write_text("hello guest")
+    con.ask("disks")
+    con.ask("sh mkdir -p /m && mount -t virtiofs share /m")
+    assert "hello guest" in con.ask("sh cat /m/from-host; echo")
+    con.ask("sh echo hello host >/m/from-guest")
+    assert (folder / "from-guest").read_text() == "hello host\n"
+    con.ask("sh umount /m")
+
+
+@pytest.mark.skipif(not os.path.exists("/usr/lib/qemu/virtiofsd"), reason="no virtiofsd")
+def test_shared_folder(bus, qemud, guest_image, tmp_path):
+    """From the start, and plugged in: read and written from both sides."""
+    port = "<controller type='pci' model='pcie-root-port'/>"
+    d = define(bus, guest_xml(guest_image, devices=share_xml(tmp_path) + port * 4, extra=SHARED))
+    d.Start(0, {}, timeout=60)
+    con = console(bus, d)
+    con.ready()
+    use_share(con, tmp_path)
+    device(bus, d, "fs0").Detach(LIVE, {}, timeout=60)
+    assert programs(bus, "virtiofsd") == [] and d.Warnings == []
+    path, _ = d.AttachDevice(FORMAT, share_xml(tmp_path), LIVE, {})
+    use_share(con, tmp_path)
+    bus.object("org.virtbus.qemu1", path).Detach(LIVE, {}, timeout=60)
     d.Terminate(0, {})

@@ -65,6 +65,18 @@ def start_tpm(folder):
     return ours
 
 
+def start_fs(folder, number):
+    """Likewise; it is connected to before it is there."""
+    theirs, ours = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+    theirs.bind(str(folder / f"fs{number}"))
+    with theirs:
+        theirs.listen()
+        ours.connect(theirs.getsockname())
+        subprocess.Popen(["/usr/lib/qemu/virtiofsd", f"--fd={theirs.fileno()}", "-o", f"source={folder}"], pass_fds=[theirs.fileno()],
+                         preexec_fn=die_with_parent, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return ours
+
+
 def make_encrypted(path, driver):
     encrypt = "encrypt." if driver == "qcow2" else ""
     options = ("encrypt.format=luks," if encrypt else "") + f"{encrypt}key-secret=s,{encrypt}iter-time=10"
@@ -146,6 +158,8 @@ def test_command_line(folder, tmp_path):
     for number, kind, path in case.fds:
         if "tpm" in path:
             held.append(start_tpm(tmp_path))
+        elif re.search("^fs|/fs", path):
+            held.append(start_fs(tmp_path, number))
         elif kind == "companion":
             held += socket.socketpair()
         elif kind == "monitor-run":

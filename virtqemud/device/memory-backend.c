@@ -55,8 +55,9 @@ static int add_nodes(const MemoryPiece *piece, json_t *json) {
 
 json_t *memory_backend(const DomainDef *def, const MemoryPiece *piece) {
         const MemoryBacking *m = &def->memory_backing;
-        bool memfd = m->hugepages || piece->page > 0 || m->source == MEMORY_MEMFD;
         bool shared = (piece->access == MEMORY_ACCESS_NONE ? m->access : piece->access) == MEMORY_SHARED;
+        /* What is shared is shared by a descriptor. */
+        bool memfd = m->hugepages || piece->page > 0 || m->source == MEMORY_MEMFD || shared;
         json_t *json = json_pack("{s:s, s:s, s:I, s:b}", "qom-type", memfd ? "memory-backend-memfd" : "memory-backend-ram", "id", piece->id, "size",
                                  (json_int_t) piece->size, "share", (int) shared);
         int r = json ? add_pages(m, piece, json) : -ENOMEM;

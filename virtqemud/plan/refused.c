@@ -43,7 +43,6 @@ static const struct {
         { "domain/os", "acpi", "tables of one's own are not supported", NULL },
         { "domain/os", "init", "that is for containers", NULL },
         { "domain/devices", "hostdev", "devices of the host are not supported", NULL },
-        { "domain/devices", "filesystem", "folders of the host are not supported", "a disk image that both know, or NFS over a network, serves" },
         { "domain/devices", "parallel", "parallel ports are not supported", NULL },
         { "domain/devices", "shmem", "shared memory is not supported", NULL },
         { "domain/devices", "iommu", "an IOMMU for the guest is not supported", NULL },

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "device.h"
+#include "mem.h"
+#include "str.h"
+#include "virtio.h"
+#include "xml-read.h"
+
+/* <filesystem>: a folder of the host, shared by virtiofsd. */
+typedef enum FsDriver { FS_DRIVER_NONE, FS_PATH, FS_HANDLE, FS_VIRTIOFS } FsDriver;
+static const char *const driver_words[] = { NULL, "path", "handle", "virtiofs" };
+static const EnumTable driver_table = { driver_words, ARRAY_SIZE(driver_words) };
+static const char *const type_words[] = { NULL, "mount", "template", "file", "block", "ram", "bind", "volume" };
+static const EnumTable type_table = { type_words, ARRAY_SIZE(type_words) };
+static const char *const access_words[] = { NULL, "passthrough", "mapped", "squash" };
+static const EnumTable access_table = { access_words, ARRAY_SIZE(access_words) };
+static const char *const cache_words[] = { NULL, "none", "auto", "always" };
+static const EnumTable cache_table = { cache_words, ARRAY_SIZE(cache_words) };
+static const char *const sandbox_words[] = { NULL, "namespace", "chroot" };
+static const EnumTable sandbox_table = { sandbox_words, ARRAY_SIZE(sandbox_words) };
+
+typedef struct Filesystem {
+        Device device;
+        int type, driver, access;    /* FsDriver */
+        uint64_t queue;
+        char *binary;
+        Tristate xattr, posix_lock, flock;
+        int cache, sandbox;
+        uint64_t threads;
+        char *folder, *socket;       /* <source>: ours to share, or somebody else's virtiofsd */
+        char *tag;                   /* what the guest mounts */
+        bool readonly;
+        VirtioOptions virtio;
+} Filesystem;
+
+#define AT(member) offsetof(Filesystem, member)
+static const Field filesystem_fields[] = {
+        { "@type", &field_enum, AT(type), .words = &type_table },
+        { "@accessmode", &field_enum, AT(access), .words = &access_table },
+        { "driver/@type", &field_enum, AT(driver), .words = &driver_table },
+        { "driver/@queue", &field_number, AT(queue), .min = 2, .max = 1024 },
+        { "binary/@path", &field_string, AT(binary) },
+        { "binary/@xattr", &field_on_off, AT(xattr) },
+        { "binary/cache/@mode", &field_enum, AT(cache), .words = &cache_table },
+        { "binary/sandbox/@mode", &field_enum, AT(sandbox), .words = &sandbox_table },
+        { "binary/lock/@posix", &field_on_off, AT(posix_lock) },
+        { "binary/lock/@flock", &field_on_off, AT(flock) },
+        { "binary/thread_pool/@size", &field_number, AT(threads), .max = 1024 },
+        { "source/@dir", &field_string, AT(folder) },
+        { "source/@socket", &field_string, AT(socket) },
+        { "target/@dir", &field_string, AT(tag), FIELD_REQUIRED, .max_length = 36 },
+        { "readonly", &field_flag, AT(readonly) },
+        VIRTIO_FIELDS(AT(virtio)),
+        DEVICE_FIELDS(Filesystem),
+};
+#undef AT
+
+static int check_record(Record *r, Fault *f) {
+        const Filesystem *fs = (const Filesystem *) r;
+        const char *path = fs->folder ?: fs->socket;
+
+        if (fs->type > 1)
+                return xml_fault(r, f, FAULT_NOT_SUPPORTED, "type '%s' is for containers; machines take type 'mount'", type_words[fs->type]);
+        if (fs->driver != FS_VIRTIOFS) {
+                xml_fault(r, f, FAULT_NOT_SUPPORTED, "9p is not supported: QEMU would have to open what is shared, and it opens nothing here");
+                fault_hint(f, "<driver type='virtiofs'/> shares folders faster, and needs <memoryBacking><access mode='shared'/></memoryBacking>");
+                return -EOPNOTSUPP;
+        }
+        if (!path || (fs->folder && fs->socket))
+                return xml_fault_below(r, "source", f, FAULT_INVALID_DEFINITION, "it has a dir, or the socket of a virtiofsd that runs already");
+        if (path[0] != '/')
+                return xml_fault_below(r, "source", f, FAULT_INVALID_DEFINITION, "'%.128s' is not an absolute path", path);
+        if (fs->folder && strchr(fs->folder, ','))
+                return xml_fault_below(r, "source/@dir", f, FAULT_NOT_SUPPORTED, "virtiofsd can't share a folder with a comma in its name");
+        if (fs->access > 1)
+                return xml_fault_below(r, "@accessmode", f, FAULT_NOT_SUPPORTED, "virtiofs knows 'passthrough' only");
+        if (fs->readonly)
+                return xml_fault_below(r, "readonly", f, FAULT_NOT_SUPPORTED, "this virtiofsd can't share read-only: mount the folder so on the host");
+        return 0;
+}
+
+static const RecordType filesystem_record = {
+        "filesystem", sizeof(Filesystem), RECORD_FIELDS(filesystem_fields), .check = check_record, .clear = device_clear, .copied = device_copied,
+};
+
+static const char *filesystem_prefix(const Device *d) {
+        return "fs";
+}
+
+static const char *filesystem_target(const Device *d) {
+        return ((const Filesystem *) d)->tag;
+}
+
+static int filesystem_fill(Device *d, DomainDef *def, Fault *f) {
+        Filesystem *fs = (Filesystem *) d;
+
+        if (fs->type == 0)
+                fs->type = 1;
+        return 0;
+}
+
+static SlotKind filesystem_slot(const Device *d, const DomainDef *def) {
+        return SLOT_PCIE;
+}
+
+static bool is_shared(const DomainDef *def) {
+        if (def->memory_backing.access == MEMORY_SHARED)
+                return true;
+        RECORD_FOREACH(NumaCell, c, def->numa.cells)
+                if (c->access != MEMORY_SHARED)
+                        return false;
+        return def->numa.cells.n > 0;
+}
+
+static int filesystem_check(const Device *d, const DomainDef *def, const QemuCaps *caps, Fault *f) {
+        const Filesystem *fs = (const Filesystem *) d;
+
+        if (!is_shared(def)) {
+                xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "virtiofsd has to see the guest's memory, which is not shared");
+                fault_hint(f, "add <memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>");
+                return -EINVAL;
+        }
+        DEVICE_FOREACH(Filesystem, other, def, DEVICE_FILESYSTEM) {
+                if (other == fs)
+                        break;
+                if (streq(other->tag, fs->tag))
+                        return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "its target '%s' is already that of the filesystem in line %u", fs->tag,
+                                         other->device.head.line);
+        }
+        if (caps && !caps_has_device(caps, "vhost-user-fs-pci"))
+                return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "this QEMU has no device 'vhost-user-fs-pci'");
+        return 0;
+}
+
+static int add_switch(char ***argv, Tristate value, const char *on, const char *off) {
+        int r = value == UNSET ? 0 : strv_push(argv, "-o");
+
+        return r < 0 || value == UNSET ? r : strv_push(argv, value == YES ? on : off);
+}
+
+static int add_options(const Filesystem *fs, char ***argv) {
+        int r = strv_push(argv, "-o");
+
+        if (r >= 0)
+                r = strv_pushf(argv, "source=%s,sandbox=%s,cache=%s", fs->folder, fs->sandbox ? sandbox_words[fs->sandbox] : "namespace",
+                               fs->cache ? cache_words[fs->cache] : "auto");
+        if (r >= 0)
+                r = add_switch(argv, fs->xattr, "xattr", "no_xattr");
+        if (r >= 0)
+                r = add_switch(argv, fs->posix_lock, "posix_lock", "no_posix_lock");
+        if (r >= 0)
+                r = add_switch(argv, fs->flock, "flock", "no_flock");
+        return r < 0 || fs->threads == NUMBER_UNSET ? r : strv_pushf(argv, "--thread-pool-size=%" PRIu64, fs->threads);
+}
+
+static int filesystem_companion(const Device *d, const char *state, Companion *ret) {
+        const Filesystem *fs = (const Filesystem *) d;
+        int r;
+
+        *ret = (Companion) {
+                .name = "virtiofsd", .package = "qemu-system-common", .title = "Shared Folder", .lost = "is not shared any more", .listens = true,
+                .privileged = true,
+        };
+        r = strv_push(&ret->argv, fs->binary ?: "/usr/lib/qemu/virtiofsd");
+        if (r >= 0)
+                r = strv_push(&ret->argv, "--fd=0");
+        return r < 0 ? r : add_options(fs, &ret->argv);
+}
+
+static int filesystem_args(const Device *d, Args *a, Fault *f) {
+        const Filesystem *fs = (const Filesystem *) d;
+        int fd = fs->folder ? args_fd(a, PLAN_FD_COMPANION, d->id, false, false, false, NULL)
+                            : args_fd(a, PLAN_FD_CONNECT, fs->socket, false, false, false, NULL);
+        _cleanup_free_ char *number = args_fd_name(a, fd), *chardev = strf("char%s", d->id);
+        json_auto_t *json = NULL;
+        int r;
+
+        if (!number || !chardev)
+                return -ENOMEM;
+        r = args_json(a, ARG_CHARDEV, json_pack("{s:s, s:{s:s, s:{s:{s:s, s:{s:s}}, s:b}}}", "id", chardev, "backend", "type", "socket", "data", "addr",
+                                                "type", "fd", "data", "str", number, "server", 0));
+        if (r < 0)
+                return r;
+        json = json_pack("{s:s, s:s, s:s, s:s}", "driver", "vhost-user-fs-pci", "id", d->id, "chardev", chardev, "tag", fs->tag);
+        if (!json || json_set_number(json, "queue-size", fs->queue) < 0 || virtio_options_add(&fs->virtio, json) < 0)
+                return -ENOMEM;
+        r = args_bootindex(a, d, json);
+        if (r >= 0)
+                r = args_address(a, d, json, f);
+        return r < 0 ? r : args_json(a, ARG_DEVICE, TAKE_PTR(json));
+}
+
+const DeviceOps device_filesystem = {
+        .kind = DEVICE_FILESYSTEM, .element = "filesystem", .type = &filesystem_record, .id_prefix = filesystem_prefix, .target = filesystem_target,
+        .fill = filesystem_fill, .slot = filesystem_slot, .check = filesystem_check, .fixed = device_never_fixed, .args = filesystem_args,
+        .companion = filesystem_companion,
+};
