@@ -7,7 +7,7 @@ import bus as bus_module
 import pytest
 
 from domains import CONFIG, FORCE, FORMAT, LIVE, VALIDATE_ONLY, console, define, device, disk_xml, guest_xml, tiny_xml
-from test_hotplug import PORTS, definitions, inside, until
+from test_hotplug import PORTS, definitions, inside, qmp, until
 
 pytestmark = pytest.mark.bus
 
@@ -112,4 +112,21 @@ def test_update(bus, qemud, tmp_path):
         disk.Update(FORMAT, disk_xml(tmp_path / "b.raw", extra="<boot order='2'/>"), LIVE, {})
     with bus.fails("InvalidArgs", "no <interface>"):
         disk.Update(FORMAT, NIC.format(more=""), LIVE, {})
+    d.Terminate(0, {})
+
+
+def test_limits_of_a_disk(bus, qemud, tmp_path):
+    """They change at once, in QEMU and in the definition."""
+    (tmp_path / "a.raw").write_bytes(bytes(1 << 20))
+
+    def xml(limits):
+        return disk_xml(tmp_path / "a.raw", extra=f"<iotune>{limits}</iotune>")
+    d = define(bus, tiny_xml("web", devices=xml("<total_iops_sec>100</total_iops_sec>")))
+    d.Start(0, {}, timeout=60)
+    disk = device(bus, d, "virtio_2ddisk0")
+    disk.Update(FORMAT, xml("<read_bytes_sec>1000000</read_bytes_sec><total_iops_sec>200</total_iops_sec>"), LIVE | CONFIG, {})
+    limits = qmp(d, "qom-get", path="/objects/throttle-virtio-disk0", property="limits")
+    assert (limits["iops-total"], limits["bps-read"], limits["bps-total"]) == (200, 1000000, 0) and d.PendingChanges == []
+    with bus.fails("NotSupported", "iotune"):
+        disk.Update(FORMAT, disk_xml(tmp_path / "a.raw"), LIVE, {})
     d.Terminate(0, {})

@@ -54,7 +54,7 @@ bool blockdev_owns(const Disk *d, const char *node) {
 }
 
 char *blockdev_top_name(const Disk *d) {
-        return blockdev_name(d, 0, "format");
+        return blockdev_name(d, 0, iotune_any(&d->tune) ? "limit" : "format");
 }
 
 static int add_cache(const Disk *d, json_t *json) {
@@ -128,8 +128,10 @@ int blockdev_args(const Disk *d, Args *a) {
         const Level top = {
                 .path = disk_path(d), .block = disk_is_block(d), .writable = !d->readonly, .format = d->format,
         };
+        _cleanup_free_ char *format = blockdev_name(d, 0, "format");
+        int r = format ? disk_encryption_args(d, a) : -ENOMEM;
 
-        int r = disk_encryption_args(d, a);
-
-        return r < 0 ? r : add_level(d, &top, d->below, a);
+        if (r >= 0)
+                r = add_level(d, &top, d->below, a);
+        return r < 0 ? r : iotune_args(d, format, a);
 }

@@ -8,9 +8,9 @@
 /* What of a disk changes while the guest runs: the medium of a drive, and its place in the boot order. */
 
 typedef struct Changes {
-        const Disk *after;
+        const Disk *before, *after;
         Fault *f;
-        bool medium, boot;
+        bool medium, boot, tune;
 } Changes;
 
 static bool is_of_medium(const char *path) {
@@ -29,6 +29,8 @@ static int on_change(const char *path, const Field *field, const void *before, c
                 return 0;
         if (streq(path, "boot/@order"))
                 c->boot = true;
+        else if (str_after(path, "iotune/") && !streq(path, "iotune/group_name") && iotune_any(&c->before->tune) && iotune_any(&c->after->tune))
+                c->tune = true;
         else if (is_of_medium(path) && c->after->what != DISK_DISK)
                 c->medium = true;
         else {
@@ -100,7 +102,7 @@ int disk_next_medium(Disk *after, const Disk *before) {
 }
 
 int disk_update(const Device *before, const Device *after, const DomainDef *def, json_t *commands, Fault *f) {
-        Changes c = { .after = (const Disk *) after, .f = f };
+        Changes c = { .before = (const Disk *) before, .after = (const Disk *) after, .f = f };
         int r;
 
         assert(before && after && def && commands);
@@ -110,7 +112,7 @@ int disk_update(const Device *before, const Device *after, const DomainDef *def,
                 r = change_medium((const Disk *) before, c.after, commands);
         if (r >= 0 && c.boot)
                 r = args_boot_change(commands, before, after, def);
-        return r;
+        return r < 0 || !c.tune ? r : iotune_update(c.before, c.after, commands);
 }
 
 static int check_medium(const Disk *d, const char *path, const char *pool, const char *volume, const char *format, Fault *f) {

@@ -127,6 +127,10 @@ static const Field disk_fields[] = {
         { "driver/@queues", &field_number, AT(queues), .min = 1, .max = 1024 },
         { "driver/@iothread", &field_number, AT(iothread), .min = 1, .max = UINT32_MAX },
         { "driver/@queue_size", &field_number, AT(queue_size), .min = 2, .max = 1024 },
+#define IO_LIMIT(name, key) { "iotune/" #name, &field_number, AT(tune.name), .max = INT64_MAX },
+#include "io-limits.h"
+#undef IO_LIMIT
+        { "iotune/group_name", &field_string, AT(tune.group), .max_length = 64 },
         VIRTIO_FIELDS(AT(virtio)),
         DEVICE_FIELDS(Disk),
 };
@@ -318,6 +322,8 @@ static int disk_check(const Device *device, const DomainDef *def, const QemuCaps
         }
         if (d->copy_on_read == YES)
                 return xml_fault(r, f, FAULT_NOT_SUPPORTED, "copy_on_read is not supported");
+        if (iotune_check(d, def, f) < 0)
+                return -EINVAL;
         if (disk_encryption(d) && caps && !caps_has_object(caps, "secret"))
                 return xml_fault(r, f, FAULT_NOT_SUPPORTED, "this QEMU has no secrets, which encrypted images need");
         if (d->below && d->below->type != DISK_TYPE_NONE && d->format != DISK_QCOW2)

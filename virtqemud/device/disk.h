@@ -47,6 +47,14 @@ typedef struct DiskEncryption {
         SecretRef *secret;     /* the passphrase */
 } DiskEncryption;
 
+/* <iotune>: NUMBER_UNSET is no limit. */
+typedef struct IoTune {
+#define IO_LIMIT(name, key) uint64_t name;
+#include "io-limits.h"
+#undef IO_LIMIT
+        char *group;           /* disks of the same one share the limits */
+} IoTune;
+
 typedef struct Disk {
         Device device;
         int type, what;        /* DiskType, DiskDevice */
@@ -77,6 +85,7 @@ typedef struct Disk {
         uint64_t logical_block, physical_block;
         uint64_t rotation_rate;
         Tristate removable;
+        IoTune tune;
 } Disk;
 
 
@@ -113,6 +122,12 @@ static inline bool disk_tray_is_open(const Disk *d) {
 /* From disk-update.c: DeviceOps.update; and whether another medium comes into the drive. */
 int disk_next_medium(Disk *after, const Disk *before);   /* 1: another one; 0: the same */
 int disk_update(const Device *before, const Device *after, const DomainDef *def, json_t *commands, Fault *f);
+
+/* From disk-iotune.c: the node that keeps the limits, above the one of that name. Appends nothing where there are none. */
+bool iotune_any(const IoTune *t);
+int iotune_check(const Disk *d, const DomainDef *def, Fault *f);
+int iotune_args(const Disk *d, const char *below, Args *a);
+int iotune_update(const Disk *before, const Disk *after, json_t *commands);
 
 /* From blockdev.c: appends the nodes of all levels; the top one's name is what the device's "drive" is. */
 int blockdev_args(const Disk *d, Args *a);
