@@ -2,6 +2,7 @@
 """virtqemud on a private message bus, without systemd and without root: real QEMU, real guests."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -361,3 +362,23 @@ def test_objects_come_and_go(bus, qemud):
     assert {"input", "controller"} <= classes
     domain.Undefine(0, {})
     bus.wait_signal("InterfacesRemoved", match=lambda p, i: p == domain.path)
+
+
+def test_threads_stay_on_their_processors(bus, qemud):
+    """Each of QEMU's threads is where the definition wants it."""
+    tune = "<iothreads>1</iothreads><cputune><vcpupin vcpu='0' cpuset='0'/><iothreadpin iothread='1' cpuset='0,1,^0'/><emulatorpin cpuset='1'/></cputune>"
+    d = define(bus, tiny_xml("web", extra=tune))
+    d.Start(0, {}, timeout=60)
+
+    def allowed():
+        found = {}
+        for task in Path(f"/proc/{d.MainPID}/task").iterdir():
+            name = (task / "comm").read_text().strip()
+            found[name] = re.search(r"Cpus_allowed_list:\s*(\S+)", (task / "status").read_text())[1]
+        return found
+    deadline = time.monotonic() + 10
+    while (now := allowed())["CPU 0/TCG"] != "0":
+        assert time.monotonic() < deadline, now
+        time.sleep(0.05)
+    assert now["IO iothread1"] == "1" and now["qemu-system-x86"] == "1"
+    d.Terminate(0, {})

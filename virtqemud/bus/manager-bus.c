@@ -4,6 +4,7 @@
 
 #include "../device/disk.h"
 #include "../plan/launch.h"
+#include "../plan/tune.h"
 #include "../run/define.h"
 #include "../run/handover.h"
 #include "../run/prepare.h"
@@ -348,6 +349,13 @@ BUS_HANDLER(method_resume_domain, ACTION_POWER) {
 
 /* --- the supervisor's plan --- */
 
+static int append_pins(sd_bus_message *reply, const DomainDef *live) {
+        _cleanup_free_ char *pins = NULL;
+        int r = tune_pins(live, &pins);
+
+        return r < 0 || !pins ? r : sd_bus_message_append(reply, "{sv}", PLAN_PINS, "s", pins);
+}
+
 static int append_plan(sd_bus_message *reply, const LaunchPlan *plan, const int *fds, const Domain *d) {
         const Settings *s = &d->manager->settings;
         const int *extra = fds + plan->n_fds;
@@ -378,6 +386,8 @@ static int append_plan(sd_bus_message *reply, const LaunchPlan *plan, const int 
                                           PLAN_ON_POWEROFF, "s", lifecycle_action_to_string(d->live->on_poweroff),
                                           PLAN_ON_REBOOT, "s", lifecycle_action_to_string(d->live->on_reboot),
                                           PLAN_ON_CRASH, "s", lifecycle_action_to_string(d->live->on_crash));
+        if (r >= 0)
+                r = append_pins(reply, d->live);
         if (r >= 0 && plan->kept_fds_from > 0)
                 r = sd_bus_message_append(reply, "{sv}", PLAN_KEPT_FDS, "u", (uint32_t) plan->kept_fds_from);
         if (r >= 0 && plan->own_fds_from > 0)

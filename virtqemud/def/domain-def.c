@@ -62,6 +62,20 @@ static const Field iothread_fields[] = {
 #undef AT
 const RecordType iothread_record = { "iothread", sizeof(IothreadId), RECORD_FIELDS(iothread_fields) };
 
+#define AT(member) offsetof(CpuPin, member)
+static const Field vcpu_pin_fields[] = {
+        { "@vcpu", &field_number, AT(thread), FIELD_REQUIRED, .max = 4095 },
+        { "@cpuset", &field_string, AT(cpus), FIELD_REQUIRED, .max_length = 1024 },
+};
+const RecordType vcpu_pin_record = { "vcpupin", sizeof(CpuPin), RECORD_FIELDS(vcpu_pin_fields) };
+
+static const Field iothread_pin_fields[] = {
+        { "@iothread", &field_number, AT(thread), FIELD_REQUIRED, .min = 1, .max = UINT32_MAX },
+        { "@cpuset", &field_string, AT(cpus), FIELD_REQUIRED, .max_length = 1024 },
+};
+#undef AT
+const RecordType iothread_pin_record = { "iothreadpin", sizeof(CpuPin), RECORD_FIELDS(iothread_pin_fields) };
+
 #define AT(member) offsetof(HugePage, member)
 static const Field huge_page_fields[] = {
         { "@size", &field_number, AT(size), FIELD_REQUIRED, .min = 1 },
@@ -154,6 +168,9 @@ static const Field domain_fields[] = {
         { "vcpu/@current", &field_number, AT(vcpus_current) },
 
         { "cputune/shares", &field_number, AT(tune.cpu_weight), .min = 1, .max = 10000 },
+        { "cputune/vcpupin", &field_list, AT(tune.vcpu_pins), .record = &vcpu_pin_record, .max = 4096 },
+        { "cputune/emulatorpin/@cpuset", &field_string, AT(tune.emulator_pin), .max_length = 1024 },
+        { "cputune/iothreadpin", &field_list, AT(tune.iothread_pins), .record = &iothread_pin_record, .max = 256 },
         { "cputune/global_period", &field_number, AT(tune.cpu_period), .min = 1000, .max = 1000000 },
         { "cputune/global_quota", &field_integer, AT(tune.cpu_quota) },
         { "memtune/hard_limit", &field_size, AT(tune.memory_hard), .unit = "KiB" },

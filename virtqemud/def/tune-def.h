@@ -3,6 +3,14 @@
 
 #include "record.h"
 
+/* <vcpupin>, <iothreadpin>: a thread of QEMU and the CPUs of the host it stays on. */
+typedef struct CpuPin {
+        Record head;
+        uint64_t thread;
+        char *cpus;
+} CpuPin;
+extern const RecordType vcpu_pin_record, iothread_pin_record;
+
 /* <cputune>, <memtune>, <blkiotune>: what systemd is told about the VM's unit. */
 typedef struct Tune {
         uint64_t cpu_weight;     /* <shares> */
@@ -10,4 +18,6 @@ typedef struct Tune {
         int64_t cpu_quota;       /* µs of all CPUs together in a period; -1: no limit */
         uint64_t memory_hard, memory_soft, memory_swap; /* bytes; the last with memory and swap together */
         uint64_t io_weight;
+        RecordList vcpu_pins, iothread_pins; /* CpuPin */
+        char *emulator_pin;
 } Tune;

@@ -4,7 +4,6 @@
 #include "str.h"
 #include "xml-lib.h"
 
-#define ALL_CPUS "<vcpu cpuset='…'> keeps all of the VM on these CPUs"
 #define PER_CPU "a quota of each thread is not supported"
 #define ALL_QUOTA "global_quota and global_period limit the VM as a whole"
 
@@ -12,9 +11,6 @@ static const struct {
         const char *parent, *name;
         const char *reason, *hint;
 } refused[] = {
-        { "domain/cputune", "vcpupin", "pinning single CPUs is not supported", ALL_CPUS },
-        { "domain/cputune", "emulatorpin", "pinning parts of QEMU is not supported", ALL_CPUS },
-        { "domain/cputune", "iothreadpin", "pinning parts of QEMU is not supported", ALL_CPUS },
         { "domain/cputune", "period", PER_CPU, ALL_QUOTA },
         { "domain/cputune", "quota", PER_CPU, ALL_QUOTA },
         { "domain/cputune", "emulator_period", PER_CPU, ALL_QUOTA },

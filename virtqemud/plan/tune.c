@@ -44,19 +44,42 @@ static int check_memory(const DomainDef *def, Fault *f) {
         return 0;
 }
 
-int tune_check(const DomainDef *def, Fault *f) {
+static int check_list(const Record *r, const char *path, const char *text, Fault *f) {
         _cleanup_free_ uint8_t *set = NULL;
         size_t n;
+        int k = text ? cpu_set_read(text, &set, &n) : 0;
+
+        if (k == -ENOMEM)
+                return fault_oom(f);
+        return k < 0 ? xml_fault_below(r, path, f, FAULT_INVALID_DEFINITION, "'%s' is no list of CPUs such as 0-3,^2,8", text) : 0;
+}
+
+static int check_pins(const DomainDef *def, Fault *f) {
+        int r = check_list(&def->head, "cputune/emulatorpin/@cpuset", def->tune.emulator_pin, f);
+
+        RECORD_FOREACH(CpuPin, p, def->tune.vcpu_pins) {
+                if (r >= 0 && p->thread >= def->vcpus)
+                        r = xml_fault(&p->head, f, FAULT_INVALID_DEFINITION, "there is no CPU %" PRIu64, p->thread);
+                if (r >= 0)
+                        r = check_list(&p->head, "@cpuset", p->cpus, f);
+        }
+        RECORD_FOREACH(CpuPin, p, def->tune.iothread_pins) {
+                if (r >= 0 && !domain_has_iothread(def, p->thread))
+                        r = xml_fault(&p->head, f, FAULT_INVALID_DEFINITION, "there is no iothread %" PRIu64, p->thread);
+                if (r >= 0)
+                        r = check_list(&p->head, "@cpuset", p->cpus, f);
+        }
+        return r;
+}
+
+int tune_check(const DomainDef *def, Fault *f) {
         int r = check_quota(def, f);
 
         if (r >= 0)
                 r = check_memory(def, f);
-        if (r < 0 || !def->vcpu_cpuset)
-                return r;
-        r = cpu_set_read(def->vcpu_cpuset, &set, &n);
-        if (r == -ENOMEM)
-                return fault_oom(f);
-        return r < 0 ? domain_fault(def, f, FAULT_INVALID_DEFINITION, "vcpu/@cpuset", "'%s' is no list of CPUs such as 0-3,^2,8", def->vcpu_cpuset) : 0;
+        if (r >= 0)
+                r = check_pins(def, f);
+        return r < 0 ? r : check_list(&def->head, "vcpu/@cpuset", def->vcpu_cpuset, f);
 }
 
 /* --- properties --- */
@@ -112,5 +135,47 @@ int tune_properties(const DomainDef *def, bool reset, UnitProperties *ret) {
                 }
         }
         *ret = p;
+        return 0;
+}
+
+/* Without what is taken out of a list by "^". */
+static int add_pin(Text *t, const char *thread, const char *cpus) {
+        _cleanup_free_ uint8_t *set = NULL;
+        const char *comma = "";
+        size_t n;
+        int r = cpu_set_read(cpus, &set, &n);
+
+        if (r < 0)
+                return r;
+        text_addf(t, "%s%s=", t->length > 0 ? ";" : "", thread);
+        for (size_t i = 0; i < n * 8; i++)
+                if (set[i / 8] & (1u << i % 8)) {
+                        text_addf(t, "%s%zu", comma, i);
+                        comma = ",";
+                }
+        return 0;
+}
+
+int tune_pins(const DomainDef *def, char **ret) {
+        _cleanup_text_ Text t = TEXT_INIT;
+        int r = 0;
+
+        assert(def && ret);
+
+        RECORD_FOREACH(CpuPin, p, def->tune.vcpu_pins) {
+                _cleanup_free_ char *name = strf("CPU %" PRIu64 "/", p->thread);
+
+                r = !name ? -ENOMEM : r < 0 ? r : add_pin(&t, name, p->cpus);
+        }
+        RECORD_FOREACH(CpuPin, p, def->tune.iothread_pins) {
+                _cleanup_free_ char *name = strf("IO iothread%" PRIu64, p->thread);
+
+                r = !name ? -ENOMEM : r < 0 ? r : add_pin(&t, name, p->cpus);
+        }
+        if (r >= 0 && def->tune.emulator_pin)
+                r = add_pin(&t, "", def->tune.emulator_pin);
+        if (r < 0)
+                return r;
+        *ret = t.length > 0 ? text_finish(&t) : NULL;
         return 0;
 }

@@ -23,4 +23,7 @@ void unit_properties_clear(UnitProperties *p);
 /* With `reset` the same properties as they are where nobody has said anything. -ENOMEM. */
 int tune_properties(const DomainDef *def, bool reset, UnitProperties *ret);
 
+/* What the supervisor is told about QEMU's threads (PLAN_PINS); new string, NULL: nothing. */
+int tune_pins(const DomainDef *def, char **ret);
+
 int tune_check(const DomainDef *def, Fault *f);

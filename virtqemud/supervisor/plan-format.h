@@ -5,6 +5,7 @@
 #define PLAN_MONITOR_FD "monitor-fd"                    /* u: its end of a QMP monitor of its own */
 #define PLAN_LOG_FD "log-fd"                            /* u: where QEMU's words are kept; may be missing */
 #define PLAN_KEPT_FDS "kept-fds-from"                   /* u: descriptors below this number are QEMU's alone, once it runs; may be missing */
+#define PLAN_PINS "pins"                                /* s: "CPU 0/=0-3;=4": which of QEMU's threads stay on which CPUs; may be missing */
 #define PLAN_OWN_FDS "own-fds-from"                     /* u: descriptors from this number on are not for QEMU; may be missing */
 #define PLAN_STOP_TIMEOUT "stop-timeout-usec"           /* t: for the guest to power off */
 #define PLAN_POWERDOWN_INTERVAL "powerdown-interval-usec" /* t: the power button is pressed again after that */

@@ -62,6 +62,7 @@ static const struct {
         { PLAN_LOG_FD, "log-fd", 'u' },
         { PLAN_KEPT_FDS, "kept-fds-from", 'u' },
         { PLAN_OWN_FDS, "own-fds-from", 'u' },
+        { PLAN_PINS, "pins", 's' },
         { PLAN_STOP_TIMEOUT, "stop-timeout", 't' },
         { PLAN_POWERDOWN_INTERVAL, "powerdown-interval", 't' },
         { PLAN_HELD, "held", 'b' },

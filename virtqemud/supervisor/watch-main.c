@@ -22,6 +22,7 @@ static int usage(const char *program, int status) {
                 "     --kept-fds-from=N          Descriptors below this one are QEMU's alone, once it runs\n"
                 "     --own-fds-from=N           Descriptors from this one on are held here only\n"
                 "     --stop-timeout=USEC        Time for the guest to power off\n"
+                "     --pins=NAME=CPUS;...       Keep QEMU's threads on these CPUs\n"
                 "     --powerdown-interval=USEC  The power button is pressed again after that\n"
                 "     --held                     QEMU pauses when the guest has powered off\n"
                 "     --paused                   The guest is started without running\n"
@@ -60,13 +61,14 @@ static bool keep_from_qemu(const char *text) {
 }
 
 static bool parse_options(int argc, char *argv[], Watch *w, bool *ret_help) {
-        enum { OPT_MONITOR = 0x100, OPT_LOG, OPT_KEPT, OPT_OWN, OPT_TIMEOUT, OPT_INTERVAL, OPT_HELD, OPT_PAUSED, OPT_POWEROFF, OPT_REBOOT, OPT_CRASH };
+        enum { OPT_MONITOR = 0x100, OPT_LOG, OPT_KEPT, OPT_OWN, OPT_PINS, OPT_TIMEOUT, OPT_INTERVAL, OPT_HELD, OPT_PAUSED, OPT_POWEROFF, OPT_REBOOT, OPT_CRASH };
         static const struct option options[] = {
                 { "help", no_argument, NULL, 'h' },
                 { "monitor-fd", required_argument, NULL, OPT_MONITOR },
                 { "log-fd", required_argument, NULL, OPT_LOG },
                 { "kept-fds-from", required_argument, NULL, OPT_KEPT },
                 { "own-fds-from", required_argument, NULL, OPT_OWN },
+                { "pins", required_argument, NULL, OPT_PINS },
                 { "stop-timeout", required_argument, NULL, OPT_TIMEOUT },
                 { "powerdown-interval", required_argument, NULL, OPT_INTERVAL },
                 { "held", no_argument, NULL, OPT_HELD },
@@ -86,6 +88,7 @@ static bool parse_options(int argc, char *argv[], Watch *w, bool *ret_help) {
                 case OPT_LOG: good = read_fd(optarg, &w->log); break;
                 case OPT_KEPT: good = read_number(optarg, 1 << 20, &w->kept_from); break;
                 case OPT_OWN: good = keep_from_qemu(optarg); break;
+                case OPT_PINS: w->pins = optarg; break;
                 case OPT_TIMEOUT: good = read_number(optarg, UINT64_MAX / 2, &w->stop_timeout); break;
                 case OPT_INTERVAL: good = read_number(optarg, UINT64_MAX / 2, &w->interval) && w->interval > 0; break;
                 case OPT_HELD: w->held = true; break;

@@ -99,6 +99,7 @@ static void tell_started(Watch *w) {
 }
 
 void watch_on_ready(Watch *w) {
+        watch_pin_threads(w);
         if (w->paused)
                 tell_started(w);
 }

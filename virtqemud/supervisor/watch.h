@@ -31,6 +31,7 @@ typedef struct Watch {
         uint64_t stop_timeout, interval, kept_from;
         bool held;                      /* QEMU waits, paused, when the guest has powered off */
         bool paused;                    /* the start is over before the guest runs */
+        const char *pins;               /* which of QEMU's threads stay on which CPUs; NULL: none */
         const char *on_poweroff, *on_reboot, *on_crash;
         char **argv;
 
@@ -49,6 +50,9 @@ typedef struct Watch {
 } Watch;
 
 uint64_t now_monotonic(void);
+
+/* --- watch-pin.c --- */
+void watch_pin_threads(const Watch *w);
 
 /* --- watch-process.c --- */
 /* Starts QEMU with its output in a pipe; a failure is told on standard error. */
