@@ -45,6 +45,7 @@ int xml_library_load(Fault *f) {
 static const struct {
         const char *prefix, *space;
 } spaces[] = {
+        { "qemu", "http://libvirt.org/schemas/domain/qemu/1.0" },
         { "virtbus", "https://virtbus.org/schemas/1.0" },
         { "fs", "http://libvirt.org/schemas/storagepool/fs/1.0" },
         { "rbd", "http://libvirt.org/schemas/storagepool/rbd/1.0" },

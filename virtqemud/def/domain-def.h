@@ -4,6 +4,7 @@
 #include <libxml/tree.h>
 
 #include "device-def.h"
+#include "domain-parts.h"
 #include "memory-def.h"
 #include "numa-def.h"
 #include "record.h"
@@ -176,6 +177,9 @@ struct DomainDef {
         uint64_t memory_max, memory_slots; /* <maxMemory>: with all that can be plugged in */
         MemoryBacking memory_backing;
         Numa numa;
+        RecordList vcpu_list;    /* VcpuState */
+        RecordList labels;       /* SecurityLabel */
+        RecordList extra_args, extra_env; /* ExtraArg: <qemu:commandline> */
         uint64_t vcpus, vcpus_current;
         uint64_t iothreads;      /* how many */
         RecordList iothread_ids; /* IothreadId */

@@ -45,6 +45,20 @@ static int check_topology(const DomainDef *def, Fault *f) {
         return 0;
 }
 
+/* QEMU starts with the first ones. */
+static int check_vcpu_list(const DomainDef *def, Fault *f) {
+        uint64_t current = def->vcpus_current == NUMBER_UNSET ? def->vcpus : def->vcpus_current;
+
+        RECORD_FOREACH(VcpuState, v, def->vcpu_list) {
+                if (v->id >= def->vcpus)
+                        return xml_fault(&v->head, f, FAULT_INVALID_DEFINITION, "there is no CPU %" PRIu64, v->id);
+                if ((v->enabled == YES) != (v->id < current))
+                        return xml_fault(&v->head, f, FAULT_NOT_SUPPORTED, "QEMU starts with the first CPUs, which are %" PRIu64 " here: CPU %" PRIu64 " is %s",
+                                         current, v->id, v->id < current ? "one of them" : "none of them");
+        }
+        return 0;
+}
+
 static int check_vcpus(const DomainDef *def, Fault *f) {
         if (def->vcpus == 0)
                 return bad(def, f, "vcpu", "a domain needs at least one");
@@ -57,7 +71,7 @@ static int check_vcpus(const DomainDef *def, Fault *f) {
                 fault_hint(f, "cpuset='…' says which CPUs of the host the VM may use");
                 return -EOPNOTSUPP;
         }
-        return check_topology(def, f);
+        return check_vcpu_list(def, f) < 0 ? -EINVAL : check_topology(def, f);
 }
 
 static int check_boot(const DomainDef *def, Fault *f) {

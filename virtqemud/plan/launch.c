@@ -382,15 +382,25 @@ static unsigned turn_of(const Args *a, const Device *d) {
         return device_slot(d, a->def) == SLOT_USB ? 1 : 0;
 }
 
+static int add_iommu(Args *a, Fault *f) {
+        size_t i = 0;
+        const Device *d = device_next(a->def, DEVICE_IOMMU, &i);
+
+        return d ? add_device(a, d, f) : 0;
+}
+
 static int add_devices(Args *a, Fault *f) {
         int r;
 
-        r = add_pci_below(a, 0, 0, f);
+        /* Whose devices it looks after has to be known when they are made. */
+        r = add_iommu(a, f);
+        if (r >= 0)
+                r = add_pci_below(a, 0, 0, f);
         for (unsigned turn = 0; turn < 3; turn++)
                 for (size_t i = 0; i < a->def->devices.n && r >= 0; i++) {
                         const Device *d = (const Device *) a->def->devices.items[i];
 
-                        if (turn_of(a, d) == turn && !(is_controller(d) && ((const Controller *) d)->type == CONTROLLER_PCI))
+                        if (device_kind(d) != DEVICE_IOMMU && turn_of(a, d) == turn && !(is_controller(d) && ((const Controller *) d)->type == CONTROLLER_PCI))
                                 r = add_device(a, d, f);
                 }
         return r;
@@ -437,6 +447,8 @@ static int build_argv(const Args *a, LaunchPlan *p) {
                 }
         for (size_t i = 0; i < a->n && r >= 0; i++)
                 r = push_arg(&p->argv, &a->items[i]);
+        RECORD_FOREACH(ExtraArg, extra, a->def->extra_args)
+                r = r < 0 ? r : strv_push(&p->argv, extra->value);
         return r;
 }
 
@@ -448,6 +460,8 @@ static int build_environment(const DomainDef *def, LaunchPlan *p) {
                 r = strv_push(&p->environment, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         if (r >= 0 && def->clock_timezone)
                 r = strv_pushf(&p->environment, "TZ=%s", def->clock_timezone);
+        RECORD_FOREACH(ExtraArg, extra, def->extra_env)
+                r = r < 0 ? r : strv_pushf(&p->environment, "%s=%s", extra->name, extra->value ?: "");
         return r;
 }
 

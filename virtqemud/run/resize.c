@@ -89,8 +89,10 @@ static int edit(DomainDef *def, void *userdata, Fault *f) {
 
         if (spec->what == RESIZE_MEMORY)
                 def->current_memory = spec->value;
-        else
+        else {
                 def->vcpus_current = spec->value == def->vcpus ? NUMBER_UNSET : spec->value;
+                record_list_clear(&def->vcpu_list); /* it said the same */
+        }
         return 0;
 }
 

@@ -146,6 +146,8 @@ static int build_live(Operation *o, Fault *f) {
         }
         d->live_generation = 1;
         d->keeps_state = domain_keeps_tpm(d->live);
+        if (d->live->extra_args.n > 0 || d->live->extra_env.n > 0)
+                domain_taint(d, "custom-argv");
         r = domain_expand_machine(d->live, s->caps, f);
         if (r >= 0)
                 r = firmware_files_choose(d->manager, d->live, f);

@@ -61,7 +61,10 @@ static bool keep_from_qemu(const char *text) {
 }
 
 static bool parse_options(int argc, char *argv[], Watch *w, bool *ret_help) {
-        enum { OPT_MONITOR = 0x100, OPT_LOG, OPT_KEPT, OPT_OWN, OPT_PINS, OPT_TIMEOUT, OPT_INTERVAL, OPT_HELD, OPT_PAUSED, OPT_POWEROFF, OPT_REBOOT, OPT_CRASH };
+        enum {
+                OPT_MONITOR = 0x100, OPT_LOG, OPT_KEPT, OPT_OWN, OPT_PINS, OPT_TIMEOUT, OPT_INTERVAL, OPT_HELD, OPT_PAUSED, OPT_POWEROFF, OPT_REBOOT,
+                OPT_CRASH,
+        };
         static const struct option options[] = {
                 { "help", no_argument, NULL, 'h' },
                 { "monitor-fd", required_argument, NULL, OPT_MONITOR },

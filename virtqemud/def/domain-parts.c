@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "domain-parts.h"
+
+#include "str.h"
+#include "xml-read.h"
+
+#define AT(member) offsetof(VcpuState, member)
+static const Field vcpu_state_fields[] = {
+        { "@id", &field_number, AT(id), FIELD_REQUIRED, .max = 4095 },
+        { "@enabled", &field_yes_no, AT(enabled), FIELD_REQUIRED },
+        { "@hotpluggable", &field_yes_no, AT(hotpluggable) },
+        { "@order", &field_number, AT(order), .min = 1, .max = 4096 },
+};
+#undef AT
+const RecordType vcpu_state_record = { "vcpu", sizeof(VcpuState), RECORD_FIELDS(vcpu_state_fields) };
+
+static const char *const label_words[] = { NULL, "dynamic", "static", "none" };
+static const EnumTable label_table = { label_words, ARRAY_SIZE(label_words) };
+
+/* Every VM has a user of its own and opens nothing by itself: that is what a label of "dac" is for, and it is so in any case. */
+static int label_check(Record *r, Fault *f) {
+        const SecurityLabel *l = (const SecurityLabel *) r;
+
+        if (l->type == 3 || (l->type == 1 && l->model && streq(l->model, "dac") && !l->label && !l->base_label))
+                return 0;
+        xml_fault(r, f, FAULT_NOT_SUPPORTED, "labels are not the definition's: VMs have a user of their own each, and open nothing by themselves");
+        fault_hint(f, "leave it out");
+        return -EOPNOTSUPP;
+}
+
+#define AT(member) offsetof(SecurityLabel, member)
+static const Field label_fields[] = {
+        { "@type", &field_enum, AT(type), FIELD_REQUIRED, .words = &label_table },
+        { "@model", &field_string, AT(model), .max_length = 64 },
+        { "@relabel", &field_yes_no, AT(relabel) },
+        { "label", &field_string, AT(label), .max_length = 256 },
+        { "baselabel", &field_string, AT(base_label), .max_length = 256 },
+        { "imagelabel", &field_string, AT(image_label), .max_length = 256 },
+};
+#undef AT
+const RecordType security_label_record = { "seclabel", sizeof(SecurityLabel), RECORD_FIELDS(label_fields), .check = label_check };
+
+#define AT(member) offsetof(ExtraArg, member)
+static const Field extra_arg_fields[] = {
+        { "@value", &field_string, AT(value), FIELD_REQUIRED, .max_length = 65536 },
+};
+static const Field extra_env_fields[] = {
+        { "@name", &field_string, AT(name), FIELD_REQUIRED, .max_length = 255 },
+        { "@value", &field_string, AT(value), .max_length = 65536 },
+};
+#undef AT
+const RecordType extra_arg_record = { "qemu:arg", sizeof(ExtraArg), RECORD_FIELDS(extra_arg_fields) };
+const RecordType extra_env_record = { "qemu:env", sizeof(ExtraArg), RECORD_FIELDS(extra_env_fields) };

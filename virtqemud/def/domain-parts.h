@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "record.h"
+
+/* Small parts of <domain>. */
+
+/* <vcpus><vcpu>: whether a CPU is there from the start. */
+typedef struct VcpuState {
+        Record head;
+        uint64_t id, order;
+        Tristate enabled, hotpluggable;
+} VcpuState;
+
+/* <seclabel>. */
+typedef struct SecurityLabel {
+        Record head;
+        int type;                /* 1 dynamic, 2 static, 3 none */
+        char *model, *label, *image_label, *base_label;
+        Tristate relabel;
+} SecurityLabel;
+
+/* <qemu:arg value=…>, <qemu:env name=… value=…>: what QEMU is told as it stands. */
+typedef struct ExtraArg {
+        Record head;
+        char *name, *value;
+} ExtraArg;
+
+extern const RecordType vcpu_state_record, security_label_record, extra_arg_record, extra_env_record;
