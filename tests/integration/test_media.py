@@ -130,3 +130,21 @@ def test_limits_of_a_disk(bus, qemud, tmp_path):
     with bus.fails("NotSupported", "iotune"):
         disk.Update(FORMAT, disk_xml(tmp_path / "a.raw"), LIVE, {})
     d.Terminate(0, {})
+
+
+def test_pending_changes(bus, qemud, discs):
+    """Each with both values, and with when it can be had."""
+    d = define(bus, tiny_xml("web", devices=PORTS + DRIVE.format(source="") + NIC.format(more="")))
+    d.Start(0, {}, timeout=60)
+    assert d.ListPendingChanges() == []
+    device(bus, d, "sata_2ddisk0").ChangeMedia({"path": f"{discs}/first.iso"}, CONFIG, {})
+    device(bus, d, "net0").Update(FORMAT, NIC.format(more="<link state='down'/><mtu size='1400'/>"), CONFIG, {})
+    d.AttachDevice(FORMAT, "<rng model='virtio'><backend model='builtin'/></rng>", CONFIG, {})
+    d.SetMemory(8 << 20, CONFIG, {})
+    d.AttachDevice(FORMAT, "<panic/>", CONFIG, {})
+    assert sorted(d.ListPendingChanges()) == [
+        ("", "currentMemory", "16777216", "8388608", "now"), ("net0", "link/@state", "", "down", "now"), ("net0", "mtu/@size", "", "1400", "power-off"),
+        ("panic0", "", "", "panic", "power-off"), ("rng0", "", "", "rng", "now"),
+        ("sata-disk0", "source/@file", "", f"{discs}/first.iso", "now")]
+    d.Terminate(0, {})
+    assert d.ListPendingChanges() == []

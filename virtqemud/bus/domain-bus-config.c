@@ -6,6 +6,7 @@
 #include "device-bus.h"
 #include "device-plug.h"
 #include "mem.h"
+#include "pending.h"
 #include "service.h"
 #include "str.h"
 #include "xml-write.h"
@@ -180,6 +181,8 @@ const sd_bus_vtable domain_config_vtable[] = {
                                  SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("Reconfigure", "ssta{sv}", SD_BUS_PARAM(format) SD_BUS_PARAM(definition) FLAGS, NULL, ,
                                  method_reconfigure, SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_SENSITIVE),
+        SD_BUS_METHOD_WITH_NAMES("ListPendingChanges", NULL,, "a(sssss)", SD_BUS_PARAM(changes), domain_method_list_pending,
+                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("GetDevice", "s", SD_BUS_PARAM(name), "o", SD_BUS_PARAM(device), method_get_device, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("SetMemory", "tta{sv}", SD_BUS_PARAM(bytes) FLAGS, "as", SD_BUS_PARAM(plan), domain_method_set_memory,
                                  SD_BUS_VTABLE_UNPRIVILEGED),

@@ -7,6 +7,7 @@
 #include "bus-auth.h"
 #include "device-bus.h"
 #include "mem.h"
+#include "pending.h"
 #include "service.h"
 #include "str.h"
 #include "xml-lib.h"
@@ -197,38 +198,6 @@ BUS_GETTER(get_metadata) {
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-/* --- what the next start will change --- */
-
-static const char *device_key(const Record *r) {
-        return device_record_type(r->type->element) == r->type ? ((const Device *) r)->id : NULL;
-}
-
-static int on_difference(const char *path, const Field *field, const void *before, const void *after, void *userdata) {
-        char ***paths = userdata;
-
-        /* What a running domain has more than its definition is no change of it. */
-        if ((field->flags & FIELD_LIVE) || strstr(path, "backingStore") || streq(path, "currentMemory"))
-                return 0;
-        return strv_push(paths, path);
-}
-
-BUS_GETTER(get_pending) {
-        _cleanup_(domain_def_freep) DomainDef *live = NULL;
-        _cleanup_strv_ char **paths = NULL;
-        const Domain *d = userdata;
-        int r = 0;
-
-        if (d->live && d->config)
-                r = domain_copy(d->live, &live);
-        if (r >= 0 && live) {
-                domain_drop_live(live);
-                r = record_diff(&live->head, &d->config->head, device_key, on_difference, &paths);
-        }
-        if (r < 0)
-                return r;
-        return sd_bus_message_append_strv(reply, paths);
-}
-
 /* Not EMITS_INVALIDATION for the large ones: sd-bus of systemd 252 aborts when an interface made of several vtables has one. */
 #define EMITS SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
 
@@ -248,7 +217,7 @@ const sd_bus_vtable domain_property_vtable[] = {
         SD_BUS_PROPERTY("Autostart", "b", bus_get_bool, offsetof(Domain, autostart), EMITS),
         SD_BUS_PROPERTY("ConfigGeneration", "t", NULL, offsetof(Domain, config_generation), EMITS),
         SD_BUS_PROPERTY("LiveGeneration", "t", NULL, offsetof(Domain, live_generation), EMITS),
-        SD_BUS_PROPERTY("PendingChanges", "as", get_pending, 0, EMITS),
+        SD_BUS_PROPERTY("PendingChanges", "as", domain_get_pending, 0, EMITS),
         SD_BUS_PROPERTY("MachineName", "s", get_machine_name, 0, EMITS),
         SD_BUS_PROPERTY("Unit", "s", bus_get_string, offsetof(Domain, unit), EMITS),
         SD_BUS_PROPERTY("MainPID", "u", get_pid, 0, EMITS),

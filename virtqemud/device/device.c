@@ -4,6 +4,7 @@
 #include "../def/controller-def.h"
 #include "mem.h"
 #include "str.h"
+#include "xml-read.h"
 
 #define DEVICE(KIND, element, symbol) extern const DeviceOps device_##symbol;
 #include "list.h"
@@ -100,6 +101,33 @@ SlotKind device_slot(const Device *d, const DomainDef *def) {
 
 const char *device_fixed(const Device *d, const DomainDef *def) {
         return d->ops->fixed ? d->ops->fixed(d, def) : "QEMU has such devices only from its start";
+}
+
+DEFINE_ENUM(ChangeVerdict, change_verdict, "power-off", "reboot", "now")
+
+typedef struct Update {
+        const Device *before, *after;
+        Fault *f;
+} Update;
+
+static int on_change(const char *path, const Field *field, const void *before, const void *after, void *userdata) {
+        const Update *u = userdata;
+
+        if (field->flags & FIELD_LIVE)
+                return 0;
+        if (u->after->ops->verdict && u->after->ops->verdict(u->before, u->after, path) != CHANGE_AT_POWER_OFF)
+                return 0;
+        xml_fault_below(&u->after->head, path, u->f, FAULT_NOT_SUPPORTED, "it can't be changed while the guest runs");
+        fault_hint(u->f, "change the definition: it is so when the VM is started the next time");
+        return -EOPNOTSUPP;
+}
+
+int device_check_update(const Device *before, const Device *after, Fault *f) {
+        Update u = { before, after, f };
+
+        assert(before && after);
+
+        return record_diff(&before->head, &after->head, NULL, on_change, &u);
 }
 
 const char *device_never_fixed(const Device *d, const DomainDef *def) {

@@ -31,6 +31,16 @@ typedef enum SlotKind {
         SLOT_CCID,
 } SlotKind;
 
+/* When a change of a setting comes into effect. */
+typedef enum ChangeVerdict {
+        CHANGE_AT_POWER_OFF,   /* when the VM is started the next time */
+        CHANGE_AT_REBOOT,      /* it can be made at once, and the guest sees it when it boots again */
+        CHANGE_NOW,            /* it can be made at once */
+        _CHANGE_VERDICT_MAX,
+        _CHANGE_VERDICT_INVALID = -EINVAL,
+} ChangeVerdict;
+DECLARE_ENUM(ChangeVerdict, change_verdict);
+
 /* One device type. All functions are pure: no I/O, no globals; each may be NULL where there is nothing to do. */
 struct DeviceOps {
         DeviceKind kind;
@@ -52,9 +62,10 @@ struct DeviceOps {
         int (*check)(const Device *d, const DomainDef *def, const QemuCaps *caps, Fault *f);
         /* Why it can't come or go while the guest runs; NULL: it can. Where this is missing none of that kind can. */
         const char *(*fixed)(const Device *d, const DomainDef *def);
-        /* What changes a running `before` into `after`, as QMP commands with their undos; `a` has what args() of `after` has made, of which only
-         * the backends are sent, before that. Fields that no command changes are refused with FAULT_NOT_SUPPORTED and their verdict. */
-        int (*update)(const Device *before, const Device *after, const DomainDef *def, json_t *commands, Fault *f);
+        /* Whether one setting, named by its path below the element, can be changed while the guest runs. Missing: none can. */
+        ChangeVerdict (*verdict)(const Device *before, const Device *after, const char *path);
+        /* What changes a running `before` into `after`, as QMP commands with their undos; settings that can't be have been refused. */
+        int (*update)(const Device *before, const Device *after, const DomainDef *def, json_t *commands);
         /* Appends the files that must be opened for it. */
         int (*files)(const Device *d, WantedFiles *requests);
         /* If `image` is one of the device's files with an open end of its backing chain: writes the levels below it into the device
@@ -83,6 +94,8 @@ void device_copied(Record *copy, const Record *from);
 const char *device_target(const Device *d);
 SlotKind device_slot(const Device *d, const DomainDef *def);
 const char *device_fixed(const Device *d, const DomainDef *def);
+/* FAULT_NOT_SUPPORTED about the first setting that differs and can't be changed while the guest runs. */
+int device_check_update(const Device *before, const Device *after, Fault *f);
 /* DeviceOps.fixed of what always can. */
 const char *device_never_fixed(const Device *d, const DomainDef *def);
 

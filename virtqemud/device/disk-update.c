@@ -7,12 +7,6 @@
 
 /* What of a disk changes while the guest runs: the medium of a drive, and its place in the boot order. */
 
-typedef struct Changes {
-        const Disk *before, *after;
-        Fault *f;
-        bool medium, boot, tune;
-} Changes;
-
 static bool is_of_medium(const char *path) {
         static const char *const prefixes[] = { "source", "backingStore", "encryption", "virtbus:" };
 
@@ -22,23 +16,14 @@ static bool is_of_medium(const char *path) {
         return streq(path, "@type") || streq(path, "driver/@type") || streq(path, "target/@tray");
 }
 
-static int on_change(const char *path, const Field *field, const void *before, const void *after, void *userdata) {
-        Changes *c = userdata;
+ChangeVerdict disk_verdict(const Device *before, const Device *after, const char *path) {
+        const Disk *was = (const Disk *) before, *d = (const Disk *) after;
 
-        if (streq(path, "virtbus:medium") || streq(path, "virtbus:leaving"))
-                return 0;
         if (streq(path, "boot/@order"))
-                c->boot = true;
-        else if (str_after(path, "iotune/") && !streq(path, "iotune/group_name") && iotune_any(&c->before->tune) && iotune_any(&c->after->tune))
-                c->tune = true;
-        else if (is_of_medium(path) && c->after->what != DISK_DISK)
-                c->medium = true;
-        else {
-                xml_fault_below(&c->after->device.head, path, c->f, FAULT_NOT_SUPPORTED, "it can't be changed while the guest runs");
-                fault_hint(c->f, "change the definition: it is so when the VM is started the next time");
-                return -EOPNOTSUPP;
-        }
-        return 0;
+                return CHANGE_AT_REBOOT;
+        if (str_after(path, "iotune/") && !streq(path, "iotune/group_name") && iotune_any(&was->tune) && iotune_any(&d->tune))
+                return CHANGE_NOW;
+        return is_of_medium(path) && d->what != DISK_DISK ? CHANGE_NOW : CHANGE_AT_POWER_OFF;
 }
 
 /* The guest's lock on a drive makes QEMU refuse unless `force`; what is in the drive is replaced, and comes back when anything fails. */
@@ -101,18 +86,21 @@ int disk_next_medium(Disk *after, const Disk *before) {
         return 1;
 }
 
-int disk_update(const Device *before, const Device *after, const DomainDef *def, json_t *commands, Fault *f) {
-        Changes c = { .before = (const Disk *) before, .after = (const Disk *) after, .f = f };
-        int r;
+static int on_tray_or_medium(const char *path, const Field *field, const void *before, const void *after, void *userdata) {
+        return (field->flags & FIELD_LIVE) == 0 && is_of_medium(path);
+}
+
+int disk_update(const Device *before, const Device *after, const DomainDef *def, json_t *commands) {
+        const Disk *was = (const Disk *) before, *d = (const Disk *) after;
+        int r = 0;
 
         assert(before && after && def && commands);
 
-        r = record_diff(&before->head, &after->head, NULL, on_change, &c);
-        if (r >= 0 && c.medium)
-                r = change_medium((const Disk *) before, c.after, commands);
-        if (r >= 0 && c.boot)
+        if (d->what != DISK_DISK && record_diff(&before->head, &after->head, NULL, on_tray_or_medium, NULL) > 0)
+                r = change_medium(was, d, commands);
+        if (r >= 0 && was->device.boot_order != d->device.boot_order)
                 r = args_boot_change(commands, before, after, def);
-        return r < 0 || !c.tune ? r : iotune_update(c.before, c.after, commands);
+        return r < 0 ? r : iotune_update(was, d, commands);
 }
 
 static int check_medium(const Disk *d, const char *path, const char *pool, const char *volume, const char *format, Fault *f) {

@@ -121,7 +121,8 @@ static inline bool disk_tray_is_open(const Disk *d) {
 
 /* From disk-update.c: DeviceOps.update; and whether another medium comes into the drive. */
 int disk_next_medium(Disk *after, const Disk *before);   /* 1: another one; 0: the same */
-int disk_update(const Device *before, const Device *after, const DomainDef *def, json_t *commands, Fault *f);
+int disk_update(const Device *before, const Device *after, const DomainDef *def, json_t *commands);
+ChangeVerdict disk_verdict(const Device *before, const Device *after, const char *path);
 
 /* From disk-iotune.c: the node that keeps the limits, above the one of that name. Appends nothing where there are none. */
 bool iotune_any(const IoTune *t);

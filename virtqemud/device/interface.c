@@ -359,38 +359,19 @@ static int interface_args(const Device *d, Args *a, Fault *f) {
         return r < 0 ? r : args_json(a, ARG_DEVICE, TAKE_PTR(json));
 }
 
-typedef struct Changes {
-        const Interface *after;
-        Fault *f;
-        bool link, boot;
-} Changes;
-
-static int on_change(const char *path, const Field *field, const void *before, const void *after, void *userdata) {
-        Changes *c = userdata;
-
-        if (field->flags & FIELD_LIVE)
-                return 0;
-        if (streq(path, "link/@state"))
-                c->link = true;
-        else if (streq(path, "boot/@order"))
-                c->boot = true;
-        else {
-                xml_fault_below(&c->after->device.head, path, c->f, FAULT_NOT_SUPPORTED, "it can't be changed while the guest runs");
-                fault_hint(c->f, "change the definition: it is so when the VM is started the next time");
-                return -EOPNOTSUPP;
-        }
-        return 0;
+static ChangeVerdict interface_verdict(const Device *before, const Device *after, const char *path) {
+        return streq(path, "link/@state") ? CHANGE_NOW : streq(path, "boot/@order") ? CHANGE_AT_REBOOT : CHANGE_AT_POWER_OFF;
 }
 
-static int interface_update(const Device *before, const Device *after, const DomainDef *def, json_t *commands, Fault *f) {
-        Changes c = { .after = (const Interface *) after, .f = f };
-        bool up = c.after->link != LINK_DOWN;
-        int r = record_diff(&before->head, &after->head, NULL, on_change, &c);
+static json_t *link_state(const char *id, bool up) {
+        return json_pack("{s:s, s:b}", "name", id, "up", (int) up);
+}
 
-        if (r >= 0 && c.link)
-                r = args_command_undo(commands, "set_link", json_pack("{s:s, s:b}", "name", after->id, "up", (int) up), "set_link",
-                                      json_pack("{s:s, s:b}", "name", after->id, "up", (int) !up));
-        return r < 0 || !c.boot ? r : args_boot_change(commands, before, after, def);
+static int interface_update(const Device *before, const Device *after, const DomainDef *def, json_t *commands) {
+        bool was = ((const Interface *) before)->link != LINK_DOWN, up = ((const Interface *) after)->link != LINK_DOWN;
+        int r = was == up ? 0 : args_command_undo(commands, "set_link", link_state(after->id, up), "set_link", link_state(after->id, was));
+
+        return r < 0 || before->boot_order == after->boot_order ? r : args_boot_change(commands, before, after, def);
 }
 
 static int interface_companion(const Device *d, const char *state, Companion *ret) {
@@ -413,7 +394,7 @@ const DeviceOps device_interface = {
         .kind = DEVICE_INTERFACE, .element = "interface", .type = &interface_record,
         .id_prefix = interface_prefix, .boot_class = interface_boot_class,
         .fill = interface_fill, .slot = interface_slot, .check = interface_check, .fixed = device_never_fixed, .args = interface_args,
-        .update = interface_update, .companion = interface_companion, .settle = interface_settle,
+        .verdict = interface_verdict, .update = interface_update, .companion = interface_companion, .settle = interface_settle,
 };
 
 Interface *device_as_interface(const Device *d) {

@@ -165,10 +165,8 @@ static int memory_args(const Device *d, Args *a, Fault *f) {
         return r < 0 ? r : args_json(a, ARG_DEVICE, TAKE_PTR(json));
 }
 
-static int on_change(const char *path, const Field *field, const void *before, const void *after, void *userdata) {
-        if ((field->flags & FIELD_LIVE) || streq(path, "target/requested"))
-                return 0;
-        return xml_fault_below(userdata, path, NULL, FAULT_NOT_SUPPORTED, "it can't be changed while the guest runs");
+static ChangeVerdict memory_verdict(const Device *before, const Device *after, const char *path) {
+        return streq(path, "target/requested") ? CHANGE_NOW : CHANGE_AT_POWER_OFF;
 }
 
 static json_t *wish(const char *path, uint64_t bytes) {
@@ -176,12 +174,10 @@ static json_t *wish(const char *path, uint64_t bytes) {
 }
 
 /* The guest takes or gives blocks as it can, and tells how much it has. */
-static int memory_update(const Device *before, const Device *after, const DomainDef *def, json_t *commands, Fault *f) {
+static int memory_update(const Device *before, const Device *after, const DomainDef *def, json_t *commands) {
         const MemoryDevice *was = (const MemoryDevice *) before, *m = (const MemoryDevice *) after;
         _cleanup_free_ char *path = strf("/machine/peripheral/%s", after->id);
 
-        if (record_diff(&before->head, &after->head, NULL, on_change, (void *) &after->head) < 0)
-                return xml_fault(&after->head, f, FAULT_NOT_SUPPORTED, "only what is requested of 'virtio-mem' can be changed while the guest runs");
         if (m->model != MODEL_VIRTIO_MEM || m->requested == was->requested)
                 return 0;
         return path ? args_command_undo(commands, "qom-set", wish(path, m->requested), "qom-set", wish(path, was->requested)) : -ENOMEM;
@@ -190,7 +186,7 @@ static int memory_update(const Device *before, const Device *after, const Domain
 const DeviceOps device_memory = {
         .kind = DEVICE_MEMORY, .element = "memory", .type = &memory_record, .id_prefix = memory_prefix,
         .fill = memory_fill, .slot = memory_slot, .check = memory_check_device, .fixed = device_never_fixed, .args = memory_args,
-        .update = memory_update,
+        .verdict = memory_verdict, .update = memory_update,
 };
 
 uint64_t domain_plugged_memory(const DomainDef *def) {

@@ -201,6 +201,8 @@ int hotplug_update(const DomainDef *live, const Device *device, const DomainDefa
         if (r >= 0)
                 r = make_part(h, f);
         if (r >= 0)
+                r = device_check_update(h->before, h->device, f);
+        if (r >= 0)
                 r = keep_backends(h, f);
         if (r < 0)
                 return r;
@@ -315,7 +317,7 @@ static int add_items(const Hotplug *h, LaunchPlan *p, const Args *a, Fault *f) {
                 r = arg->kind == ARG_OPTION ? no_option(h, arg, f) : add_item(p->commands, arg);
         }
         if (h->before && r >= 0)
-                r = h->device->ops->update(h->before, h->device, h->next, p->commands, f);
+                r = h->device->ops->update(h->before, h->device, h->next, p->commands);
         for (size_t i = 0; i < h->part.devices.n && r >= 0 && !h->before; i++) {
                 const Device *d = (const Device *) h->part.devices.items[i];
 
