@@ -555,7 +555,8 @@ const DeviceOps device_disk = {
         .kind = DEVICE_DISK, .element = "disk", .type = &disk_record,
         .id_prefix = disk_prefix, .target = disk_target, .boot_class = disk_boot_class,
         .fill = disk_fill, .slot = disk_slot, .check = disk_check,
-        .files = disk_files, .apply_chain = disk_apply_chain, .verdict = disk_verdict, .update = disk_update, .secret = disk_secret, .fixed = disk_fixed, .args = disk_args,
+        .files = disk_files, .apply_chain = disk_apply_chain, .args = disk_args,
+        .fixed = disk_fixed, .verdict = disk_verdict, .update = disk_update, .secret = disk_secret,
 };
 
 Disk *device_as_disk(const Device *d) {
