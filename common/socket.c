@@ -12,6 +12,8 @@
 #include "fd.h"
 #include "str.h"
 
+#define IP_BACKLOG 16
+
 /* A name for `path` that fits: the path itself, or the file below a descriptor of its folder. */
 static int make_address(const char *path, struct sockaddr_un *ret, int *ret_folder) {
         const char *slash = strrchr(path, '/');
@@ -87,6 +89,36 @@ int socket_connect_unix(const char *path) {
         if (fd < 0)
                 return -errno;
         if (connect(fd, (struct sockaddr *) &sa, sizeof(sa)) < 0)
+                return -errno;
+        return TAKE_FD(fd);
+}
+
+static socklen_t make_ip_address(const IpAddress *ip, uint16_t port, struct sockaddr_storage *ret) {
+        *ret = (struct sockaddr_storage) { .ss_family = (sa_family_t) ip->family };
+        if (ip->family == AF_INET) {
+                struct sockaddr_in *in = (struct sockaddr_in *) ret;
+
+                in->sin_addr = ip->v4;
+                in->sin_port = htons(port);
+                return sizeof(*in);
+        }
+
+        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *) ret;
+
+        in6->sin6_addr = ip->v6;
+        in6->sin6_port = htons(port);
+        return sizeof(*in6);
+}
+
+int socket_listen_ip(const IpAddress *ip, uint16_t port) {
+        _cleanup_fd_ int fd = socket(ip->family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        struct sockaddr_storage address;
+        socklen_t length = make_ip_address(ip, port, &address);
+        int yes = 1;
+
+        if (fd < 0)
+                return -errno;
+        if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) < 0 || bind(fd, (struct sockaddr *) &address, length) < 0 || listen(fd, IP_BACKLOG) < 0)
                 return -errno;
         return TAKE_FD(fd);
 }

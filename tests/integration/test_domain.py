@@ -4,12 +4,14 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
+from guest import Console
 from domains import (CONFIG, FORMAT, LIVE, NO_WAIT, SERVICE, VALIDATE_ONLY, console, define, device, disk_xml, guest_xml, job_done, states,
                      tiny_xml)
 
@@ -381,4 +383,34 @@ def test_threads_stay_on_their_processors(bus, qemud):
         assert time.monotonic() < deadline, now
         time.sleep(0.05)
     assert now["IO iothread1"] == "1" and now["qemu-system-x86"] == "1"
+    d.Terminate(0, {})
+
+
+def test_console_at_a_port(bus, qemud, guest_image):
+    """The guest's serial port is served where the definition says, and talks to who comes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    serial = f"<serial type='tcp'><source mode='bind' host='127.0.0.1' service='{port}'/><protocol type='raw'/></serial>"
+    d = define(bus, guest_xml(guest_image).replace("<serial type='pty'/>", serial))
+    d.Start(0, {"paused": True}, timeout=60)
+    with socket.create_connection(("127.0.0.1", port)) as stream:
+        d.Resume(0, {})
+        con = Console(stream)
+        con.ready()
+        assert "hello" in con.ask("echo hello")
+    other = define(bus, tiny_xml("other", devices=serial))
+    with bus.fails("InvalidState", "somebody has that port"):
+        other.Start(0, {}, timeout=60)
+    d.Terminate(0, {})
+
+
+def test_what_is_said_to_qemu_itself(bus, qemud):
+    """It is handed on as it stands, and marks the machine."""
+    xml = tiny_xml("web").replace("<domain type='qemu'>", "<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>").replace(
+        "</domain>", "<qemu:commandline><qemu:arg value='-global'/><qemu:arg value='e1000.mac=52:54:00:00:00:09'/></qemu:commandline></domain>")
+    d = define(bus, xml)
+    d.Start(0, {}, timeout=60)
+    assert d.Tainted == ["custom-argv"]
+    assert "e1000.mac=52:54:00:00:00:09" in Path(f"/proc/{d.MainPID}/cmdline").read_text().split("\0")
     d.Terminate(0, {})

@@ -7,7 +7,7 @@
 #include "mem.h"
 #include "str.h"
 
-DEFINE_ENUM(PlanFdKind, plan_fd_kind, "image", "memfd", "output", "listen", "connect", "console", "companion", "tap", "vhost", "vsock", "log",
+DEFINE_ENUM(PlanFdKind, plan_fd_kind, "image", "memfd", "output", "listen", "listen-tcp", "connect", "console", "companion", "tap", "vhost", "vsock", "log",
             "log-keep", "lease", "secret", "monitor", "monitor-run")
 
 void args_clear(Args *a) {

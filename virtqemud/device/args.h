@@ -32,6 +32,7 @@ typedef enum PlanFdKind {
         PLAN_FD_MEMFD,          /* the content of the file `path` as a sealed memfd */
         PLAN_FD_OUTPUT,         /* the file `path` opened for writing (append or truncate); into fdset `fdset` */
         PLAN_FD_LISTEN,         /* a listening unix socket at `path` */
+        PLAN_FD_LISTEN_TCP,     /* a listening TCP socket at `path`, "ADDRESS PORT" */
         PLAN_FD_CONNECT,        /* a unix socket connected to `path` */
         PLAN_FD_CONSOLE,        /* our listening socket for the console `path` (a device id): virtqemud is its only client */
         PLAN_FD_COMPANION,   /* a connection to the program that stands beside QEMU for the device `path` (an id) */

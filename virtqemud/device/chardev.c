@@ -3,6 +3,7 @@
 
 #include "graphics.h"
 #include "mem.h"
+#include "netaddr.h"
 #include "str.h"
 #include "virtio.h"
 #include "xml-lib.h"
@@ -15,10 +16,11 @@ DEFINE_ENUM(SocketMode, socket_mode, NULL, "bind", "connect")
 
 static const char *const mouse_words[] = { NULL, "client", "server" };
 const EnumTable chardev_mouse_table = { mouse_words, ARRAY_SIZE(mouse_words) };
+static const char *const protocol_words[] = { NULL, "raw", "telnet" };
+const EnumTable chardev_protocol_table = { protocol_words, ARRAY_SIZE(protocol_words) };
 
 static int not_supported(const Chardev *c, const Record *r, Fault *f) {
         static const char *const reasons[] = {
-                [CHARDEV_TCP] = "QEMU has no network: let it be of type 'unix', and socat carry it further",
                 [CHARDEV_UDP] = "QEMU has no network: let it be of type 'unix', and socat carry it further",
                 [CHARDEV_DEV] = "QEMU opens no devices: let it be of type 'pty', and connect that with the device",
                 [CHARDEV_PIPE] = "use type 'unix', which goes both ways", [CHARDEV_STDIO] = "QEMU has no terminal: use type 'pty'",
@@ -44,13 +46,38 @@ static int check_spice(const Chardev *c, const Record *r, Fault *f) {
         return 0;
 }
 
+/* Names are not looked up: that takes as long as it takes. */
+static const char *address_of(const Chardev *c) {
+        return streq(c->host, "localhost") ? "127.0.0.1" : c->host;
+}
+
+static int check_tcp(const Chardev *c, const Record *r, Fault *f) {
+        IpAddress ip;
+
+        if (c->type != CHARDEV_TCP) {
+                if (c->host || c->service != NUMBER_UNSET || c->protocol)
+                        return xml_fault(r, f, FAULT_INVALID_DEFINITION, "host, service and protocol belong to type 'tcp'");
+                return 0;
+        }
+        if (c->mode != SOCKET_BIND) {
+                xml_fault(r, f, FAULT_NOT_SUPPORTED, "QEMU has no network to connect to others: type 'tcp' is supported with <source mode='bind'/>");
+                fault_hint(f, "let the other side connect; or take type 'unix' and a program such as socat");
+                return -EOPNOTSUPP;
+        }
+        if (!c->host || c->service == NUMBER_UNSET)
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type 'tcp' needs <source mode='bind' host='…' service='…'/>");
+        if (ip_from_text(address_of(c), &ip) < 0)
+                return xml_fault(r, f, FAULT_NOT_SUPPORTED, "source host '%.64s' is no address, and names are not looked up", c->host);
+        return 0;
+}
+
 int chardev_check(const Chardev *c, const DomainDef *def, const QemuCaps *caps, Fault *f) {
         const Record *r = &c->device.head;
         const char *type = chardev_type_to_string((ChardevType) c->type);
 
         if ((c->type == CHARDEV_SPICEVMC || c->type == CHARDEV_SPICEPORT) && !domain_find_graphics(def, GRAPHICS_SPICE))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type '%s' needs a <graphics type='spice'>", type);
-        if (c->type >= CHARDEV_SPICEVMC && caps && !caps_has_chardev(caps, type))
+        if (c->type >= CHARDEV_SPICEVMC && c->type != CHARDEV_TCP && caps && !caps_has_chardev(caps, type))
                 return xml_fault(r, f, FAULT_NOT_SUPPORTED, "this QEMU has no '%s'", type);
         return 0;
 }
@@ -58,8 +85,10 @@ int chardev_check(const Chardev *c, const DomainDef *def, const QemuCaps *caps, 
 int chardev_check_record(Record *r, Fault *f) {
         const Chardev *c = (const Chardev *) r;
 
-        if (c->type >= CHARDEV_TCP)
+        if (c->type > CHARDEV_TCP)
                 return not_supported(c, r, f);
+        if (check_tcp(c, r, f) < 0)
+                return -EINVAL;
         if (check_spice(c, r, f) < 0)
                 return -EINVAL;
         if (c->type == CHARDEV_UNIX && !c->path && c->mode != SOCKET_CONNECT && may_be_without_path(r))
@@ -69,8 +98,8 @@ int chardev_check_record(Record *r, Fault *f) {
                                  chardev_type_to_string((ChardevType) c->type));
         if ((c->type == CHARDEV_FILE || c->type == CHARDEV_UNIX) && c->path[0] != '/')
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "source path '%.128s' is not absolute", c->path);
-        if (c->mode != SOCKET_NONE && c->type != CHARDEV_UNIX)
-                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "only type 'unix' has a source mode");
+        if (c->mode != SOCKET_NONE && c->type != CHARDEV_UNIX && c->type != CHARDEV_TCP)
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "only the types 'unix' and 'tcp' have a source mode");
         if (c->append != UNSET && c->type != CHARDEV_FILE)
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "only type 'file' can append to its source");
         if (c->log && c->log[0] != '/')
@@ -95,6 +124,14 @@ int chardev_files(const Device *d, WantedFiles *requests) {
         if (r >= 0 && c->log)
                 r = want_output(c, requests, c->log, c->log_append);
         return r;
+}
+
+static json_t *tcp_data(const Chardev *c, Args *a) {
+        _cleanup_free_ char *place = strf("%s %" PRIu64, address_of(c), c->service);
+        _cleanup_free_ char *number = place ? args_fd_name(a, args_fd(a, PLAN_FD_LISTEN_TCP, place, false, false, false, NULL)) : NULL;
+
+        return number ? json_pack("{s:{s:s, s:{s:s}}, s:b, s:b, s:b}", "addr", "type", "fd", "data", "str", number, "server", true, "wait", false, "telnet",
+                                  c->protocol == 2) : NULL;
 }
 
 static json_t *socket_data(Args *a, PlanFdKind kind, const char *path, bool server) {
@@ -149,6 +186,7 @@ static json_t *backend_data(const Chardev *c, Args *a) {
         case CHARDEV_VDAGENT:
                 return vdagent_data(c);
         case CHARDEV_TCP:
+                return tcp_data(c, a);
         case CHARDEV_UDP:
         case CHARDEV_DEV:
         case CHARDEV_PIPE:
@@ -170,7 +208,7 @@ bool chardev_is_logged(const Device *d) {
 
         if (device_kind(d) != DEVICE_SERIAL && device_kind(d) != DEVICE_CONSOLE)
                 return false;
-        return !console_is_mirror(d) && !c->log && (c->type == CHARDEV_PTY || c->type == CHARDEV_UNIX);
+        return !console_is_mirror(d) && !c->log && (c->type == CHARDEV_PTY || c->type == CHARDEV_UNIX || c->type == CHARDEV_TCP);
 }
 
 static int add_log(const Chardev *c, Args *a, json_t *data) {
@@ -193,7 +231,7 @@ static int add_log(const Chardev *c, Args *a, json_t *data) {
 
 int chardev_args(const Chardev *c, Args *a) {
         static const char *const backends[] = {
-                [CHARDEV_PTY] = "socket", [CHARDEV_UNIX] = "socket", [CHARDEV_FILE] = "file", [CHARDEV_NULL] = "null",
+                [CHARDEV_PTY] = "socket", [CHARDEV_UNIX] = "socket", [CHARDEV_TCP] = "socket", [CHARDEV_FILE] = "file", [CHARDEV_NULL] = "null",
                 [CHARDEV_SPICEVMC] = "spicevmc", [CHARDEV_SPICEPORT] = "spiceport", [CHARDEV_VDAGENT] = "qemu-vdagent",
         };
         _cleanup_free_ char *id = strf("char%s", c->device.id);
@@ -217,7 +255,9 @@ int chardev_copy_source(Chardev *to, const Chardev *from) {
         to->mode = from->mode;
         to->append = from->append;
         to->log_append = from->log_append;
-        if (free_and_strdup(&to->path, from->path) < 0)
+        to->service = from->service;
+        to->protocol = from->protocol;
+        if (free_and_strdup(&to->path, from->path) < 0 || free_and_strdup(&to->host, from->host) < 0)
                 return -ENOMEM;
         return free_and_strdup(&to->log, from->log);
 }

@@ -31,6 +31,9 @@ typedef struct Chardev {
         Tristate append;       /* file */
         char *log;             /* <log file=…>: gets everything the guest writes */
         Tristate log_append;
+        char *host;            /* tcp: an address, "localhost", or "0.0.0.0" */
+        uint64_t service;      /* tcp: the port */
+        int protocol;          /* tcp: 1 raw, 2 telnet */
         int target;            /* SerialTarget */
         uint64_t port;
         char *target_model;    /* <target><model name=…>: as other tools write it; says the same as the type */
@@ -39,7 +42,7 @@ typedef struct Chardev {
         int mouse;             /* vdagent: 1 client, 2 server */
 } Chardev;
 
-extern const EnumTable chardev_mouse_table;
+extern const EnumTable chardev_mouse_table, chardev_protocol_table;
 
 #define CHARDEV_AT(member) offsetof(Chardev, member)
 #define CHARDEV_FIELDS                                                                                  \
@@ -49,6 +52,9 @@ extern const EnumTable chardev_mouse_table;
         { "@tty", &field_string, CHARDEV_AT(tty), FIELD_LIVE },                                         \
         { "source/@mode", &field_enum, CHARDEV_AT(mode), .words = &socket_mode_table },                 \
         { "source/@path", &field_string, CHARDEV_AT(path) },                                            \
+        { "source/@host", &field_string, CHARDEV_AT(host), .max_length = 255 },                         \
+        { "source/@service", &field_number, CHARDEV_AT(service), .min = 1, .max = 65535 },              \
+        { "protocol/@type", &field_enum, CHARDEV_AT(protocol), .words = &chardev_protocol_table },      \
         { "source/@append", &field_on_off, CHARDEV_AT(append) },                                        \
         { "source/@channel", &field_string, CHARDEV_AT(spice_port), .max_length = 255 },                \
         { "source/clipboard/@copypaste", &field_yes_no, CHARDEV_AT(clipboard) },                        \

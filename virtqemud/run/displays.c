@@ -18,7 +18,6 @@
 
 #define PORT_FIRST 5900
 #define PORT_LAST 65535
-#define BACKLOG 16
 /* Those that QEMU has not taken yet. More wait in the kernel. */
 #define CLIENTS_MAX 16u
 
@@ -207,36 +206,6 @@ static int on_client(sd_event_source *source, int fd, uint32_t events, void *use
 
 /* --- listening --- */
 
-static socklen_t make_address(const IpAddress *ip, uint16_t port, struct sockaddr_storage *ret) {
-        *ret = (struct sockaddr_storage) { .ss_family = (sa_family_t) ip->family };
-        if (ip->family == AF_INET) {
-                struct sockaddr_in *in = (struct sockaddr_in *) ret;
-
-                in->sin_addr = ip->v4;
-                in->sin_port = htons(port);
-                return sizeof(*in);
-        }
-
-        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *) ret;
-
-        in6->sin6_addr = ip->v6;
-        in6->sin6_port = htons(port);
-        return sizeof(*in6);
-}
-
-static int listen_at(const IpAddress *ip, uint16_t port) {
-        _cleanup_fd_ int fd = socket(ip->family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        struct sockaddr_storage address;
-        socklen_t length = make_address(ip, port, &address);
-        int yes = 1;
-
-        if (fd < 0)
-                return -errno;
-        if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) < 0 || bind(fd, (struct sockaddr *) &address, length) < 0 || listen(fd, BACKLOG) < 0)
-                return -errno;
-        return TAKE_FD(fd);
-}
-
 static int read_address(const char *text, IpAddress *ret, Fault *f) {
         if (ip_from_text(streq(text, "localhost") ? "127.0.0.1" : text, ret) >= 0)
                 return 0;
@@ -253,7 +222,7 @@ static int listen_by_port(Graphics *g, const GraphicsListen *l, Fault *f) {
         if (r < 0)
                 return r;
         for (int port = first; port <= last && fd == -EADDRINUSE; port++) {
-                fd = listen_at(&ip, (uint16_t) port);
+                fd = socket_listen_ip(&ip, (uint16_t) port);
                 if (fd >= 0)
                         g->port = port;
         }

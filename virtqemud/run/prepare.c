@@ -337,6 +337,24 @@ static int user_socket(const PlanFd *want, Fault *f) {
         return fd;
 }
 
+static int listen_tcp(const PlanFd *want, Fault *f) {
+        const char *space = strchr(want->path, ' ');
+        _cleanup_free_ char *address = space ? strndup(want->path, (size_t) (space - want->path)) : NULL;
+        IpAddress ip;
+        uint32_t port;
+        int fd;
+
+        if (!address || ip_from_text(address, &ip) < 0 || parse_u32(space + 1, &port) < 0)
+                return fault_oom(f);
+        fd = socket_listen_ip(&ip, (uint16_t) port);
+        if (fd >= 0)
+                return fd;
+        fault_set(f, FAULT_INVALID_STATE, -fd, "a console can't be served at %s port %u: %s", address, port, strerror(-fd));
+        if (fd == -EADDRINUSE)
+                fault_hint(f, "somebody has that port: choose another one");
+        return fd;
+}
+
 static int open_vhost(Fault *f) {
         int fd = open(VHOST_NET, O_RDWR | O_CLOEXEC);
 
@@ -495,6 +513,8 @@ static int get_descriptor(Prepare *p, const PlanFd *want, Fault *f) {
         case PLAN_FD_LISTEN:
         case PLAN_FD_CONNECT:
                 return user_socket(want, f);
+        case PLAN_FD_LISTEN_TCP:
+                return listen_tcp(want, f);
         case PLAN_FD_CONSOLE:
                 return listen_console(i, want->path, f);
         case PLAN_FD_COMPANION:
