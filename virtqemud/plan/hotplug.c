@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hotplug.h"
 
+#include <string.h>
+
 #include "../def/controller-def.h"
 #include "../device/device.h"
 #include "../device/disk.h"
@@ -69,14 +71,15 @@ static int add_device(Hotplug *h, const Device *device, Fault *f) {
 static int check_controllers(Hotplug *h, Fault *f) {
         RecordList *list = &h->next->devices;
         Record *device = list->items[h->first_new];
+        size_t n = list->n - h->first_new - 1;
 
         for (size_t i = h->first_new + 1; i < list->n; i++) {
                 int r = check_pluggable((const Device *) list->items[i], h->next, f);
 
                 if (r < 0)
                         return r;
-                list->items[i - 1] = list->items[i];
         }
+        memmove(&list->items[h->first_new], &list->items[h->first_new + 1], n * sizeof(Record *));
         list->items[list->n - 1] = device;
         return 0;
 }
@@ -110,7 +113,7 @@ int hotplug_new(const DomainDef *live, const Device *device, const DomainDefault
         DomainDefaults as_is;
         int r;
 
-        assert(live && device && defaults && caps && ret);
+        assert(live && device && defaults && ret);
 
         if (!h || domain_copy(live, &h->next) < 0)
                 return fault_oom(f);
@@ -185,7 +188,7 @@ int hotplug_update(const DomainDef *live, const Device *device, const DomainDefa
         DomainDefaults as_is;
         int r;
 
-        assert(live && device && defaults && caps && ret);
+        assert(live && device && defaults && ret);
 
         if (!h || domain_copy(live, &h->next) < 0)
                 return fault_oom(f);

@@ -13,7 +13,8 @@ typedef struct Hotplug {
         DomainDef part;         /* a view of `next` with nothing but what is new, for what gathers a definition's needs */
 } Hotplug;
 
-/* FAULT_NOT_SUPPORTED when such a device is there from the start or never. `device` stays the caller's. */
+/* FAULT_NOT_SUPPORTED when such a device is there from the start or never. `device` stays the caller's; `caps` may be NULL, as for
+ * domain_check(). */
 int hotplug_new(const DomainDef *live, const Device *device, const DomainDefaults *defaults, const QemuCaps *caps, Hotplug **ret, Fault *f);
 /* The same for a device that is there and is to be as `device` says, whose id says which, if it has one. FAULT_NO_SUCH_DEVICE. */
 int hotplug_update(const DomainDef *live, const Device *device, const DomainDefaults *defaults, const QemuCaps *caps, Hotplug **ret, Fault *f);
