@@ -25,18 +25,8 @@
 #define INTERFACE_NIC QEMU1_NAME ".Nic"
 #define INTERFACE_CONSOLE QEMU1_NAME ".Console"
 
-static const Device *find_by_id(const DomainDef *def, const char *id) {
-        for (size_t i = 0; def && i < def->devices.n; i++) {
-                const Device *d = (const Device *) def->devices.items[i];
-
-                if (d->id && streq(d->id, id))
-                        return d;
-        }
-        return NULL;
-}
-
 const Device *device_object_device(const DeviceObject *o) {
-        return find_by_id(o->domain->live, o->id) ?: find_by_id(o->domain->config, o->id);
+        return domain_device_by_id(o->domain->live, o->id) ?: domain_device_by_id(o->domain->config, o->id);
 }
 
 /* --- which objects there are --- */
@@ -85,7 +75,7 @@ static DeviceObject *find_object(const Domain *d, const char *id) {
 
 static void tell_changes(Service *s, DeviceObject *o) {
         static const char *const graphics_properties[] = { "Listen", "Port", "Socket" };
-        bool live = find_by_id(o->domain->live, o->id), persistent = find_by_id(o->domain->config, o->id);
+        bool live = domain_device_by_id(o->domain->live, o->id), persistent = domain_device_by_id(o->domain->config, o->id);
         const Device *device = device_object_device(o);
 
         if (o->live != live)
@@ -123,8 +113,8 @@ static void refresh_from(Service *s, Domain *d, const DomainDef *def) {
                         o = add_object(d, device->id);
                         if (!o)
                                 return;
-                        o->live = find_by_id(d->live, o->id);
-                        o->persistent = find_by_id(d->config, o->id);
+                        o->live = domain_device_by_id(d->live, o->id);
+                        o->persistent = domain_device_by_id(d->config, o->id);
                         if (s->announcing)
                                 bus_added(s->bus, o->path);
                 }
@@ -247,13 +237,13 @@ BUS_GETTER(get_class) {
 BUS_GETTER(get_live) {
         const DeviceObject *o = userdata;
 
-        return sd_bus_message_append(reply, "b", find_by_id(o->domain->live, o->id) != NULL);
+        return sd_bus_message_append(reply, "b", domain_device_by_id(o->domain->live, o->id) != NULL);
 }
 
 BUS_GETTER(get_persistent) {
         const DeviceObject *o = userdata;
 
-        return sd_bus_message_append(reply, "b", find_by_id(o->domain->config, o->id) != NULL);
+        return sd_bus_message_append(reply, "b", domain_device_by_id(o->domain->config, o->id) != NULL);
 }
 
 BUS_GETTER(get_removal_pending) {

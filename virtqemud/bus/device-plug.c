@@ -14,20 +14,11 @@
 #include "service.h"
 #include "str.h"
 
-static int cancel_operation(Job *j, void *userdata, Fault *f) {
-        Operation *o = userdata;
-        Fault why = FAULT_INIT;
-
-        fault_set(&why, FAULT_CANCELED, ECANCELED, "%s of %s was cancelled", o->name, o->domain->name);
-        operation_cancel(o, &why);
-        return 0;
-}
-
 /* Beside the answer there is a job, by which others see what goes on. Without one it goes on all the same. */
 static const char *show_job(Operation *o) {
         Service *s = o->domain->manager->watch_userdata;
         char path[DOMAIN_PATH_MAX];
-        const JobSpec spec = { .operation = o->name, .object = domain_path(o->domain, path), .cancel = cancel_operation, .userdata = o };
+        const JobSpec spec = { .operation = o->name, .object = domain_path(o->domain, path), .cancel = service_cancel_operation, .userdata = o };
         _cleanup_fault_ Fault f = FAULT_INIT;
         Job *j;
 

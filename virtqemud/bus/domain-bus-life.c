@@ -11,15 +11,6 @@
 /* The power verbs of a domain. Those that are over in well under a second answer when they are done (Start, Terminate, Suspend, Resume,
  * Reset), those that wait for the guest answer with a job at once (Shutdown, Reboot); with NO_WAIT Start and Terminate do so, too. */
 
-static int cancel_operation(Job *j, void *userdata, Fault *f) {
-        Operation *o = userdata;
-        Fault why = FAULT_INIT;
-
-        fault_set(&why, FAULT_CANCELED, ECANCELED, "%s of %s was cancelled", o->name, o->domain->name);
-        operation_cancel(o, &why);
-        return 0;
-}
-
 /* Shows an operation that has just begun as a job, which answers the call. */
 static int attach_job(Operation *o, sd_bus_message *m, bool early, bool with_object, sd_bus_error *error) {
         Service *s = o->domain->manager->watch_userdata;
@@ -27,7 +18,7 @@ static int attach_job(Operation *o, sd_bus_message *m, bool early, bool with_obj
         char path[DOMAIN_PATH_MAX];
         const JobSpec spec = {
                 .operation = o->name, .object = domain_path(o->domain, path), .call = m, .reply_early = early,
-                .reply_object = with_object, .cancel = cancel_operation, .userdata = o,
+                .reply_object = with_object, .cancel = service_cancel_operation, .userdata = o,
         };
         Job *j;
         int r;

@@ -86,13 +86,6 @@ static int on_change(const char *path, const Field *field, const void *before, c
         return was && is ? append(p, path, was, is, verdict_of(p, path)) : -ENOMEM;
 }
 
-static const Device *find_by_id(const DomainDef *def, const char *id) {
-        for (size_t i = 0; i < def->devices.n; i++)
-                if (streq_null(((const Device *) def->devices.items[i])->id, id))
-                        return (const Device *) def->devices.items[i];
-        return NULL;
-}
-
 /* One that comes or goes as a whole. */
 static int append_device(const Pending *p, const Device *d, const DomainDef *def, bool there) {
         ChangeVerdict verdict = device_fixed(d, def) ? CHANGE_AT_POWER_OFF : CHANGE_NOW;
@@ -106,7 +99,7 @@ static int list_devices(Pending *p) {
         for (size_t i = 0; i < p->live->devices.n && r >= 0; i++) {
                 p->before = (const Device *) p->live->devices.items[i];
                 p->device = p->before->id;
-                p->after = find_by_id(p->config, p->before->id);
+                p->after = domain_device_by_id(p->config, p->before->id);
                 if (p->after && p->after->ops == p->before->ops)
                         r = record_diff(&p->before->head, &p->after->head, NULL, on_change, p);
                 else
@@ -116,7 +109,7 @@ static int list_devices(Pending *p) {
                 const Device *d = (const Device *) p->config->devices.items[i];
 
                 p->device = d->id;
-                if (!find_by_id(p->live, d->id))
+                if (!domain_device_by_id(p->live, d->id))
                         r = append_device(p, d, p->config, false);
         }
         return r;

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "../run/operation.h"
 #include "device-bus.h"
 #include "mem.h"
 #include "str.h"
@@ -114,4 +115,13 @@ int service_find_domain(Service *s, const char *name, Domain **ret, Fault *f) {
         if (near)
                 fault_hint(f, "did you mean \"%s\"?", near);
         return -ENOENT;
+}
+
+int service_cancel_operation(Job *j, void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Fault why = FAULT_INIT;
+
+        fault_set(&why, FAULT_CANCELED, ECANCELED, "%s of %s was cancelled", o->name, o->domain->name);
+        operation_cancel(o, &why);
+        return 0;
 }

@@ -59,5 +59,8 @@ int domain_reboot_call(Domain *d, sd_bus_message *m, sd_bus_error *error);
 int domain_terminate_call(Domain *d, sd_bus_message *m, uint64_t flags, sd_bus_error *error);
 int domain_suspend_call(Domain *d, sd_bus_message *m, bool suspend, sd_bus_error *error);
 
+/* JobSpec.cancel of jobs that are operations. */
+int service_cancel_operation(Job *j, void *userdata, Fault *f);
+
 /* A domain by name or UUID, or FAULT_NO_SUCH_DOMAIN with a near name as hint. */
 int service_find_domain(Service *s, const char *name, Domain **ret, Fault *f);

@@ -281,6 +281,8 @@ DEFINE_CLEANUP(DomainDef *, domain_def_free)
 
 /* The device with that QEMU id, user alias or (disks) target name; NULL if there is none. In device/device.c. */
 Device *domain_find_device(const DomainDef *def, const char *name);
+/* That with the QEMU id alone; `def` may be NULL. */
+Device *domain_device_by_id(const DomainDef *def, const char *id);
 
 /* The board: i440FX ("pc", "pc-i440fx-7.2") or one with PCI Express ("q35", "pc-q35-7.2", "virt"). */
 bool domain_is_i440fx(const DomainDef *def);

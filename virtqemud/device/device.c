@@ -171,6 +171,13 @@ Controller *domain_add_controller(DomainDef *def, ControllerType type, Controlle
         return record_list_add(&def->devices, c) < 0 ? NULL : c;
 }
 
+Device *domain_device_by_id(const DomainDef *def, const char *id) {
+        for (size_t i = 0; def && id && i < def->devices.n; i++)
+                if (streq_null(((const Device *) def->devices.items[i])->id, id))
+                        return (Device *) def->devices.items[i];
+        return NULL;
+}
+
 Device *domain_find_device(const DomainDef *def, const char *name) {
         assert(def);
         assert(name);

@@ -28,7 +28,7 @@ typedef struct Attach {
         CapsWait *caps_wait;
         Hotplug *hotplug;
         ConfigEdit *edit;
-        bool defined, plugged;
+        bool plugged;
         DomainVolumes *volumes;
         DomainSecrets *secrets;
         DomainLogs *logs;
@@ -387,39 +387,17 @@ static int begin_networks(void *userdata, Fault *f) {
 
 /* --- define: the persistent definition --- */
 
-static void on_defined(const Fault *why, void *userdata) {
-        Operation *o = userdata;
-
-        ((Attach *) o->data)->defined = !why;
-        go_on(o, why);
-}
-
 static int begin_define(void *userdata, Fault *f) {
         Operation *o = userdata;
         Attach *a = o->data;
 
-        if (!a->edit || a->spec.validate_only)
-                return 1;
-        config_edit_store(a->edit, on_defined, o);
-        return 0;
-}
-
-static void on_restored(const Fault *why, void *userdata) {
-        Operation *o = userdata;
-
-        if (why)
-                (void) domain_warn(o->domain, "its definition keeps a device that could not be plugged in: %s", fault_text(why));
-        steps_continue(o->steps, 0, NULL);
+        return a->spec.validate_only ? 1 : config_edit_store(a->edit, o, f);
 }
 
 static int undo_define(void *userdata) {
         Operation *o = userdata;
-        Attach *a = o->data;
 
-        if (!TAKE(a->defined, false))
-                return 1;
-        config_edit_restore(a->edit, on_restored, o);
-        return 0;
+        return config_edit_restore(((Attach *) o->data)->edit, o);
 }
 
 /* --- plug --- */

@@ -188,16 +188,6 @@ static char *state_folder(const Domain *d, const char *device) {
         return strf("%s/companions/%s/%s", d->manager->dirs.state, d->uuid_string, device);
 }
 
-static const Device *find_device(const DomainDef *def, const char *id) {
-        for (size_t i = 0; i < def->devices.n; i++) {
-                const Device *d = (const Device *) def->devices.items[i];
-
-                if (streq_null(d->id, id))
-                        return d;
-        }
-        return NULL;
-}
-
 static int check_program(const OneCompanion *c, const Device *d, Fault *f) {
         if (access(c->what.argv[0], X_OK) >= 0)
                 return 0;
@@ -207,7 +197,7 @@ static int check_program(const OneCompanion *c, const Device *d, Fault *f) {
 }
 
 static int start_one(OneCompanion *c, const DomainDef *live, Fault *f) {
-        const Device *d = find_device(live, c->device);
+        const Device *d = domain_device_by_id(live, c->device);
         int r;
 
         c->state = state_folder(c->all->domain, c->device);

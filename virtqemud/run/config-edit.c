@@ -10,8 +10,8 @@
 struct ConfigEdit {
         Domain *domain;
         char *before, *after;
-        ConfigEditDone done;
-        void *userdata;
+        bool stored;
+        Operation *operation;        /* whose step waits */
 };
 
 ConfigEdit *config_edit_free(ConfigEdit *e) {
@@ -60,31 +60,49 @@ int config_edit_new(Domain *d, ConfigEditFunc edit, void *edit_userdata, ConfigE
         return 0;
 }
 
-static void on_defined(Domain *d, int error, const Fault *why, void *userdata) {
+static void on_stored(Domain *d, int error, const Fault *why, void *userdata) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
         ConfigEdit *e = userdata;
 
-        e->done(error < 0 ? why : NULL, e->userdata);
+        e->stored = error >= 0;
+        if (error < 0)
+                (void) fault_copy(&f, why);
+        steps_continue(e->operation->steps, error < 0 ? error : 0, &f);
 }
 
-static void store(ConfigEdit *e, const char *text, ConfigEditDone done, void *userdata) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
+static void on_restored(Domain *d, int error, const Fault *why, void *userdata) {
+        ConfigEdit *e = userdata;
+
+        if (error < 0)
+                (void) domain_warn(e->domain, "its definition says what could not be done: %s", fault_text(why));
+        steps_continue(e->operation->steps, 0, NULL);
+}
+
+static int store(ConfigEdit *e, Operation *o, const char *text, DefineDone done, Fault *f) {
+        e->operation = o;
+        return define_domain(e->domain->manager, text, strlen(text), 0, e->domain, 0, done, e, f);
+}
+
+int config_edit_store(ConfigEdit *e, Operation *o, Fault *f) {
         int r;
 
-        e->done = done;
-        e->userdata = userdata;
-        r = define_domain(e->domain->manager, text, strlen(text), 0, e->domain, 0, on_defined, e, &f);
-        if (r < 0)
-                done(&f, userdata);
+        assert(o);
+
+        if (!e)
+                return 1;
+        r = store(e, o, e->after, on_stored, f);
+        return MIN(r, 0);
 }
 
-void config_edit_store(ConfigEdit *e, ConfigEditDone done, void *userdata) {
-        assert(e && done);
+int config_edit_restore(ConfigEdit *e, Operation *o) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
 
-        store(e, e->after, done, userdata);
-}
+        assert(o);
 
-void config_edit_restore(ConfigEdit *e, ConfigEditDone done, void *userdata) {
-        assert(e && done);
-
-        store(e, e->before, done, userdata);
+        if (!e || !TAKE(e->stored, false))
+                return 1;
+        if (store(e, o, e->before, on_restored, &f) >= 0)
+                return 0;
+        (void) domain_warn(e->domain, "its definition says what could not be done: %s", fault_text(&f));
+        return 1;
 }

@@ -16,7 +16,7 @@
 
 typedef struct Detach {
         char *device;
-        bool live, config, defined;
+        bool live, config;
         uint64_t timeout_usec;
         ConfigEdit *edit;
         QmpRequest *asked;
@@ -42,13 +42,6 @@ static Detach *detach_of(const Domain *d, const char *device) {
         Detach *t = d->operation && d->operation->type == &detach_type ? d->operation->data : NULL;
 
         return t && streq(t->device, device) ? t : NULL;
-}
-
-static Device *find(const DomainDef *def, const char *id) {
-        for (size_t i = 0; def && i < def->devices.n; i++)
-                if (streq_null(((const Device *) def->devices.items[i])->id, id))
-                        return (Device *) def->devices.items[i];
-        return NULL;
 }
 
 /* --- what may go --- */
@@ -91,7 +84,7 @@ static const Device *find_user(const DomainDef *def, const Device *controller) {
 }
 
 static int check_live(const Domain *d, const char *id, Fault *f) {
-        const Device *device = find(d->live, id), *user;
+        const Device *device = domain_device_by_id(d->live, id), *user;
         const char *why;
 
         if (!d->instance || !d->instance->monitor_ready || !d->live)
@@ -113,9 +106,9 @@ static int check_live(const Domain *d, const char *id, Fault *f) {
 
 /* A device of the running VM may have another id in the definition. */
 static Device *find_in_config(const Domain *d, const DomainDef *def, const char *id) {
-        const Device *live = find(d->live, id);
+        const Device *live = domain_device_by_id(d->live, id);
 
-        return live ? domain_find_same(def, live) : find(def, id);
+        return live ? domain_find_same(def, live) : domain_device_by_id(def, id);
 }
 
 typedef struct Removal {
@@ -138,42 +131,17 @@ static int remove_from_config(DomainDef *def, void *userdata, Fault *f) {
 
 /* --- define: first, because it can be put back --- */
 
-static void on_defined(const Fault *why, void *userdata) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        Operation *o = userdata;
-
-        ((Detach *) o->data)->defined = !why;
-        if (why)
-                (void) fault_copy(&f, why);
-        steps_continue(o->steps, why ? -why->error : 0, &f);
-}
-
 static int begin_define(void *userdata, Fault *f) {
         Operation *o = userdata;
         Detach *t = o->data;
 
-        if (!t->edit)
-                return 1;
-        config_edit_store(t->edit, on_defined, o);
-        return 0;
-}
-
-static void on_restored(const Fault *why, void *userdata) {
-        Operation *o = userdata;
-
-        if (why)
-                (void) domain_warn(o->domain, "its definition lacks a device that could not be taken away: %s", fault_text(why));
-        steps_continue(o->steps, 0, NULL);
+        return config_edit_store(t->edit, o, f);
 }
 
 static int undo_define(void *userdata) {
         Operation *o = userdata;
-        Detach *t = o->data;
 
-        if (!TAKE(t->defined, false))
-                return 1;
-        config_edit_restore(t->edit, on_restored, o);
-        return 0;
+        return config_edit_restore(((Detach *) o->data)->edit, o);
 }
 
 /* --- unplug: the guest is asked --- */
@@ -182,7 +150,7 @@ static void on_asked(Qmp *q, json_t *result, const Fault *why, void *userdata) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         Operation *o = userdata;
         Detach *t = o->data;
-        Device *device = find(o->domain->live, t->device);
+        Device *device = domain_device_by_id(o->domain->live, t->device);
 
         t->asked = qmp_request_free(t->asked);
         if (why) {
@@ -279,7 +247,7 @@ static const OperationType detach_type = {
 static void choose(const Domain *d, const DetachSpec *spec, bool *ret_live, bool *ret_config) {
         bool said = spec->live || spec->config;
 
-        *ret_live = said ? spec->live : d->instance && find(d->live, spec->device);
+        *ret_live = said ? spec->live : d->instance && domain_device_by_id(d->live, spec->device);
         *ret_config = said ? spec->config : find_in_config(d, d->config, spec->device) != NULL;
 }
 

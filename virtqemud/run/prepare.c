@@ -375,14 +375,10 @@ static int monitor_pair(Prepare *p, Fault *f) {
 }
 
 static bool companion_listens(const Prepare *p, const char *id) {
-        for (size_t i = 0; i < p->live->devices.n; i++) {
-                const Device *d = (const Device *) p->live->devices.items[i];
-                _cleanup_(companion_clear) Companion c = {};
+        const Device *d = domain_device_by_id(p->live, id);
+        _cleanup_(companion_clear) Companion c = {};
 
-                if (streq_null(d->id, id) && d->ops->companion && d->ops->companion(d, "", &c) >= 0)
-                        return c.listens;
-        }
-        return false;
+        return d && d->ops->companion && d->ops->companion(d, "", &c) >= 0 && c.listens;
 }
 
 /* QEMU connects to it before it is there: the socket waits. */

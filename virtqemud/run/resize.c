@@ -16,7 +16,7 @@
 typedef struct Resize {
         ResizeSpec spec;
         ConfigEdit *edit;
-        bool defined, waiting;
+        bool waiting;
         QmpRequest *asked;
         json_t *commands;
         QmpScript *script;
@@ -225,39 +225,17 @@ static int undo_commands(void *userdata) {
 
 /* --- define --- */
 
-static void on_defined(const Fault *why, void *userdata) {
-        Operation *o = userdata;
-
-        ((Resize *) o->data)->defined = !why;
-        go_on(o, why);
-}
-
 static int begin_define(void *userdata, Fault *f) {
         Operation *o = userdata;
         Resize *z = o->data;
 
-        if (!z->edit || z->spec.validate_only)
-                return 1;
-        config_edit_store(z->edit, on_defined, o);
-        return 0;
-}
-
-static void on_restored(const Fault *why, void *userdata) {
-        Operation *o = userdata;
-
-        if (why)
-                (void) domain_warn(o->domain, "its definition keeps a size that it could not get: %s", fault_text(why));
-        steps_continue(o->steps, 0, NULL);
+        return z->spec.validate_only ? 1 : config_edit_store(z->edit, o, f);
 }
 
 static int undo_define(void *userdata) {
         Operation *o = userdata;
-        Resize *z = o->data;
 
-        if (!TAKE(z->defined, false))
-                return 1;
-        config_edit_restore(z->edit, on_restored, o);
-        return 0;
+        return config_edit_restore(((Resize *) o->data)->edit, o);
 }
 
 /* --- change: QEMU and, for CPUs that go, its guest --- */

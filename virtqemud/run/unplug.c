@@ -49,19 +49,10 @@ Unplug *unplug_free(Unplug *u) {
         return NULL;
 }
 
-static Device *find(const Instance *i, const char *id) {
-        const DomainDef *live = i->domain->live;
-
-        for (size_t k = 0; live && k < live->devices.n; k++)
-                if (streq_null(((const Device *) live->devices.items[k])->id, id))
-                        return (Device *) live->devices.items[k];
-        return NULL;
-}
-
 /* --- which commands --- */
 
 static int make_commands(Unplug *u, Fault *f) {
-        const Device *d = find(u->instance, u->device);
+        const Device *d = domain_device_by_id(u->instance->domain->live, u->device);
 
         return d ? hotplug_clean(u->instance->domain->live, d, u->caps, &u->commands, f) : -ENODEV;
 }
@@ -107,7 +98,7 @@ static void on_nodes(Qmp *q, json_t *result, const Fault *why, void *userdata) {
         if (why)
                 (void) fault_copy(&f, why);
         u->nodes = json_incref(result);
-        d = find(u->instance, u->device);
+        d = domain_device_by_id(u->instance->domain->live, u->device);
         steps_continue(u->steps, why ? -why->error : d ? hotplug_drop_images(d, result, u->commands) : 0, &f);
 }
 
@@ -120,7 +111,7 @@ static int begin_nodes(void *userdata, Fault *f) {
 static void on_fdsets(Qmp *q, json_t *result, const Fault *why, void *userdata) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         Unplug *u = userdata;
-        const Device *d = find(u->instance, u->device);
+        const Device *d = domain_device_by_id(u->instance->domain->live, u->device);
 
         u->asked = qmp_request_free(u->asked);
         if (why)
@@ -220,7 +211,7 @@ void unplug_device_deleted(Instance *i, const char *device) {
         assert(i && device);
 
         attach_device_deleted(i->domain, device);
-        if (!find(i, device) || is_under_way(i, device))
+        if (!domain_device_by_id(i->domain->live, device) || is_under_way(i, device))
                 return;
         r = begin(i, device);
         if (r < 0)
@@ -232,7 +223,7 @@ void unplug_device_refused(Instance *i, const char *device) {
 
         assert(i && device);
 
-        d = find(i, device);
+        d = domain_device_by_id(i->domain->live, device);
         if (!d)
                 return;
         log_domain_notice(i->domain, "the guest does not let go of %s", device);
