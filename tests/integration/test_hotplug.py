@@ -34,6 +34,7 @@ DEVICES = {
     "keyboard": "<input type='keyboard' bus='virtio'/>",
     "controller-scsi": "<controller type='scsi' model='virtio-scsi'/>",
     "hub": "<hub type='usb'/>",
+    "crypto": "<crypto model='virtio' type='qemu'><backend model='builtin'/></crypto>",
     "memory-dimm": "<memory model='dimm'><target><size unit='MiB'>128</size><node>0</node></target></memory>",
     "memory-virtio": "<memory model='virtio-mem'><target><size unit='MiB'>128</size><block unit='MiB'>2</block><requested>0</requested></target></memory>",
 }

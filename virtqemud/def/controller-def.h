@@ -30,7 +30,7 @@ typedef enum ControllerModel {
         MODEL_PIIX3_UHCI, MODEL_PIIX4_UHCI, MODEL_EHCI, MODEL_ICH9_EHCI1, MODEL_ICH9_UHCI1, MODEL_ICH9_UHCI2, MODEL_ICH9_UHCI3,
         MODEL_NEC_XHCI, MODEL_QEMU_XHCI, MODEL_USB_NONE,
         /* scsi */
-        MODEL_VIRTIO_SCSI, MODEL_LSILOGIC,
+        MODEL_VIRTIO_SCSI, MODEL_LSILOGIC, MODEL_LSISAS1068, MODEL_LSISAS1078, MODEL_VMPVSCSI,
         _CONTROLLER_MODEL_MAX,
         _CONTROLLER_MODEL_INVALID = -EINVAL,
 } ControllerModel;
@@ -46,6 +46,8 @@ typedef struct Controller {
         char *model_name;      /* <model name=…>: "pcie-root-port"; pci only */
         uint64_t chassis, port, chassis_nr; /* <target> of pci controllers */
         uint64_t ports, vectors;            /* virtio-serial; usb xhci: ports */
+        Tristate hotplug;                   /* of a root port */
+        uint64_t hole;                      /* bytes; pci roots */
         uint64_t master_startport;          /* ich9 companions */
         /* <driver> of virtio controllers; all but `virtio` of scsi only */
         VirtioOptions virtio;

@@ -201,6 +201,10 @@ struct DomainDef {
         Sysinfo sysinfo;
 
         bool acpi, apic, pae;    Tristate apic_eoi;
+        uint64_t smm_segment;    /* bytes */
+        Tristate bios_serial;
+        char *cpu_vendor;        /* what the writer's host had */
+        uint64_t cpu_clusters;
         Switch vmport, smm, pmu, pvspinlock, vmcoreinfo;
         int ioapic;              /* IoapicDriver */
         Tristate kvm_hidden, kvm_hint_dedicated, kvm_poll_control, kvm_pv_ipi;
@@ -283,6 +287,9 @@ DEFINE_CLEANUP(DomainDef *, domain_def_free)
 Device *domain_find_device(const DomainDef *def, const char *name);
 /* That with the QEMU id alone; `def` may be NULL. */
 Device *domain_device_by_id(const DomainDef *def, const char *id);
+
+/* Whether the guest tells of its end as Windows does: by the CPU. In device/panic.c. */
+bool domain_has_hyperv_panic(const DomainDef *def);
 
 /* The board: i440FX ("pc", "pc-i440fx-7.2") or one with PCI Express ("q35", "pc-q35-7.2", "virt"). */
 bool domain_is_i440fx(const DomainDef *def);

@@ -54,7 +54,7 @@ bool blockdev_owns(const Disk *d, const char *node) {
 }
 
 char *blockdev_top_name(const Disk *d) {
-        return blockdev_name(d, 0, iotune_any(&d->tune) ? "limit" : "format");
+        return blockdev_name(d, 0, iotune_any(&d->tune) ? "limit" : d->copy_on_read == YES ? "copy" : "format");
 }
 
 static int add_cache(const Disk *d, json_t *json) {
@@ -93,6 +93,8 @@ static int add_format(const Disk *d, const Level *l, const char *storage, const 
                 return -ENOMEM;
         if (l->depth == 0 && disk_encryption_format(d, json) < 0)
                 return -ENOMEM;
+        if (l->depth == 0 && json_set_number(json, "cache-size", d->metadata_cache) < 0)
+                return -ENOMEM;
         if (l->depth == 0 && json_set_text(json, "detect-zeroes", disk_detect_zeroes_word(d)) < 0)
                 return -ENOMEM;
         /* Said in any case, so that QEMU never follows what is written in the image. */
@@ -124,14 +126,23 @@ static int add_level(const Disk *d, const Level *l, const BackingStore *below, A
         return r < 0 ? r : add_format(d, l, storage, below_name, a);
 }
 
+/* What is read from below is kept above. */
+static int add_copy(const Disk *d, const char *format, Args *a) {
+        _cleanup_free_ char *name = blockdev_name(d, 0, "copy");
+
+        return args_json(a, ARG_BLOCKDEV, name ? json_pack("{s:s, s:s, s:s}", "driver", "copy-on-read", "node-name", name, "file", format) : NULL);
+}
+
 int blockdev_args(const Disk *d, Args *a) {
         const Level top = {
                 .path = disk_path(d), .block = disk_is_block(d), .writable = !d->readonly, .format = d->format,
         };
-        _cleanup_free_ char *format = blockdev_name(d, 0, "format");
-        int r = format ? disk_encryption_args(d, a) : -ENOMEM;
+        _cleanup_free_ char *format = blockdev_name(d, 0, "format"), *copy = blockdev_name(d, 0, "copy");
+        int r = format && copy ? disk_encryption_args(d, a) : -ENOMEM;
 
         if (r >= 0)
                 r = add_level(d, &top, d->below, a);
-        return r < 0 ? r : iotune_args(d, format, a);
+        if (r >= 0 && d->copy_on_read == YES)
+                r = add_copy(d, format, a);
+        return r < 0 ? r : iotune_args(d, d->copy_on_read == YES ? copy : format, a);
 }

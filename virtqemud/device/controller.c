@@ -10,7 +10,7 @@
 DEFINE_ENUM(ControllerType, controller_type, NULL, "pci", "usb", "ide", "sata", "scsi", "fdc", "virtio-serial", "ccid")
 DEFINE_ENUM(ControllerModel, controller_model, NULL, "pci-root", "pcie-root", "pcie-root-port", "pci-bridge", "pcie-to-pci-bridge",
             "piix3-uhci", "piix4-uhci", "ehci", "ich9-ehci1", "ich9-uhci1", "ich9-uhci2", "ich9-uhci3", "nec-xhci", "qemu-xhci", "none",
-            "virtio-scsi", "lsilogic")
+            "virtio-scsi", "lsilogic", "lsisas1068", "lsisas1078", "vmpvscsi")
 
 /* What QEMU calls it, and what it belongs to. */
 static const struct {
@@ -35,6 +35,9 @@ static const struct {
         [MODEL_USB_NONE]           = { CONTROLLER_USB,  NULL,              SLOT_NONE },
         [MODEL_VIRTIO_SCSI]        = { CONTROLLER_SCSI, "virtio-scsi-pci", SLOT_PCIE },
         [MODEL_LSILOGIC]           = { CONTROLLER_SCSI, "lsi",             SLOT_PCI },
+        [MODEL_LSISAS1068]         = { CONTROLLER_SCSI, "mptsas1068",      SLOT_PCI },
+        [MODEL_LSISAS1078]         = { CONTROLLER_SCSI, "megasas",         SLOT_PCI },
+        [MODEL_VMPVSCSI]           = { CONTROLLER_SCSI, "pvscsi",          SLOT_PCI },
 };
 
 #define AT(member) offsetof(Controller, member)
@@ -53,6 +56,8 @@ static const Field controller_fields[] = {
         { "model/@name", &field_string, AT(model_name), .max_length = 64 },
         { "target/@chassisNr", &field_number, AT(chassis_nr), .min = 1, .max = 255 },
         { "target/@chassis", &field_number, AT(chassis), .max = 255 },
+        { "target/@hotplug", &field_on_off, AT(hotplug) },
+        { "pcihole64", &field_size, AT(hole), .unit = "KiB" },
         { "target/@port", &field_hex, AT(port), .max = 255 },
         DEVICE_FIELDS(Controller),
 };
@@ -76,6 +81,10 @@ static int check_record(Record *r, Fault *f) {
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "only virtio-serial controllers have a number of vectors");
         if (c->type != CONTROLLER_PCI && (c->model_name || c->chassis != NUMBER_UNSET || c->port != NUMBER_UNSET || c->chassis_nr != NUMBER_UNSET))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "only pci controllers have <model name> and <target>");
+        if (c->hotplug != UNSET && c->model != MODEL_PCIE_ROOT_PORT)
+                return xml_fault_below(r, "target/@hotplug", f, FAULT_INVALID_DEFINITION, "only a pcie-root-port has it");
+        if (c->hole != NUMBER_UNSET && c->model != MODEL_PCI_ROOT && c->model != MODEL_PCIE_ROOT)
+                return xml_fault_below(r, "pcihole64", f, FAULT_INVALID_DEFINITION, "it belongs to the root, which is controller 0");
         if (c->master_startport != NUMBER_UNSET &&
             (c->model < MODEL_ICH9_UHCI1 || c->model > MODEL_ICH9_UHCI3))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "<master> belongs to the models ich9-uhci1 to ich9-uhci3 only");
@@ -265,7 +274,7 @@ static int controller_args(const Device *d, Args *a, Fault *f) {
                 if (r >= 0)
                         r = json_set_number(json, "vectors", c->vectors);
         } else if (json_set_number(json, "port", c->port) < 0 || json_set_number(json, "chassis", c->chassis) < 0 ||
-                   json_set_number(json, "chassis_nr", c->chassis_nr) < 0)
+                   json_set_number(json, "chassis_nr", c->chassis_nr) < 0 || json_set_switch(json, "hotplug", c->hotplug) < 0)
                 r = -ENOMEM;
         if (r >= 0)
                 r = args_address(a, d, json, f);

@@ -28,6 +28,11 @@ static const EnumTable mode_table = { mode_words, ARRAY_SIZE(mode_words) };
 static const char *const tray_words[] = { NULL, "closed", "open" };
 static const EnumTable tray_table = { tray_words, ARRAY_SIZE(tray_words) };
 
+static const char *const snapshot_words[] = { NULL, "no", "internal", "external", "manual" };
+static const EnumTable snapshot_table = { snapshot_words, ARRAY_SIZE(snapshot_words) };
+static const char *const model_words[] = { NULL, "virtio", "virtio-transitional", "virtio-non-transitional" };
+static const EnumTable model_table = { model_words, ARRAY_SIZE(model_words) };
+
 const char *disk_io_word(const Disk *d) {
         return enum_to_word(&io_table, d->io);
 }
@@ -86,6 +91,8 @@ static const RecordType backing_record = {
 #define AT(member) offsetof(Disk, member)
 static const Field disk_fields[] = {
         { "@type", &field_enum, AT(type), .words = &disk_type_table },
+        { "@model", &field_enum, AT(model), .words = &model_table },
+        { "@snapshot", &field_enum, AT(snapshot), .words = &snapshot_table },
         { "@device", &field_enum, AT(what), .words = &disk_device_table },
         { "driver/@name", &field_string, AT(driver), .max_length = 16 },
         { "driver/@type", &field_enum, AT(format), .words = &disk_format_table },
@@ -97,6 +104,8 @@ static const Field disk_fields[] = {
         { "driver/@detect_zeroes", &field_enum, AT(detect_zeroes), .words = &detect_table },
         { "driver/@copy_on_read", &field_on_off, AT(copy_on_read) },
         { "source/@file", &field_string, AT(file) },
+        { "driver/metadata_cache/max_size", &field_size, AT(metadata_cache), .unit = "B" },
+        { "source/@index", &field_number, AT(source_index), FIELD_LIVE },
         { "source/@dev", &field_string, AT(dev) },
         { "source/@pool", &field_string, AT(pool), .max_length = 200 },
         { "source/@volume", &field_string, AT(volume), .max_length = 255 },
@@ -236,7 +245,8 @@ static const char *disk_driver(const Disk *d) {
 
         switch ((DiskBus) d->bus) {
         case DISK_VIRTIO:
-                return "virtio-blk-pci";
+                return d->model == DISK_MODEL_TRANSITIONAL ? "virtio-blk-pci-transitional" :
+                       d->model == DISK_MODEL_NON_TRANSITIONAL ? "virtio-blk-pci-non-transitional" : "virtio-blk-pci";
         case DISK_SCSI:
                 return cdrom ? "scsi-cd" : "scsi-hd";
         case DISK_SATA:
@@ -267,6 +277,7 @@ static int check_settings(const Disk *d, Fault *f) {
                 { "driver/@queues", d->queues != NUMBER_UNSET, d->bus == DISK_VIRTIO },
                 { "driver/@queue_size", d->queue_size != NUMBER_UNSET, d->bus == DISK_VIRTIO },
                 { "driver/@iothread", d->iothread != NUMBER_UNSET, d->bus == DISK_VIRTIO },
+                { "@model", d->model != DISK_MODEL_NONE, d->bus == DISK_VIRTIO },
                 { "driver", virtio_options_any(&d->virtio), d->bus == DISK_VIRTIO },
                 { "vendor", d->vendor != NULL, d->bus == DISK_SCSI },
                 { "product", d->product != NULL, d->bus == DISK_SCSI },
@@ -320,8 +331,10 @@ static int disk_check(const Device *device, const DomainDef *def, const QemuCaps
                 fault_hint(f, "set cache='none' or cache='directsync'");
                 return -EINVAL;
         }
-        if (d->copy_on_read == YES)
-                return xml_fault(r, f, FAULT_NOT_SUPPORTED, "copy_on_read is not supported");
+        if (d->copy_on_read == YES && d->readonly)
+                return xml_fault_below(r, "driver/@copy_on_read", f, FAULT_INVALID_DEFINITION, "what is read can't be written into a disk that is read-only");
+        if (d->metadata_cache != NUMBER_UNSET && d->format != DISK_QCOW2)
+                return xml_fault_below(r, "driver/metadata_cache", f, FAULT_INVALID_DEFINITION, "only qcow2 images have one");
         if (iotune_check(d, def, f) < 0)
                 return -EINVAL;
         if (disk_encryption(d) && caps && !caps_has_object(caps, "secret"))

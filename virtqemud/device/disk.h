@@ -8,6 +8,8 @@
 typedef enum DiskDevice { DISK_DEVICE_NONE, DISK_DISK, DISK_CDROM, DISK_FLOPPY, _DISK_DEVICE_MAX, _DISK_DEVICE_INVALID = -EINVAL } DiskDevice;
 DECLARE_ENUM(DiskDevice, disk_device);
 
+typedef enum DiskModel { DISK_MODEL_NONE, DISK_MODEL_VIRTIO, DISK_MODEL_TRANSITIONAL, DISK_MODEL_NON_TRANSITIONAL } DiskModel;
+
 typedef enum DiskType { DISK_TYPE_NONE, DISK_FILE, DISK_BLOCK, DISK_VOLUME, _DISK_TYPE_MAX, _DISK_TYPE_INVALID = -EINVAL } DiskType;
 DECLARE_ENUM(DiskType, disk_type);
 
@@ -66,6 +68,10 @@ typedef struct Disk {
         char *file, *dev;      /* <source> */
         char *pool, *volume;   /* likewise, of type 'volume' */
         int mode;
+        uint64_t source_index; /* live, as others write it */
+        int snapshot;          /* what snapshots do with it, unless they say */
+        int model;             /* DiskModel: of virtio */
+        uint64_t metadata_cache; /* bytes; qcow2 */
         char *found;           /* live: where that is; */
         Tristate found_block;  /* whether it is a block device */
         int startup_policy;

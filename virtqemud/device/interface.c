@@ -29,6 +29,7 @@ static const Field interface_fields[] = {
         { "@type", &field_enum, AT(type), FIELD_REQUIRED, .words = &interface_type_table },
         { "mac/@address", &field_mac, AT(mac) },
         { "source/@network", &field_string, AT(network), .max_length = 200 },
+        { "source/@portid", &field_uuid, AT(port_id) },
         { "source/@portgroup", &field_string, AT(port_group), .max_length = 255 },
         { "source/@bridge", &field_string, AT(bridge), .max_length = 15 },
         { "source/@dev", &field_string, AT(direct), .max_length = 15 },
@@ -95,7 +96,7 @@ static int check_source(const Interface *i, Fault *f) {
         const char *type = interface_type_to_string((InterfaceType) i->type);
 
         for (size_t k = 0; k < ARRAY_SIZE(rows); k++) {
-                if (rows[k].value && i->type != (int) rows[k].type)
+                if (rows[k].value && i->type != (int) rows[k].type && !(i->type == INTERFACE_NETWORK && rows[k].value == i->bridge))
                         return xml_fault_below(&i->device.head, "source", f, FAULT_INVALID_DEFINITION, "type '%s' has no %s", type, rows[k].attribute);
                 if (!rows[k].value && rows[k].needed && i->type == (int) rows[k].type)
                         return xml_fault(&i->device.head, f, FAULT_INVALID_DEFINITION, "type '%s' needs a <source %s='…'/>", type, rows[k].attribute);
@@ -140,6 +141,10 @@ static int interface_fill(Device *d, DomainDef *def, Fault *f) {
 
         if (i->model == INTERFACE_MODEL_NONE)
                 i->model = INTERFACE_VIRTIO;
+        if (i->type == INTERFACE_NETWORK) {
+                free_and_replace(&i->bridge, NULL);
+                i->port_id = SD_ID128_NULL;
+        }
         if (i->mac.set)
                 return 0;
         r = sd_id128_randomize(&chance);

@@ -52,6 +52,7 @@ typedef struct Interface {
         int link;              /* LinkState */
         int backend;           /* InterfaceBackend */
         uint64_t mtu;
+        sd_id128_t port_id;           /* what others write of one that runs, as its bridge: dropped */
         char *network, *port_group;   /* <source> of type 'network' */
         char *bridge;                 /* … of type 'bridge' */
         char *direct;                 /* … of type 'direct': a link of the host */

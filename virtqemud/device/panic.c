@@ -10,8 +10,8 @@ typedef struct Panic {
         int model;
 } Panic;
 
-typedef enum PanicModel { PANIC_UNSET, PANIC_ISA, PANIC_PCI } PanicModel;
-static const char *const model_words[] = { NULL, "isa", "pvpanic" };
+typedef enum PanicModel { PANIC_UNSET, PANIC_ISA, PANIC_PCI, PANIC_HYPERV } PanicModel;
+static const char *const model_words[] = { NULL, "isa", "pvpanic", "hyperv" };
 static const EnumTable model_table = { model_words, ARRAY_SIZE(model_words) };
 
 #define DEFAULT_PORT 0x505u /* where guests look */
@@ -56,17 +56,22 @@ static int panic_check(const Device *d, const DomainDef *def, const QemuCaps *ca
                 if (other->model == p->model)
                         return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "there is one of model '%s' already", model_words[p->model]);
         }
-        if (caps && !caps_has_device(caps, panic_driver(p)))
+        if (p->model == PANIC_HYPERV && d->address)
+                return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "model 'hyperv' is a part of the CPU, and has no address");
+        if (p->model != PANIC_HYPERV && caps && !caps_has_device(caps, panic_driver(p)))
                 return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "this QEMU has no device '%s'", panic_driver(p));
         return 0;
 }
 
 static int panic_args(const Device *d, Args *a, Fault *f) {
         const Panic *p = (const Panic *) d;
-        json_auto_t *json = json_pack("{s:s, s:s}", "driver", panic_driver(p), "id", d->id);
+        json_auto_t *json = NULL;
         uint64_t port = DEFAULT_PORT;
         int r;
 
+        if (p->model == PANIC_HYPERV)
+                return 0; /* the CPU has it */
+        json = json_pack("{s:s, s:s}", "driver", panic_driver(p), "id", d->id);
         if (!json)
                 return -ENOMEM;
         if (p->model == PANIC_ISA) {
@@ -82,3 +87,10 @@ const DeviceOps device_panic = {
         .kind = DEVICE_PANIC, .element = "panic", .type = &panic_record, .id_prefix = panic_prefix,
         .fill = panic_fill, .slot = panic_slot, .check = panic_check, .args = panic_args,
 };
+
+bool domain_has_hyperv_panic(const DomainDef *def) {
+        DEVICE_FOREACH(Panic, p, def, DEVICE_PANIC)
+                if (p->model == PANIC_HYPERV)
+                        return true;
+        return false;
+}

@@ -135,6 +135,8 @@ int cpu_text(const DomainDef *def, char **ret, Fault *f) {
         add_address(&properties, def);
         add_timers(&properties, def);
         add_hyperv(&properties, &def->hyperv);
+        if (domain_has_hyperv_panic(def))
+                text_add(&properties, ",hv-crash=on");
         add_switch(&properties, "kvm-pv-eoi", def->apic_eoi);
         add_switch(&properties, "kvm-pv-unhalt", switch_state(&def->pvspinlock));
         add_switch(&properties, "pmu", switch_state(&def->pmu));

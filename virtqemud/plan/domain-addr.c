@@ -236,6 +236,9 @@ static uint64_t usb_ports(const Controller *c) {
         case MODEL_ICH9_UHCI3:
         case MODEL_VIRTIO_SCSI:
         case MODEL_LSILOGIC:
+        case MODEL_LSISAS1068:
+        case MODEL_LSISAS1078:
+        case MODEL_VMPVSCSI:
         case _CONTROLLER_MODEL_MAX:
         case _CONTROLLER_MODEL_INVALID:
                 break;

@@ -34,6 +34,9 @@ static int check_memory(const DomainDef *def, const DomainDefaults *defaults, Fa
 static int check_topology(const DomainDef *def, Fault *f) {
         uint64_t product;
 
+        if (def->cpu_clusters != NUMBER_UNSET && def->cpu_clusters > 1)
+                return cannot(def, f, "cpu/topology/@clusters", "clusters are for machines of type aarch64");
+
         if (def->cpu_sockets == NUMBER_UNSET && def->cpu_cores == NUMBER_UNSET && def->cpu_threads == NUMBER_UNSET)
                 return def->cpu_dies == NUMBER_UNSET ? 0 : bad(def, f, "cpu/topology", "sockets, cores and threads are needed");
         if (def->cpu_sockets == NUMBER_UNSET || def->cpu_cores == NUMBER_UNSET || def->cpu_threads == NUMBER_UNSET)
@@ -126,6 +129,8 @@ static int check_firmware(const DomainDef *def, Fault *f) {
                 return bad(def, f, "os/loader", "type 'pflash' needs the path of the firmware");
         if (def->loader_secure == YES && !domain_is_q35(def))
                 return cannot(def, f, "os/loader", "secure='yes' needs System Management Mode, which only machine 'q35' has");
+        if (def->smm_segment != NUMBER_UNSET && (!domain_is_q35(def) || def->smm_segment % MIB != 0))
+                return bad(def, f, "features/smm/tseg", "it is a number of MiB, of a machine of type q35");
         if (def->loader_secure == YES && switch_state(&def->smm) == NO)
                 return bad(def, f, "os/loader", "secure='yes' and <smm state='off'> exclude each other");
         return 0;

@@ -83,6 +83,8 @@ static int add_machine(Args *a, const DomainDef *def) {
                         text_add(&t, ",pit=off");
                 if (!def->acpi)
                         text_add(&t, ",acpi=off");
+                if (def->bios_serial == YES)
+                        text_add(&t, ",graphics=off");
         }
         if (def->ioapic != IOAPIC_NONE)
                 text_addf(&t, ",kernel_irqchip=%s", def->ioapic == IOAPIC_KVM ? "on" : "split");
@@ -154,6 +156,7 @@ static int add_rtc(Args *a, const DomainDef *def) {
 
 static int add_globals(Args *a, const DomainDef *def) {
         const char *driver = domain_is_q35(def) ? "ICH9-LPC" : "PIIX4_PM";
+        const Controller *root = domain_find_controller(def, CONTROLLER_PCI, 0);
         const Timer *pit = find_timer(def, TIMER_PIT);
         int r = 0;
 
@@ -161,6 +164,10 @@ static int add_globals(Args *a, const DomainDef *def) {
                 r = args_option(a, "-global", "%s.disable_s3=%d", driver, def->suspend_to_mem == NO);
         if (r >= 0 && def->suspend_to_disk != UNSET)
                 r = args_option(a, "-global", "%s.disable_s4=%d", driver, def->suspend_to_disk == NO);
+        if (r >= 0 && def->smm_segment != NUMBER_UNSET)
+                r = args_option(a, "-global", "mch.extended-tseg-mbytes=%" PRIu64, def->smm_segment >> 20);
+        if (r >= 0 && root && root->hole != NUMBER_UNSET)
+                r = args_option(a, "-global", "%s.pci-hole64-size=%" PRIu64 "K", domain_is_q35(def) ? "q35-pcihost" : "i440FX-pcihost", root->hole / 1024);
         if (r >= 0 && def->loader_secure == YES)
                 r = args_option(a, "-global", "driver=cfi.pflash01,property=secure,value=on");
         if (r >= 0 && pit && pit->tickpolicy != TICK_NONE && def->type == DOMAIN_TYPE_KVM)

@@ -522,7 +522,7 @@ int pci_add_spare_ports(DomainDef *def, unsigned n, Fault *f) {
 /* A bridge is looked at again by those who know how, a board's own slots only where they are conventional. */
 static bool takes_hot(const Pci *p, const Controller *bus, bool express) {
         if (bus->model == MODEL_PCIE_ROOT_PORT || bus->model == MODEL_PCI_ROOT)
-                return true;
+                return bus->hotplug != NO;
         return (bus->model == MODEL_PCI_BRIDGE || bus->model == MODEL_PCIE_TO_PCI_BRIDGE) && !(express && domain_has_pcie(p->def));
 }
 

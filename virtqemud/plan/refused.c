@@ -4,6 +4,7 @@
 #include "str.h"
 #include "xml-lib.h"
 
+#define NO_NETWORK "QEMU has no network of its own"
 #define PER_CPU "a quota of each thread is not supported"
 #define ALL_QUOTA "global_quota and global_period limit the VM as a whole"
 
@@ -36,12 +37,62 @@ static const struct {
         { "domain/features", "tcg", "settings of the emulator are not supported", NULL },
         { "domain/os", "acpi", "tables of one's own are not supported", NULL },
         { "domain/os", "init", "that is for containers", NULL },
+        { "domain/devices/disk", "transient", "changes that go when the machine ends are not supported", "make a linked clone of the volume for it" },
+        { "domain/devices/disk", "mirror", "copies are jobs, which no definition has", NULL },
+        { "domain/devices/disk/source", "slices", "parts of images are not supported", NULL },
+        { "domain/devices/disk/source", "reservations", "reservations are for commands that are passed to devices of the host", NULL },
+        { "domain/devices/disk/source", "cookies", NO_NETWORK, NULL },
+        { "domain/devices/interface", "filterref", "filters of packets are not supported",
+          "<port isolated='yes'/> keeps guests apart; rules of the host find the tap by its name" },
+        { "domain/devices/interface", "coalesce", "gathering of interrupts is not supported", NULL },
+        { "domain/devices/interface", "virtualport", "switches other than the kernel's bridge are not supported", NULL },
+        { "domain/devices/interface", "script", "QEMU runs no programs", "virtnetworkd makes the tap: <target dev='…'/>" },
+        { "domain/devices/interface", "downscript", "QEMU runs no programs", "the tap goes with QEMU" },
+        { "domain/devices/interface", "guest", "that is for containers", NULL },
+        { "domain/devices/interface", "ip", "addresses of guests are given by DHCP", "a <host> of the network's <dhcp> fixes it" },
+        { "domain/devices/interface", "route", "that is for containers", NULL },
+        { "domain/devices/interface", "teaming", "pairs of interfaces are not supported", NULL },
+        { "domain/features", "ras", "that is for machines of type aarch64", NULL },
+        { "domain/features", "privnet", "that is for containers", NULL },
+        { "domain/features", "capabilities", "that is for containers", NULL },
+        { "domain/features", "viridian", "that is for Xen", "<hyperv>" },
+        { "domain", "defaultiothread", "settings of the default thread are not supported", "<iothreadids> have them" },
         { "domain/devices", "hostdev", "devices of the host are not supported", NULL },
         { "domain/devices", "shmem", "shared memory is not supported", NULL },
         { "domain/devices", "nvram", "that is for machines of type pseries", NULL },
-        { "domain/devices", "crypto", "crypto devices are not supported", NULL },
         { "domain/devices", "pstore", "QEMU has it from version 9 on for machines of type s390x", NULL },
         { "domain/devices", "lease", "leases that only the definition knows are not supported", "images are leased by themselves" },
+};
+
+/* Likewise values of attributes, where others of the same attribute are done. */
+static const struct {
+        const char *parent, *attribute, *value;
+        const char *reason, *hint;
+} refused_values[] = {
+        { "domain/devices/disk", "type", "network", NO_NETWORK ", and opens nothing by itself",
+          "let a pool have it on the host (iscsi, netfs, rbd mapped as a device), and name the volume" },
+        { "domain/devices/disk", "type", "dir", "QEMU opens no folders", "make an image of it, or share it: <filesystem> with <driver type='virtiofs'/>" },
+        { "domain/devices/disk", "type", "nvme", "devices of the host are not passed through", "type='block' with the device of its name space" },
+        { "domain/devices/disk", "type", "vhostuser", "disks of other programs are not supported", NULL },
+        { "domain/devices/disk", "type", "vhostvdpa", "disks of other programs are not supported", NULL },
+        { "domain/devices/disk", "device", "lun", "commands of the guest are not passed to devices of the host", "device='disk' works with any block device" },
+        { "domain/devices/interface", "type", "hostdev", "devices of the host are not passed through",
+          "type='direct' with mode='passthrough' gives a link to one VM alone" },
+        { "domain/devices/interface", "type", "vdpa", "vDPA devices are not supported", NULL },
+        { "domain/devices/interface", "type", "vhostuser", "switches of other programs are not supported", "a network or a bridge of the host" },
+        { "domain/devices/interface", "type", "udp", NO_NETWORK, "a network of its own connects VMs of one host" },
+        { "domain/devices/interface", "type", "mcast", NO_NETWORK, "a network of its own connects VMs of one host" },
+        { "domain/devices/interface", "type", "client", NO_NETWORK, "a network of its own connects VMs of one host" },
+        { "domain/devices/interface", "type", "server", NO_NETWORK, "a network of its own connects VMs of one host" },
+        { "domain/devices/interface", "type", "internal", "that is for VirtualBox", NULL },
+        { "domain/devices/interface", "type", "vds", "that is for VMware", NULL },
+        { "domain/devices/input", "type", "evdev", "devices of the host are not passed through", "viewers send what is typed" },
+        { "domain/devices/input", "type", "passthrough", "devices of the host are not passed through", "viewers send what is typed" },
+        { "domain/devices/rng/backend", "model", "egd", NO_NETWORK ", so no daemon can be asked", "model='builtin' is the host's own source" },
+        { "domain/devices/channel/target", "type", "guestfwd", "passt forwards nothing out of the guest's network", "type='virtio'" },
+        { "domain/devices/channel/target", "type", "xen", "that is for Xen", NULL },
+        { "domain/devices/controller", "type", "xenbus", "that is for Xen", NULL },
+        { "domain/devices/controller", "model", "xenbus", "that is for Xen", NULL },
 };
 
 static int refuse(const xmlNode *node, const char *path, size_t i, Fault *f) {
@@ -51,6 +102,30 @@ static int refuse(const xmlNode *node, const char *path, size_t i, Fault *f) {
         return -EOPNOTSUPP;
 }
 
+static int refuse_value(const xmlNode *node, const char *path, size_t i, Fault *f) {
+        fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "line %ld, %s: %s '%s' is not supported: %s", (long) sym_xmlGetLineNo(node), path,
+                  refused_values[i].attribute, refused_values[i].value, refused_values[i].reason);
+        if (refused_values[i].hint)
+                fault_hint(f, "%s", refused_values[i].hint);
+        return -EOPNOTSUPP;
+}
+
+static bool has_value(const xmlNode *n, const char *attribute, const char *value) {
+        xmlChar *text = sym_xmlGetNoNsProp(n, (const xmlChar *) attribute);
+        bool same = text && streq((const char *) text, value);
+
+        if (text)
+                (*sym_xmlFree)(text);
+        return same;
+}
+
+static int check_values(const xmlNode *n, const char *path, Fault *f) {
+        for (size_t i = 0; i < ARRAY_SIZE(refused_values); i++)
+                if (streq(path, refused_values[i].parent) && has_value(n, refused_values[i].attribute, refused_values[i].value))
+                        return refuse_value(n, path, i, f);
+        return 0;
+}
+
 static int check_element(const xmlNode *n, const char *path, Fault *f) {
         for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
                 if (streq(path, refused[i].parent) && streq((const char *) n->name, refused[i].name))
@@ -58,30 +133,33 @@ static int check_element(const xmlNode *n, const char *path, Fault *f) {
         return 0;
 }
 
-static int check_children(const xmlNode *parent, const char *path, Fault *f) {
-        for (const xmlNode *n = parent->children; n; n = n->next) {
-                _cleanup_free_ char *below = NULL;
-                int r;
+/* Metadata are nobody's business. */
+static int check_below(const xmlNode *parent, const char *path, Fault *f) {
+        int r = check_values(parent, path, f);
 
-                if (n->type != XML_ELEMENT_NODE || n->ns)
+        for (const xmlNode *n = parent->children; n && r >= 0; n = n->next) {
+                _cleanup_free_ char *below = NULL;
+
+                if (n->type != XML_ELEMENT_NODE || n->ns || streq((const char *) n->name, "metadata"))
                         continue;
                 r = check_element(n, path, f);
                 if (r < 0)
                         return r;
-                if (!streq(path, "domain"))
-                        continue;
-                below = strf("domain/%s", (const char *) n->name);
-                r = below ? check_children(n, below, f) : fault_oom(f);
-                if (r < 0)
-                        return r;
+                below = strf("%s/%s", path, (const char *) n->name);
+                r = below ? check_below(n, below, f) : fault_oom(f);
         }
-        return 0;
+        return r;
 }
 
 int refused_check(const xmlNode *root, Fault *f) {
-        return check_children(root, "domain", f);
+        return check_below(root, "domain", f);
 }
 
 int refused_check_device(const xmlNode *device, Fault *f) {
-        return check_element(device, "domain/devices", f);
+        _cleanup_free_ char *path = strf("domain/devices/%s", (const char *) device->name);
+        int r = check_element(device, "domain/devices", f);
+
+        if (r < 0)
+                return r;
+        return path ? check_below(device, path, f) : fault_oom(f);
 }
