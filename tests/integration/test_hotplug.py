@@ -4,6 +4,8 @@
 import json
 import os
 import re
+import signal
+import threading
 import time
 
 import bus as bus_module
@@ -188,6 +190,30 @@ def test_guest_that_does_not_answer(bus, qemud, images):
     d.Reset(0, {})
     bus.wait_property(disk, "Live", False)
     assert disk.Persistent
+    d.Terminate(0, {})
+
+
+@pytest.mark.parametrize("what", ["attach", "detach", "resize"])
+def test_qemu_that_ends_meanwhile(bus, qemud, images, what):
+    """Whoever waits is told, and the definition is as it was."""
+    d = define(bus, tiny_xml("web", devices=PORTS + BUSES + DEVICES["disk-usb"].replace("{dir}", str(images))).replace("<vcpu>1</vcpu>", "<vcpu current='1'>2</vcpu>"))
+    d.Start(0, {}, timeout=60)
+    defined, qemu = d.ExportDefinition(FORMAT, CONFIG), d.MainPID
+    d.Suspend(0, {})
+    os.kill(qemu, signal.SIGSTOP)
+    caller = threading.Timer(1, os.kill, (qemu, signal.SIGKILL))
+    caller.start()
+    with bus.fails("Disconnected"):
+        if what == "attach":
+            d.AttachDevice(FORMAT, DEVICES["rng"], LIVE | CONFIG, {}, timeout=20)
+        elif what == "detach":
+            device(bus, d, "usb_2ddisk0").Detach(LIVE | CONFIG, {}, timeout=20)
+        else:
+            d.SetVCPUs(2, LIVE | CONFIG, {}, timeout=20)
+    caller.join()
+    bus.wait_property(d, "State", "shutoff")
+    assert d.ExportDefinition(FORMAT, CONFIG) == defined
+    d.Start(0, {}, timeout=60)
     d.Terminate(0, {})
 
 

@@ -103,17 +103,21 @@ static void on_answer(Qmp *q, json_t *result, const Fault *why, void *userdata) 
 static int send_step(QmpScript *s, json_t *step, QmpReplyFunc answer) {
         const json_t *number = json_object_get(step, "fd");
         const char *name = json_string_value(json_object_get(step, "execute"));
-        json_t *arguments = json_incref(json_object_get(step, "arguments"));
+        Qmp *q = s->spec.get_qmp(s->spec.userdata);
+        json_t *arguments;
         int fd;
 
+        if (!q)
+                return -ENOTCONN;
+        arguments = json_incref(json_object_get(step, "arguments"));
         if (!number)
-                return qmp_send(s->spec.qmp, name, arguments, 0, answer, s, &s->request);
+                return qmp_send(q, name, arguments, 0, answer, s, &s->request);
         fd = s->spec.get_fd ? s->spec.get_fd((int) json_integer_value(number), s->spec.userdata) : -EBADF;
         if (fd < 0) {
                 json_decref(arguments);
                 return fd;
         }
-        return qmp_send_fds(s->spec.qmp, name, arguments, &fd, 1, 0, answer, s, &s->request);
+        return qmp_send_fds(q, name, arguments, &fd, 1, 0, answer, s, &s->request);
 }
 
 static int refuse_for_test(QmpScript *s) {
@@ -137,7 +141,7 @@ static void stop_waiting(QmpScript *s) {
 static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
         QmpScript *s = userdata;
 
-        log_warning("%s: the guest does not let go of %s, which should not have been plugged in", qmp_label(s->spec.qmp), s->deleting);
+        log_warning("the guest does not let go of %s, which should not have been plugged in", s->deleting);
         stop_waiting(s);
         go(s);
         return 0;
@@ -228,7 +232,7 @@ int qmp_script_new(const QmpScriptSpec *spec, QmpScript **ret) {
         _cleanup_(qmp_script_freep) QmpScript *s = new0(QmpScript, 1);
         int r;
 
-        assert(spec && spec->event && spec->qmp && spec->commands && spec->done && ret);
+        assert(spec && spec->event && spec->get_qmp && spec->commands && spec->done && ret);
 
         if (!s)
                 return -ENOMEM;

@@ -10,7 +10,8 @@ typedef struct QmpScript QmpScript;
 
 typedef struct QmpScriptSpec {
         sd_event *event;
-        Qmp *qmp;
+        /* The connection as it is now; NULL: there is none, and nothing can be said any more. */
+        Qmp *(*get_qmp)(void *userdata);
         json_t *commands;            /* stays; is changed */
         /* A copy of that descriptor, for QEMU; NULL where no command has one. */
         int (*get_fd)(int number, void *userdata);

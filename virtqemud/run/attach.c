@@ -296,7 +296,7 @@ static int begin_fdsets(void *userdata, Fault *f) {
         Operation *o = userdata;
         Attach *a = o->data;
 
-        return !a->hotplug ? 1 : qmp_send(o->domain->instance->qmp, "query-fdsets", NULL, 0, on_fdsets, o, &a->asked);
+        return !a->hotplug ? 1 : domain_ask(o->domain, "query-fdsets", NULL, on_fdsets, o, &a->asked);
 }
 
 static void on_nodes(Qmp *q, json_t *result, const Fault *why, void *userdata) {
@@ -314,7 +314,7 @@ static int begin_nodes(void *userdata, Fault *f) {
 
         if (!a->hotplug || !a->hotplug->before)
                 return 1;
-        return qmp_send(o->domain->instance->qmp, "query-named-block-nodes", json_pack("{s:b}", "flat", 1), 0, on_nodes, o, &a->asked);
+        return domain_ask(o->domain, "query-named-block-nodes", json_pack("{s:b}", "flat", 1), on_nodes, o, &a->asked);
 }
 
 static void on_prepared(Prepare *p, int error, Fault *f, void *userdata) {
@@ -402,6 +402,10 @@ static int undo_define(void *userdata) {
 
 /* --- plug --- */
 
+static Qmp *get_qmp(void *userdata) {
+        return domain_qmp(((Operation *) userdata)->domain);
+}
+
 static int get_fd(int number, void *userdata) {
         const Attach *a = ((Operation *) userdata)->data;
 
@@ -479,7 +483,7 @@ static int begin_plug(void *userdata, Fault *f) {
                 return 1;
 
         const QmpScriptSpec spec = {
-                .event = o->domain->manager->event, .qmp = o->domain->instance->qmp, .commands = prepare_plan(a->prepare)->commands,
+                .event = o->domain->manager->event, .get_qmp = get_qmp, .commands = prepare_plan(a->prepare)->commands,
                 .get_fd = get_fd, .done = on_script, .userdata = o, .fail_at = fail_at(),
         };
 
@@ -566,7 +570,7 @@ static const StepRow attach_steps[] = {
 static const OperationType attach_type = {
         .name = "attach",
         .steps = attach_steps, .n_steps = ARRAY_SIZE(attach_steps),
-        .free_data = attach_free, .finished = attach_finished,
+        .free_data = attach_free, .qemu_ended = operation_qemu_ended, .finished = attach_finished,
 };
 
 int attach_device(Domain *d, Device *device, const AttachSpec *spec, AttachDone done, void *userdata, Operation **ret, Fault *f) {

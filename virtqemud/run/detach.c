@@ -187,7 +187,7 @@ static int begin_unplug(void *userdata, Fault *f) {
                 return 1;
         r = check_live(o->domain, t->device, f);
         if (r >= 0)
-                r = qmp_send(o->domain->instance->qmp, "device_del", qmp_arg_string("id", t->device), 0, on_asked, o, &t->asked);
+                r = domain_ask(o->domain, "device_del", qmp_arg_string("id", t->device), on_asked, o, &t->asked);
         if (r >= 0)
                 r = sd_event_add_time_relative(o->domain->manager->event, &t->timeout, CLOCK_MONOTONIC, t->timeout_usec, 0, on_timeout, o);
         t->waiting = r >= 0;
@@ -233,6 +233,17 @@ static const StepRow detach_steps[] = {
         { "unplug", begin_unplug, undo_unplug },
 };
 
+/* With the machine its device is gone, too. */
+static void detach_qemu_ended(Operation *o) {
+        Detach *t = o->data;
+
+        t->asked = qmp_request_free(t->asked);
+        if (t->waiting)
+                end(o->domain, t->device, 0, NULL);
+        else
+                operation_qemu_ended(o);
+}
+
 static void detach_finished(Operation *o, int error, const Fault *f) {
         const Detach *t = o->data;
 
@@ -240,7 +251,8 @@ static void detach_finished(Operation *o, int error, const Fault *f) {
 }
 
 static const OperationType detach_type = {
-        .name = "detach", .steps = detach_steps, .n_steps = ARRAY_SIZE(detach_steps), .free_data = detach_free, .finished = detach_finished,
+        .name = "detach", .steps = detach_steps, .n_steps = ARRAY_SIZE(detach_steps), .free_data = detach_free,
+        .qemu_ended = detach_qemu_ended, .finished = detach_finished,
 };
 
 /* Where it is, unless somebody has said so. */

@@ -18,6 +18,7 @@
 #include "unit-limits.h"
 #include "manager.h"
 #include "mem.h"
+#include "operation.h"
 #include "monitor.h"
 #include "sdbus.h"
 #include "socket.h"
@@ -346,6 +347,21 @@ void instance_remove(Instance *i) {
         instance_free(i);
 }
 
+Qmp *domain_qmp(const Domain *d) {
+        assert(d);
+
+        return d->instance ? d->instance->qmp : NULL;
+}
+
+int domain_ask(const Domain *d, const char *command, json_t *arguments, QmpReplyFunc reply, void *userdata, QmpRequest **ret) {
+        Qmp *q = domain_qmp(d);
+
+        if (q)
+                return qmp_send(q, command, arguments, 0, reply, userdata, ret);
+        json_decref(arguments);
+        return -ENOTCONN;
+}
+
 void instance_ended(Instance *i) {
         Domain *d;
         StateReason reason;
@@ -357,6 +373,8 @@ void instance_ended(Instance *i) {
         if (start_qemu_ended(d))
                 return;
 
+        if (d->operation && d->operation->type->qemu_ended)
+                d->operation->type->qemu_ended(d->operation);
         reason = end_reason(i);
         instance_remove(i);
         d->live = domain_def_free(d->live);

@@ -50,6 +50,10 @@ struct Instance {
         bool lease_lost;       /* … and that is why it is to be stopped */
 };
 
+/* Asks the QEMU of a domain, as qmp_send(); -ENOTCONN: there is none to be asked. */
+int domain_ask(const Domain *d, const char *command, json_t *arguments, QmpReplyFunc reply, void *userdata, QmpRequest **ret);
+Qmp *domain_qmp(const Domain *d);
+
 int instance_new(Domain *d, Instance **ret, Fault *f);
 /* Lets go of everything without ending anything: what runs goes on. */
 Instance *instance_free(Instance *i);

@@ -82,6 +82,13 @@ int operation_begin(Domain *d, const OperationType *type, size_t first_step, voi
         return 0;
 }
 
+void operation_qemu_ended(Operation *o) {
+        Fault why = FAULT_INIT;
+
+        fault_set(&why, FAULT_DISCONNECTED, ENOTCONN, "QEMU of %s has ended", o->domain->name);
+        operation_cancel(o, &why);
+}
+
 void operation_cancel(Operation *o, Fault *why) {
         assert(o);
 

@@ -23,12 +23,17 @@ struct OperationType {
         const StepRow *steps;      /* their userdata is the Operation */
         size_t n_steps;
         void (*free_data)(void *data);
+        /* QEMU has ended under it, and its instance is about to go; may be NULL for those that wait for that or don't mind. */
+        void (*qemu_ended)(Operation *o);
         /* Runs before anybody hears of the end; may be NULL. */
         void (*finished)(Operation *o, int error, const Fault *f);
 };
 
 /* Begins; takes over `data`, also on failure. FAULT_BUSY while another operation has the domain. */
 int operation_begin(Domain *d, const OperationType *type, size_t first_step, void *data, Operation **ret, Fault *f);
+
+/* OperationType.qemu_ended of those that can't do without it. */
+void operation_qemu_ended(Operation *o);
 
 /* Ends it as failed with that cause; its undos run. */
 void operation_cancel(Operation *o, Fault *why);

@@ -196,7 +196,7 @@ static void on_cpus(Qmp *q, json_t *result, const Fault *why, void *userdata) {
 static int ask_cpus(Operation *o, QmpReplyFunc reply) {
         Resize *z = o->data;
 
-        return qmp_send(o->domain->instance->qmp, "query-hotpluggable-cpus", NULL, 0, reply, o, &z->asked);
+        return domain_ask(o->domain, "query-hotpluggable-cpus", NULL, reply, o, &z->asked);
 }
 
 static int begin_commands(void *userdata, Fault *f) {
@@ -308,6 +308,10 @@ static void on_script(const Fault *why, void *userdata) {
         go_on(o, why);
 }
 
+static Qmp *get_qmp(void *userdata) {
+        return domain_qmp(((Operation *) userdata)->domain);
+}
+
 static int begin_change(void *userdata, Fault *f) {
         Operation *o = userdata;
         Resize *z = o->data;
@@ -316,7 +320,7 @@ static int begin_change(void *userdata, Fault *f) {
                 return 1;
 
         const QmpScriptSpec spec = {
-                .event = o->domain->manager->event, .qmp = o->domain->instance->qmp, .commands = z->commands, .done = on_script, .userdata = o,
+                .event = o->domain->manager->event, .get_qmp = get_qmp, .commands = z->commands, .done = on_script, .userdata = o,
         };
 
         return qmp_script_new(&spec, &z->script);
@@ -361,7 +365,8 @@ static void resize_finished(Operation *o, int error, const Fault *f) {
 }
 
 static const OperationType resize_type = {
-        .name = "resize", .steps = resize_steps, .n_steps = ARRAY_SIZE(resize_steps), .free_data = resize_free, .finished = resize_finished,
+        .name = "resize", .steps = resize_steps, .n_steps = ARRAY_SIZE(resize_steps), .free_data = resize_free,
+        .qemu_ended = operation_qemu_ended, .finished = resize_finished,
 };
 
 int resize_domain(Domain *d, const ResizeSpec *spec, ResizeDone done, void *userdata, Operation **ret, Fault *f) {

@@ -105,7 +105,7 @@ static void on_nodes(Qmp *q, json_t *result, const Fault *why, void *userdata) {
 static int begin_nodes(void *userdata, Fault *f) {
         Unplug *u = userdata;
 
-        return qmp_send(u->instance->qmp, "query-named-block-nodes", json_pack("{s:b}", "flat", 1), 0, on_nodes, u, &u->asked);
+        return domain_ask(u->instance->domain, "query-named-block-nodes", json_pack("{s:b}", "flat", 1), on_nodes, u, &u->asked);
 }
 
 static void on_fdsets(Qmp *q, json_t *result, const Fault *why, void *userdata) {
@@ -122,7 +122,7 @@ static void on_fdsets(Qmp *q, json_t *result, const Fault *why, void *userdata) 
 static int begin_fdsets(void *userdata, Fault *f) {
         Unplug *u = userdata;
 
-        return qmp_send(u->instance->qmp, "query-fdsets", NULL, 0, on_fdsets, u, &u->asked);
+        return domain_ask(u->instance->domain, "query-fdsets", NULL, on_fdsets, u, &u->asked);
 }
 
 /* --- and off they go --- */
@@ -135,10 +135,14 @@ static void on_script(const Fault *why, void *userdata) {
         steps_continue(u->steps, 0, NULL);
 }
 
+static Qmp *get_qmp(void *userdata) {
+        return ((Unplug *) userdata)->instance->qmp;
+}
+
 static int begin_clean(void *userdata, Fault *f) {
         Unplug *u = userdata;
         const QmpScriptSpec spec = {
-                .event = u->instance->domain->manager->event, .qmp = u->instance->qmp, .commands = u->commands, .done = on_script, .userdata = u,
+                .event = u->instance->domain->manager->event, .get_qmp = get_qmp, .commands = u->commands, .done = on_script, .userdata = u,
                 .go_on = true,
         };
 
@@ -264,5 +268,5 @@ static void on_listed(Qmp *q, json_t *result, const Fault *why, void *userdata) 
 void unplug_look(Instance *i) {
         assert(i);
 
-        (void) qmp_send(i->qmp, "qom-list", qmp_arg_string("path", "/machine/peripheral"), 0, on_listed, i, NULL);
+        (void) domain_ask(i->domain, "qom-list", qmp_arg_string("path", "/machine/peripheral"), on_listed, i, NULL);
 }
