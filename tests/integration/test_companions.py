@@ -61,7 +61,7 @@ def test_tpm_that_dies(bus, qemud):
     d = define(bus, tiny_xml("web", devices=TPM.format(model="tpm-crb", more="")))
     d.Start(0, {}, timeout=60)
     os.kill(programs(bus, "swtpm")[0], 9)
-    bus.wait_property(d, "Warnings", ["tpm0 does not answer any more: swtpm has ended, its log tells why (in the log of virtqemud)"])
+    bus.wait_property(d, "Warnings", ["tpm tpm0 does not answer any more: swtpm has ended, its log tells why (in the log of virtqemud)"])
     assert d.State == "running"
     d.Terminate(0, {})
 

@@ -22,6 +22,7 @@
 typedef struct OneCompanion {
         Companions *all;
         char *device;            /* "net0" */
+        const char *element;     /* "interface" */
         Companion what;
         int socket, secret;      /* the latter is the secrets'; negative: none */
         char *state;             /* its folder */
@@ -77,7 +78,7 @@ static void finish(Companions *all, const Fault *f) {
 static int on_grace_over(sd_event_source *source, uint64_t usec, void *userdata) {
         OneCompanion *c = userdata;
 
-        (void) domain_warn(c->all->domain, "%s %s: %s has ended, its log tells why (%s)", c->device, c->what.lost, c->what.name,
+        (void) domain_warn(c->all->domain, "%s %s %s: %s has ended, its log tells why (%s)", c->element, c->device, c->what.lost, c->what.name,
                            c->unit ?: "in the log of virtqemud");
         return 0;
 }
@@ -203,6 +204,7 @@ static int start_one(OneCompanion *c, const DomainDef *live, Fault *f) {
         c->state = state_folder(c->all->domain, c->device);
         if (!c->state || !d)
                 return fault_oom(f);
+        c->element = d->ops->element;
         r = d->ops->companion(d, c->state, &c->what);
         if (r < 0)
                 return fault_oom(f);
