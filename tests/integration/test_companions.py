@@ -25,6 +25,7 @@ def programs(bus, name):
     return found
 
 
+@pytest.mark.once
 @pytest.mark.skipif(not have("swtpm"), reason="no swtpm")
 def test_tpm(bus, qemud, guest_image):
     """The guest has a TPM, whose state outlives the run and goes with the definition."""

@@ -179,16 +179,18 @@ def test_who_may(bed):
 
 
 def test_ends_when_idle_and_comes_back(bed, lockd):
-    bed.run("systemctl stop virtlockd")
+    bed.put("/run/systemd/system/virtlockd.service.d/idle.conf", "[Service]\nEnvironment=VIRTBUS_IDLE_SEC=4\n")
+    bed.run("systemctl daemon-reload; systemctl stop virtlockd")
     fd = acquire(lockd)
     assert bed.run("systemctl is-active virtlockd").stdout == "active\n"
     assert bed.run("busctl --address=unix:path=/run/virtbus/virtlockd.sock call org.virtbus.lock1 /org/virtbus/lock1 "
                    "org.virtbus.lock1.Manager ListLeases s ''").stdout.startswith('a(ssssaysssut) 1 "default" "disk"')
-    time.sleep(35)
+    time.sleep(6)
     assert bed.run("systemctl is-active virtlockd").stdout == "active\n", "not while there are leases"
     os.close(fd)
     bed.wait(lambda: bed.run("systemctl is-active virtlockd", check=False).stdout.strip() == "inactive", 60, "idle exit")
     assert bed.run("systemctl show -P Result virtlockd").stdout.strip() == "success"
+    bed.run("rm -r /run/systemd/system/virtlockd.service.d; systemctl daemon-reload")
     os.close(acquire(lockd))
 
 

@@ -114,9 +114,11 @@ def test_who_may_read(bed):
 
 
 def test_ends_when_idle_and_comes_back(bed, logd):
-    bed.run("systemctl stop virtlogd")
+    bed.put("/run/systemd/system/virtlogd.service.d/idle.conf", "[Service]\nEnvironment=VIRTBUS_IDLE_SEC=4\n")
+    bed.run("systemctl daemon-reload; systemctl stop virtlogd")
     assert logd.ListLogs()
     assert bed.run("systemctl is-active virtlogd").stdout == "active\n"
     bed.wait(lambda: bed.run("systemctl is-active virtlogd", check=False).stdout.strip() == "inactive", 60, "idle exit")
     assert bed.run("systemctl show -P Result virtlogd").stdout.strip() == "success"
+    bed.run("rm -r /run/systemd/system/virtlogd.service.d; systemctl daemon-reload")
     assert logd.ListLogs()
