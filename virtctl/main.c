@@ -32,6 +32,7 @@ static const Verb verbs[] = {
         { "set-memory", "NAME SIZE", "Let the guest have more or less of its memory", 2, 2, verb_set_memory },
         { "set-vcpus", "NAME NUMBER", "Let it have more or fewer processors", 2, 2, verb_set_vcpus },
         { "set-link", "NAME DEVICE up|down", "Plug a network cable in, or pull it", 3, 3, verb_set_link },
+        { "pending", "NAME", "Show how a machine differs from its definition, and when that changes", 1, 1, verb_pending },
         { "plan", "NAME", "Show what a start would execute", 1, 1, verb_plan },
         { "leases", "[LOCKSPACE]", "Show which VM has which image", 0, 1, verb_leases },
         { "lockspaces", "", "Show the folders where leases are kept", 0, 0, verb_lockspaces },

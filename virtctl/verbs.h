@@ -25,6 +25,7 @@ int verb_update(Client *c, int argc, char **argv);
 int verb_change_media(Client *c, int argc, char **argv);
 int verb_set_memory(Client *c, int argc, char **argv);
 int verb_set_vcpus(Client *c, int argc, char **argv);
+int verb_pending(Client *c, int argc, char **argv);
 int verb_set_link(Client *c, int argc, char **argv);
 int verb_resume(Client *c, int argc, char **argv);
 int verb_undefine(Client *c, int argc, char **argv);

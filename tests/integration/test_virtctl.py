@@ -72,6 +72,7 @@ def test_devices(virtctl, tmp_path):
     for which in ([], ["--live"]):
         assert "disk.raw" not in virtctl("export", *which, "a").stdout
     virtctl("attach", "--config", "a", tmp_path / "disk.xml")
+    assert re.search(r"usb-disk0 .* disk +now\n", virtctl("pending", "a").stdout)
     virtctl("change-media", "a", "sda", tmp_path / "disk.raw")
     assert "disk.raw" in virtctl("export", "--live", "a").stdout
     virtctl("change-media", "a", "sda")
