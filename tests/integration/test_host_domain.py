@@ -188,6 +188,24 @@ def test_tpm(bed):
     assert bed.run(f"ls {folder}").stdout == "", bed.run(f"journalctl -u virtqemud -n 20; ls -laR {folder}").stdout
 
 
+def test_shared_folder(bed):
+    """virtiofsd is a unit that ends with the VM; the guest reads what is in the folder."""
+    bed.run("mkdir -p /srv/shared && echo hello guest >/srv/shared/file")
+    share = "<filesystem type='mount'><driver type='virtiofs'/><source dir='/srv/shared'/><target dir='share'/></filesystem>"
+    path = define(bed, guest_xml(bed.guest, name="sharing", devices=share, extra="<memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>"))
+    call(bed, "StartDomain", "st", "sharing", 0)
+    unit = bed.run("systemctl list-units --plain --no-legend 'virtqemu-virtiofsd-*'").stdout.split()
+    assert unit[2:4] == ["active", "running"] and "Shared Folder fs0 of Virtual Machine sharing" in " ".join(unit)
+    tty = terminal(bed, path)
+    bed.run(f"timeout 25 sed '/READY/q' <{tty} >/dev/null || :")
+    asked = "mkdir /m; mount -t virtiofs share /m; cat /m/file; echo hello host >/m/answer"
+    said = bed.run(f"exec 3<>{tty}; echo disks >&3; echo 'sh {asked}' >&3; timeout 25 sed '/hello guest/q' <&3 || :").stdout
+    assert "hello guest" in said
+    bed.wait(lambda: bed.exists("/srv/shared/answer"))
+    call(bed, "TerminateDomain", "st", "sharing", 0)
+    bed.wait(lambda: "virtiofsd" not in bed.run("systemctl list-units --no-legend --all 'virtqemu-virtiofsd-*'").stdout)
+
+
 def test_user_networking(bed):
     """The guest talks to the world through passt, although its QEMU has no network."""
     bed.run("ip link add outer type veth peer name inner && ip link set inner up && ip link set outer up && "
