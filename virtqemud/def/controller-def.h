@@ -26,6 +26,7 @@ typedef enum ControllerModel {
         MODEL_NONE,
         /* pci */
         MODEL_PCI_ROOT, MODEL_PCIE_ROOT, MODEL_PCIE_ROOT_PORT, MODEL_PCI_BRIDGE, MODEL_PCIE_TO_PCI_BRIDGE,
+        MODEL_PCIE_SWITCH_UPSTREAM, MODEL_PCIE_SWITCH_DOWNSTREAM, MODEL_DMI_TO_PCI_BRIDGE, MODEL_PCIE_EXPANDER, MODEL_PCI_EXPANDER,
         /* usb */
         MODEL_PIIX3_UHCI, MODEL_PIIX4_UHCI, MODEL_EHCI, MODEL_ICH9_EHCI1, MODEL_ICH9_UHCI1, MODEL_ICH9_UHCI2, MODEL_ICH9_UHCI3,
         MODEL_NEC_XHCI, MODEL_QEMU_XHCI, MODEL_USB_NONE,
@@ -46,6 +47,7 @@ typedef struct Controller {
         char *model_name;      /* <model name=…>: "pcie-root-port"; pci only */
         uint64_t chassis, port, chassis_nr; /* <target> of pci controllers */
         uint64_t ports, vectors;            /* virtio-serial; usb xhci: ports */
+        uint64_t bus_number, node;          /* of expanders: what the guest calls the bus, and the NUMA node it is at */
         Tristate hotplug;                   /* of a root port */
         uint64_t hole;                      /* bytes; pci roots */
         uint64_t master_startport;          /* ich9 companions */

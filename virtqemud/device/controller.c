@@ -9,6 +9,7 @@
 
 DEFINE_ENUM(ControllerType, controller_type, NULL, "pci", "usb", "ide", "sata", "scsi", "fdc", "virtio-serial", "ccid")
 DEFINE_ENUM(ControllerModel, controller_model, NULL, "pci-root", "pcie-root", "pcie-root-port", "pci-bridge", "pcie-to-pci-bridge",
+            "pcie-switch-upstream-port", "pcie-switch-downstream-port", "dmi-to-pci-bridge", "pcie-expander-bus", "pci-expander-bus",
             "piix3-uhci", "piix4-uhci", "ehci", "ich9-ehci1", "ich9-uhci1", "ich9-uhci2", "ich9-uhci3", "nec-xhci", "qemu-xhci", "none",
             "virtio-scsi", "lsilogic", "lsisas1068", "lsisas1078", "vmpvscsi")
 
@@ -23,6 +24,11 @@ static const struct {
         [MODEL_PCIE_ROOT_PORT]     = { CONTROLLER_PCI,  "pcie-root-port",  SLOT_PCI_INTEGRATED },
         [MODEL_PCI_BRIDGE]         = { CONTROLLER_PCI,  "pci-bridge",      SLOT_PCI },
         [MODEL_PCIE_TO_PCI_BRIDGE] = { CONTROLLER_PCI,  "pcie-pci-bridge", SLOT_PCIE },
+        [MODEL_PCIE_SWITCH_UPSTREAM]   = { CONTROLLER_PCI, "x3130-upstream", SLOT_PCIE },
+        [MODEL_PCIE_SWITCH_DOWNSTREAM] = { CONTROLLER_PCI, "xio3130-downstream", SLOT_PCIE },
+        [MODEL_DMI_TO_PCI_BRIDGE]  = { CONTROLLER_PCI,  "i82801b11-bridge", SLOT_PCI },
+        [MODEL_PCIE_EXPANDER]      = { CONTROLLER_PCI,  "pxb-pcie",        SLOT_PCI },
+        [MODEL_PCI_EXPANDER]       = { CONTROLLER_PCI,  "pxb",             SLOT_PCI },
         [MODEL_PIIX3_UHCI]         = { CONTROLLER_USB,  "piix3-usb-uhci",  SLOT_PCI },
         [MODEL_PIIX4_UHCI]         = { CONTROLLER_USB,  "piix4-usb-uhci",  SLOT_PCI },
         [MODEL_EHCI]               = { CONTROLLER_USB,  "usb-ehci",        SLOT_PCI },
@@ -56,6 +62,8 @@ static const Field controller_fields[] = {
         { "model/@name", &field_string, AT(model_name), .max_length = 64 },
         { "target/@chassisNr", &field_number, AT(chassis_nr), .min = 1, .max = 255 },
         { "target/@chassis", &field_number, AT(chassis), .max = 255 },
+        { "target/@busNr", &field_number, AT(bus_number), .min = 1, .max = 254 },
+        { "target/node", &field_number, AT(node), .max = 127 },
         { "target/@hotplug", &field_on_off, AT(hotplug) },
         { "pcihole64", &field_size, AT(hole), .unit = "KiB" },
         { "target/@port", &field_hex, AT(port), .max = 255 },
@@ -81,8 +89,10 @@ static int check_record(Record *r, Fault *f) {
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "only virtio-serial controllers have a number of vectors");
         if (c->type != CONTROLLER_PCI && (c->model_name || c->chassis != NUMBER_UNSET || c->port != NUMBER_UNSET || c->chassis_nr != NUMBER_UNSET))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "only pci controllers have <model name> and <target>");
-        if (c->hotplug != UNSET && c->model != MODEL_PCIE_ROOT_PORT)
-                return xml_fault_below(r, "target/@hotplug", f, FAULT_INVALID_DEFINITION, "only a pcie-root-port has it");
+        if (c->hotplug != UNSET && c->model != MODEL_PCIE_ROOT_PORT && c->model != MODEL_PCIE_SWITCH_DOWNSTREAM)
+                return xml_fault_below(r, "target/@hotplug", f, FAULT_INVALID_DEFINITION, "only a pcie-root-port and a switch's downstream port have it");
+        if ((c->bus_number != NUMBER_UNSET || c->node != NUMBER_UNSET) && c->model != MODEL_PCIE_EXPANDER && c->model != MODEL_PCI_EXPANDER)
+                return xml_fault_below(r, "target", f, FAULT_INVALID_DEFINITION, "busNr and node belong to expander buses");
         if (c->hole != NUMBER_UNSET && c->model != MODEL_PCI_ROOT && c->model != MODEL_PCIE_ROOT)
                 return xml_fault_below(r, "pcihole64", f, FAULT_INVALID_DEFINITION, "it belongs to the root, which is controller 0");
         if (c->master_startport != NUMBER_UNSET &&
@@ -218,6 +228,12 @@ static int controller_check(const Device *d, const DomainDef *def, const QemuCap
             !(c->model == MODEL_PCIE_ROOT_PORT && streq(c->model_name, "ioh3420")))
                 return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "model name '%s' does not fit model '%s'", c->model_name,
                                  controller_model_to_string((ControllerModel) c->model));
+        if (c->model == MODEL_PCI_EXPANDER && !domain_is_i440fx(def))
+                return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "a pci-expander-bus is for machines of type pc; q35 takes a pcie-expander-bus");
+        if (c->model >= MODEL_PCIE_SWITCH_UPSTREAM && c->model <= MODEL_PCIE_EXPANDER && !domain_has_pcie(def))
+                return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "machine '%s' has no PCI Express", def->machine);
+        if (c->node != NUMBER_UNSET && c->node >= def->numa.cells.n)
+                return xml_fault_below(&d->head, "target/node", f, FAULT_INVALID_DEFINITION, "the guest has no node %" PRIu64, c->node);
         if (driver && caps && !caps_has_device(caps, driver))
                 return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "this QEMU has no device '%s'", driver);
         return check_driver(c, def, f) < 0 ? -EINVAL : check_unique(c, def, f);
@@ -274,7 +290,8 @@ static int controller_args(const Device *d, Args *a, Fault *f) {
                 if (r >= 0)
                         r = json_set_number(json, "vectors", c->vectors);
         } else if (json_set_number(json, "port", c->port) < 0 || json_set_number(json, "chassis", c->chassis) < 0 ||
-                   json_set_number(json, "chassis_nr", c->chassis_nr) < 0 || json_set_switch(json, "hotplug", c->hotplug) < 0)
+                   json_set_number(json, "chassis_nr", c->chassis_nr) < 0 || json_set_switch(json, "hotplug", c->hotplug) < 0 ||
+                   json_set_number(json, "bus_nr", c->bus_number) < 0 || json_set_number(json, "numa_node", c->node) < 0)
                 r = -ENOMEM;
         if (r >= 0)
                 r = args_address(a, d, json, f);

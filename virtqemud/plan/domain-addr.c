@@ -229,6 +229,11 @@ static uint64_t usb_ports(const Controller *c) {
         case MODEL_PCIE_ROOT_PORT:
         case MODEL_PCI_BRIDGE:
         case MODEL_PCIE_TO_PCI_BRIDGE:
+        case MODEL_PCIE_SWITCH_UPSTREAM:
+        case MODEL_PCIE_SWITCH_DOWNSTREAM:
+        case MODEL_DMI_TO_PCI_BRIDGE:
+        case MODEL_PCIE_EXPANDER:
+        case MODEL_PCI_EXPANDER:
         case MODEL_PIIX3_UHCI:
         case MODEL_PIIX4_UHCI:
         case MODEL_ICH9_UHCI1:

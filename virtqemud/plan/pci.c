@@ -40,6 +40,25 @@ static bool is_root_port(const Device *d) {
         return d != &board && is_pci_bus(d) && ((const Controller *) d)->model == MODEL_PCIE_ROOT_PORT;
 }
 
+/* A bus with one slot, whose device is a PCI Express one. */
+static bool is_port(const Controller *bus) {
+        return bus->model == MODEL_PCIE_ROOT_PORT || bus->model == MODEL_PCIE_SWITCH_DOWNSTREAM;
+}
+
+/* A bus for whatever is not particular about it. */
+static bool is_conventional(const Controller *bus) {
+        return !is_port(bus) && bus->model != MODEL_PCIE_SWITCH_UPSTREAM && bus->model != MODEL_PCIE_EXPANDER;
+}
+
+/* The first slot of roots and bridges is their own. */
+static bool has_slot_0(const Controller *bus) {
+        return is_port(bus) || bus->model == MODEL_PCIE_SWITCH_UPSTREAM || bus->model == MODEL_PCIE_EXPANDER || bus->model == MODEL_PCI_EXPANDER;
+}
+
+static bool is_downstream(const Device *d) {
+        return d != &board && is_pci_bus(d) && ((const Controller *) d)->model == MODEL_PCIE_SWITCH_DOWNSTREAM;
+}
+
 static bool wants_pci(const Pci *p, const Device *d) {
         switch (device_slot(d, p->def)) {
         case SLOT_PCI:
@@ -198,12 +217,17 @@ static int check_given(const Pci *p, const Device *d, Fault *f) {
         bus = p->buses[a->bus]->controller;
         if (is_pci_bus(d) && ((const Controller *) d)->index == a->bus)
                 return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "a controller can't be plugged into its own bus");
-        if (bus->model == MODEL_PCIE_ROOT_PORT && a->slot != 0)
-                return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "the pcie-root-port with index %" PRIu64 " has only slot 0x00", bus->index);
-        if (bus->model != MODEL_PCIE_ROOT_PORT && a->slot == 0)
+        if (is_port(bus) && a->slot != 0)
+                return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "the %s with index %" PRIu64 " has only slot 0x00",
+                                 controller_model_to_string((ControllerModel) bus->model), bus->index);
+        if (!has_slot_0(bus) && a->slot == 0)
                 return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "slot 0x00 of PCI bus %" PRIu64 " is reserved, 0x01 is the first", bus->index);
-        if (is_root_port(d) && bus->model != MODEL_PCIE_ROOT)
-                return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "a pcie-root-port must be on bus 0, which is the pcie-root");
+        if (is_root_port(d) && bus->model != MODEL_PCIE_ROOT && bus->model != MODEL_PCIE_EXPANDER)
+                return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "a pcie-root-port must be on bus 0, which is the pcie-root, or on a pcie-expander-bus");
+        if (bus->model == MODEL_PCIE_EXPANDER && !is_root_port(d))
+                return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "a pcie-expander-bus takes a pcie-root-port, and nothing else");
+        if ((bus->model == MODEL_PCIE_SWITCH_UPSTREAM) != is_downstream(d))
+                return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "a switch's downstream ports are on its upstream port, and nothing else is");
         return 0;
 }
 
@@ -280,7 +304,7 @@ static int place_in_port(Pci *p, Device *d, Fault *f) {
         int r;
 
         for (bus = 1; bus < BUSES_MAX; bus++)
-                if (p->buses[bus] && p->buses[bus]->controller->model == MODEL_PCIE_ROOT_PORT && slot_is_empty(p->buses[bus], 0))
+                if (p->buses[bus] && is_port(p->buses[bus]->controller) && slot_is_empty(p->buses[bus], 0))
                         return put(d, bus, 0, 0, p, f);
 
         r = new_port(p, d, &bus, f);
@@ -317,7 +341,7 @@ static unsigned count_free(const Pci *p, unsigned *ret_bus, unsigned *ret_slot) 
         unsigned n = 0;
 
         for (unsigned bus = 0; bus < BUSES_MAX; bus++) {
-                if (!p->buses[bus] || p->buses[bus]->controller->model == MODEL_PCIE_ROOT_PORT)
+                if (!p->buses[bus] || !is_conventional(p->buses[bus]->controller))
                         continue;
                 for (unsigned i = 1; i < SLOTS; i++) {
                         unsigned slot = i < SLOTS - 2 ? i + 2 : i - (SLOTS - 3);
@@ -385,6 +409,16 @@ static bool place_video(Pci *p, Device *d) {
         return put(d, 0, slot, 0, p, NULL) >= 0;
 }
 
+static int place_downstream(Pci *p, Device *d, Fault *f) {
+        for (unsigned bus = 1; bus < BUSES_MAX; bus++) {
+                int slot = p->buses[bus] && p->buses[bus]->controller->model == MODEL_PCIE_SWITCH_UPSTREAM ? find_empty_slot(p, bus, 0, SLOTS) : -ENOENT;
+
+                if (slot >= 0)
+                        return put(d, bus, (unsigned) slot, 0, p, f);
+        }
+        return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "there is no pcie-switch-upstream-port with room for it");
+}
+
 static int place(Pci *p, Device *d, Fault *f) {
         if (place_video(p, d))
                 return 0;
@@ -394,6 +428,8 @@ static int place(Pci *p, Device *d, Fault *f) {
                 return place_conventional(p, d, f);
         if (is_root_port(d))
                 return place_root_port(p, d, f);
+        if (is_downstream(d))
+                return place_downstream(p, d, f);
         if (device_slot(d, p->def) == SLOT_PCIE)
                 return place_in_port(p, d, f);
         return place_conventional(p, d, f);
@@ -418,7 +454,7 @@ static void number_bridges(Pci *p) {
         DEVICE_FOREACH(Controller, c, p->def, DEVICE_CONTROLLER) {
                 if (c->type != CONTROLLER_PCI || is_root(c) || !has_place(&c->device))
                         continue;
-                if (c->model == MODEL_PCIE_ROOT_PORT) {
+                if (is_port(c)) {
                         if (c->chassis == NUMBER_UNSET)
                                 c->chassis = c->index;
                         if (c->port == NUMBER_UNSET)
@@ -521,7 +557,7 @@ int pci_add_spare_ports(DomainDef *def, unsigned n, Fault *f) {
 
 /* A bridge is looked at again by those who know how, a board's own slots only where they are conventional. */
 static bool takes_hot(const Pci *p, const Controller *bus, bool express) {
-        if (bus->model == MODEL_PCIE_ROOT_PORT || bus->model == MODEL_PCI_ROOT)
+        if (is_port(bus) || bus->model == MODEL_PCI_ROOT)
                 return bus->hotplug != NO;
         return (bus->model == MODEL_PCI_BRIDGE || bus->model == MODEL_PCIE_TO_PCI_BRIDGE) && !(express && domain_has_pcie(p->def));
 }
@@ -529,7 +565,7 @@ static bool takes_hot(const Pci *p, const Controller *bus, bool express) {
 static int find_hot(const Pci *p, bool express, unsigned *ret_bus) {
         for (unsigned i = 0; i < BUSES_MAX; i++) {
                 const Controller *bus = p->buses[i] ? p->buses[i]->controller : NULL;
-                bool port = bus && bus->model == MODEL_PCIE_ROOT_PORT;
+                bool port = bus && is_port(bus);
                 int slot;
 
                 if (!bus || !takes_hot(p, bus, express))
