@@ -231,6 +231,42 @@ static int check_given(const Pci *p, const Device *d, Fault *f) {
         return 0;
 }
 
+/* The bus that a bus hangs on. NULL: it is a root, or was not placed yet. */
+static const Controller *bus_above(const Pci *p, const Controller *bus) {
+        const Address *a = bus->device.address;
+
+        return !is_root(bus) && has_place(&bus->device) && a->slot != NUMBER_UNSET ? p->buses[a->bus]->controller : NULL;
+}
+
+/* Where a bus leads to in the end: a root, one that was not placed yet, or, where they hang on each other, none. */
+static const Controller *bus_top(const Pci *p, const Controller *bus) {
+        for (unsigned i = 0; i < BUSES_MAX; i++) {
+                const Controller *above = bus_above(p, bus);
+
+                if (!above)
+                        return bus;
+                bus = above;
+        }
+        return NULL;
+}
+
+/* What is put only where the way to the root is known can't close a circle. */
+static bool reaches_root(const Pci *p, unsigned bus) {
+        const Controller *top = bus_top(p, p->buses[bus]->controller);
+
+        return top && is_root(top);
+}
+
+static int check_circles(const Pci *p, Fault *f) {
+        for (unsigned i = 0; i < BUSES_MAX; i++) {
+                const Controller *c = p->buses[i] ? p->buses[i]->controller : NULL;
+
+                if (c && !bus_top(p, c))
+                        return xml_fault(&c->device.head, f, FAULT_INVALID_DEFINITION, "the pci controllers hang on each other, and none of them on bus 0");
+        }
+        return 0;
+}
+
 /* <address type='pci'/> without numbers asks for an automatic one; with some, the others are zero. */
 static int take_given(Pci *p, Device *d, Fault *f) {
         Address *a = d->address;
@@ -304,7 +340,7 @@ static int place_in_port(Pci *p, Device *d, Fault *f) {
         int r;
 
         for (bus = 1; bus < BUSES_MAX; bus++)
-                if (p->buses[bus] && is_port(p->buses[bus]->controller) && slot_is_empty(p->buses[bus], 0))
+                if (p->buses[bus] && is_port(p->buses[bus]->controller) && slot_is_empty(p->buses[bus], 0) && reaches_root(p, bus))
                         return put(d, bus, 0, 0, p, f);
 
         r = new_port(p, d, &bus, f);
@@ -341,7 +377,7 @@ static unsigned count_free(const Pci *p, unsigned *ret_bus, unsigned *ret_slot) 
         unsigned n = 0;
 
         for (unsigned bus = 0; bus < BUSES_MAX; bus++) {
-                if (!p->buses[bus] || !is_conventional(p->buses[bus]->controller))
+                if (!p->buses[bus] || !is_conventional(p->buses[bus]->controller) || !reaches_root(p, bus))
                         continue;
                 for (unsigned i = 1; i < SLOTS; i++) {
                         unsigned slot = i < SLOTS - 2 ? i + 2 : i - (SLOTS - 3);
@@ -499,7 +535,12 @@ static int pci_load(Pci *p, Fault *f) {
                 if (has_place(d) && wants_pci(p, d))
                         r = take_given(p, d, f);
         }
-        return r;
+        return r < 0 ? r : check_circles(p, f);
+}
+
+/* The order of placing: buses are there for the rest, and root ports for the other buses. */
+static unsigned place_turn(const Device *d) {
+        return is_root_port(d) ? 0 : is_pci_bus(d) ? 1 : 2;
 }
 
 int pci_assign(DomainDef *def, Fault *f) {
@@ -515,12 +556,11 @@ int pci_assign(DomainDef *def, Fault *f) {
         if (r < 0)
                 return r;
 
-        /* Controllers first: they are buses for the rest. */
-        for (unsigned others = 0; others < 2; others++)
+        for (unsigned turn = 0; turn < 3; turn++)
                 for (size_t i = 0; i < def->devices.n; i++) {
                         Device *d = (Device *) def->devices.items[i];
 
-                        if (is_pci_bus(d) == (bool) others || !wants_pci(&p, d) || (has_place(d) && d->address->slot != NUMBER_UNSET))
+                        if (place_turn(d) != turn || !wants_pci(&p, d) || (has_place(d) && d->address->slot != NUMBER_UNSET))
                                 continue;
                         r = place(&p, d, f);
                         if (r < 0)
