@@ -62,6 +62,18 @@ def test_limits_of_the_definition(installed_machine):
     assert set(machine.run(wait + show).stdout.split()) == {"CPUWeight=[not", "set]", "CPUQuotaPerSecUSec=infinity", "MemoryMax=infinity", "MemoryHigh=infinity", "AllowedCPUs="}
 
 
+def test_locked_memory(installed_machine):
+    """QEMU has no right of root for it: the limit of its unit is what lets it."""
+    machine = installed_machine
+    define(machine, "locked", tiny_xml("locked", extra="<memoryBacking><locked/></memoryBacking>"))
+    machine.run("virtctl start locked", timeout=SLOW)
+    path = manager(machine, "GetDomain", "s locked").split('"')[1]
+    pid = str(machine.run(f"busctl get-property org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain MainPID")).split()[1]
+    status = machine.read(f"/proc/{pid}/status")
+    assert int(re.search(r"^VmLck:\s+(\d+) kB", status, re.M).group(1)) >= 16 << 10, status
+    terminate(machine, "locked")
+
+
 def test_vsock(installed_machine):
     """Each guest has a number of its own; one that is another's is refused."""
     machine = installed_machine

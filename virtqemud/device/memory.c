@@ -136,6 +136,8 @@ static int memory_check_device(const Device *d, const DomainDef *def, const Qemu
                 return xml_fault_below(&d->head, "target/node", f, FAULT_INVALID_DEFINITION, "the guest has no node %" PRIu64, m->node);
         if (check_sizes(m, f) < 0)
                 return -EINVAL;
+        if (m->model == MODEL_VIRTIO_MEM && def->memory_backing.locked)
+                return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "what it gives back to the host can't be locked, as memoryBacking/locked wants");
         if (m->model == MODEL_DIMM && !def->acpi)
                 return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "guests find it through ACPI, which the domain has not: <features><acpi/></features>");
         if (caps && !caps_has_device(caps, memory_driver(m)))

@@ -50,11 +50,6 @@ int memory_check(const DomainDef *def, Fault *f) {
                 fault_hint(f, "type 'memfd' is shared memory as well");
                 return r;
         }
-        if (m->locked) {
-                r = domain_fault(def, f, FAULT_NOT_SUPPORTED, "memoryBacking/locked", "locked memory is not supported");
-                fault_hint(f, "<hugepages/> are never swapped out; MemorySwapMax=0 in a drop-in of the VM's unit keeps it from swap, too");
-                return r;
-        }
         if (m->hugepages && m->source == MEMORY_ANONYMOUS)
                 return domain_fault(def, f, FAULT_INVALID_DEFINITION, "memoryBacking/source", "huge pages come from memfd, not from 'anonymous'");
         return check_page(def, f);
@@ -69,9 +64,10 @@ void memory_machine(const DomainDef *def, Text *t) {
 
 int memory_args(const DomainDef *def, Args *a) {
         MemoryPiece piece = { .id = BACKEND, .size = domain_boot_memory(def) };
+        int r = def->memory_backing.locked ? args_option(a, "-overcommit", "mem-lock=on") : 0;
 
-        if (!wants_backend(def))
-                return 0;
+        if (r < 0 || !wants_backend(def))
+                return r;
         piece.nodes = numa_nodes(def, &piece.mode);
         return args_json(a, ARG_OBJECT, memory_backend(def, &piece));
 }
