@@ -163,7 +163,8 @@ def machine():
     """A whole virtual machine with the host's files; one for the whole run."""
     _require("machine")
     from machine import Machine
-    with Machine() as m:
+    usb = ["-device", "qemu-xhci,id=usb", "-device", "usb-tablet,bus=usb.0,port=1", "-device", "usb-mouse,bus=usb.0,port=2"]
+    with Machine(arguments=usb) as m:
         yield m
 
 

@@ -133,6 +133,11 @@ def without_vsock(case):
             return
 
 
+def without_usb(case):
+    """Devices of the host are the machine tier's to try."""
+    case.argv = [a for i, a in enumerate(case.argv) if '"driver":"usb-host"' not in " ".join(case.argv[i:i + 1] if a != "-device" else case.argv[i + 1:i + 2])]
+
+
 def may_lock_memory():
     """Root of a container often may not: that takes a capability, or a limit that is none."""
     rights = int(re.search(r"^CapEff:\s+(\w+)", Path("/proc/self/status").read_text(), re.M).group(1), 16)
@@ -160,6 +165,7 @@ def test_command_line(folder, tmp_path):
         without_vhost(case)
     if not os.path.exists(VSOCK):
         without_vsock(case)
+    without_usb(case)
     if not may_lock_memory():
         case.argv = [a.replace("mem-lock=on", "mem-lock=off") for a in case.argv]
     ours, theirs = socket.socketpair()
@@ -184,6 +190,8 @@ def test_command_line(folder, tmp_path):
             held.append(listener(tmp_path / f"socket{number}"))
         elif kind in ("log", "output"):
             held.append(open(tmp_path / f"output{number}", "wb"))
+        elif kind == "usb":
+            held.append(open(os.devnull, "r+b", buffering=0))
         elif kind == "secret":
             held.append(open_secret())
         else:

@@ -74,6 +74,31 @@ def test_locked_memory(installed_machine):
     terminate(machine, "locked")
 
 
+USB = "<hostdev mode='subsystem' type='usb'><source{more}><vendor id='0x0627'/><product id='0x0001'/>{place}</source></hostdev>"
+
+
+def test_usb_device_of_the_host(installed_machine):
+    """A tablet of the machine is a VM's; what is missing, taken or meant twice is said."""
+    machine = installed_machine
+    machine.run("udevadm settle && test -n \"$(cat /sys/bus/usb/devices/*/product | grep Tablet)\"")
+    define(machine, "many", tiny_xml("many", devices=USB.format(more="", place="")))
+    start = machine.run("virtctl start many", check=False, timeout=SLOW)
+    assert start.returncode and "2 such USB devices: bus 1 port 1, bus 1 port 2" in start.stderr, start
+    define(machine, "pointed", tiny_xml("pointed", devices=USB.format(more="", place="<address bus='1' port='1'/>")))
+    machine.run("virtctl start pointed", timeout=SLOW)
+    assert "usbhid" not in machine.run("readlink /sys/bus/usb/devices/1-1:1.0/driver", check=False).stdout
+    define(machine, "second", tiny_xml("second", devices=USB.format(more="", place="<address bus='1' port='1'/>")))
+    start = machine.run("virtctl start second", check=False, timeout=SLOW)
+    assert start.returncode and "port 1 is pointed's" in start.stderr, start
+    missing = USB.format(more=" startupPolicy='optional'", place="<address bus='1' port='7'/>")
+    define(machine, "without", tiny_xml("without", devices=missing))
+    machine.run("virtctl start without", timeout=SLOW)
+    terminate(machine, "without")
+    terminate(machine, "pointed")
+    machine.run("virtctl start second", timeout=SLOW)
+    terminate(machine, "second")
+
+
 def test_vsock(installed_machine):
     """Each guest has a number of its own; one that is another's is refused."""
     machine = installed_machine

@@ -7,8 +7,8 @@
 #include "mem.h"
 #include "str.h"
 
-DEFINE_ENUM(PlanFdKind, plan_fd_kind, "image", "memfd", "output", "listen", "listen-tcp", "connect", "console", "companion", "tap", "vhost", "vsock", "log",
-            "log-keep", "lease", "secret", "monitor", "monitor-run")
+DEFINE_ENUM(PlanFdKind, plan_fd_kind, "image", "memfd", "output", "listen", "listen-tcp", "connect", "console", "companion", "tap", "vhost", "vsock", "usb",
+            "log", "log-keep", "lease", "secret", "monitor", "monitor-run")
 
 void args_clear(Args *a) {
         for (size_t i = 0; i < a->n; i++) {

@@ -39,6 +39,7 @@ typedef enum PlanFdKind {
         PLAN_FD_TAP,            /* a queue of a tap, `path` as interface_queue_name() gives it */
         PLAN_FD_VHOST,          /* /dev/vhost-net, once for each queue of the interface `path` (a device id) */
         PLAN_FD_VSOCK,          /* /dev/vhost-vsock, with the number of its guest */
+        PLAN_FD_USB,            /* the USB device of the host for the device `path` (an id); into fdset `fdset` */
         PLAN_FD_LOG,            /* where the output of the console `path` (a device id) is kept; into fdset `fdset` */
         PLAN_FD_LOG_KEEP,       /* a reading end of a log's pipe, held by QEMU and its supervisor for its own sake */
         PLAN_FD_LEASE,          /* a lease of an image, number `fdset` of the domain's; it lasts as long as somebody holds it */

@@ -15,8 +15,9 @@
 #include "mem.h"
 #include "qemu-log.h"
 #include "socket.h"
-#include "vsock-open.h"
 #include "str.h"
+#include "usb-host.h"
+#include "vsock-open.h"
 
 struct Prepare {
         Domain *domain;
@@ -119,6 +120,8 @@ static int open_vsock(Prepare *p, Fault *f) {
 static int make_plan(Prepare *p, Fault *f) {
         int r = open_vsock(p, f);
 
+        if (r >= 0 && !p->spec.look_only)
+                r = usb_hosts_find(p->domain, p->live, !p->spec.hotplug, f);
         for (size_t i = 0; i < p->n_results && r >= 0; i++)
                 if (p->wanted.items[i].want == WANTED_CHAIN && chain_is_new(p, i))
                         r = apply_chain(p, i, f);
@@ -365,6 +368,12 @@ static int open_vhost(Fault *f) {
         return -f->error;
 }
 
+static int open_usb(const Prepare *p, const char *id, Fault *f) {
+        const Hostdev *h = device_as_hostdev(domain_device_by_id(p->live, id));
+
+        return h ? usb_host_open(h, f) : fault_set(f, FAULT_NO_SUCH_DEVICE, ENODEV, "there is no device %s", id);
+}
+
 static int monitor_pair(Prepare *p, Fault *f) {
         int pair[2];
 
@@ -521,6 +530,8 @@ static int get_descriptor(Prepare *p, const PlanFd *want, Fault *f) {
                 return open_vhost(f);
         case PLAN_FD_VSOCK:
                 return fd_copy(p->vsock);
+        case PLAN_FD_USB:
+                return open_usb(p, want->path, f);
         case PLAN_FD_LOG:
                 return log_descriptor(p, want->path, f);
         case PLAN_FD_LOG_KEEP:
