@@ -235,24 +235,25 @@ int unit_stop(sd_bus *bus, const char *unit, const char *mode, UnitDone done, vo
         return call_job(bus, "StopUnit", "stop", unit, mode, done, userdata, ret);
 }
 
+/* Arguments are what they are: a "$" in them names no variable. */
 static int append_exec(sd_bus_message *m, char *const *argv) {
         int r;
 
         r = sd_bus_message_open_container(m, 'r', "sv");
         if (r >= 0)
-                r = sd_bus_message_append(m, "s", "ExecStart");
+                r = sd_bus_message_append(m, "s", "ExecStartEx");
         if (r >= 0)
-                r = sd_bus_message_open_container(m, 'v', "a(sasb)");
+                r = sd_bus_message_open_container(m, 'v', "a(sasas)");
         if (r >= 0)
-                r = sd_bus_message_open_container(m, 'a', "(sasb)");
+                r = sd_bus_message_open_container(m, 'a', "(sasas)");
         if (r >= 0)
-                r = sd_bus_message_open_container(m, 'r', "sasb");
+                r = sd_bus_message_open_container(m, 'r', "sasas");
         if (r >= 0)
                 r = sd_bus_message_append(m, "s", argv[0]);
         if (r >= 0)
                 r = sd_bus_message_append_strv(m, (char **) argv);
         if (r >= 0)
-                r = sd_bus_message_append(m, "b", false);
+                r = sd_bus_message_append(m, "as", 1, "no-env-expand");
         for (unsigned i = 0; i < 4 && r >= 0; i++)
                 r = sd_bus_message_close_container(m);
         return r;

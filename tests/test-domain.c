@@ -81,6 +81,19 @@ static void add_limits(Text *t, const DomainDef *def, bool reset) {
         }
 }
 
+/* What stands beside QEMU for one of the plan's descriptors. */
+static void add_program(Text *t, const DomainDef *def, const char *device) {
+        const Device *d = domain_device_by_id(def, device);
+        _cleanup_(companion_clear) Companion c = {};
+
+        assert_non_null(d);
+        assert_ok(d->ops->companion(d, "/state", &c));
+        text_addf(t, "# program %s:", device);
+        for (char **arg = c.argv; *arg; arg++)
+                text_addf(t, " %s", *arg);
+        text_add(t, "\n");
+}
+
 static char *argv_text(const DomainDef *def, const QemuCaps *caps, unsigned flags) {
         _cleanup_(launch_plan_freep) LaunchPlan *plan = NULL;
         _cleanup_fault_ Fault f = FAULT_INIT;
@@ -92,6 +105,9 @@ static char *argv_text(const DomainDef *def, const QemuCaps *caps, unsigned flag
                 text_addf(&t, "%s%s", *arg, arg[1] && arg[1][0] != '-' ? " " : "\n");
         for (size_t i = 0; i < plan->n_fds; i++)
                 text_addf(&t, "# fd %d: %s %s\n", plan->fds[i].number, plan_fd_kind_to_string(plan->fds[i].kind), plan->fds[i].path ?: "");
+        for (size_t i = 0; i < plan->n_fds; i++)
+                if (plan->fds[i].kind == PLAN_FD_COMPANION)
+                        add_program(&t, def, plan->fds[i].path);
         add_commands(&t, def);
         add_limits(&t, def, false);
         add_limits(&t, def, true);

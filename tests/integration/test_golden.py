@@ -33,7 +33,7 @@ class Case:
                 self.fds.append((int(fd[1]), fd[2], fd[3]))
             elif line.startswith("# qmp "):
                 self.commands.append(json.loads(line[len("# qmp "):]))
-            elif line.startswith("# unit"):
+            elif line.startswith(("# unit", "# program")):
                 continue
             else:
                 option, _, value = line.partition(" ")
@@ -75,6 +75,20 @@ def start_fs(folder, number):
         ours.connect(theirs.getsockname())
         subprocess.Popen(["/usr/lib/qemu/virtiofsd", f"--fd={theirs.fileno()}", "-o", f"source={folder}"], pass_fds=[theirs.fileno()],
                          preexec_fn=die_with_parent, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return ours
+
+
+def start_nbd(folder, number):
+    """In the place of a server in the network."""
+    theirs, ours = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+    theirs.bind(str(folder / f"nbd{number}"))
+    image = folder / f"nbd{number}.qcow2"  # which is as good for those that take raw bytes
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", image, "1M"], check=True, timeout=30)
+    with theirs:
+        theirs.listen()
+        ours.connect(theirs.getsockname())
+        subprocess.Popen(["/bin/sh", "-c", f"exec env LISTEN_FDS=1 LISTEN_PID=$$ qemu-nbd -x disk -f raw {image} 3<&0"], stdin=theirs,
+                         preexec_fn=die_with_parent)
     return ours
 
 
@@ -176,6 +190,8 @@ def test_command_line(folder, tmp_path):
             held.append(start_tpm(tmp_path))
         elif re.search("^fs|/fs", path):
             held.append(start_fs(tmp_path, number))
+        elif kind == "companion" and "disk" in path:
+            held.append(start_nbd(tmp_path, number))
         elif kind == "companion":
             held += socket.socketpair()
         elif kind == "monitor-run":

@@ -206,6 +206,31 @@ def test_shared_folder(bed):
     bed.wait(lambda: "virtiofsd" not in bed.run("systemctl list-units --no-legend --all 'virtqemu-virtiofsd-*'").stdout)
 
 
+def test_network_disk(bed):
+    """A program with the network, and little else, speaks with the server; it ends with the VM. A server that is not there is told at once."""
+    bed.run("echo from the server >/srv/served && truncate -s 1M /srv/served")
+    bed.run("systemd-run --unit=nbd-server qemu-nbd --persistent -f raw -x root -b 127.0.0.1 -p 10809 /srv/served")
+    bed.wait(lambda: "root" in bed.run("qemu-nbd --list -b 127.0.0.1 -p 10809", check=False).stdout)
+    source = "<source protocol='nbd' name='root'><host name='127.0.0.1' port='{}'/></source>"
+    disk = f"<disk type='network' device='disk'>{source}<target dev='vda' bus='virtio'/></disk>"
+    path = define(bed, guest_xml(bed.guest, name="remote", devices=disk.format(10809)))
+    call(bed, "StartDomain", "st", "remote", 0)
+    unit = bed.run("systemctl list-units --plain --no-legend 'virtqemu-qemu-nbd-*'").stdout.split()
+    assert unit[2:4] == ["active", "running"] and "Network Disk virtio-disk0 of Virtual Machine remote" in " ".join(unit)
+    assert bed.run(f"ps -o user= -p $(systemctl show -P MainPID {unit[0]})").stdout.strip() != "root"
+    tty = terminal(bed, path)
+    bed.run(f"timeout 25 sed '/READY/q' <{tty} >/dev/null || :")
+    assert "from the server" in bed.run(f"exec 3<>{tty}; echo disks >&3; echo read vda >&3; timeout 25 sed '/TEXT/q' <&3 || :").stdout
+    call(bed, "TerminateDomain", "st", "remote", 0)
+    bed.wait(lambda: "nbd" not in bed.run("systemctl list-units --no-legend --all 'virtqemu-qemu-nbd-*'").stdout)
+    define(bed, tiny_xml("lost", devices=disk.format(1)))
+    said = bed.run("busctl call org.virtbus.qemu1 /org/virtbus/qemu1 org.virtbus.qemu1.Manager StartDomain st lost 0", check=False).stderr
+    assert "qemu-nbd has ended instead of starting" in said, said
+    hint = re.search(r"journalctl -u \S+", said).group(0)
+    bed.wait(lambda: "Connection refused" in bed.run(hint).stdout)
+    bed.run("systemctl stop nbd-server")
+
+
 def test_user_networking(bed):
     """The guest talks to the world through passt, although its QEMU has no network."""
     bed.run("ip link add outer type veth peer name inner && ip link set inner up && ip link set outer up && "

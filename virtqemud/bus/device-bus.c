@@ -291,6 +291,12 @@ DISK_GETTER(get_format, disk_format_to_string((DiskFormat) d->format))
 DISK_GETTER(get_cache, disk_cache_to_string((DiskCache) d->cache))
 DISK_GETTER(get_serial, d->serial)
 
+static int append_network(sd_bus_message *reply, const DiskNetwork *n) {
+        _cleanup_free_ char *url = disk_network_text(n);
+
+        return url ? sd_bus_message_append(reply, "{sv}{sv}", "type", "s", disk_type_to_string(DISK_NETWORK), "url", "s", url) : -ENOMEM;
+}
+
 BUS_GETTER(get_source) {
         const Disk *d = (const Disk *) device_object_device(userdata);
         int r;
@@ -299,6 +305,8 @@ BUS_GETTER(get_source) {
         if (r >= 0 && d && disk_path(d))
                 r = sd_bus_message_append(reply, "{sv}{sv}", "type", "s", disk_type_to_string((DiskType) d->type),
                                           "path", "s", disk_path(d));
+        if (r >= 0 && d && d->type == DISK_NETWORK)
+                r = append_network(reply, &d->network);
         if (r >= 0 && d && d->type == DISK_VOLUME)
                 r = sd_bus_message_append(reply, "{sv}{sv}", "pool", "s", d->pool, "volume", "s", d->volume);
         return r < 0 ? r : sd_bus_message_close_container(reply);

@@ -12,7 +12,7 @@
 /* One level, whichever record it comes from. */
 typedef struct Level {
         const char *path;
-        bool block, writable;
+        bool block, writable, network;
         int format;
         unsigned depth;        /* 0: the top */
 } Level;
@@ -83,6 +83,18 @@ static int add_storage(const Disk *d, const Level *l, const char *name, Args *a)
         return args_json(a, ARG_BLOCKDEV, TAKE_PTR(json));
 }
 
+/* From the program that speaks with the server; the connection is there already. */
+static int add_network(const Disk *d, const Level *l, const char *name, Args *a) {
+        _cleanup_free_ char *fd = args_fd_name(a, args_fd(a, PLAN_FD_COMPANION, d->device.id, false, false, false, NULL));
+        json_auto_t *json = NULL;
+
+        json = fd ? json_pack("{s:s, s:{s:s, s:s}, s:s, s:s, s:b}", "driver", "nbd", "server", "type", "fd", "str", fd, "export", NETWORK_EXPORT,
+                              "node-name", name, "read-only", !l->writable) : NULL;
+        if (!json || add_cache(d, json) < 0 || json_set_text(json, "discard", disk_discard_word(d)) < 0)
+                return -ENOMEM;
+        return args_json(a, ARG_BLOCKDEV, TAKE_PTR(json));
+}
+
 static int add_format(const Disk *d, const Level *l, const char *storage, const char *below, Args *a) {
         _cleanup_free_ char *name = blockdev_name(d, l->depth, "format");
         json_auto_t *json = NULL;
@@ -122,7 +134,7 @@ static int add_level(const Disk *d, const Level *l, const BackingStore *below, A
                 if (r < 0)
                         return r;
         }
-        r = add_storage(d, l, storage, a);
+        r = l->network ? add_network(d, l, storage, a) : add_storage(d, l, storage, a);
         return r < 0 ? r : add_format(d, l, storage, below_name, a);
 }
 
@@ -136,6 +148,7 @@ static int add_copy(const Disk *d, const char *format, Args *a) {
 int blockdev_args(const Disk *d, Args *a) {
         const Level top = {
                 .path = disk_path(d), .block = disk_is_block(d), .writable = !d->readonly, .format = d->format,
+                .network = d->type == DISK_NETWORK,
         };
         _cleanup_free_ char *format = blockdev_name(d, 0, "format"), *copy = blockdev_name(d, 0, "copy");
         int r = format && copy ? disk_encryption_args(d, a) : -ENOMEM;

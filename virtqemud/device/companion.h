@@ -3,14 +3,17 @@
 
 #include "../def/device-def.h"
 
-/* A program that stands beside QEMU for a device, with the other end of a socket as its standard input: passt, swtpm, virtiofsd. */
+/* A program that stands beside QEMU for a device, with the other end of a socket as its standard input: passt, swtpm, virtiofsd,
+ * qemu-nbd. */
 typedef struct Companion {
         const char *name;            /* "passt" */
         const char *package;         /* what to install */
         const char *title;           /* "User Network" */
         const char *lost;            /* what is wrong without it: "has no network any more" */
         char **argv;
-        bool listens;                /* its end is a listening socket */
+        bool listens;                /* its end is a listening socket, */
+        bool by_activation;          /* which it takes as systemd gives it to services */
+        bool greets;                 /* it says the first word, once it can do what it is for */
         bool privileged;             /* it needs the rights of root, and confines itself */
         bool has_network;
 } Companion;

@@ -73,8 +73,10 @@ struct DeviceOps {
         int (*apply_chain)(Device *d, const char *image, const ChainLevel *levels, size_t n);
         /* Appends what QEMU needs, in the order in which it can be created; the same list serves cold start and hotplug. */
         int (*args)(const Device *d, Args *a, Fault *f);
-        /* The passphrase it needs, and what for: "volume"; NULL: none. */
+        /* The passphrase QEMU needs for it, and what for: "volume"; NULL: none. */
         const SecretRef *(*secret)(const Device *d, const char **ret_purpose);
+        /* Likewise the program beside QEMU, which has it as its standard output. */
+        const SecretRef *(*companion_secret)(const Device *d, const char **ret_purpose);
         /* The program that PLAN_FD_COMPANION connects to. `state` is a folder it may have, made when it is asked for by its name in argv. */
         int (*companion)(const Device *d, const char *state, Companion *ret);
         /* Appends the QMP commands, {"execute": …, "arguments": …}, for what no argument can say. They are sent before the guest runs. */

@@ -36,10 +36,10 @@ static int change_medium(const Disk *before, const Disk *after, json_t *commands
                 return -ENOMEM;
         r = args_command_undo(commands, "blockdev-open-tray", json_pack("{s:s, s:b}", "id", id, "force", (int) after->force), "blockdev-close-tray",
                               json_pack("{s:s}", "id", id));
-        if (r >= 0 && disk_path(before))
+        if (r >= 0 && !disk_is_empty(before))
                 r = args_command_undo(commands, "blockdev-remove-medium", json_pack("{s:s}", "id", id), "blockdev-insert-medium",
                                       json_pack("{s:s, s:s}", "id", id, "node-name", old));
-        if (r >= 0 && disk_path(after))
+        if (r >= 0 && !disk_is_empty(after))
                 r = args_command_undo(commands, "blockdev-insert-medium", json_pack("{s:s, s:s}", "id", id, "node-name", new), "blockdev-remove-medium",
                                       json_pack("{s:s}", "id", id));
         /* An empty drive stays open only if that is what is asked for. */

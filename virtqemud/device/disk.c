@@ -8,7 +8,7 @@
 #include "xml-read.h"
 
 DEFINE_ENUM(DiskDevice, disk_device, NULL, "disk", "cdrom", "floppy")
-DEFINE_ENUM(DiskType, disk_type, NULL, "file", "block", "volume")
+DEFINE_ENUM(DiskType, disk_type, NULL, "file", "block", "volume", "network")
 DEFINE_ENUM(DiskBus, disk_bus, NULL, "virtio", "scsi", "sata", "ide", "usb", "fdc")
 DEFINE_ENUM(DiskFormat, disk_format, NULL, "raw", "qcow2", "vdi", "vpc", "vhdx")
 DEFINE_ENUM(DiskCache, disk_cache, NULL, "default", "none", "writeback", "writethrough", "directsync", "unsafe")
@@ -77,8 +77,9 @@ static int check_backing(Record *r, Fault *f) {
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type is missing");
         if (b->type == DISK_TYPE_NONE)
                 return 0;
-        if (b->type == DISK_VOLUME)
-                return xml_fault(r, f, FAULT_NOT_SUPPORTED, "a backing store of type 'volume' is not supported: name its file");
+        if (b->type == DISK_VOLUME || b->type == DISK_NETWORK)
+                return xml_fault(r, f, FAULT_NOT_SUPPORTED, "a backing store of type '%s' is not supported%s", disk_type_to_string((DiskType) b->type),
+                                 b->type == DISK_VOLUME ? ": name its file" : "");
         if (!backing_path(b) || b->format == DISK_FORMAT_NONE)
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "a backing store needs <format type='…'/> and <source …/>");
         return check_path(r, b->type, b->file, b->dev, f);
@@ -109,6 +110,7 @@ static const Field disk_fields[] = {
         { "source/@dev", &field_string, AT(dev) },
         { "source/@pool", &field_string, AT(pool), .max_length = 200 },
         { "source/@volume", &field_string, AT(volume), .max_length = 255 },
+        NETWORK_FIELDS(AT(network)),
         { "source/@mode", &field_enum, AT(mode), .words = &mode_table },
         { "virtbus:found", &field_string, AT(found), FIELD_LIVE },
         { "virtbus:medium", &field_number, AT(medium), FIELD_LIVE },
@@ -158,6 +160,10 @@ static int check_record(Record *r, Fault *f) {
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type 'volume' needs <source pool='…' volume='…'/>");
         if (d->type != DISK_VOLUME && (d->pool || d->volume || d->mode))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "pool, volume and mode of <source> are for type 'volume'");
+        if (d->type != DISK_NETWORK && disk_network_any(&d->network))
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "protocol, name, <host> and <auth> of a source are for type 'network'");
+        if (d->type == DISK_NETWORK && (d->file || d->dev))
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type 'network' takes <source protocol='…' name='…'><host name='…'/></source>");
         if (d->encryption && d->source_encryption)
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "<encryption> is said twice: at the disk and at its <source>");
         if (d->mode == 2)
@@ -309,11 +315,26 @@ static int check_target_unique(const Disk *d, const DomainDef *def, Fault *f) {
         return 0;
 }
 
+static int check_network(const Disk *d, Fault *f) {
+        const Record *r = &d->device.head;
+
+        if (disk_network_check(&d->network, r, !d->readonly, f) < 0)
+                return -f->error;
+        if (d->io != 0)
+                return xml_fault_below(r, "driver/@io", f, FAULT_INVALID_DEFINITION, "it is for files and devices of the host");
+        if (d->format == DISK_QCOW2 && !d->below) {
+                xml_fault(r, f, FAULT_INVALID_DEFINITION, "what a qcow2 image in the network is a layer on is not looked up");
+                fault_hint(f, "add <backingStore/> if there is nothing below it");
+                return -EINVAL;
+        }
+        return 0;
+}
+
 static int disk_check(const Device *device, const DomainDef *def, const QemuCaps *caps, Fault *f) {
         const Disk *d = (const Disk *) device;
         const Record *r = &device->head;
 
-        if (!disk_path(d) && d->what == DISK_DISK && d->type != DISK_VOLUME)
+        if (disk_is_empty(d) && d->what == DISK_DISK && d->type != DISK_VOLUME)
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "only a cdrom or floppy can be without <source>");
         if ((d->what == DISK_FLOPPY) != (d->bus == DISK_FDC))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "a floppy is on bus 'fdc', and nothing else is");
@@ -333,6 +354,8 @@ static int disk_check(const Device *device, const DomainDef *def, const QemuCaps
         }
         if (d->copy_on_read == YES && d->readonly)
                 return xml_fault_below(r, "driver/@copy_on_read", f, FAULT_INVALID_DEFINITION, "what is read can't be written into a disk that is read-only");
+        if (d->type == DISK_NETWORK && check_network(d, f) < 0)
+                return -f->error;
         if (d->metadata_cache != NUMBER_UNSET && d->format != DISK_QCOW2)
                 return xml_fault_below(r, "driver/metadata_cache", f, FAULT_INVALID_DEFINITION, "only qcow2 images have one");
         if (iotune_check(d, def, f) < 0)
@@ -381,9 +404,9 @@ static int disk_files(const Device *device, WantedFiles *requests) {
         bool last = !b || b->type == DISK_TYPE_NONE;
         int r;
 
-        if (!disk_path(d))
+        if (disk_is_empty(d))
                 return 0;
-        r = want_level(d, requests, disk_path(d), d->format, !d->readonly, last);
+        r = disk_path(d) ? want_level(d, requests, disk_path(d), d->format, !d->readonly, last) : 0;
         for (; b && b->type != DISK_TYPE_NONE && r >= 0; b = b->below)
                 r = want_level(d, requests, backing_path(b), b->format, false, !b->below || b->below->type == DISK_TYPE_NONE);
         return r;
@@ -417,10 +440,10 @@ static int disk_apply_chain(Device *device, const char *image, const ChainLevel 
         BackingStore **end;
         const char *path;
 
-        if (!disk_path(d) || !chain_is_open(d))
+        if (disk_is_empty(d) || !chain_is_open(d))
                 return 0;
         end = chain_end(d, &path);
-        if (!streq(path, image))
+        if (!streq_null(path, image))
                 return 0;
         for (size_t i = 1; i < n; i++) {
                 *end = new_backing(&levels[i]);
@@ -527,12 +550,12 @@ static int disk_args(const Device *device, Args *a, Fault *f) {
 
         if (d->type == DISK_VOLUME && !d->found)
                 return xml_fault(&device->head, f, FAULT_INVALID_STATE, "nobody has looked yet where the volume %s of the pool %s is", d->volume, d->pool);
-        if (disk_path(d))
+        if (!disk_is_empty(d))
                 r = blockdev_args(d, a);
         if (r < 0)
                 return r;
         json = json_pack("{s:s, s:s}", "driver", disk_driver(d), "id", device->id);
-        if (!json || (disk_path(d) && add_drive(d, json) < 0) || add_identity(d, json) < 0 || add_settings(d, json) < 0 || add_iothread(d, json) < 0)
+        if (!json || (!disk_is_empty(d) && add_drive(d, json) < 0) || add_identity(d, json) < 0 || add_settings(d, json) < 0 || add_iothread(d, json) < 0)
                 return -ENOMEM;
         r = args_address(a, device, json, f);
         if (r >= 0)
@@ -561,7 +584,19 @@ static const SecretRef *disk_secret(const Device *device, const char **ret_purpo
         const Disk *d = (const Disk *) device;
 
         *ret_purpose = "volume";
-        return disk_path(d) && disk_encryption(d) ? disk_encryption(d)->secret : NULL;
+        return !disk_is_empty(d) && disk_encryption(d) ? disk_encryption(d)->secret : NULL;
+}
+
+static const SecretRef *disk_companion_secret(const Device *device, const char **ret_purpose) {
+        const Disk *d = (const Disk *) device;
+
+        return d->type == DISK_NETWORK ? disk_network_secret(&d->network, ret_purpose) : NULL;
+}
+
+static int disk_companion(const Device *device, const char *state, Companion *ret) {
+        const Disk *d = (const Disk *) device;
+
+        return disk_network_companion(&d->network, !d->readonly, ret);
 }
 
 const DeviceOps device_disk = {
@@ -570,6 +605,7 @@ const DeviceOps device_disk = {
         .fill = disk_fill, .slot = disk_slot, .check = disk_check,
         .files = disk_files, .apply_chain = disk_apply_chain, .args = disk_args,
         .fixed = disk_fixed, .verdict = disk_verdict, .update = disk_update, .secret = disk_secret,
+        .companion_secret = disk_companion_secret, .companion = disk_companion,
 };
 
 Disk *device_as_disk(const Device *d) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "device.h"
+#include "disk-network.h"
 #include "secret-ref.h"
 #include "virtio.h"
 
@@ -10,7 +11,7 @@ DECLARE_ENUM(DiskDevice, disk_device);
 
 typedef enum DiskModel { DISK_MODEL_NONE, DISK_MODEL_VIRTIO, DISK_MODEL_TRANSITIONAL, DISK_MODEL_NON_TRANSITIONAL } DiskModel;
 
-typedef enum DiskType { DISK_TYPE_NONE, DISK_FILE, DISK_BLOCK, DISK_VOLUME, _DISK_TYPE_MAX, _DISK_TYPE_INVALID = -EINVAL } DiskType;
+typedef enum DiskType { DISK_TYPE_NONE, DISK_FILE, DISK_BLOCK, DISK_VOLUME, DISK_NETWORK, _DISK_TYPE_MAX, _DISK_TYPE_INVALID = -EINVAL } DiskType;
 DECLARE_ENUM(DiskType, disk_type);
 
 typedef enum DiskBus {
@@ -67,6 +68,7 @@ typedef struct Disk {
         Tristate copy_on_read;
         char *file, *dev;      /* <source> */
         char *pool, *volume;   /* likewise, of type 'volume' */
+        DiskNetwork network;   /* likewise, of type 'network' */
         int mode;
         uint64_t source_index; /* live, as others write it */
         int snapshot;          /* what snapshots do with it, unless they say */
@@ -94,10 +96,13 @@ typedef struct Disk {
         IoTune tune;
 } Disk;
 
-
-/* The path of the top level; NULL: an empty drive, or a volume that nobody has looked for yet. */
+/* The path of the top level; NULL: an empty drive, a volume that nobody has looked for yet, or nothing that is on this host. */
 static inline const char *disk_path(const Disk *d) {
         return d->type == DISK_VOLUME ? d->found : d->type == DISK_BLOCK ? d->dev : d->file;
+}
+/* Whether QEMU has nothing to read there. */
+static inline bool disk_is_empty(const Disk *d) {
+        return d->type != DISK_NETWORK && !disk_path(d);
 }
 static inline const DiskEncryption *disk_encryption(const Disk *d) {
         return d->encryption ?: d->source_encryption;

@@ -143,7 +143,7 @@ static int tpm_args(const Device *d, Args *a, Fault *f) {
 
 const DeviceOps device_tpm = {
         .kind = DEVICE_TPM, .element = "tpm", .type = &tpm_record,
-        .fill = tpm_fill, .check = tpm_check, .args = tpm_args, .secret = tpm_secret, .companion = tpm_companion,
+        .fill = tpm_fill, .check = tpm_check, .args = tpm_args, .companion_secret = tpm_secret, .companion = tpm_companion,
 };
 
 bool domain_keeps_tpm(const DomainDef *def) {

@@ -41,7 +41,7 @@ static const struct {
         { "domain/devices/disk", "mirror", "copies are jobs, which no definition has", NULL },
         { "domain/devices/disk/source", "slices", "parts of images are not supported", NULL },
         { "domain/devices/disk/source", "reservations", "reservations are for commands that are passed to devices of the host", NULL },
-        { "domain/devices/disk/source", "cookies", NO_NETWORK, NULL },
+        { "domain/devices/disk/source", "cookies", "they would be secrets that everybody reads", "<auth> logs in" },
         { "domain/devices/interface", "filterref", "filters of packets are not supported",
           "<port isolated='yes'/> keeps guests apart; rules of the host find the tap by its name" },
         { "domain/devices/interface", "coalesce", "gathering of interrupts is not supported", NULL },
@@ -68,8 +68,6 @@ static const struct {
         const char *parent, *attribute, *value;
         const char *reason, *hint;
 } refused_values[] = {
-        { "domain/devices/disk", "type", "network", NO_NETWORK ", and opens nothing by itself",
-          "let a pool have it on the host (iscsi, netfs, rbd mapped as a device), and name the volume" },
         { "domain/devices/disk", "type", "dir", "QEMU opens no folders", "make an image of it, or share it: <filesystem> with <driver type='virtiofs'/>" },
         { "domain/devices/disk", "type", "nvme", "devices of the host are not passed through", "type='block' with the device of its name space" },
         { "domain/devices/disk", "type", "vhostuser", "disks of other programs are not supported", NULL },

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "companions.h"
 
+#include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "../device/device.h"
@@ -15,6 +17,7 @@
 #include "xml-read.h"
 
 #define ENDING_USEC (1000u * 1000)
+#define GREETING_USEC (30u * 1000 * 1000)
 /* Of a unit with a user of its own, which systemd makes and gives to it; it can't be below our own folder, which is closed. */
 #define STATE_DIRECTORY "virtbus-companions"
 #define STATE_FOLDERS { "/var/lib/private/" STATE_DIRECTORY, "/var/lib/" STATE_DIRECTORY }
@@ -25,6 +28,8 @@ typedef struct OneCompanion {
         const char *element;     /* "interface" */
         Companion what;
         int socket, secret;      /* the latter is the secrets'; negative: none */
+        int qemu;                /* QEMU's end, until it was greeted */
+        sd_event_source *greeting, *patience;
         char *state;             /* its folder */
         char *unit;
         UnitCall *call;
@@ -53,7 +58,10 @@ Companions *companions_free(Companions *all) {
                 unit_gone_free(c->gone);
                 child_release(c->child);
                 sd_event_source_disable_unref(c->ended);
+                sd_event_source_disable_unref(c->greeting);
+                sd_event_source_disable_unref(c->patience);
                 fd_close(c->socket);
+                fd_close(c->qemu);
                 companion_clear(&c->what);
                 free(c->device);
                 free(c->state);
@@ -102,12 +110,64 @@ static void on_child_ended(Child *child, int status, void *userdata) {
         ended(c);
 }
 
+static void one_is_ready(OneCompanion *c) {
+        if (++c->all->n_running == c->all->n)
+                finish(c->all, NULL);
+}
+
+static void greeted(OneCompanion *c, const Fault *why) {
+        c->greeting = sd_event_source_disable_unref(c->greeting);
+        c->patience = sd_event_source_disable_unref(c->patience);
+        c->qemu = fd_close(c->qemu);
+        if (why)
+                finish(c->all, why);
+        else
+                one_is_ready(c);
+}
+
+static void not_greeted(OneCompanion *c, FaultKind kind, int error, const char *what) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        fault_set(&f, kind, error, "%s %s: %s %s", c->element, c->device, c->what.name, what);
+        if (c->unit)
+                fault_hint(&f, "journalctl -u %s tells why", c->unit);
+        else
+                fault_hint(&f, "the log of virtqemud tells why");
+        greeted(c, &f);
+}
+
+/* What it says is for QEMU. */
+static int on_greeting(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        OneCompanion *c = userdata;
+        char byte;
+        ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+        if (n > 0)
+                greeted(c, NULL);
+        else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+                not_greeted(c, FAULT_UNIT, ECONNRESET, "has ended instead of starting");
+        return 0;
+}
+
+static int on_no_greeting(sd_event_source *source, uint64_t usec, void *userdata) {
+        not_greeted(userdata, FAULT_TIMEOUT, ETIMEDOUT, "was not ready within 30 s");
+        return 0;
+}
+
 static void one_runs(OneCompanion *c) {
-        Companions *all = c->all;
+        sd_event *event = c->all->domain->manager->event;
+        int r;
 
         c->socket = fd_close(c->socket); /* QEMU's end of the connection is now QEMU's end of the program */
-        if (++all->n_running == all->n)
-                finish(all, NULL);
+        if (c->qemu < 0) {
+                one_is_ready(c);
+                return;
+        }
+        r = sd_event_add_io(event, &c->greeting, c->qemu, EPOLLIN, on_greeting, c);
+        if (r >= 0)
+                r = sd_event_add_time_relative(event, &c->patience, CLOCK_MONOTONIC, GREETING_USEC, 0, on_no_greeting, c);
+        if (r < 0)
+                not_greeted(c, FAULT_UNIT, -r, "can't be watched");
 }
 
 /* --- starting --- */
@@ -189,6 +249,23 @@ static char *state_folder(const Domain *d, const char *device) {
         return strf("%s/companions/%s/%s", d->manager->dirs.state, d->uuid_string, device);
 }
 
+/* The socket is made what sd_listen_fds() finds: descriptor 3, for the process of that number. */
+static int wrap_activation(OneCompanion *c) {
+        static const char *const before[] = { "/bin/sh", "-c", "exec env LISTEN_FDS=1 LISTEN_PID=$$ \"$@\" 3<&0 </dev/null", "sh" };
+        _cleanup_strv_ char **argv = NULL;
+        int r = 0;
+
+        for (size_t i = 0; i < ARRAY_SIZE(before) && r >= 0; i++)
+                r = strv_push(&argv, before[i]);
+        for (char **a = c->what.argv; *a && r >= 0; a++)
+                r = strv_push(&argv, *a);
+        if (r < 0)
+                return r;
+        strv_free(c->what.argv);
+        c->what.argv = TAKE_PTR(argv);
+        return 0;
+}
+
 static int check_program(const OneCompanion *c, const Device *d, Fault *f) {
         if (access(c->what.argv[0], X_OK) >= 0)
                 return 0;
@@ -211,6 +288,8 @@ static int start_one(OneCompanion *c, const DomainDef *live, Fault *f) {
         r = check_program(c, d, f);
         if (r < 0)
                 return r;
+        if (c->what.by_activation && wrap_activation(c) < 0)
+                return fault_oom(f);
         r = c->all->domain->manager->by_unit ? start_unit(c) : start_child(c, f);
         if (r < 0 && !(f && fault_is_set(f)))
                 return fault_set(f, FAULT_UNIT, -r, "%s for %s can't be started: %s", c->what.name, c->device, strerror(-r));
@@ -237,8 +316,8 @@ int companions_new(Domain *d, const DomainDef *live, Prepare *p, const DomainSec
                 OneCompanion *c = &all->items[all->n++];
 
                 *c = (OneCompanion) { .all = all };
-                c->socket = prepare_take_companion(p, i, &c->device);
-                c->secret = c->device ? domain_secrets_fd(secrets, c->device) : -1;
+                c->socket = prepare_take_companion(p, i, &c->device, &c->qemu);
+                c->secret = c->device ? domain_secrets_fd(secrets, c->device, true) : -1;
                 r = c->device ? start_one(c, live, f) : fault_oom(f);
         }
         if (r < 0)

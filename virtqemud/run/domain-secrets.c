@@ -14,6 +14,7 @@ typedef struct DomainSecret {
         const Device *device;        /* of the live definition */
         const SecretRef *ref;
         const char *purpose;
+        bool companion;              /* for the program beside QEMU */
         sd_bus_slot *call;
         int fd;
 } DomainSecret;
@@ -86,14 +87,19 @@ static int on_defer(sd_event_source *source, void *userdata) {
         return 0;
 }
 
+static void add(DomainSecrets *s, const Device *d, bool companion) {
+        const SecretRef *(*ask)(const Device *, const char **) = companion ? d->ops->companion_secret : d->ops->secret;
+        DomainSecret secret = { .all = s, .device = d, .companion = companion, .fd = -1 };
+
+        secret.ref = ask ? ask(d, &secret.purpose) : NULL;
+        if (secret.ref)
+                s->items[s->n++] = secret;
+}
+
 static void collect(DomainSecrets *s, const DomainDef *live) {
         for (size_t i = 0; i < live->devices.n; i++) {
-                const Device *d = (const Device *) live->devices.items[i];
-                const char *purpose;
-                const SecretRef *ref = d->ops->secret ? d->ops->secret(d, &purpose) : NULL;
-
-                if (ref)
-                        s->items[s->n++] = (DomainSecret) { .all = s, .device = d, .ref = ref, .purpose = purpose, .fd = -1 };
+                add(s, (const Device *) live->devices.items[i], false);
+                add(s, (const Device *) live->devices.items[i], true);
         }
 }
 
@@ -105,7 +111,7 @@ int domain_secrets_new(Domain *d, DomainDef *live, DomainSecretsDone done, void 
 
         if (!s)
                 return fault_oom(f);
-        *s = (DomainSecrets) { .done = done, .userdata = userdata, .items = new0(DomainSecret, live->devices.n) };
+        *s = (DomainSecrets) { .done = done, .userdata = userdata, .items = new0(DomainSecret, 2 * live->devices.n) };
         if (!s->items)
                 return fault_oom(f);
         collect(s, live);
@@ -127,9 +133,9 @@ int domain_secrets_new(Domain *d, DomainDef *live, DomainSecretsDone done, void 
         return 0;
 }
 
-int domain_secrets_fd(const DomainSecrets *s, const char *device) {
+int domain_secrets_fd(const DomainSecrets *s, const char *device, bool companion) {
         for (size_t i = 0; s && i < s->n; i++)
-                if (streq(s->items[i].device->id, device))
+                if (s->items[i].companion == companion && streq(s->items[i].device->id, device))
                         return s->items[i].fd;
         return -ENOENT;
 }

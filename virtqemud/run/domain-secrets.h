@@ -3,7 +3,7 @@
 
 #include "domain.h"
 
-/* The passphrases of one run's disks, from virtstoraged: as descriptors, which are handed to QEMU unread. */
+/* The passphrases of one run's devices, from virtstoraged: as descriptors, which are handed on unread, to QEMU or to the program beside it. */
 typedef struct DomainSecrets DomainSecrets;
 
 /* Exactly once, never from within domain_secrets_new(): all are there, or `why` not. */
@@ -14,5 +14,5 @@ int domain_secrets_new(Domain *d, DomainDef *live, DomainSecretsDone done, void 
 DomainSecrets *domain_secrets_free(DomainSecrets *s);
 DEFINE_CLEANUP(DomainSecrets *, domain_secrets_free)
 
-/* That of a disk, by its device's id; it stays the secrets'. -ENOENT: none. */
-int domain_secrets_fd(const DomainSecrets *s, const char *device);
+/* That of a device, by its id, for QEMU or for its companion; it stays the secrets'. -ENOENT: none. */
+int domain_secrets_fd(const DomainSecrets *s, const char *device, bool companion);

@@ -33,7 +33,7 @@ struct Prepare {
         int *fds;                /* plan->n_fds + PREPARE_EXTRA_FDS */
         struct CompanionEnd {
                 const char *device;  /* the plan's */
-                int fd;
+                int fd, qemu;
         } *companions;
         size_t n_companions;
         const DomainLogs *logs;  /* these while descriptors are gathered */
@@ -57,7 +57,7 @@ Prepare *prepare_free(Prepare *p) {
                 fd_close(p->fds[i]);
         free(p->fds);
         for (size_t i = 0; i < p->n_companions; i++)
-                fd_close(p->companions[i].fd);
+                fd_close(p->companions[i].fd), fd_close(p->companions[i].qemu);
         free(p->companions);
         launch_plan_free(p->plan);
         wanted_files_clear(&p->wanted);
@@ -383,11 +383,13 @@ static int monitor_pair(Prepare *p, Fault *f) {
         return pair[0];
 }
 
-static bool companion_listens(const Prepare *p, const char *id) {
+static void how_it_meets(const Prepare *p, const char *id, bool *ret_listens, bool *ret_greets) {
         const Device *d = domain_device_by_id(p->live, id);
         _cleanup_(companion_clear) Companion c = {};
+        bool known = d && d->ops->companion && d->ops->companion(d, "", &c) >= 0;
 
-        return d && d->ops->companion && d->ops->companion(d, "", &c) >= 0 && c.listens;
+        *ret_listens = known && c.listens;
+        *ret_greets = known && c.greets;
 }
 
 /* QEMU connects to it before it is there: the socket waits. */
@@ -408,18 +410,20 @@ static int listening_pair(Prepare *p, const char *id, int pair[static 2], Fault 
 
 static int companion_pair(Prepare *p, const PlanFd *want, Fault *f) {
         struct CompanionEnd *grown = reallocarray(p->companions, p->n_companions + 1, sizeof(*grown));
+        bool listens, greets;
         int pair[2], r = 0;
 
         if (!grown)
                 return fault_oom(f);
         p->companions = grown;
-        if (companion_listens(p, want->path))
+        how_it_meets(p, want->path, &listens, &greets);
+        if (listens)
                 r = listening_pair(p, want->path, pair, f);
         else if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
                 r = fault_set(f, FAULT_QEMU, errno, "can't make a socket pair: %m");
         if (r < 0)
                 return r;
-        p->companions[p->n_companions++] = (struct CompanionEnd) { want->path, pair[1] };
+        p->companions[p->n_companions++] = (struct CompanionEnd) { want->path, pair[1], greets ? fd_copy(pair[0]) : -1 };
         return pair[0];
 }
 
@@ -429,9 +433,10 @@ size_t prepare_count_companions(const Prepare *p) {
         return p->n_companions;
 }
 
-int prepare_take_companion(Prepare *p, size_t i, char **ret_device) {
-        assert(p && i < p->n_companions && ret_device);
+int prepare_take_companion(Prepare *p, size_t i, char **ret_device, int *ret_qemu) {
+        assert(p && i < p->n_companions && ret_device && ret_qemu);
 
+        *ret_qemu = TAKE_FD(p->companions[i].qemu);
         *ret_device = strdup(p->companions[i].device);
         return TAKE_FD(p->companions[i].fd);
 }
@@ -539,7 +544,7 @@ static int get_descriptor(Prepare *p, const PlanFd *want, Fault *f) {
         case PLAN_FD_LEASE:
                 return fd_copy(domain_leases_fd(p->leases, want->fdset));
         case PLAN_FD_SECRET:
-                return fd_copy(domain_secrets_fd(p->secrets, want->path));
+                return fd_copy(domain_secrets_fd(p->secrets, want->path, false));
         case PLAN_FD_MONITOR:
                 return listen_own(i, "monitor", f);
         case PLAN_FD_MONITOR_RUN:

@@ -36,10 +36,10 @@ LaunchPlan *prepare_plan_of(Prepare *p);
 /* After done(): the images it is going to use, each level of a chain for itself. The strings stay the Prepare's. */
 int prepare_images(const Prepare *p, ImageUse **ret, size_t *ret_n);
 
-/* The outer ends of the connections to what stands beside QEMU, once prepare_descriptors() has made them. Taking one makes it, and the copy of
- * its device's id (NULL: out of memory), the caller's. */
+/* The outer ends of the connections to what stands beside QEMU, once prepare_descriptors() has made them. Taking one makes it, the copy of
+ * its device's id (NULL: out of memory), and for a program that greets a copy of QEMU's end (else -1), the caller's. */
 size_t prepare_count_companions(const Prepare *p);
-int prepare_take_companion(Prepare *p, size_t i, char **ret_device);
+int prepare_take_companion(Prepare *p, size_t i, char **ret_device, int *ret_qemu);
 
 /* What the supervisor keeps for itself, behind the plan's descriptors. */
 enum { PREPARE_MONITOR_FD, PREPARE_LOG_FD, PREPARE_EXTRA_FDS };

@@ -89,6 +89,11 @@ static void on_said(const char *text, void *userdata) {
 
 static const char *const nothing[] = { NULL };
 
+/* How strong the key of a passphrase is made follows from how fast the machine is. Where CPU time is counted coarsely that measurement
+ * fails by chance, and the next one may not. */
+#define MEASUREMENT_FAILED "Unable to get accurate CPU usage"
+#define MEASUREMENTS 10
+
 static int run_qemu_img(char *const *argv, const VolumeOrder *o, const char *path, uint64_t total, Fault *f) {
         const char *const writable[] = { path, NULL };
         Told told = { .progress = { .total = total } };
@@ -97,7 +102,13 @@ static int run_qemu_img(char *const *argv, const VolumeOrder *o, const char *pat
                 .said = on_said, .userdata = &told,
         };
 
-        return program_run(&spec, NULL, f);
+        int r = program_run(&spec, NULL, f);
+
+        for (unsigned i = 1; i < MEASUREMENTS && r < 0 && f && f->message && strstr(f->message, MEASUREMENT_FAILED); i++) {
+                fault_clear(f);
+                r = program_run(&spec, NULL, f);
+        }
+        return r;
 }
 
 static int create_image(const VolumeOrder *o, const char *path, Fault *f) {

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Disks of servers, with real ones: a program beside QEMU speaks with them, for QEMU has no network."""
+
+import http.server
+import os
+import re
+import socket
+import subprocess
+import threading
+
+import pytest
+
+from domains import FORMAT, LIVE, console, define, device, guest_xml, have, tiny_xml
+from iscsi import TARGET
+from rawqemu import die_with_parent
+from test_hotplug import until
+from test_storage import storaged  # noqa: F401
+from test_storage_network import target  # noqa: F401
+
+pytestmark = [pytest.mark.bus, pytest.mark.skipif(not have("qemu-nbd"), reason="no qemu-nbd")]
+MODULES = "/usr/lib/x86_64-linux-gnu/qemu"
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@pytest.fixture
+def nbd(tmp_path):
+    """The port of a server of one image, and the image."""
+    image, port = tmp_path / "served.raw", free_port()
+    image.write_bytes(b"from the server".ljust(1 << 20, b"\0"))
+    p = subprocess.Popen(["qemu-nbd", "--persistent", "--shared=4", "-f", "raw", "-x", "web/root", "-b", "127.0.0.1", "-p", str(port), image],
+                         stdin=subprocess.DEVNULL, preexec_fn=die_with_parent)
+    while subprocess.run(["qemu-nbd", "--list", "-b", "127.0.0.1", "-p", str(port)], capture_output=True, timeout=30).returncode:
+        assert p.poll() is None
+    yield port, image
+    p.kill()
+    p.wait()
+
+
+def disk(source, name="vdb", bus="virtio", extra="", what="disk", **driver):
+    words = "".join(f" {k}='{v}'" for k, v in driver.items())
+    return f"<disk type='network' device='{what}'><driver name='qemu' type='raw'{words}/>{source}<target dev='{name}' bus='{bus}'/>{extra}</disk>"
+
+
+def nbd_disk(port, name="vdb", more="", **driver):
+    return disk(f"<source protocol='nbd' name='web/root'><host name='127.0.0.1' port='{port}'/>{more}</source>", name, **driver)
+
+
+def helpers(bus):
+    """The programs that stand beside QEMU now."""
+    found = []
+    for pid in bus.watch.alive():
+        try:
+            with open(f"/proc/{pid}/cmdline", encoding="utf-8") as f:
+                line = f.read().split("\0")
+        except FileNotFoundError:
+            continue
+        found += [line] if line[0].endswith("qemu-nbd") and "--export-name=disk" in line else []
+    return found
+
+
+def test_guest(bus, qemud, guest_image, nbd):
+    """From the start, and plugged in: read, written, and on the server."""
+    port, image = nbd
+    d = define(bus, guest_xml(guest_image, devices=nbd_disk(port, cache="none", discard="unmap") + "<controller type='pci' model='pcie-root-port'/>" * 4))
+    d.Start(0, {}, timeout=60)
+    con = console(bus, d)
+    con.ready()
+    con.ask("disks")
+    assert con.ask("read vda") == ["TEXT from the server"]
+    con.ask("write vda written")
+    assert image.read_bytes().startswith(b"written")
+    source = device(bus, d, "virtio_2ddisk0").Source
+    assert (source["type"], source["url"]) == ("network", f"nbd://127.0.0.1:{port}/web/root")
+    assert len(helpers(bus)) == 1
+    device(bus, d, "virtio_2ddisk0").Detach(LIVE, {}, timeout=60)
+    until(lambda: helpers(bus) == [])
+    assert d.Warnings == []
+    path, _ = d.AttachDevice(FORMAT, nbd_disk(port, "vdc"), LIVE, {})
+    con.ask("disks")
+    assert con.ask("read vda") == ["TEXT writtene server"]
+    bus.object("org.virtbus.qemu1", path).Detach(LIVE, {}, timeout=60)
+    d.Terminate(0, {})
+    assert helpers(bus) == []
+
+
+def test_nothing_there(bus, qemud):
+    """The error says where to look, and nothing is left of the start."""
+    port = free_port()
+    d = define(bus, tiny_xml(devices=nbd_disk(port)))
+    with bus.fails("UnitFailed", "disk virtio-disk0: qemu-nbd has ended instead of starting"):
+        d.Start(0, {}, timeout=60)
+    assert d.State == "shutoff" and helpers(bus) == []
+    d.Undefine(0, {})
+
+
+def test_server_that_comes_back(bus, qemud, nbd):
+    """Requests wait as long as the definition says; the program lives on."""
+    port, _ = nbd
+    d = define(bus, tiny_xml(devices=nbd_disk(port, more="<reconnect delay='30'/>")))
+    d.Start(0, {}, timeout=60)
+    assert '"reconnect-delay":30' in " ".join(helpers(bus)[0])
+    d.Terminate(0, {})
+
+
+class Pages(http.server.BaseHTTPRequestHandler):
+    """One file, also in parts."""
+
+    content = b""
+
+    def do_HEAD(self):
+        self.send_response(200)
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Content-Length", str(len(self.content)))
+        self.end_headers()
+
+    def do_GET(self):
+        first, last = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers["Range"]).groups()
+        part = self.content[int(first):int(last) + 1]
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {first}-{int(first) + len(part) - 1}/{len(self.content)}")
+        self.send_header("Content-Length", str(len(part)))
+        self.end_headers()
+        self.wfile.write(part)
+
+    def log_message(self, *words):
+        pass
+
+
+@pytest.mark.once
+@pytest.mark.skipif(not os.path.exists(f"{MODULES}/block-curl.so"), reason="QEMU's driver of http is not installed")
+def test_http(bus, qemud, guest_image):
+    Pages.content = b"from the web".ljust(1 << 20, b"\0")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    source = f"<source protocol='http' name='media/boot.iso' query='v=1'><host name='127.0.0.1' port='{server.server_port}'/><timeout seconds='20'/></source>"
+    d = define(bus, guest_xml(guest_image, devices=disk(source, "sda", "scsi", "<readonly/>") + "<controller type='scsi' model='virtio-scsi'/>"))
+    d.Start(0, {}, timeout=60)
+    con = console(bus, d)
+    con.ready()
+    con.ask("disks")
+    assert con.ask("read sda") == ["TEXT from the web"]
+    d.Terminate(0, {})
+    server.shutdown()
+
+
+@pytest.mark.once
+@pytest.mark.skipif(not os.path.exists(f"{MODULES}/block-iscsi.so"), reason="QEMU's driver of iSCSI is not installed")
+def test_iscsi(bus, storaged, qemud, guest_image, target):  # noqa: F811
+    """With a password, which is in no command line."""
+    target.need_password()
+    (target.folder / "unit1").write_bytes(b"from the target".ljust(16 << 20, b"\0"))
+    secret = bus.object("org.virtbus.storage1", storaged.DefineSecret(
+        FORMAT, "<secret private='yes'><usage type='iscsi'><target>san</target></usage></secret>", 0, {}), "org.virtbus.storage1.Secret")
+    secret.SetValue(b"open sesame 12", 0, {})
+    source = (f"<source protocol='iscsi' name='{TARGET}/1'><host name='127.0.0.1' port='{target.port}'/>"
+              "<auth username='web'><secret type='iscsi' usage='san'/></auth><initiator><iqn name='iqn.2026-01.example.virtbus:vm'/></initiator></source>")
+    d = define(bus, guest_xml(guest_image, devices=disk(source)))
+    d.Start(0, {}, timeout=60)
+    con = console(bus, d)
+    con.ready()
+    con.ask("disks")
+    assert con.ask("read vda") == ["TEXT from the target"]
+    con.ask("write vda changed")
+    assert "open sesame" not in " ".join(helpers(bus)[0])
+    d.Terminate(0, {})
+    until(lambda: helpers(bus) == [])
+    assert (target.folder / "unit1").read_bytes().startswith(b"changed")
