@@ -66,6 +66,26 @@ void process_close(Process *p) {
         *p = PROCESS_INIT;
 }
 
+int process_user(const Process *p, uid_t *ret) {
+        char path[64];
+        _cleanup_free_ char *text = NULL;
+        unsigned user;
+        const char *line;
+        int r;
+
+        assert(p && ret);
+
+        (void) snprintf(path, sizeof(path), "/proc/%d/status", p->pid);
+        r = file_read(path, 16384, &text, NULL);
+        if (r < 0)
+                return r == -ENOENT ? -ESRCH : r;
+        line = strstr(text, "\nUid:");
+        if (!line || sscanf(line, "\nUid: %*u %u", &user) != 1)
+                return -EUCLEAN;
+        *ret = user;
+        return process_is_alive(p) ? 0 : -ESRCH;
+}
+
 int process_signal(const Process *p, int sig) {
         assert(p);
 

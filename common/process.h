@@ -17,6 +17,9 @@ typedef struct Process {
 int process_open(pid_t pid, uint64_t start_time, Process *ret);
 void process_close(Process *p);
 
+/* Whose it is now (its effective user). */
+int process_user(const Process *p, uid_t *ret);
+
 /* 0 also when it has ended already. */
 int process_signal(const Process *p, int sig);
 bool process_is_alive(const Process *p);

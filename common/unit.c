@@ -342,6 +342,43 @@ int unit_start_mount(sd_bus *bus, const UnitMount *spec, UnitDone done, void *us
         return start_transient(bus, spec->unit, append_mount, spec, done, userdata, ret);
 }
 
+static int on_properties_set(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *e = sd_bus_message_get_error(reply);
+
+        finish(userdata, e ? e->name : NULL, e ? e->message : NULL);
+        return 0;
+}
+
+static int append_files(sd_bus_message *m, const char *const *files) {
+        int r = sd_bus_message_open_container(m, 'a', "(sv)");
+
+        for (; *files && r >= 0; files++)
+                r = sd_bus_message_append(m, "(sv)", "DeviceAllow", "a(ss)", 1, *files, "rw");
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+int unit_allow_devices(sd_bus *bus, const char *unit, const char *const *files, UnitDone done, void *userdata, UnitCall **ret) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        _cleanup_(unit_call_freep) UnitCall *c = NULL;
+        int r;
+
+        assert(bus && unit && files && done && ret);
+
+        r = new_call(bus, unit, "give device files to", done, userdata, &c);
+        if (r >= 0)
+                r = sd_bus_message_new_method_call(bus, &m, SYSTEMD, MANAGER_PATH, MANAGER, "SetUnitProperties");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "sb", unit, true);
+        if (r >= 0)
+                r = append_files(m, files);
+        if (r >= 0)
+                r = sd_bus_call_async(bus, &c->call, m, on_properties_set, c, CALL_TIMEOUT_USEC);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(c);
+        return 0;
+}
+
 static int on_reloaded(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         const sd_bus_error *e = sd_bus_message_get_error(reply);
 

@@ -164,7 +164,10 @@ def machine():
     _require("machine")
     from machine import Machine
     usb = ["-device", "qemu-xhci,id=usb", "-device", "usb-tablet,bus=usb.0,port=1", "-device", "usb-mouse,bus=usb.0,port=2"]
-    with Machine(arguments=usb) as m:
+    # A device that goes through the IOMMU, to be given to VMs.
+    pci = ["-device", "intel-iommu,caching-mode=on", "-device", "pcie-root-port,id=port9,chassis=9",
+           "-device", "virtio-rng-pci,bus=port9,iommu_platform=on,disable-legacy=on"]
+    with Machine(arguments=[*usb, *pci]) as m:
         yield m
 
 

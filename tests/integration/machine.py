@@ -27,7 +27,7 @@ from host import HERE, SEARCH_PATH, UID, USER, Result, _hidden
 
 PORT_NAME = "virtbus.machine.agent"
 MODULES = ["virtio_pci", "9pnet_virtio", "9p", "overlay", "virtio_console"]
-CMDLINE = "console=ttyS0 quiet mitigations=off cryptomgr.notests random.trust_cpu=on no_timer_check systemd.show_status=no"
+CMDLINE = "console=ttyS0 quiet mitigations=off cryptomgr.notests random.trust_cpu=on no_timer_check intel_iommu=on systemd.show_status=no"
 
 
 class MachineError(Exception):

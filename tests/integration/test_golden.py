@@ -147,9 +147,10 @@ def without_vsock(case):
             return
 
 
-def without_usb(case):
-    """Devices of the host are the machine tier's to try."""
-    case.argv = [a for i, a in enumerate(case.argv) if '"driver":"usb-host"' not in " ".join(case.argv[i:i + 1] if a != "-device" else case.argv[i + 1:i + 2])]
+def without_host_devices(case):
+    """They are the machine tier's to try."""
+    kept = [(a, b) for a, b in zip(case.argv, [*case.argv[1:], ""]) if not any('"driver":"usb-host"' in x or '"driver":"vfio-pci' in x for x in (a, b))]
+    case.argv = [a for a, _ in kept]
 
 
 def may_lock_memory():
@@ -179,7 +180,7 @@ def test_command_line(folder, tmp_path):
         without_vhost(case)
     if not os.path.exists(VSOCK):
         without_vsock(case)
-    without_usb(case)
+    without_host_devices(case)
     if not may_lock_memory():
         case.argv = [a.replace("mem-lock=on", "mem-lock=off") for a in case.argv]
     ours, theirs = socket.socketpair()

@@ -126,3 +126,44 @@ def test_kvm(kvm_machine):
     assert "running" in machine.run("virtctl status fast").stdout
     assert "fast" in machine.run("machinectl list --no-legend").stdout
     terminate(machine, "fast")
+
+
+PCI = "<hostdev mode='subsystem' type='pci' managed='{managed}'><source><address domain='0x0000' bus='0x{bus}' slot='0x00' function='0x0'/></source></hostdev>"
+
+
+def test_pci_device_of_the_host(installed_machine):
+    """It is a VM's from the start, or plugged in; its driver of the host has it again afterwards. What is in the way is said."""
+    machine = installed_machine
+    address = machine.run("basename $(dirname $(grep -lx 0x1044 /sys/bus/pci/devices/*/device))").stdout.strip()
+    driver = f"basename $(readlink /sys/bus/pci/devices/{address}/driver)"
+    given = PCI.format(managed="yes", bus=address.split(":")[1])
+    assert machine.run(driver).stdout.strip() == "virtio-pci"
+    define(machine, "given", tiny_xml("given", devices=given))
+    machine.run("virtctl start given", timeout=SLOW)
+    assert machine.run(driver).stdout.strip() == "vfio-pci"
+    path = manager(machine, "GetDomain", "s given").split('"')[1]
+    pci = machine.run(["busctl", f"--timeout={SLOW}", "call", "org.virtbus.qemu1", path, "org.virtbus.qemu1.Domain", "QMPCommand", "s", '{"execute":"query-pci"}'],
+                      timeout=SLOW).stdout
+    assert str(0x1044) in pci
+    units = machine.run("systemctl list-units --plain --no-legend 'virtqemu-hostdev-*'").stdout
+    assert "running Host Device hostdev0 of Virtual Machine given" in " ".join(units.split()), units
+    define(machine, "other", tiny_xml("other", devices=given))
+    start = machine.run("virtctl start other", check=False, timeout=SLOW)
+    assert start.returncode and f"{address} of the host is given's" in start.stderr, start
+    terminate(machine, "given")
+    back = f"for i in $(seq 100); do [ $({driver}) = virtio-pci ] && break; sleep 0.2; done; {driver}"
+    assert machine.run(back).stdout.strip() == "virtio-pci"
+    assert "user:" not in machine.run("getfacl -cn /dev/vfio/* 2>/dev/null | grep user:6 || :").stdout
+    define(machine, "plain", tiny_xml("plain", devices=PCI.format(managed="no", bus=address.split(":")[1])))
+    start = machine.run("virtctl start plain", check=False, timeout=SLOW)
+    assert start.returncode and "its driver is virtio-pci, not vfio-pci" in start.stderr, start
+    define(machine, "nothing", tiny_xml("nothing", devices=PCI.format(managed="yes", bus="ee")))
+    start = machine.run("virtctl start nothing", check=False, timeout=SLOW)
+    assert start.returncode and "the host has no such device" in start.stderr, start
+    define(machine, "later", tiny_xml("later", devices="<controller type='pci' model='pcie-root-port'/>"))
+    machine.run("virtctl start later", timeout=SLOW)
+    machine.put("/srv/hostdev.xml", given)
+    machine.run("virtctl attach later /srv/hostdev.xml --live", timeout=SLOW)
+    assert machine.run(driver).stdout.strip() == "vfio-pci"
+    terminate(machine, "later")
+    assert machine.run(back).stdout.strip() == "virtio-pci"

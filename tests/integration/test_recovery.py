@@ -15,7 +15,7 @@ from rawqemu import die_with_parent  # noqa: F401
 
 pytestmark = pytest.mark.bus
 
-STEPS = ["leaving", "capabilities", "logs", "prepare", "networks", "unit", "monitor", "register", "run"]
+STEPS = ["leaving", "capabilities", "logs", "prepare", "unit", "networks", "handover", "monitor", "register", "run"]
 
 
 def statuses(b):
@@ -112,7 +112,7 @@ def test_death_in_each_step_of_a_start(step, tmp_path):
         with pytest.raises(bus_module.BusError):
             domain.Start(0, {})
         assert not trigger.exists(), "it died where it should"
-        if step in ("leaving", "capabilities", "logs", "prepare", "networks", "unit"):
+        if step in STEPS[:STEPS.index("monitor")]:
             b.wait_property(domain, "State", "shutoff")
             assert statuses(b) == [] and len(b.watch.alive()) <= 3, "the bus, the daemon and virtlogd"
             domain.Start(0, {})

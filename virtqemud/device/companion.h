@@ -13,7 +13,10 @@ typedef struct Companion {
         char **argv;
         bool listens;                /* its end is a listening socket, */
         bool by_activation;          /* which it takes as systemd gives it to services */
-        bool greets;                 /* it says the first word, once it can do what it is for */
+        bool greets;                 /* it says the first word, once it can do what it is for; */
+        bool explains;               /* to us: an empty line, or why it can't. QEMU only holds the connection */
+        bool needs_user;             /* its last argument is to be the number of the VM's user */
+        const char *const *files;    /* the device files it makes usable, also by their class: "char-vfio"; ends with NULL */
         bool privileged;             /* it needs the rights of root, and confines itself */
         bool has_network;
 } Companion;

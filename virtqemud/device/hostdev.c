@@ -5,120 +5,142 @@
 #include "str.h"
 #include "xml-read.h"
 
-#define PORT_CHARS "0123456789."
-
 static const char *const mode_words[] = { NULL, "subsystem" };
 static const EnumTable mode_table = { mode_words, ARRAY_SIZE(mode_words) };
-static const char *const type_words[] = { NULL, "usb" };
+static const char *const type_words[] = { NULL, "usb", "pci", "mdev" };
 static const EnumTable type_table = { type_words, ARRAY_SIZE(type_words) };
-
-typedef enum StartupPolicy { STARTUP_UNSET, STARTUP_MANDATORY, STARTUP_REQUISITE, STARTUP_OPTIONAL } StartupPolicy;
-static const char *const startup_words[] = { NULL, "mandatory", "requisite", "optional" };
-static const EnumTable startup_table = { startup_words, ARRAY_SIZE(startup_words) };
-
-typedef enum GuestReset { RESET_UNSET, RESET_OFF, RESET_UNINITIALIZED, RESET_ON } GuestReset;
-static const char *const reset_words[] = { NULL, "off", "uninitialized", "on" };
-static const EnumTable reset_table = { reset_words, ARRAY_SIZE(reset_words) };
+static const char *const driver_words[] = { NULL, "vfio" };
+static const EnumTable driver_table = { driver_words, ARRAY_SIZE(driver_words) };
+static const char *const model_words[] = { NULL, "vfio-pci" };
+static const EnumTable model_table = { model_words, ARRAY_SIZE(model_words) };
 
 #define AT(member) offsetof(Hostdev, member)
 static const Field hostdev_fields[] = {
         { "@mode", &field_enum, AT(mode), FIELD_REQUIRED, .words = &mode_table },
         { "@type", &field_enum, AT(type), FIELD_REQUIRED, .words = &type_table },
         { "@managed", &field_yes_no, AT(managed) },
-        { "source/@startupPolicy", &field_enum, AT(startup_policy), .words = &startup_table },
-        { "source/@guestReset", &field_enum, AT(guest_reset), .words = &reset_table },
+        { "@model", &field_enum, AT(model), .words = &model_table },
+        { "@display", &field_on_off, AT(display) },
+        { "@ramfb", &field_on_off, AT(ramfb) },
+        { "driver/@name", &field_enum, AT(driver), .words = &driver_table },
+        { "source/@startupPolicy", &field_enum, AT(startup_policy), .words = &hostdev_startup_table },
+        { "source/@guestReset", &field_enum, AT(guest_reset), .words = &hostdev_reset_table },
+        { "source/@writeFiltering", &field_yes_no, AT(write_filtering) },
         { "source/vendor/@id", &field_hex, AT(vendor), .max = UINT16_MAX, .digits = 4 },
         { "source/product/@id", &field_hex, AT(product), .max = UINT16_MAX, .digits = 4 },
-        { "source/address/@bus", &field_number, AT(bus), .min = 1, .max = 999 },
+        { "source/address/@domain", &field_string, AT(domain_text), .max_length = 10 },
+        { "source/address/@bus", &field_string, AT(bus_text), .max_length = 10 },
         { "source/address/@device", &field_number, AT(number), .min = 1, .max = 127 },
         { "source/address/@port", &field_string, AT(port), .max_length = 31 },
+        { "source/address/@slot", &field_hex, AT(slot), .max = 31 },
+        { "source/address/@function", &field_hex, AT(function), .max = 7, .digits = 1 },
+        { "source/address/@uuid", &field_uuid, AT(uuid) },
+        { "rom/@bar", &field_on_off, AT(rom_bar) },
+        { "rom/@enabled", &field_yes_no, AT(rom_enabled) },
         { "virtbus:host/@bus", &field_number, AT(found_bus), FIELD_LIVE },
         { "virtbus:host/@device", &field_number, AT(found_number), FIELD_LIVE },
         DEVICE_FIELDS(Hostdev),
 };
 #undef AT
 
-static const RecordType hostdev_record = { "hostdev", sizeof(Hostdev), RECORD_FIELDS(hostdev_fields), .clear = device_clear, .copied = device_copied };
+/* libvirt writes the parts of a PCI address in hexadecimal, with or without "0x", and the number of a USB bus in decimal. */
+static int parse_part(const Hostdev *h, const char *path, const char *text, uint64_t max, uint64_t *ret, Fault *f) {
+        bool pci = h->type == HOSTDEV_PCI;
+        const char *digits = text && pci ? str_after(text, "0x") ?: text : text;
+
+        *ret = NUMBER_UNSET;
+        if (text && (parse_u64(digits, pci ? 16 : 10, ret) < 0 || *ret > max))
+                return xml_fault_below(&h->device.head, path, f, FAULT_INVALID_DEFINITION, pci ? "'%s' is not 0x0 to 0x%" PRIx64 : "'%s' is not 1 to %" PRIu64,
+                                       text, max);
+        return 0;
+}
+
+static int check_record(Record *r, Fault *f) {
+        Hostdev *h = (Hostdev *) r;
+
+        if (parse_part(h, "source/address/@domain", h->domain_text, UINT16_MAX, &h->domain, f) < 0)
+                return -EINVAL;
+        return parse_part(h, "source/address/@bus", h->bus_text, h->type == HOSTDEV_PCI ? 255 : 999, &h->bus, f);
+}
+
+static void copied(Record *copy, const Record *from) {
+        Hostdev *h = (Hostdev *) copy;
+
+        device_copied(copy, from);
+        h->domain = ((const Hostdev *) from)->domain;
+        h->bus = ((const Hostdev *) from)->bus;
+}
+
+static const RecordType hostdev_record = {
+        "hostdev", sizeof(Hostdev), RECORD_FIELDS(hostdev_fields), .check = check_record, .clear = device_clear, .copied = copied,
+};
 
 const Hostdev *device_as_hostdev(const Device *d) {
         return d && device_kind(d) == DEVICE_HOSTDEV ? (const Hostdev *) d : NULL;
 }
 
-bool hostdev_is_optional(const Hostdev *h) {
-        return h->startup_policy == STARTUP_OPTIONAL;
-}
-
 char *hostdev_text(const Hostdev *h) {
-        _cleanup_text_ Text t = TEXT_INIT;
-
-        if (h->vendor != NUMBER_UNSET)
-                text_addf(&t, "vendor 0x%04" PRIx64 ", product 0x%04" PRIx64, h->vendor, h->product);
-        if (h->bus != NUMBER_UNSET)
-                text_addf(&t, "%sbus %" PRIu64, h->vendor != NUMBER_UNSET ? " on " : "", h->bus);
-        if (h->number != NUMBER_UNSET)
-                text_addf(&t, ", device %" PRIu64, h->number);
-        if (h->port)
-                text_addf(&t, ", port %s", h->port);
-        return text_finish(&t);
+        return h->type == HOSTDEV_USB ? hostdev_usb_text(h) : hostdev_pci_text(h);
 }
 
 static SlotKind hostdev_slot(const Device *d, const DomainDef *def) {
-        return SLOT_USB;
+        return ((const Hostdev *) d)->type == HOSTDEV_USB ? SLOT_USB : SLOT_PCIE;
 }
 
-static bool is_port_path(const char *s) {
-        return s[0] != '.' && s[strlen(s) - 1] != '.' && strspn(s, PORT_CHARS) == strlen(s) && !strstr(s, "..");
-}
+/* What only some types have. */
+static int check_fits(const Hostdev *h, Fault *f) {
+        const bool usb = h->type == HOSTDEV_USB, pci = h->type == HOSTDEV_PCI, mdev = h->type == HOSTDEV_MDEV;
+        const struct {
+                const char *where;
+                bool said, fits;
+        } rows[] = {
+                { "@model", h->model != 0, mdev },
+                { "@display", h->display != UNSET, mdev },
+                { "@ramfb", h->ramfb != UNSET, mdev },
+                { "driver", h->driver != 0, pci },
+                { "rom", h->rom_bar != UNSET || h->rom_enabled != UNSET, !usb },
+                { "source/@startupPolicy", h->startup_policy != 0, usb },
+                { "source/@guestReset", h->guest_reset != 0, usb },
+                { "source/@writeFiltering", h->write_filtering != UNSET, pci },
+                { "source/vendor", h->vendor != NUMBER_UNSET || h->product != NUMBER_UNSET, usb },
+                { "source/address/@bus", h->bus != NUMBER_UNSET, usb || pci },
+                { "source/address/@device", h->number != NUMBER_UNSET, usb },
+                { "source/address/@port", h->port, usb },
+                { "source/address/@domain", h->domain_text, pci },
+                { "source/address/@slot", h->slot != NUMBER_UNSET, pci },
+                { "source/address/@function", h->function != NUMBER_UNSET, pci },
+                { "source/address/@uuid", !sd_id128_is_null(h->uuid), mdev },
+        };
 
-static int check_source(const Hostdev *h, Fault *f) {
-        const Record *r = &h->device.head;
-
-        if ((h->vendor == NUMBER_UNSET) != (h->product == NUMBER_UNSET))
-                return xml_fault_below(r, "source", f, FAULT_INVALID_DEFINITION, "a <vendor> needs a <product>, and a <product> a <vendor>");
-        if (h->bus == NUMBER_UNSET && (h->number != NUMBER_UNSET || h->port))
-                return xml_fault_below(r, "source/address", f, FAULT_INVALID_DEFINITION, "the bus is missing");
-        if (h->bus != NUMBER_UNSET && h->number == NUMBER_UNSET && !h->port)
-                return xml_fault_below(r, "source/address", f, FAULT_INVALID_DEFINITION, "the device or the port is missing");
-        if (h->vendor == NUMBER_UNSET && h->bus == NUMBER_UNSET)
-                return xml_fault_below(r, "source", f, FAULT_INVALID_DEFINITION, "it needs <vendor id='0x…'/> and <product id='0x…'/>, or an <address>");
-        if (h->port && !is_port_path(h->port))
-                return xml_fault_below(r, "source/address/@port", f, FAULT_INVALID_DEFINITION, "'%s' is no port such as 1 or, behind a hub, 1.2", h->port);
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+                if (rows[i].said && !rows[i].fits)
+                        return xml_fault_below(&h->device.head, rows[i].where, f, FAULT_INVALID_DEFINITION, "type '%s' has none", type_words[h->type]);
         return 0;
 }
 
 static int hostdev_check(const Device *d, const DomainDef *def, const QemuCaps *caps, Fault *f) {
-        if (caps && !caps_has_device(caps, "usb-host"))
-                return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "this QEMU has no device 'usb-host'");
-        return check_source((const Hostdev *) d, f);
+        const Hostdev *h = (const Hostdev *) d;
+
+        if (check_fits(h, f) < 0)
+                return -EINVAL;
+        return h->type == HOSTDEV_USB ? hostdev_usb_check(h, caps, f) : hostdev_pci_check(h, def, caps, f);
 }
 
-static int add_reset(json_t *json, const Hostdev *h) {
-        return h->guest_reset == RESET_UNSET
-                       ? 0
-                       : json_object_update_new(json, json_pack("{s:b, s:b}", "guest-reset", h->guest_reset != RESET_OFF, "guest-resets-all",
-                                                                h->guest_reset == RESET_ON));
-}
-
-/* QEMU gets the device's file open: where it runs there are no files of devices. */
 static int hostdev_args(const Device *d, Args *a, Fault *f) {
-        _cleanup_free_ char *path = NULL;
-        json_auto_t *json = NULL;
-        unsigned fdset;
-        int r = args_fd(a, PLAN_FD_USB, d->id, true, false, true, &fdset);
+        const Hostdev *h = (const Hostdev *) d;
 
-        if (r < 0)
-                return r;
-        path = strf("/dev/fdset/%u", fdset);
-        json = path ? json_pack("{s:s, s:s, s:s}", "driver", "usb-host", "id", d->id, "hostdevice", path) : NULL;
-        if (!json || add_reset(json, (const Hostdev *) d) < 0)
-                return -ENOMEM;
-        r = args_bootindex(a, d, json);
-        if (r >= 0)
-                r = args_address(a, d, json, f);
-        return r < 0 ? r : args_json(a, ARG_DEVICE, TAKE_PTR(json));
+        return h->type == HOSTDEV_USB ? hostdev_usb_args(h, a, f) : hostdev_pci_args(h, a, f);
+}
+
+static int hostdev_companion(const Device *d, const char *state, Companion *ret) {
+        return hostdev_pci_companion((const Hostdev *) d, ret);
+}
+
+static const char *hostdev_fixed(const Device *d, const DomainDef *def) {
+        return ((const Hostdev *) d)->ramfb == YES ? "with ramfb it is there from the start" : NULL;
 }
 
 const DeviceOps device_hostdev = {
-        .kind = DEVICE_HOSTDEV, .element = "hostdev", .type = &hostdev_record,
-        .slot = hostdev_slot, .check = hostdev_check, .fixed = device_never_fixed, .args = hostdev_args,
+        .kind = DEVICE_HOSTDEV, .element = "hostdev", .type = &hostdev_record, .slot = hostdev_slot, .check = hostdev_check, .fixed = hostdev_fixed,
+        .args = hostdev_args, .companion = hostdev_companion,
 };

@@ -435,9 +435,9 @@ static int push_arg(char ***argv, const Arg *arg) {
         return strv_take(argv, json_dumps(arg->json, JSON_COMPACT));
 }
 
-/* A log has its device's name, by which it is found when that goes. */
+/* What belongs to a device has its name, by which it is found when that goes. */
 static int push_fdset(LaunchPlan *p, const PlanFd *fd) {
-        bool named = fd->kind == PLAN_FD_LOG && !strchr(fd->path, ',');
+        bool named = (fd->kind == PLAN_FD_LOG || fd->kind == PLAN_FD_USB || fd->kind == PLAN_FD_COMPANION) && !strchr(fd->path, ',');
 
         return strv_pushf(&p->argv, "fd=%d,set=%u%s%s", fd->number, fd->fdset, named ? ",opaque=" : "", named ? fd->path : "");
 }

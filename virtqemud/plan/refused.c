@@ -83,8 +83,6 @@ static const struct {
         { "domain/devices/interface", "type", "server", NO_NETWORK, "a network of its own connects VMs of one host" },
         { "domain/devices/interface", "type", "internal", "that is for VirtualBox", NULL },
         { "domain/devices/interface", "type", "vds", "that is for VMware", NULL },
-        { "domain/devices/hostdev", "type", "pci", "PCI devices of the host are not passed through", NULL },
-        { "domain/devices/hostdev", "type", "mdev", "parts of devices of the host are not passed through", NULL },
         { "domain/devices/hostdev", "type", "scsi", "commands of the guest are not passed to devices of the host", "<disk> with the block device" },
         { "domain/devices/hostdev", "type", "scsi_host", "disks of other programs are not supported", NULL },
         { "domain/devices/hostdev", "mode", "capabilities", "that is for containers", NULL },

@@ -12,6 +12,7 @@
 #include "instance.h"
 #include "manager.h"
 #include "mem.h"
+#include "program.h"
 #include "str.h"
 #include "unit.h"
 #include "xml-read.h"
@@ -115,6 +116,33 @@ static void one_is_ready(OneCompanion *c) {
                 finish(c->all, NULL);
 }
 
+static void on_files_allowed(const Fault *why, void *userdata) {
+        OneCompanion *c = userdata;
+
+        c->call = unit_call_free(c->call);
+        if (why)
+                finish(c->all, why);
+        else
+                one_is_ready(c);
+}
+
+/* The class is known to the kernel only now. */
+static void allow_files(OneCompanion *c) {
+        const Domain *d = c->all->domain;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        int r;
+
+        if (!c->what.files || !d->manager->by_unit || d->manager->user) {
+                one_is_ready(c);
+                return;
+        }
+        r = unit_allow_devices(d->manager->bus, d->unit, c->what.files, on_files_allowed, c, &c->call);
+        if (r >= 0)
+                return;
+        fault_set(&f, FAULT_UNIT, -r, "%s can't be given device files: %s", d->unit, strerror(-r));
+        finish(c->all, &f);
+}
+
 static void greeted(OneCompanion *c, const Fault *why) {
         c->greeting = sd_event_source_disable_unref(c->greeting);
         c->patience = sd_event_source_disable_unref(c->patience);
@@ -122,7 +150,7 @@ static void greeted(OneCompanion *c, const Fault *why) {
         if (why)
                 finish(c->all, why);
         else
-                one_is_ready(c);
+                allow_files(c);
 }
 
 static void not_greeted(OneCompanion *c, FaultKind kind, int error, const char *what) {
@@ -136,13 +164,27 @@ static void not_greeted(OneCompanion *c, FaultKind kind, int error, const char *
         greeted(c, &f);
 }
 
-/* What it says is for QEMU. */
+static void explained(OneCompanion *c, const char *text) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        if (text[0] == '\n') {
+                greeted(c, NULL);
+                return;
+        }
+        fault_set(&f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "%s %s: %s", c->element, c->device, text);
+        greeted(c, &f);
+}
+
+/* What it says is for QEMU, unless it explains itself. */
 static int on_greeting(sd_event_source *source, int fd, uint32_t events, void *userdata) {
         OneCompanion *c = userdata;
-        char byte;
-        ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+        char text[512];
+        ssize_t n = recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT | (c->what.explains ? 0 : MSG_PEEK));
 
-        if (n > 0)
+        text[MAX(n, 0)] = '\0';
+        if (n > 0 && c->what.explains)
+                explained(c, text);
+        else if (n > 0)
                 greeted(c, NULL);
         else if (n == 0 || (errno != EAGAIN && errno != EINTR))
                 not_greeted(c, FAULT_UNIT, ECONNRESET, "has ended instead of starting");
@@ -266,6 +308,23 @@ static int wrap_activation(OneCompanion *c) {
         return 0;
 }
 
+/* Ours are named without a folder. */
+static int complete_argv(OneCompanion *c) {
+        const Process *p = &c->all->domain->instance->supervisor;
+        uid_t user = geteuid();
+        int r = c->what.needs_user && p->pid > 0 ? process_user(p, &user) : 0;
+
+        if (r >= 0 && c->what.needs_user)
+                r = strv_pushf(&c->what.argv, "%u", user);
+        if (r >= 0 && !strchr(c->what.argv[0], '/')) {
+                char *path = program_beside(c->what.argv[0]);
+
+                free_and_replace(&c->what.argv[0], path);
+                r = path ? 0 : -ENOMEM;
+        }
+        return r;
+}
+
 static int check_program(const OneCompanion *c, const Device *d, Fault *f) {
         if (access(c->what.argv[0], X_OK) >= 0)
                 return 0;
@@ -283,8 +342,10 @@ static int start_one(OneCompanion *c, const DomainDef *live, Fault *f) {
                 return fault_oom(f);
         c->element = d->ops->element;
         r = d->ops->companion(d, c->state, &c->what);
+        if (r >= 0)
+                r = complete_argv(c);
         if (r < 0)
-                return fault_oom(f);
+                return fault_set(f, FAULT_UNIT, -r, "%s for %s can't be started: %s", c->what.name, c->device, strerror(-r));
         r = check_program(c, d, f);
         if (r < 0)
                 return r;

@@ -385,6 +385,12 @@ void instance_ended(Instance *i) {
         domain_settle(d);
 }
 
+void instance_expect_end(Instance *i) {
+        assert(i);
+
+        arm_kill_grace(i);
+}
+
 void instance_kill(Instance *i) {
         int r;
 

@@ -83,5 +83,7 @@ void instance_ended(Instance *i);
 /* Only the removing and freeing; a unit that is still on its way out is remembered in Domain.leaving. */
 void instance_remove(Instance *i);
 
+/* The supervisor was told to end, and is killed when it does not. */
+void instance_expect_end(Instance *i);
 /* Kills QEMU at once, however stuck it is. The end comes as an event. */
 void instance_kill(Instance *i);

@@ -13,6 +13,7 @@
 #include "instance.h"
 #include "manager.h"
 #include "mem.h"
+#include "pci-host.h"
 #include "qemu-log.h"
 #include "socket.h"
 #include "str.h"
@@ -122,6 +123,8 @@ static int make_plan(Prepare *p, Fault *f) {
 
         if (r >= 0 && !p->spec.look_only)
                 r = usb_hosts_find(p->domain, p->live, !p->spec.hotplug, f);
+        if (r >= 0 && !p->spec.look_only)
+                r = pci_hosts_check(p->domain, p->live, f);
         for (size_t i = 0; i < p->n_results && r >= 0; i++)
                 if (p->wanted.items[i].want == WANTED_CHAIN && chain_is_new(p, i))
                         r = apply_chain(p, i, f);

@@ -366,7 +366,70 @@ static int undo_ports(void *userdata) {
         return 1;
 }
 
-/* --- networks: what stands outside and carries the frames --- */
+/* --- unit: a supervisor comes and asks for its plan --- */
+
+static int supervisor_came(Operation *o, Fault *f) {
+        Start *s = o->data;
+        int r;
+
+        s->wait = WAIT_NOTHING;
+        s->timeout = sd_event_source_disable_unref(s->timeout);
+        r = instance_set_supervisor(o->domain->instance, s->request->pid, 0, f);
+        return r < 0 ? r : 1;
+}
+
+static void on_launch_failed(const Fault *why, void *userdata) {
+        Operation *o = userdata;
+        Start *s = o->data;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        if (s->wait != WAIT_HANDOVER)
+                return; /* it has its plan: what becomes of QEMU is seen at the monitor */
+        s->wait = WAIT_NOTHING;
+        (void) fault_copy(&f, why);
+        steps_continue(o->steps, -why->error, &f);
+}
+
+static int begin_unit(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Domain *d = o->domain;
+        Start *s = o->data;
+        int r;
+
+        if (d->manager->by_unit) {
+                r = free_and_strdup(&d->instance->unit, d->unit);
+                if (r < 0)
+                        return fault_oom(f);
+        }
+        if (s->request) /* the unit was started by somebody else */
+                return supervisor_came(o, f);
+        s->wait = WAIT_HANDOVER;
+        r = arm_timeout(o, HANDOVER_TIMEOUT_USEC);
+        return r < 0 ? r : launcher_new(d, on_launch_failed, o, &s->launcher, f);
+}
+
+/* The supervisor is told to kill; its end is waited for, so that the next start finds nothing in its way. */
+static int undo_unit(void *userdata) {
+        Operation *o = userdata;
+        Start *s = o->data;
+        Instance *i = o->domain->instance;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        s->launcher = launcher_free(s->launcher);
+        s->timeout = sd_event_source_disable_unref(s->timeout);
+        fault_set(&f, FAULT_CANCELED, ECANCELED, "the start of %s failed", o->domain->name);
+        refuse_request(s, &f);
+        if (!i || !process_is_alive(&i->supervisor))
+                return 1;
+        s->wait = WAIT_END;
+        if (i->handed_over)
+                instance_kill(i);
+        else
+                instance_expect_end(i); /* it was refused its plan */
+        return 0;
+}
+
+/* --- networks: what stands beside QEMU, carries its frames and the like --- */
 
 static void on_companions(const Fault *why, void *userdata) {
         Operation *o = userdata;
@@ -396,19 +459,15 @@ static int undo_networks(void *userdata) {
         return 1;
 }
 
-/* --- unit: a supervisor comes and takes the plan --- */
+/* --- handover: the supervisor gets its plan --- */
 
-static int hand_over(Operation *o, Fault *f) {
+static int begin_handover(void *userdata, Fault *f) {
+        Operation *o = userdata;
         Domain *d = o->domain;
         Start *s = o->data;
         PlanRequest *request;
         int r;
 
-        s->wait = WAIT_NOTHING;
-        s->timeout = sd_event_source_disable_unref(s->timeout);
-        r = instance_set_supervisor(d->instance, s->request->pid, 0, f);
-        if (r < 0)
-                return r;
         /* Everything is connected while we still hold the listening sockets: from now on their end is QEMU's end. */
         r = instance_connect_monitor(d->instance, f);
         if (r < 0)
@@ -427,54 +486,6 @@ static int hand_over(Operation *o, Fault *f) {
         s->ports = domain_ports_free(s->ports);
         s->secrets = domain_secrets_free(s->secrets);
         return 1;
-}
-
-static void on_launch_failed(const Fault *why, void *userdata) {
-        Operation *o = userdata;
-        Start *s = o->data;
-        _cleanup_fault_ Fault f = FAULT_INIT;
-
-        if (s->wait != WAIT_HANDOVER)
-                return; /* it has its plan: what becomes of QEMU is seen at the monitor */
-        s->wait = WAIT_NOTHING;
-        (void) fault_copy(&f, why);
-        steps_continue(o->steps, -why->error, &f);
-}
-
-static int begin_unit(void *userdata, Fault *f) {
-        Operation *o = userdata;
-        Domain *d = o->domain;
-        Start *s = o->data;
-        int r;
-
-        if (d->manager->by_unit) {
-                r = free_and_strdup(&d->instance->unit, d->unit);
-                if (r < 0)
-                        return fault_oom(f);
-        }
-        if (s->request) /* the unit was started by somebody else */
-                return hand_over(o, f);
-        s->wait = WAIT_HANDOVER;
-        r = arm_timeout(o, HANDOVER_TIMEOUT_USEC);
-        return r < 0 ? r : launcher_new(d, on_launch_failed, o, &s->launcher, f);
-}
-
-/* The supervisor is told to kill; its end is waited for, so that the next start finds nothing in its way. */
-static int undo_unit(void *userdata) {
-        Operation *o = userdata;
-        Start *s = o->data;
-        Instance *i = o->domain->instance;
-        _cleanup_fault_ Fault f = FAULT_INIT;
-
-        s->launcher = launcher_free(s->launcher);
-        s->timeout = sd_event_source_disable_unref(s->timeout);
-        fault_set(&f, FAULT_CANCELED, ECANCELED, "the start of %s failed", o->domain->name);
-        refuse_request(s, &f);
-        if (!i || !process_is_alive(&i->supervisor))
-                return 1;
-        s->wait = WAIT_END;
-        instance_kill(i);
-        return 0;
 }
 
 /* --- monitor: QEMU answers --- */
@@ -726,7 +737,7 @@ static int begin_run(void *userdata, Fault *f) {
 }
 
 /* Steps up to this one are over once the plan was handed over; what is interrupted later is taken up with the one after it. */
-#define STEP_UNIT 9
+#define STEP_HANDOVER 10
 
 static const StepRow start_steps[] = {
         { "leaving", begin_leaving, NULL },
@@ -737,8 +748,9 @@ static const StepRow start_steps[] = {
         { "prepare", begin_prepare, undo_prepare },
         { "leases", begin_leases, undo_leases },
         { "ports", begin_ports, undo_ports },
+        { "unit", begin_unit, undo_unit },
         { "networks", begin_networks, undo_networks },
-        [STEP_UNIT] = { "unit", begin_unit, undo_unit },
+        [STEP_HANDOVER] = { "handover", begin_handover, NULL },
         { "monitor", begin_monitor, NULL },
         { "limits", begin_limits, undo_limits },
         { "register", begin_register, undo_register },
@@ -795,7 +807,7 @@ int start_domain(Domain *d, unsigned flags, Operation **ret, Fault *f) {
 int start_resume(Domain *d, unsigned flags, Fault *f) {
         assert(d && d->instance);
 
-        return begin(d, flags, NULL, STEP_UNIT + 1, NULL, f);
+        return begin(d, flags, NULL, STEP_HANDOVER + 1, NULL, f);
 }
 
 /* Why a unit that was started from outside can't become this domain; 0: it can. */
@@ -830,7 +842,7 @@ void start_supervisor_asks(Domain *d, PlanRequest *request) {
         }
         s->request = request;
         if (s->wait == WAIT_HANDOVER) {
-                r = hand_over(d->operation, &f);
+                r = supervisor_came(d->operation, &f);
                 steps_continue(d->operation->steps, r, &f);
         } else
                 start_unit_left(d); /* it comes from the new unit, so the old one is gone */

@@ -102,7 +102,7 @@ static int find_device(const Hostdev *h, sd_device **ret, Fault *f) {
 /* --- who has it --- */
 
 static bool is_found(const Hostdev *h, const Hostdev *other) {
-        return other && other != h && other->found_bus == h->found_bus && other->found_number == h->found_number;
+        return other && other != h && other->type == HOSTDEV_USB && other->found_bus == h->found_bus && other->found_number == h->found_number;
 }
 
 static bool has_found(const DomainDef *def, const Hostdev *h) {
@@ -169,7 +169,7 @@ int usb_hosts_find(const Domain *d, DomainDef *live, bool at_start, Fault *f) {
 
         for (size_t i = 0; i < live->devices.n;) {
                 Hostdev *h = (Hostdev *) device_as_hostdev((const Device *) live->devices.items[i]);
-                int r = h ? find_one(d, live, h, at_start, f) : 0;
+                int r = h && h->type == HOSTDEV_USB ? find_one(d, live, h, at_start, f) : 0;
 
                 if (r < 0)
                         return r;
