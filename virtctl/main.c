@@ -31,6 +31,7 @@ static const Verb verbs[] = {
         { "change-media", "NAME DRIVE [PATH]", "Put another medium into a drive, or none (--force: the guest has locked it)", 2, 3, verb_change_media },
         { "set-memory", "NAME SIZE", "Let the guest have more or less of its memory", 2, 2, verb_set_memory },
         { "set-vcpus", "NAME NUMBER", "Let it have more or fewer processors", 2, 2, verb_set_vcpus },
+        { "set", "NAME PROPERTY=VALUE...", "Change what it gets of its host", 2, -1, verb_set },
         { "set-link", "NAME DEVICE up|down", "Plug a network cable in, or pull it", 3, 3, verb_set_link },
         { "pending", "NAME", "Show how a machine differs from its definition, and when that changes", 1, 1, verb_pending },
         { "plan", "NAME", "Show what a start would execute", 1, 1, verb_plan },

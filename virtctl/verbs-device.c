@@ -43,8 +43,7 @@ static int is_persistent(Client *c, const char *domain, bool *ret) {
         return 0;
 }
 
-/* Which of the two are meant. */
-static int read_flags(Client *c, const char *domain, uint64_t *ret) {
+int change_flags(Client *c, const char *domain, uint64_t *ret) {
         bool running = false, persistent = false;
         int r = 0;
 
@@ -55,8 +54,7 @@ static int read_flags(Client *c, const char *domain, uint64_t *ret) {
         return r;
 }
 
-/* What --validate is for. */
-static int print_plan(sd_bus_message *reply) {
+int change_print_plan(sd_bus_message *reply) {
         const char *line;
         int r = sd_bus_message_enter_container(reply, 'a', "s");
 
@@ -75,7 +73,7 @@ static int find_device(Client *c, const char *domain, const char *name, char **r
 
 /* A domain, its device, and the flags. */
 static int find_both(Client *c, char **argv, char **ret_domain, char **ret_device, uint64_t *ret_flags) {
-        return client_domain(c, argv[0], ret_domain) ?: find_device(c, *ret_domain, argv[1], ret_device) ?: read_flags(c, *ret_domain, ret_flags);
+        return client_domain(c, argv[0], ret_domain) ?: find_device(c, *ret_domain, argv[1], ret_device) ?: change_flags(c, *ret_domain, ret_flags);
 }
 
 static int print_name(const char *path) {
@@ -91,7 +89,7 @@ static int print_name(const char *path) {
 int verb_attach(Client *c, int argc, char **argv) {
         _cleanup_free_ char *domain = NULL;
         uint64_t flags = 0;
-        int status = client_domain(c, argv[0], &domain) ?: read_flags(c, domain, &flags);
+        int status = client_domain(c, argv[0], &domain) ?: change_flags(c, domain, &flags);
 
         for (int i = 1; i < argc && status == 0; i++) {
                 _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
@@ -101,7 +99,7 @@ int verb_attach(Client *c, int argc, char **argv) {
                          client_call(c, domain, DOMAIN_INTERFACE, "AttachDevice", &reply, "ssta{sv}", "", text, flags, 0) ?:
                          client_take_path(reply, &device);
                 if (status == 0 && c->validate)
-                        status = print_plan(reply);
+                        status = change_print_plan(reply);
                 else if (status == 0 && !c->quiet)
                         status = print_name(device);
         }
@@ -115,7 +113,7 @@ int verb_update(Client *c, int argc, char **argv) {
         int r = find_both(c, argv, &domain, &device, &flags) ?: definition_read(argv[2], &text) ?:
                 client_call(c, device, DEVICE_INTERFACE, "Update", &reply, "ssta{sv}", "", text, flags | (c->force ? FLAG_FORCE : 0), 0);
 
-        return r ?: print_plan(reply);
+        return r ?: change_print_plan(reply);
 }
 
 int verb_detach(Client *c, int argc, char **argv) {
@@ -127,7 +125,7 @@ int verb_detach(Client *c, int argc, char **argv) {
         /* Without a word it goes from wherever it is. */
         flags = (c->live ? FLAG_LIVE : 0) | (c->config ? FLAG_CONFIG : 0) | (c->validate ? FLAG_VALIDATE_ONLY : 0) | (c->no_wait ? FLAG_NO_WAIT : 0);
         r = r ?: client_call(c, device, DEVICE_INTERFACE, "Detach", &reply, "ta{sv}", flags, 0);
-        return r ?: client_take_path(reply, &job) ?: print_plan(reply);
+        return r ?: client_take_path(reply, &job) ?: change_print_plan(reply);
 }
 
 int verb_change_media(Client *c, int argc, char **argv) {
@@ -143,7 +141,7 @@ int verb_change_media(Client *c, int argc, char **argv) {
                 r = client_call(c, device, QEMU1 ".Disk", "ChangeMedia", &reply, "a{sv}ta{sv}", 1, "path", "s", argv[2], flags, 0);
         else
                 r = client_call(c, device, QEMU1 ".Disk", "ChangeMedia", &reply, "a{sv}ta{sv}", 0, flags, 0);
-        return r ?: print_plan(reply);
+        return r ?: change_print_plan(reply);
 }
 
 int verb_set_memory(Client *c, int argc, char **argv) {
@@ -152,9 +150,9 @@ int verb_set_memory(Client *c, int argc, char **argv) {
         uint64_t flags = 0, bytes;
         int r = value_read_size(argv[1], &bytes);
 
-        r = r ?: client_domain(c, argv[0], &domain) ?: read_flags(c, domain, &flags) ?:
+        r = r ?: client_domain(c, argv[0], &domain) ?: change_flags(c, domain, &flags) ?:
             client_call(c, domain, DOMAIN_INTERFACE, "SetMemory", &reply, "tta{sv}", bytes, flags, 0);
-        return r ?: print_plan(reply);
+        return r ?: change_print_plan(reply);
 }
 
 int verb_set_vcpus(Client *c, int argc, char **argv) {
@@ -166,9 +164,9 @@ int verb_set_vcpus(Client *c, int argc, char **argv) {
 
         if (parse_u32(argv[1], &n) < 0)
                 return client_fail("\"%s\" is no number of CPUs", argv[1]);
-        r = client_domain(c, argv[0], &domain) ?: read_flags(c, domain, &flags) ?:
+        r = client_domain(c, argv[0], &domain) ?: change_flags(c, domain, &flags) ?:
             client_call(c, domain, DOMAIN_INTERFACE, "SetVCPUs", &reply, "uta{sv}", n, flags, 0);
-        return r ?: print_plan(reply);
+        return r ?: change_print_plan(reply);
 }
 
 int verb_set_link(Client *c, int argc, char **argv) {
@@ -183,7 +181,7 @@ int verb_set_link(Client *c, int argc, char **argv) {
         r = client_domain(c, argv[0], &domain) ?: find_device(c, domain, argv[1], &device);
         flags = (c->live ? FLAG_LIVE : 0) | (c->config ? FLAG_CONFIG : 0) | (c->validate ? FLAG_VALIDATE_ONLY : 0);
         r = r ?: client_call(c, device, QEMU1 ".Nic", "SetLink", &reply, "bta{sv}", (int) up, flags, 0);
-        return r ?: print_plan(reply);
+        return r ?: change_print_plan(reply);
 }
 
 int verb_pending(Client *c, int argc, char **argv) {

@@ -26,6 +26,7 @@ int verb_change_media(Client *c, int argc, char **argv);
 int verb_set_memory(Client *c, int argc, char **argv);
 int verb_set_vcpus(Client *c, int argc, char **argv);
 int verb_pending(Client *c, int argc, char **argv);
+int verb_set(Client *c, int argc, char **argv);
 int verb_set_link(Client *c, int argc, char **argv);
 int verb_resume(Client *c, int argc, char **argv);
 int verb_undefine(Client *c, int argc, char **argv);
@@ -80,3 +81,8 @@ int verb_export_secret(Client *c, int argc, char **argv);
 int verb_set_secret(Client *c, int argc, char **argv);
 int verb_get_secret(Client *c, int argc, char **argv);
 int verb_console(Client *c, int argc, char **argv);
+
+/* Which of the running domain and its definition a change is meant for: what was said, else all there are. */
+int change_flags(Client *c, const char *domain, uint64_t *ret);
+/* The lines of an answer: what --validate is for. */
+int change_print_plan(sd_bus_message *reply);

@@ -50,14 +50,25 @@ def test_limits_of_units_reach_the_cgroup(installed_machine):
 def test_limits_of_the_definition(installed_machine):
     """They are systemd's to keep, for this run only."""
     machine = installed_machine
+    disk = machine.run("truncate -s 1M /srv/loop && losetup --find --show /srv/loop").stdout.strip()
     tune = ("<cputune><shares>250</shares><global_quota>30000</global_quota></cputune><memtune><hard_limit unit='MiB'>512</hard_limit>"
-            "<soft_limit unit='MiB'>400</soft_limit></memtune>")
+            "<soft_limit unit='MiB'>400</soft_limit></memtune>"
+            f"<blkiotune><weight>42</weight><device><path>{disk}</path><read_bytes_sec>1048576</read_bytes_sec></device></blkiotune>")
     define(machine, "tuned", tiny_xml("tuned", extra=tune).replace("<vcpu>", "<vcpu cpuset='0'>"))
     machine.run("virtctl start tuned", timeout=SLOW)
     assert limits(machine, "tuned") == {"cpu.max": "30000 100000", "memory.max": str(512 << 20), "cpu.weight": "250"}
     show = "systemctl show -p CPUWeight,CPUQuotaPerSecUSec,MemoryMax,MemoryHigh,AllowedCPUs virtqemu@tuned"
+    number = machine.run(f"lsblk -dno MAJ:MIN {disk}").stdout.strip()
+    assert f"{number} rbps=1048576 wbps=max" in machine.run("cat /sys/fs/cgroup/machine.slice/virtqemu@tuned.service/io.max").stdout
     assert set(machine.run(show).stdout.split()) == {"CPUWeight=250", "CPUQuotaPerSecUSec=300ms", f"MemoryMax={512 << 20}", f"MemoryHigh={400 << 20}", "AllowedCPUs=0"}
+    machine.run("virtctl set --live tuned CPUWeight=300 HostMemoryHigh=450M CPUQuotaPerSecUSec= VCPUPins=0:1 AllowedCPUs=0-1", timeout=SLOW)
+    assert limits(machine, "tuned") == {"cpu.max": "max 100000", "memory.max": str(512 << 20), "cpu.weight": "300"}
+    assert {"CPUWeight=300", "CPUQuotaPerSecUSec=infinity", f"MemoryHigh={450 << 20}", "AllowedCPUs=0-1"} < set(machine.run(show).stdout.split())
+    pid = machine.run("systemctl show -P MainPID virtqemu@tuned").stdout.strip()
+    qemu = machine.run(f"cat /proc/{pid}/task/{pid}/children").stdout.strip()
+    assert machine.run(f"grep -l CPU.0 /proc/{qemu}/task/*/comm | sed s/comm/status/ | xargs grep Cpus_allowed_list").stdout.split()[-1] == "1"
     terminate(machine, "tuned")
+    machine.run(f"losetup -d {disk}")
     wait = "for i in $(seq 50); do systemctl show -P CPUWeight virtqemu@tuned | grep -q 250 || break; sleep 0.2; done; "
     assert set(machine.run(wait + show).stdout.split()) == {"CPUWeight=[not", "set]", "CPUQuotaPerSecUSec=infinity", "MemoryMax=infinity", "MemoryHigh=infinity", "AllowedCPUs="}
 

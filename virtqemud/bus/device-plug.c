@@ -14,8 +14,7 @@
 #include "service.h"
 #include "str.h"
 
-/* Beside the answer there is a job, by which others see what goes on. Without one it goes on all the same. */
-static const char *show_job(Operation *o) {
+const char *device_plug_show_job(Operation *o) {
         Service *s = o->domain->manager->watch_userdata;
         char path[DOMAIN_PATH_MAX];
         const JobSpec spec = { .operation = o->name, .object = domain_path(o->domain, path), .cancel = service_cancel_operation, .userdata = o };
@@ -89,7 +88,7 @@ static int attach(sd_bus_message *m, Domain *d, Fault *f) {
         if (r < 0)
                 sd_bus_message_unref(m);
         else
-                (void) show_job(o);
+                (void) device_plug_show_job(o);
         return r;
 }
 
@@ -102,13 +101,17 @@ BUS_PUBLIC_HANDLER(domain_method_attach_device, ACTION_CONFIG) {
 
 /* --- Update, ChangeMedia --- */
 
-static void on_updated(Domain *d, const char *device, char **plan, const Fault *why, void *userdata) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = userdata, *reply = NULL;
+void device_plug_answer_plan(sd_bus_message *call, char **plan, const Fault *why) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = call, *reply = NULL;
 
         if (why)
                 (void) bus_reply_fault(m, why, -why->error);
         else if (sd_bus_message_new_method_return(m, &reply) >= 0 && sd_bus_message_append_strv(reply, plan) >= 0)
                 (void) sd_bus_send(NULL, reply, NULL);
+}
+
+static void on_updated(Domain *d, const char *device, char **plan, const Fault *why, void *userdata) {
+        device_plug_answer_plan(userdata, plan, why);
 }
 
 /* Takes over `device`. */
@@ -131,7 +134,7 @@ static int update(sd_bus_message *m, Domain *d, Device *device, Fault *f) {
         if (r < 0)
                 sd_bus_message_unref(m);
         else
-                (void) show_job(o);
+                (void) device_plug_show_job(o);
         return r;
 }
 
@@ -208,7 +211,7 @@ BUS_PUBLIC_HANDLER(nic_method_set_link, ACTION_CONFIG) {
 /* --- SetMemory, SetVCPUs --- */
 
 static void on_resized(Domain *d, char **plan, const Fault *why, void *userdata) {
-        on_updated(d, NULL, plan, why, userdata);
+        device_plug_answer_plan(userdata, plan, why);
 }
 
 static int resize(sd_bus_message *m, Domain *d, ResizeWhat what, uint64_t value, Fault *f) {
@@ -228,7 +231,7 @@ static int resize(sd_bus_message *m, Domain *d, ResizeWhat what, uint64_t value,
         if (r < 0)
                 sd_bus_message_unref(m);
         else
-                (void) show_job(o);
+                (void) device_plug_show_job(o);
         return r;
 }
 
@@ -295,7 +298,7 @@ static int detach(sd_bus_message *m, const DeviceObject *object, Fault *f) {
                         sd_bus_message_unref(m);
                 return r;
         }
-        job = show_job(o);
+        job = device_plug_show_job(o);
         return wait ? 1 : answer(m, job, NULL);
 }
 

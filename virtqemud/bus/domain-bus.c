@@ -245,7 +245,7 @@ static const sd_bus_vtable *const domain_vtables[] = {
         domain_property_vtable, domain_life_vtable, domain_config_vtable, domain_info_vtable, NULL
 };
 
-static int domain_find(const char *path, void *userdata, void **ret) {
+int domain_object_find(const char *path, void *userdata, void **ret) {
         const char *rest;
         Domain *d;
 
@@ -273,7 +273,7 @@ static int domain_enumerate(char ***ret, void *userdata) {
         return 0;
 }
 
-static int domain_details(void *object, sd_bus_message *call) {
+int domain_object_details(void *object, sd_bus_message *call) {
         const Domain *d = object;
 
         return sd_bus_message_append(call, "{ss}{ss}", "domain", d->name, "uuid", d->uuid_string);
@@ -281,5 +281,5 @@ static int domain_details(void *object, sd_bus_message *call) {
 
 const BusObject domain_object = {
         .path = QEMU1_ROOT "/domain", .many = true, .interface = QEMU1_DOMAIN, .vtables = domain_vtables,
-        .find = domain_find, .enumerate = domain_enumerate, .details = domain_details,
+        .find = domain_object_find, .enumerate = domain_enumerate, .details = domain_object_details,
 };

@@ -9,6 +9,7 @@
 #define QEMU1_ROOT "/org/virtbus/qemu1"
 #define QEMU1_MANAGER QEMU1_NAME ".Manager"
 #define QEMU1_DOMAIN QEMU1_NAME ".Domain"
+#define QEMU1_TUNING QEMU1_NAME ".Tuning"
 
 /* polkit actions, as in dbus-interfaces/org.virtbus.qemu1.policy */
 #define ACTION_READ_SECURE QEMU1_NAME ".read-secure"
@@ -48,8 +49,12 @@ int domain_find_path(const char *path, void *userdata, Domain **ret, const char 
 extern const DomainWatch signal_watch;
 
 /* Rows of the objects and fragments of the Domain interface. */
-extern const BusObject manager_object, domain_object, device_object, disk_object, nic_object, console_object, graphics_object;
+extern const BusObject manager_object, domain_object, tuning_object, device_object, disk_object, nic_object, console_object, graphics_object;
 extern const sd_bus_vtable domain_property_vtable[], domain_life_vtable[], domain_info_vtable[], domain_config_vtable[];
+
+/* BusObject.find and .details of the interfaces on a domain's own path. */
+int domain_object_find(const char *path, void *userdata, void **ret);
+int domain_object_details(void *object, sd_bus_message *call);
 
 /* Verbs that the Manager has by name as well; each answers the message. */
 /* With `new_domain` the answer begins with the domain's path. */

@@ -76,6 +76,18 @@ static const Field iothread_pin_fields[] = {
 #undef AT
 const RecordType iothread_pin_record = { "iothreadpin", sizeof(CpuPin), RECORD_FIELDS(iothread_pin_fields) };
 
+#define AT(member) offsetof(IoDevice, member)
+static const Field io_device_fields[] = {
+        { "path", &field_string, AT(path), FIELD_REQUIRED },
+        { "weight", &field_number, AT(weight), .min = 1, .max = 10000 },
+        { "read_bytes_sec", &field_number, AT(read_bytes), .min = 1, .max = INT64_MAX },
+        { "write_bytes_sec", &field_number, AT(write_bytes), .min = 1, .max = INT64_MAX },
+        { "read_iops_sec", &field_number, AT(read_iops), .min = 1, .max = INT64_MAX },
+        { "write_iops_sec", &field_number, AT(write_iops), .min = 1, .max = INT64_MAX },
+};
+#undef AT
+const RecordType io_device_record = { "device", sizeof(IoDevice), RECORD_FIELDS(io_device_fields) };
+
 #define AT(member) offsetof(HugePage, member)
 static const Field huge_page_fields[] = {
         { "@size", &field_number, AT(size), FIELD_REQUIRED, .min = 1 },
@@ -185,6 +197,7 @@ static const Field domain_fields[] = {
         { "numatune/memory/@placement", &field_enum, AT(numa.placement), .words = &numa_placement_table },
         { "numatune/memnode", &field_list, AT(numa.places), .record = &numa_place_record, .max = 128 },
         { "blkiotune/weight", &field_number, AT(tune.io_weight), .min = 1, .max = 10000 },
+        { "blkiotune/device", &field_list, AT(tune.io_devices), .record = &io_device_record, .max = 64 },
 
         { "os/@firmware", &field_enum, AT(os_firmware), .words = &os_firmware_table },
         { "os/type", &field_enum, AT(os_type), FIELD_REQUIRED, .words = &os_type_table },

@@ -11,6 +11,14 @@ typedef struct CpuPin {
 } CpuPin;
 extern const RecordType vcpu_pin_record, iothread_pin_record;
 
+/* <blkiotune><device>: how much a VM may read from and write to a block device of the host. NUMBER_UNSET: no limit. */
+typedef struct IoDevice {
+        Record head;
+        char *path;
+        uint64_t weight, read_bytes, write_bytes, read_iops, write_iops;
+} IoDevice;
+extern const RecordType io_device_record;
+
 /* <cputune>, <memtune>, <blkiotune>: what systemd is told about the VM's unit. */
 typedef struct Tune {
         uint64_t cpu_weight;     /* <shares> */
@@ -18,6 +26,7 @@ typedef struct Tune {
         int64_t cpu_quota;       /* µs of all CPUs together in a period; -1: no limit */
         uint64_t memory_hard, memory_soft, memory_swap; /* bytes; the last with memory and swap together */
         uint64_t io_weight;
+        RecordList io_devices;   /* IoDevice */
         RecordList vcpu_pins, iothread_pins; /* CpuPin */
         char *emulator_pin;
 } Tune;

@@ -40,18 +40,20 @@ int iothreads_check(const DomainDef *def, Fault *f) {
         return 0;
 }
 
-int iothreads_args(const DomainDef *def, Args *a) {
-        RECORD_FOREACH(IothreadId, t, def->iothread_ids) {
-                _cleanup_free_ char *id = strf("iothread%" PRIu64, t->id);
-                json_auto_t *json = id ? json_pack("{s:s, s:s}", "qom-type", "iothread", "id", id) : NULL;
-                int r = json ? json_set_number(json, "thread-pool-min", t->pool_min) : -ENOMEM;
+json_t *iothread_json(const IothreadId *t) {
+        _cleanup_free_ char *id = strf("iothread%" PRIu64, t->id);
+        json_auto_t *json = id ? json_pack("{s:s, s:s}", "qom-type", "iothread", "id", id) : NULL;
 
+        if (!json || json_set_number(json, "thread-pool-min", t->pool_min) < 0 || json_set_number(json, "thread-pool-max", t->pool_max) < 0)
+                return NULL;
+        return json_incref(json);
+}
+
+int iothreads_args(const DomainDef *def, Args *a) {
+        int r = 0;
+
+        RECORD_FOREACH(IothreadId, t, def->iothread_ids)
                 if (r >= 0)
-                        r = json_set_number(json, "thread-pool-max", t->pool_max);
-                if (r >= 0)
-                        r = args_json(a, ARG_OBJECT, json_incref(json));
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+                        r = args_json(a, ARG_OBJECT, iothread_json(t));
+        return r;
 }

@@ -9,3 +9,5 @@
 int iothreads_fill(DomainDef *def);
 int iothreads_check(const DomainDef *def, Fault *f);
 int iothreads_args(const DomainDef *def, Args *a);
+/* The object of one; NULL: out of memory. */
+json_t *iothread_json(const IothreadId *t);

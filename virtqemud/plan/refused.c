@@ -24,7 +24,6 @@ static const struct {
         { "domain/cputune", "cachetune", "parts of the CPU's cache are not supported", NULL },
         { "domain/cputune", "memorytune", "parts of the memory's bandwidth are not supported", NULL },
         { "domain/memtune", "min_guarantee", "the kernel guarantees no memory", "MemoryLow= in a drop-in of the VM's unit protects it" },
-        { "domain/blkiotune", "device", "limits of single devices are not supported", "set IOReadBandwidthMax= and the like at the VM's unit" },
         { "domain", "resource", "the slice of a VM is its unit's", "say Slice= in a drop-in: systemctl edit virtqemu@NAME" },
         { "domain", "idmap", "that is for containers", NULL },
         { "domain", "perf", "performance counters are not supported", "perf stat -p PID of the VM's QEMU" },

@@ -13,8 +13,10 @@
 #define PERIOD_DEFAULT UINT64_C(100000) /* the kernel's */
 
 void unit_properties_clear(UnitProperties *p) {
-        for (size_t i = 0; i < p->n; i++)
+        for (size_t i = 0; i < p->n; i++) {
                 free(p->items[i].set);
+                free(p->items[i].pairs);
+        }
         *p = (UnitProperties) {};
 }
 
@@ -41,6 +43,20 @@ static int check_memory(const DomainDef *def, Fault *f) {
         if (t->memory_hard != NUMBER_UNSET && t->memory_hard < def->memory)
                 return domain_fault(def, f, FAULT_INVALID_DEFINITION, "memtune/hard_limit", "%" PRIu64 " KiB are less than the guest's %" PRIu64 " KiB alone",
                                     t->memory_hard / 1024, def->memory / 1024);
+        return 0;
+}
+
+static int check_devices(const DomainDef *def, Fault *f) {
+        RECORD_FOREACH(IoDevice, d, def->tune.io_devices) {
+                if (d->path[0] != '/')
+                        return xml_fault_below(&d->head, "path", f, FAULT_INVALID_DEFINITION, "'%.128s' is not an absolute path", d->path);
+                RECORD_FOREACH(IoDevice, other, def->tune.io_devices) {
+                        if (other == d)
+                                break;
+                        if (streq(other->path, d->path))
+                                return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "%s has its limits already in line %u", d->path, other->head.line);
+                }
+        }
         return 0;
 }
 
@@ -78,6 +94,8 @@ int tune_check(const DomainDef *def, Fault *f) {
         if (r >= 0)
                 r = check_memory(def, f);
         if (r >= 0)
+                r = check_devices(def, f);
+        if (r >= 0)
                 r = check_pins(def, f);
         return r < 0 ? r : check_list(&def->head, "vcpu/@cpuset", def->vcpu_cpuset, f);
 }
@@ -97,6 +115,38 @@ static void add_quota(UnitProperties *p, bool reset, const Tune *t) {
         add(p, reset, "CPUQuotaPeriodUSec", period, UINT64_MAX);
 }
 
+/* Systemd forgets what was said of one kind when it is told of none. */
+static int add_devices(UnitProperties *p, bool reset, const Tune *t) {
+        static const struct {
+                const char *name;
+                size_t offset;
+        } kinds[] = {
+                { "IODeviceWeight", offsetof(IoDevice, weight) }, { "IOReadBandwidthMax", offsetof(IoDevice, read_bytes) },
+                { "IOWriteBandwidthMax", offsetof(IoDevice, write_bytes) }, { "IOReadIOPSMax", offsetof(IoDevice, read_iops) },
+                { "IOWriteIOPSMax", offsetof(IoDevice, write_iops) },
+        };
+
+        for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
+                UnitProperty item = { .name = kinds[k].name, .is_pairs = true, .pairs = new0(struct UnitPair, t->io_devices.n + 1) };
+
+                if (!item.pairs)
+                        return -ENOMEM;
+                RECORD_FOREACH(IoDevice, d, t->io_devices) {
+                        uint64_t value = *(const uint64_t *) ((const char *) d + kinds[k].offset);
+
+                        if (value != NUMBER_UNSET)
+                                item.pairs[item.n_pairs++] = (struct UnitPair) { d->path, value };
+                }
+                if (item.n_pairs == 0)
+                        free(item.pairs);
+                else {
+                        item.n_pairs = reset ? 0 : item.n_pairs;
+                        p->items[p->n++] = item;
+                }
+        }
+        return 0;
+}
+
 static int add_cpus(UnitProperties *p, bool reset, const char *cpuset) {
         UnitProperty item = { .name = "AllowedCPUs" };
         int r = reset ? 0 : cpu_set_read(cpuset, &item.set, &item.n_set);
@@ -114,6 +164,7 @@ static int add_cpus(UnitProperties *p, bool reset, const char *cpuset) {
 int tune_properties(const DomainDef *def, bool reset, UnitProperties *ret) {
         const Tune *t = &def->tune;
         UnitProperties p = {};
+        int r;
 
         if (t->cpu_weight != NUMBER_UNSET)
                 add(&p, reset, "CPUWeight", t->cpu_weight, UINT64_MAX);
@@ -126,13 +177,62 @@ int tune_properties(const DomainDef *def, bool reset, UnitProperties *ret) {
                 add(&p, reset, "MemorySwapMax", t->memory_swap - t->memory_hard, UINT64_MAX);
         if (t->io_weight != NUMBER_UNSET)
                 add(&p, reset, "IOWeight", t->io_weight, UINT64_MAX);
-        if (def->vcpu_cpuset) {
-                int r = add_cpus(&p, reset, def->vcpu_cpuset);
+        r = add_devices(&p, reset, t);
+        if (r >= 0 && def->vcpu_cpuset)
+                r = add_cpus(&p, reset, def->vcpu_cpuset);
+        if (r < 0) {
+                unit_properties_clear(&p);
+                return r;
+        }
+        *ret = p;
+        return 0;
+}
 
-                if (r < 0) {
-                        unit_properties_clear(&p);
-                        return r;
-                }
+static UnitProperty *find_property(UnitProperties *p, const char *name) {
+        for (size_t i = 0; i < p->n; i++)
+                if (streq(p->items[i].name, name))
+                        return &p->items[i];
+        return NULL;
+}
+
+static void move(UnitProperties *to, UnitProperty *item) {
+        to->items[to->n++] = *item;
+        item->set = NULL;
+        item->pairs = NULL;
+}
+
+static bool is_same(const UnitProperty *a, const UnitProperty *b) {
+        if (a->value != b->value || a->n_set != b->n_set || a->n_pairs != b->n_pairs || (a->n_set > 0 && memcmp(a->set, b->set, a->n_set) != 0))
+                return false;
+        for (size_t i = 0; i < a->n_pairs; i++)
+                if (!streq(a->pairs[i].path, b->pairs[i].path) || a->pairs[i].value != b->pairs[i].value)
+                        return false;
+        return true;
+}
+
+/* What is said of single devices adds to what was said before, so that is forgotten first. */
+int tune_change(const DomainDef *before, const DomainDef *after, UnitProperties *ret) {
+        _cleanup_unit_properties_ UnitProperties old = {}, reset = {}, new = {};
+        UnitProperties p = {};
+        int r = tune_properties(before, false, &old);
+
+        if (r >= 0)
+                r = tune_properties(before, true, &reset);
+        if (r >= 0)
+                r = tune_properties(after, false, &new);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < old.n; i++) {
+                UnitProperty *now = find_property(&new, old.items[i].name);
+
+                if (!now || (now->is_pairs && !is_same(now, &old.items[i])))
+                        move(&p, &reset.items[i]);
+        }
+        for (size_t i = 0; i < new.n; i++) {
+                const UnitProperty *was = find_property(&old, new.items[i].name);
+
+                if (!was || !is_same(was, &new.items[i]))
+                        move(&p, &new.items[i]);
         }
         *ret = p;
         return 0;

@@ -380,7 +380,7 @@ void instance_ended(Instance *i) {
         d->live = domain_def_free(d->live);
         d->live_generation = 0;
         domain_set_state(d, DOMAIN_SHUTOFF, reason);
-        domain_changed(d, DOMAIN_CHANGED_LIVE);
+        domain_changed(d, DOMAIN_CHANGED_LIVE | DOMAIN_CHANGED_TUNING);
         stop_domain_off(d);
         domain_settle(d);
 }

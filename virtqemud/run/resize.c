@@ -8,6 +8,7 @@
 #include "instance.h"
 #include "manager.h"
 #include "mem.h"
+#include "retune.h"
 #include "status.h"
 #include "str.h"
 
@@ -244,6 +245,7 @@ static void set_live_vcpus(Domain *d, uint64_t n) {
         d->live->vcpus_current = n == d->live->vcpus ? NUMBER_UNSET : n;
         d->live_generation++;
         free_and_replace(&d->live_text, NULL);
+        retune_pin_again(d);
         status_save(d);
         domain_changed(d, DOMAIN_CHANGED_LIVE);
 }

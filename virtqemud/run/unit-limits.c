@@ -8,6 +8,18 @@
 
 #define SYSTEMD "org.freedesktop.systemd1"
 
+static int append_pairs(sd_bus_message *m, const UnitProperty *p) {
+        int r = sd_bus_message_open_container(m, 'v', "a(st)");
+
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "(st)");
+        for (size_t i = 0; i < p->n_pairs && r >= 0; i++)
+                r = sd_bus_message_append(m, "(st)", p->pairs[i].path, p->pairs[i].value);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
 static int append(sd_bus_message *m, const UnitProperty *p) {
         int r = sd_bus_message_open_container(m, 'r', "sv");
 
@@ -19,7 +31,9 @@ static int append(sd_bus_message *m, const UnitProperty *p) {
                         r = sd_bus_message_append_array(m, 'y', p->set, p->n_set);
                 if (r >= 0)
                         r = sd_bus_message_close_container(m);
-        } else if (r >= 0)
+        } else if (r >= 0 && p->is_pairs)
+                r = append_pairs(m, p);
+        else if (r >= 0)
                 r = sd_bus_message_append(m, "v", "t", p->value);
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
@@ -58,6 +72,22 @@ int limits_apply(Domain *d, sd_bus_message_handler_t done, void *userdata, sd_bu
         }
         r = tell(d, &p, done, userdata, ret);
         return r < 0 ? fault_set(f, FAULT_UNIT, -r, "systemd can't be told the limits of %s: %s", d->unit, strerror(-r)) : 0;
+}
+
+int limits_change(Domain *d, const DomainDef *before, const DomainDef *after, sd_bus_message_handler_t done, void *userdata, sd_bus_slot **ret, Fault *f) {
+        _cleanup_unit_properties_ UnitProperties p = {};
+        int r = tune_change(before, after, &p);
+
+        if (r < 0)
+                return fault_oom(f);
+        if (p.n == 0)
+                return 1;
+        if (!d->manager->by_unit || !d->manager->bus || !d->unit) {
+                fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "the limits of %s are systemd's to keep, and it is not run as a unit", d->name);
+                return -EOPNOTSUPP;
+        }
+        r = tell(d, &p, done, userdata, ret);
+        return r < 0 ? fault_set(f, FAULT_UNIT, -r, "systemd can't be told the limits of %s: %s", d->unit, strerror(-r)) : !done;
 }
 
 void limits_reset(Domain *d) {

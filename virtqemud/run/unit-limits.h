@@ -8,5 +8,7 @@
 
 /* Tells systemd; `done` comes later. 1: there is nothing to tell; without a unit that is a warning of the domain. */
 int limits_apply(Domain *d, sd_bus_message_handler_t done, void *userdata, sd_bus_slot **ret, Fault *f);
+/* Tells what is different. 1: nothing is; with a `done` that is NULL nobody waits for the answer. FAULT_NOT_SUPPORTED without a unit. */
+int limits_change(Domain *d, const DomainDef *before, const DomainDef *after, sd_bus_message_handler_t done, void *userdata, sd_bus_slot **ret, Fault *f);
 /* The unit is as if nothing had been said, for whatever comes next; nobody waits for it. */
 void limits_reset(Domain *d);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "thread-pin.h"
 #include "watch.h"
 
 /* What signals, events and time do to the guest. */
@@ -98,8 +99,12 @@ static void tell_started(Watch *w) {
         notify("READY=1\nSTATUS=Running QEMU, PID %d", (int) w->qemu);
 }
 
+static void on_not_pinned(const char *name, const char *list, void *userdata) {
+        fprintf(stderr, "can't keep QEMU's thread \"%s\" on the CPUs %.*s: %m\n", name, (int) strcspn(list, ";"), list);
+}
+
 void watch_on_ready(Watch *w) {
-        watch_pin_threads(w);
+        threads_pin(w->qemu, w->pins, on_not_pinned, NULL);
         if (w->paused)
                 tell_started(w);
 }

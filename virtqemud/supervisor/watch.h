@@ -51,9 +51,6 @@ typedef struct Watch {
 
 uint64_t now_monotonic(void);
 
-/* --- watch-pin.c --- */
-void watch_pin_threads(const Watch *w);
-
 /* --- watch-process.c --- */
 /* Starts QEMU with its output in a pipe; a failure is told on standard error. */
 int watch_start_qemu(Watch *w);

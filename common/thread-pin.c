@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "thread-pin.h"
+
 #include <dirent.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "watch.h"
-
-/* QEMU's threads tell by their names what they are for: "CPU 0/KVM", "IO iothread1". Which processors of the host they may use is said as
- * "CPU 0/=0-3;IO iothread1=2;=4,5": a beginning of names and a list; the last one is for all other threads. */
 
 #define NAME_MAX_LENGTH 32
 
@@ -57,29 +55,29 @@ static bool read_name(pid_t qemu, const char *thread, char name[static NAME_MAX_
         return read;
 }
 
-static void pin_thread(const Watch *w, const char *thread) {
+static void pin_thread(pid_t process, const char *thread, const char *pins, ThreadPinFailed failed, void *userdata) {
         char name[NAME_MAX_LENGTH];
         const char *list;
         cpu_set_t set;
 
-        if (!read_name(w->qemu, thread, name))
+        if (!read_name(process, thread, name))
                 return;
-        list = find_list(w->pins, name);
-        if (list && read_cpus(list, &set) && sched_setaffinity((pid_t) atol(thread), sizeof(set), &set) < 0)
-                fprintf(stderr, "can't keep QEMU's thread \"%s\" on the CPUs %.*s: %m\n", name, (int) strcspn(list, ";"), list);
+        list = find_list(pins, name);
+        if (list && read_cpus(list, &set) && sched_setaffinity((pid_t) strtol(thread, NULL, 10), sizeof(set), &set) < 0)
+                failed(name, list, userdata);
 }
 
-void watch_pin_threads(const Watch *w) {
+void threads_pin(pid_t process, const char *pins, ThreadPinFailed failed, void *userdata) {
         char path[320];
         DIR *folder;
 
-        if (!w->pins)
+        if (!pins)
                 return;
-        (void) snprintf(path, sizeof(path), "/proc/%d/task", (int) w->qemu);
+        (void) snprintf(path, sizeof(path), "/proc/%d/task", (int) process);
         folder = opendir(path);
         for (struct dirent *e = folder ? readdir(folder) : NULL; e; e = readdir(folder))
                 if (e->d_name[0] != '.')
-                        pin_thread(w, e->d_name);
+                        pin_thread(process, e->d_name, pins, failed, userdata);
         if (folder)
                 (void) closedir(folder);
 }
