@@ -444,6 +444,20 @@ static int copy_value(const Field *f, const void *from, void *to) {
         return -EINVAL;
 }
 
+int record_inherit_live(Record *to, const Record *from) {
+        int r = 0;
+
+        assert(to && from && to->type == from->type);
+
+        for (size_t i = 0; i < to->type->n_fields && r >= 0; i++) {
+                const Field *f = &to->type->fields[i];
+
+                if ((f->flags & FIELD_LIVE) && f->type->is_set && !f->type->is_set(field_value(to, f)))
+                        r = copy_value(f, field_value(from, f), field_value(to, f));
+        }
+        return r;
+}
+
 int record_copy(const Record *r, void **ret) {
         Record *copy;
 

@@ -130,6 +130,9 @@ void *record_free(void *record);
 /* A deep copy; nodes are NULL, lines stay. */
 int record_copy(const Record *r, void **ret);
 
+/* What `from` has of a running domain (FIELD_LIVE) and `to`, of the same type, does not say. Lists and records are left alone. */
+int record_inherit_live(Record *to, const Record *from);
+
 /* Takes over `item`, also on failure. */
 int record_list_add(RecordList *list, void *item);
 /* Unlinks without freeing; returns the item. */

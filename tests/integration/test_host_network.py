@@ -10,6 +10,7 @@ import pytest
 from gi.repository import GLib
 
 import domains
+from bus import BusError
 from domains import CONFIG, FORCE, LIVE, console, guest_xml, tiny_xml
 from host import USER
 from netbed import MANAGER, NAT, bed, client, define, guest, heard, kill, networkd, ping, port
@@ -514,6 +515,19 @@ def test_what_an_interface_asks_for(bed, client, networkd, vms):
     rates = [bed.run(f"tc class show dev {p}").stdout for p in ports]
     assert "rate 800Kbit ceil 800Kbit" in rates[0] and all("rate 8Mbit ceil 16Mbit" in r for r in rates[1:])
     assert [bed.read(f"/sys/class/net/{p}/brport/isolated") for p in ports] == ["0\n", "1\n", "1\n"]
+    nic = client.object("org.virtbus.qemu1", f"{domain.path}/device/net1")
+    text = re.search(r"<interface.*?</interface>", domain.ExportDefinition("libvirt-xml", CONFIG).split("</interface>", 1)[1], re.S).group(0)
+    nic.Update("libvirt-xml", text.replace('average="1000" peak="2000"/>', 'average="500"/>'), LIVE | CONFIG, {})
+    assert "rate 4Mbit ceil 4Mbit" in bed.run(f"tc class show dev {ports[1]}").stdout
+    assert all('average="500"' in domain.ExportDefinition("libvirt-xml", which) for which in (LIVE, CONFIG))
+    nic.Update("libvirt-xml", re.sub("<bandwidth>.*</bandwidth>", "", text, flags=re.S), LIVE, {})
+    assert bed.run(f"tc class show dev {ports[1]}").stdout == ""
+    try:
+        nic.Update("libvirt-xml", text.replace('average="1000" peak="2000"/>', 'average="700"/><outbound average="300"/>'), LIVE | CONFIG, {})
+        assert "police" in bed.run(f"tc filter show dev {ports[1]} ingress").stdout
+    except BusError as e:  # without the module for what guests send
+        assert "act_police" in e.message and bed.run(f"tc class show dev {ports[1]}").stdout == ""
+        assert "700" not in domain.ExportDefinition("libvirt-xml", CONFIG)
     domain.Terminate(0, {})
     bed.wait(lambda: network.Ports == [])
     for wrong, text in (({"inbound": GLib.Variant("(ttt)", (0, 1, 1))}, "an average of 1 to"),

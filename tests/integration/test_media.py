@@ -148,3 +148,23 @@ def test_pending_changes(bus, qemud, discs):
         ("sata-disk0", "source/@file", "", f"{discs}/first.iso", "now")]
     d.Terminate(0, {})
     assert d.ListPendingChanges() == []
+
+
+def test_media_that_are_missing(bus, qemud, tmp_path):
+    """Those that may be are left out, with a warning; the definition keeps them, and they are there as soon as they are."""
+    iso = tmp_path / "a.iso"
+    drive = (f"<disk type='file' device='cdrom'><source file='{iso}' startupPolicy='{{policy}}'/><target dev='sda' bus='sata'/></disk>"
+             f"<disk type='file' device='disk'><source file='{tmp_path}/b.raw' startupPolicy='optional'/><target dev='vda' bus='virtio'/></disk>")
+    d = define(bus, tiny_xml("strict", devices=drive.format(policy="mandatory")))
+    with bus.fails("ImageFailed", "a.iso"):
+        d.Start(0, {}, timeout=60)
+    d = define(bus, tiny_xml("lax", devices=drive.format(policy="optional")))
+    d.Start(0, {}, timeout=60)
+    live = d.ExportDefinition(FORMAT, LIVE)
+    assert "sda" in live and "vda" not in live and "a.iso" not in live and "a.iso" in d.ExportDefinition(FORMAT, CONFIG)
+    assert sorted(d.Warnings) == [f"disk sda: started without {iso}, which is missing", f"disk vda: started without {tmp_path}/b.raw, which is missing"]
+    d.Terminate(0, {})
+    iso.write_bytes(bytes(1 << 20))
+    d.Start(0, {}, timeout=60)
+    assert "a.iso" in d.ExportDefinition(FORMAT, LIVE) and len(d.Warnings) == 1
+    d.Terminate(0, {})

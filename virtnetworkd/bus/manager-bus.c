@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "../run/guest-addresses.h"
 #include "../run/port.h"
+#include "../run/shape.h"
 #include "bus-auth.h"
 #include "bus-error.h"
 #include "service.h"
@@ -218,6 +219,26 @@ BUS_HANDLER(method_attach_tap, ACTION_ATTACH_BRIDGE) {
         return r < 0 ? fault_to_bus(&f, r, error) : 1;
 }
 
+/* Of one that is there: what it is not told has no limit any more. */
+BUS_HANDLER(method_set_port_bandwidth, ACTION_ATTACH_BRIDGE) {
+        Networks *s = service_of(userdata)->networks;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        const char *name;
+        PortRequest q;
+        int r;
+
+        port_request_init(&q);
+        r = sd_bus_message_read(m, "s", &name);
+        if (r >= 0)
+                r = read_port(m, &q, &f);
+        if (r >= 0 && (q.mac.set || q.group || q.domain || q.isolated || q.settings.tags.n > 0 || q.settings.trunk != UNSET))
+                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "only inbound and outbound can be set");
+        if (r >= 0)
+                r = shape_port_again(s->links, name, &q.settings.inbound, &q.settings.outbound, &f);
+        port_request_clear(&q);
+        return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, NULL);
+}
+
 static int check_mode(const char *mode, Fault *f) {
         static const char *const modes[] = { "bridge", "private", "vepa", "passthrough" };
 
@@ -325,6 +346,9 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_METHOD_WITH_NAMES("AttachTap", "sba{sv}" "ta{sv}",
                                  SD_BUS_PARAM(name) SD_BUS_PARAM(managed) SD_BUS_PARAM(port) SD_BUS_PARAM(flags) SD_BUS_PARAM(options),
                                  "sah", SD_BUS_PARAM(interface) SD_BUS_PARAM(queues), method_attach_tap, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("SetPortBandwidth", "sa{sv}" "ta{sv}",
+                                 SD_BUS_PARAM(interface) SD_BUS_PARAM(limits) SD_BUS_PARAM(flags) SD_BUS_PARAM(options),
+                                 NULL,, method_set_port_bandwidth, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("ListAddresses", "s", SD_BUS_PARAM(mac), "a(ayys)", SD_BUS_PARAM(addresses), method_list_addresses,
                                  SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_NAMES("AddressesChanged", "s", SD_BUS_PARAM(mac), 0),

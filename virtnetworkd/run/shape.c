@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "link-nl.h"
+#include "str.h"
 #include "tc.h"
 
 /* As libvirt has them: rates in thousands of bytes each second, bursts in 1024 bytes. */
@@ -137,4 +138,34 @@ int shape_link(Links *l, const char *name, const Bandwidth *inbound, const Bandw
         r = links_fault(f, r, "can't limit the bandwidth of", name);
         fault_hint(f, "the kernel needs the modules sch_htb, sch_ingress, cls_matchall and act_police");
         return r;
+}
+
+static int remove_qdisc(struct nl_sock *s, int index, uint32_t parent) {
+        _cleanup_(rtnl_qdisc_putp) struct rtnl_qdisc *q = rtnl_qdisc_alloc();
+        int r;
+
+        if (!q)
+                return -NLE_NOMEM;
+        rtnl_tc_set_ifindex(TC_CAST(q), index);
+        rtnl_tc_set_parent(TC_CAST(q), parent);
+        r = rtnl_qdisc_delete(s, q);
+        /* What is not there, or is the kernel's own, need not go. */
+        return r == -NLE_OBJ_NOTFOUND || r == -NLE_INVAL ? 0 : r;
+}
+
+int shape_port_again(Links *l, const char *name, const Bandwidth *inbound, const Bandwidth *outbound, Fault *f) {
+        LinkInfo info;
+        int r;
+
+        assert(l && name && inbound && outbound);
+
+        r = links_find(l, name, &info);
+        if (r < 0 || (!streq(info.kind, "tun") && !streq(info.kind, "macvtap")))
+                return fault_set(f, FAULT_INVALID_ARGS, ENODEV, "\"%.32s\" is no guest's connection", name);
+        r = remove_qdisc(links_socket(l), info.index, TC_H_ROOT);
+        if (r >= 0)
+                r = remove_qdisc(links_socket(l), info.index, TC_H_CLSACT);
+        if (r < 0)
+                return links_fault(f, r, "can't change the bandwidth of", name);
+        return shape_link(l, name, inbound, outbound, f);
 }

@@ -71,6 +71,8 @@ struct DeviceOps {
         /* If `image` is one of the device's files with an open end of its backing chain: writes the levels below it into the device
          * and returns 1, else 0. */
         int (*apply_chain)(Device *d, const char *image, const ChainLevel *levels, size_t n);
+        /* The file of that path, which may be missing, is: 1 if the device goes on without it, 2 if it has to go itself, 0 if it is not its file. */
+        int (*lose_file)(Device *d, const char *path);
         /* Appends what QEMU needs, in the order in which it can be created; the same list serves cold start and hotplug. */
         int (*args)(const Device *d, Args *a, Fault *f);
         /* The passphrase QEMU needs for it, and what for: "volume"; NULL: none. */

@@ -21,6 +21,7 @@ static const char *const detect_words[] = { NULL, "off", "on", "unmap" };
 static const EnumTable detect_table = { detect_words, ARRAY_SIZE(detect_words) };
 static const char *const policy_words[] = { NULL, "stop", "report", "ignore", "enospace" };
 static const EnumTable policy_table = { policy_words, ARRAY_SIZE(policy_words) };
+typedef enum StartupPolicy { STARTUP_UNSET, STARTUP_MANDATORY, STARTUP_REQUISITE, STARTUP_OPTIONAL } StartupPolicy;
 static const char *const startup_words[] = { NULL, "mandatory", "requisite", "optional" };
 static const EnumTable startup_table = { startup_words, ARRAY_SIZE(startup_words) };
 static const char *const mode_words[] = { NULL, "host", "direct" };
@@ -388,10 +389,28 @@ static bool chain_is_open(const Disk *d) {
         return !b;
 }
 
+static bool may_be_missing(const Disk *d) {
+        return d->startup_policy == STARTUP_OPTIONAL && (d->type == DISK_FILE || d->type == DISK_BLOCK);
+}
+
+static int disk_lose_file(Device *device, const char *path) {
+        Disk *d = (Disk *) device;
+
+        if (!may_be_missing(d) || !streq_null(disk_path(d), path))
+                return 0;
+        if (d->what == DISK_DISK)
+                return 2;
+        free_and_replace(&d->file, NULL);
+        free_and_replace(&d->dev, NULL);
+        d->below = record_free(d->below ? &d->below->head : NULL);
+        return 1;
+}
+
 static int want_level(const Disk *d, WantedFiles *requests, const char *path, int format, bool writable, bool last) {
         const WantedFile file = {
                 .want = last && chain_is_open(d) ? WANTED_CHAIN : WANTED_FD,
                 .path = (char *) path, .format = (char *) disk_format_to_string((DiskFormat) format), .writable = writable,
+                .optional = may_be_missing(d) && streq_null(disk_path(d), path),
                 .lease = writable && !d->shareable ? LEASE_ALONE : LEASE_WITH_OTHERS, .line = d->device.head.line,
         };
 
@@ -603,7 +622,7 @@ const DeviceOps device_disk = {
         .kind = DEVICE_DISK, .element = "disk", .type = &disk_record,
         .id_prefix = disk_prefix, .target = disk_target, .boot_class = disk_boot_class,
         .fill = disk_fill, .slot = disk_slot, .check = disk_check,
-        .files = disk_files, .apply_chain = disk_apply_chain, .args = disk_args,
+        .files = disk_files, .lose_file = disk_lose_file, .apply_chain = disk_apply_chain, .args = disk_args,
         .fixed = disk_fixed, .verdict = disk_verdict, .update = disk_update, .secret = disk_secret,
         .companion_secret = disk_companion_secret, .companion = disk_companion,
 };

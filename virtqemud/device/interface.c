@@ -365,6 +365,8 @@ static int interface_args(const Device *d, Args *a, Fault *f) {
 }
 
 static ChangeVerdict interface_verdict(const Device *before, const Device *after, const char *path) {
+        if (str_after(path, "bandwidth/") && interface_has_tap((const Interface *) after))
+                return CHANGE_NOW;
         return streq(path, "link/@state") ? CHANGE_NOW : streq(path, "boot/@order") ? CHANGE_AT_REBOOT : CHANGE_AT_POWER_OFF;
 }
 

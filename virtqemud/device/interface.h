@@ -82,6 +82,9 @@ static inline unsigned interface_queues(const Interface *i) {
 
 /* The interface a device is; NULL: it is none. */
 Interface *device_as_interface(const Device *d);
+static inline bool interface_same_bandwidth(const Interface *a, const Interface *b) {
+        return memcmp(&a->port.inbound, &b->port.inbound, sizeof(Bandwidth)) == 0 && memcmp(&a->port.outbound, &b->port.outbound, sizeof(Bandwidth)) == 0;
+}
 /* Of the live definition: the name of the host's end. */
 int interface_set_host(Interface *i, const char *name);
 /* The tap of type 'ethernet' that is asked for; empty: any. */

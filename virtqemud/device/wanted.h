@@ -28,7 +28,7 @@ typedef struct WantedFile {
         char *path;
         char *format;           /* "raw", "qcow2"; NULL where it does not matter */
         char *template;         /* WANTED_NVRAM */
-        bool writable, append;
+        bool writable, append, optional; /* the last: it may be missing */
         WantedLease lease;      /* of the file itself; of what is below it always LEASE_WITH_OTHERS */
         unsigned line;          /* of the element that asks, for error texts */
 } WantedFile;

@@ -151,6 +151,9 @@ static int inherit(Hotplug *h, Fault *f) {
                         return fault_oom(f);
                 d->address = copy;
         }
+        /* What a drive has of its medium goes with that. */
+        if (!device_as_disk(d) && record_inherit_live(&d->head, &before->head) < 0)
+                return fault_oom(f);
         return d->ops->fill ? d->ops->fill(d, h->next, f) : 0;
 }
 

@@ -582,3 +582,24 @@ int launch_apply_chain(DomainDef *live, const char *image, const ChainLevel *lev
         }
         return found ? 0 : fault_set(f, FAULT_IMAGE, ENOENT, "no disk of this domain uses the image '%s'", image);
 }
+
+int launch_lose_file(DomainDef *live, const char *path, char **ret) {
+        assert(live && path && ret);
+
+        *ret = NULL;
+        for (size_t i = 0; i < live->devices.n;) {
+                Device *d = (Device *) live->devices.items[i];
+                int lost = d->ops->lose_file ? d->ops->lose_file(d, path) : 0;
+
+                if (lost > 0 && !*ret) {
+                        *ret = strdup(device_target(d) ?: d->id);
+                        if (!*ret)
+                                return -ENOMEM;
+                }
+                if (lost > 1)
+                        record_free(record_list_take(&live->devices, i));
+                else
+                        i++;
+        }
+        return 0;
+}

@@ -35,5 +35,8 @@ int launch_settle(const DomainDef *def, json_t **ret);
 /* The files that must be opened before a plan can be made. */
 int launch_files(const DomainDef *def, WantedFiles *ret, Fault *f);
 
+/* A file that may be missing is: the devices whose it is go on without it, or go themselves. The first one's id goes to *ret, NULL: nobody's. */
+int launch_lose_file(DomainDef *live, const char *path, char **ret);
+
 /* Writes a chain that was found into the live definition as <backingStore> elements. `levels` starts with the image itself. */
 int launch_apply_chain(DomainDef *live, const char *image, const ChainLevel *levels, size_t n, Fault *f);

@@ -10,6 +10,7 @@
 #include "../plan/hotplug.h"
 #include "../qmp/qmp-cmd.h"
 #include "../qmp/qmp-script.h"
+#include "bus-error.h"
 #include "config-edit.h"
 #include "domain-volumes.h"
 #include "instance.h"
@@ -38,6 +39,8 @@ typedef struct Attach {
         Prepare *prepare;
         DomainLeases *leases;
         DomainPorts *ports;
+        sd_bus_slot *limit;          /* virtnetworkd is told one */
+        bool limited;
         Companions *companions;
         QmpScript *script;
         char *id;
@@ -51,6 +54,7 @@ static void attach_free(void *data) {
 
         qmp_script_free(a->script);
         companions_free(a->companions);
+        sd_bus_slot_unref(a->limit);
         domain_ports_free(a->ports);
         domain_leases_free(a->leases);
         prepare_free(a->prepare);
@@ -400,6 +404,53 @@ static int undo_define(void *userdata) {
         return config_edit_restore(((Attach *) o->data)->edit, o);
 }
 
+/* --- limit: what may go through an interface, which virtnetworkd keeps --- */
+
+static const Interface *limited_interface(const Attach *a, const Interface **ret_before) {
+        const Interface *before = a->hotplug && a->hotplug->before ? device_as_interface(a->hotplug->before) : NULL;
+        const Interface *after = before ? device_as_interface(a->hotplug->device) : NULL;
+
+        *ret_before = before;
+        return after && !interface_same_bandwidth(before, after) ? after : NULL;
+}
+
+static int on_limited(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *e = sd_bus_message_get_error(reply);
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        Operation *o = userdata;
+        Attach *a = o->data;
+
+        a->limit = sd_bus_slot_unref(a->limit);
+        if (e)
+                (void) fault_from_bus(e, &f);
+        steps_continue(o->steps, e ? -f.error : 0, &f);
+        return 0;
+}
+
+static int begin_limit(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Attach *a = o->data;
+        const Interface *before, *after = limited_interface(a, &before);
+        int r;
+
+        if (only_looks(a) || !after)
+                return 1;
+        a->limited = true; /* or half of it: a failure may come after the first direction */
+        r = domain_port_limit(o->domain, before, after, on_limited, o, &a->limit);
+        return r < 0 ? fault_set(f, FAULT_DISCONNECTED, -r, "virtnetworkd can't be told the bandwidth of %s: %s", a->id, strerror(-r)) : 0;
+}
+
+static int undo_limit(void *userdata) {
+        Operation *o = userdata;
+        Attach *a = o->data;
+        const Interface *before;
+
+        a->limit = sd_bus_slot_unref(a->limit);
+        if (a->limited && !a->plugged && limited_interface(a, &before) && domain_port_limit(o->domain, before, before, NULL, NULL, NULL) < 0)
+                (void) domain_warn(o->domain, "the bandwidth of %s is not what it was", a->id);
+        return 1;
+}
+
 /* --- plug --- */
 
 static Qmp *get_qmp(void *userdata) {
@@ -423,6 +474,8 @@ static void plugged(Operation *o) {
         d->live_generation++;
         instance_connect_consoles(i);
         instance_watch_addresses(i);
+        if (a->hotplug->before && a->companions)
+                companions_forget(i->companions, a->id); /* that of the medium before has ended with it */
         i->companions = companions_join(i->companions, TAKE_PTR(a->companions));
         domain_leases_set_pid(a->leases, i->qemu.pid);
         free_and_replace(&d->live_text, NULL);
@@ -563,6 +616,7 @@ static const StepRow attach_steps[] = {
         { "ports", begin_ports, undo_gather },
         { "networks", begin_networks, undo_gather },
         { "define", begin_define, undo_define },
+        { "limit", begin_limit, undo_limit },
         { "plug", begin_plug, undo_plug },
         { "tell", begin_tell, NULL },
 };

@@ -295,3 +295,27 @@ int domain_ports_fd(const DomainPorts *p, const char *queue) {
         }
         return -1;
 }
+
+int domain_port_limit(Domain *d, const Interface *running, const Interface *wanted, sd_bus_message_handler_t done, void *userdata, sd_bus_slot **ret) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        sd_bus *bus = manager_network_bus(d->manager);
+        int r = bus && running->host ? 0 : -ENOTCONN;
+
+        if (r >= 0)
+                r = sd_bus_message_new_method_call(bus, &m, NETWORK1_NAME, NETWORK1_ROOT, NETWORK1_MANAGER, "SetPortBandwidth");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", running->host);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "{sv}");
+        if (r >= 0)
+                r = append_bandwidth(m, "inbound", &wanted->port.inbound);
+        if (r >= 0)
+                r = append_bandwidth(m, "outbound", &wanted->port.outbound);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "ta{sv}", UINT64_C(0), 0);
+        if (r < 0)
+                return r;
+        return done ? sd_bus_call_async(bus, ret, m, done, userdata, ATTACH_TIMEOUT_USEC) : sd_bus_send(bus, m, NULL);
+}

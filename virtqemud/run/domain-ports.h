@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "../device/interface.h"
 #include "domain.h"
+#include "sdbus.h"
 
 /* The ports that the interfaces of one run have on networks and bridges, from virtnetworkd: a tap each, which is gone when nobody has its
  * descriptors any more. */
@@ -17,3 +19,6 @@ DEFINE_CLEANUP(DomainPorts *, domain_ports_free)
 
 /* The descriptor of a queue, by interface_queue_name(); it stays the ports'. -1: none. */
 int domain_ports_fd(const DomainPorts *p, const char *queue);
+
+/* Other limits for the port that a running interface has: those that `wanted` says. `done` NULL: nobody waits for the answer. */
+int domain_port_limit(Domain *d, const Interface *running, const Interface *wanted, sd_bus_message_handler_t done, void *userdata, sd_bus_slot **ret);

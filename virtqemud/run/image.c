@@ -135,7 +135,7 @@ static int take_level(ImageOpen *o, const json_t *json, int *fd, Fault *f) {
 /* 1: that was the last message. */
 static int take_end(const ImageOpen *o, Fault *f) {
         for (size_t i = 0; i < o->n; i++)
-                if (o->results[i].n_levels == 0)
+                if (o->results[i].n_levels == 0 && !o->results[i].optional)
                         return worker_nonsense(f);
         return 1;
 }
@@ -205,9 +205,9 @@ static json_t *requests_to_json(const ImageRequest *requests, size_t n) {
         for (size_t i = 0; i < n; i++) {
                 const ImageRequest *q = &requests[i];
 
-                if (json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:s*,s:b,s:b}", "path", q->path, "want", image_want_to_string(q->want),
+                if (json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:s*,s:b,s:b,s:b}", "path", q->path, "want", image_want_to_string(q->want),
                                                           "format", q->format ?: "raw", "template", q->template_path,
-                                                          "writable", q->writable, "append", q->append)) < 0)
+                                                          "writable", q->writable, "append", q->append, "optional", q->optional)) < 0)
                         return NULL;
         }
         return TAKE_PTR(list);
@@ -280,6 +280,8 @@ int image_open(sd_event *e, const char *worker, const ImageRequest *requests, si
         input = requests_to_fd(requests, n);
         if (!o->results || !o->busy_with || input == -ENOMEM)
                 return fault_oom(f);
+        for (size_t i = 0; i < n; i++)
+                o->results[i].optional = requests[i].optional;
         r = input < 0 ? input : worker_start(o, e, worker, input);
         if (r < 0)
                 return fault_set(f, FAULT_IMAGE, -r, "%s: the program that opens images can't be started: %s", requests[0].path, strerror(-r));

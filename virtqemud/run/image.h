@@ -34,6 +34,7 @@ typedef struct ImageRequest {
         ImageWant want;
         bool writable;          /* the top level; backing levels are always read-only */
         bool append;            /* IMAGE_OUTPUT: what is in the file stays */
+        bool optional;          /* where there is nothing of that path, its result has no levels */
 } ImageRequest;
 
 typedef struct ImageLevel {
@@ -50,6 +51,7 @@ typedef struct ImageLevel {
 typedef struct ImageResult {
         ImageLevel *levels;
         size_t n_levels;
+        bool optional;
 } ImageResult;
 
 /* `results` (one per request, in order) or `fault`. The results are the caller's to take from: what is left in them (fd >= 0) is

@@ -118,6 +118,18 @@ static int open_vsock(Prepare *p, Fault *f) {
         return p->vsock;
 }
 
+/* Said at every start, so that nobody wonders. */
+static int go_without(Prepare *p, size_t i, Fault *f) {
+        const char *path = p->wanted.items[i].path;
+        _cleanup_free_ char *device = NULL;
+
+        if (launch_lose_file(p->live, path, &device) < 0)
+                return fault_oom(f);
+        if (device && !p->spec.look_only)
+                (void) domain_warn(p->domain, "disk %s: started without %s, which is missing", device, path);
+        return 0;
+}
+
 static int make_plan(Prepare *p, Fault *f) {
         int r = open_vsock(p, f);
 
@@ -126,7 +138,9 @@ static int make_plan(Prepare *p, Fault *f) {
         if (r >= 0 && !p->spec.look_only)
                 r = pci_hosts_check(p->domain, p->live, f);
         for (size_t i = 0; i < p->n_results && r >= 0; i++)
-                if (p->wanted.items[i].want == WANTED_CHAIN && chain_is_new(p, i))
+                if (p->results[i].n_levels == 0)
+                        r = go_without(p, i, f);
+                else if (p->wanted.items[i].want == WANTED_CHAIN && chain_is_new(p, i))
                         r = apply_chain(p, i, f);
         if (r < 0)
                 return r;
@@ -188,6 +202,7 @@ static int open_files(Prepare *p, Fault *f) {
                 requests[i] = (ImageRequest) {
                         .path = w->path, .format = w->format, .template_path = w->template,
                         .want = wants[w->want], .writable = w->writable, .append = w->append,
+                        .optional = w->optional && !p->spec.hotplug,
                 };
         }
         return image_open(event, p->domain->manager->image_worker, requests, p->wanted.n, 0, on_opened, p, &p->open, f);

@@ -246,6 +246,11 @@ static int open_output(size_t request, const char *path, bool append, Fault *f) 
         return 0;
 }
 
+static bool is_missing(const char *path) {
+        (void) send_json(json_pack("{s:s}", "open", path), -1);
+        return access(path, F_OK) < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ENOMEDIUM);
+}
+
 static int serve(size_t i, const json_t *request, Fault *f) {
         const char *path = json_string_value(json_object_get(request, "path"));
         const char *want = json_string_value(json_object_get(request, "want"));
@@ -256,6 +261,8 @@ static int serve(size_t i, const json_t *request, Fault *f) {
 
         if (!path || path[0] != '/')
                 return fault_set(f, FAULT_INVALID_DEFINITION, EINVAL, "%s: is no absolute path", path ?: "(nothing)");
+        if (json_is_true(json_object_get(request, "optional")) && is_missing(path))
+                return 0;
         if (streq_null(want, "memfd"))
                 return open_memfd(i, path, f);
         if (streq_null(want, "output"))
