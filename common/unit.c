@@ -349,7 +349,7 @@ static int on_properties_set(sd_bus_message *reply, void *userdata, sd_bus_error
         return 0;
 }
 
-static int append_files(sd_bus_message *m, const char *const *files) {
+static int append_files(sd_bus_message *m, char *const *files) {
         int r = sd_bus_message_open_container(m, 'a', "(sv)");
 
         for (; *files && r >= 0; files++)
@@ -357,7 +357,7 @@ static int append_files(sd_bus_message *m, const char *const *files) {
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-int unit_allow_devices(sd_bus *bus, const char *unit, const char *const *files, UnitDone done, void *userdata, UnitCall **ret) {
+int unit_allow_devices(sd_bus *bus, const char *unit, char *const *files, UnitDone done, void *userdata, UnitCall **ret) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         _cleanup_(unit_call_freep) UnitCall *c = NULL;
         int r;

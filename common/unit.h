@@ -53,7 +53,7 @@ typedef struct UnitMount {
 int unit_start_mount(sd_bus *bus, const UnitMount *spec, UnitDone done, void *userdata, UnitCall **ret);
 
 /* Lets a running unit use device files, by their paths or their class ("char-vfio"), until the host is started anew. */
-int unit_allow_devices(sd_bus *bus, const char *unit, const char *const *files, UnitDone done, void *userdata, UnitCall **ret);
+int unit_allow_devices(sd_bus *bus, const char *unit, char *const *files, UnitDone done, void *userdata, UnitCall **ret);
 
 /* `on`: enables the unit as its [Install] says, else disables it; then lets systemd read the links. */
 int unit_set_enabled(sd_bus *bus, const char *unit, bool on, UnitDone done, void *userdata, UnitCall **ret);

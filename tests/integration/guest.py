@@ -28,6 +28,7 @@ BUSYBOX_PACKAGE = "busybox-static"
 # What a virtual machine can be given, and what the guest should have a driver for. Dependencies are added.
 GUEST_MODULES = """
     virtio_pci virtio_mmio virtio_blk virtio_scsi virtio_net virtio_console virtio_rng virtio_balloon virtio_input virtio_mem
+    virtio_pmem nfit nd_pmem nd_btt nd_pfn
     sd_mod sr_mod ahci ata_piix e1000 e1000e rtl8139 8139cp 8139too nvme
     xhci_pci ehci_pci uhci_hcd usbhid hid_generic usb_storage uas psmouse
     evdev button pvpanic_pci pvpanic_mmio i6300esb qemu_fw_cfg

@@ -92,6 +92,21 @@ def start_nbd(folder, number):
     return ours
 
 
+KEPT = []  # ends of connections whose other ends QEMU has
+
+
+def ivshmem_server():
+    """What one says first: its version, the number of the one who came, and the memory."""
+    ours, theirs = socket.socketpair()
+    memory = os.memfd_create("shared")
+    os.truncate(memory, 1 << 20)
+    ours.sendall(struct.pack("<qq", 0, 1))
+    socket.send_fds(ours, [struct.pack("<q", -1)], [memory])
+    os.close(memory)
+    KEPT.append(ours)
+    return theirs
+
+
 def make_encrypted(path, driver):
     encrypt = "encrypt." if driver == "qcow2" else ""
     options = ("encrypt.format=luks," if encrypt else "") + f"{encrypt}key-secret=s,{encrypt}iter-time=10"
@@ -149,7 +164,8 @@ def without_vsock(case):
 
 def without_host_devices(case):
     """They are the machine tier's to try."""
-    kept = [(a, b) for a, b in zip(case.argv, [*case.argv[1:], ""]) if not any('"driver":"usb-host"' in x or '"driver":"vfio-pci' in x for x in (a, b))]
+    of_host = ('"driver":"usb-host"', '"driver":"vfio-pci', '"qom-type":"input-linux"', '"driver":"virtio-input-host')
+    kept = [(a, b) for a, b in zip(case.argv, [*case.argv[1:], ""]) if not any(w in x for w in of_host for x in (a, b))]
     case.argv = [a for a, _ in kept]
 
 
@@ -191,6 +207,8 @@ def test_command_line(folder, tmp_path):
             held.append(start_tpm(tmp_path))
         elif re.search("^fs|/fs", path):
             held.append(start_fs(tmp_path, number))
+        elif "ivshmem" in path:
+            held.append(ivshmem_server())
         elif kind == "companion" and "disk" in path:
             held.append(start_nbd(tmp_path, number))
         elif kind == "companion":

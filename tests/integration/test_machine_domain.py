@@ -178,3 +178,24 @@ def test_pci_device_of_the_host(installed_machine):
     assert machine.run(driver).stdout.strip() == "vfio-pci"
     terminate(machine, "later")
     assert machine.run(back).stdout.strip() == "virtio-pci"
+
+
+def test_files_that_qemu_opens(installed_machine):
+    """They are opened to the VM's user alone, for as long as it runs."""
+    machine = installed_machine
+    machine.run("truncate -s 16M /srv/nv.raw && chmod 600 /srv/nv.raw && modprobe evdev && udevadm settle")
+    event = machine.run("grep -l Tablet /sys/class/input/event*/device/name | cut -d/ -f5 | head -n 1").stdout.strip()
+    devices = ("<memory model='nvdimm'><source><path>/srv/nv.raw</path></source><target><size unit='MiB'>16</size></target></memory>"
+               f"<shmem name='between'><size unit='MiB'>1</size></shmem><input type='evdev'><source dev='/dev/input/{event}'/></input>")
+    define(machine, "opener", tiny_xml("opener", devices=devices, extra="<maxMemory slots='2' unit='MiB'>512</maxMemory>", memory=48))
+    files = ["/srv/nv.raw", "/dev/shm/between", f"/dev/input/{event}"]
+    before = machine.run(["stat", "-c", "%a", *files[:1], *files[2:]]).stdout
+    machine.run("virtctl start opener", timeout=SLOW)
+    assert machine.run("virtctl list --json=short", timeout=SLOW).stdout.count("running") >= 1
+    acl = "python3 -c 'import os, sys; [print(f, \"system.posix_acl_access\" in os.listxattr(f)) for f in sys.argv[1:]]' " + " ".join(files)
+    assert machine.run(acl).stdout.count("True") == 3
+    terminate(machine, "opener")
+    gone = f"for i in $(seq 50); do {acl} | grep -q True || break; sleep 0.2; done; {acl}"
+    assert machine.run(gone).stdout.count("False") == 3
+    assert machine.run(["stat", "-c", "%a", *files[:1], *files[2:]]).stdout == before
+    machine.run("rm /dev/shm/between")

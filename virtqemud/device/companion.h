@@ -16,9 +16,12 @@ typedef struct Companion {
         bool greets;                 /* it says the first word, once it can do what it is for; */
         bool explains;               /* to us: an empty line, or why it can't. QEMU only holds the connection */
         bool needs_user;             /* its last argument is to be the number of the VM's user */
-        const char *const *files;    /* the device files it makes usable, also by their class: "char-vfio"; ends with NULL */
+        char **files;                /* the device files it makes usable, also by their class: "char-vfio" */
         bool privileged;             /* it needs the rights of root, and confines itself */
         bool has_network;
 } Companion;
 
 void companion_clear(Companion *c);
+
+/* virtqemu-hostdev for a device of the host, or for a file that QEMU opens by itself. -ENOMEM. */
+int companion_hostdev(Companion *c, const char *kind, const char *name, bool managed);

@@ -86,8 +86,25 @@ void device_copied(Record *copy, const Record *from) {
         d->id = original->id ? strdup(original->id) : NULL;
 }
 
+int companion_hostdev(Companion *c, const char *kind, const char *name, bool managed) {
+        const char *words[] = { "virtqemu-hostdev", kind, name, managed ? "managed" : "ready" };
+        bool device = streq(kind, "file") && str_after(name, "/dev/") && !str_after(name, "/dev/shm/");
+        int r = 0;
+
+        *c = (Companion) {
+                .name = "hostdev", .package = "virtbus", .title = "Host Device", .lost = "does not come back to the host by itself",
+                .greets = true, .explains = true, .needs_user = true, .privileged = true,
+        };
+        for (size_t i = 0; i < ARRAY_SIZE(words) && r >= 0; i++)
+                r = strv_push(&c->argv, words[i]);
+        if (r >= 0 && device)
+                r = strv_push(&c->files, name);
+        return r;
+}
+
 void companion_clear(Companion *c) {
         strv_free(c->argv);
+        strv_free(c->files);
         *c = (Companion) {};
 }
 

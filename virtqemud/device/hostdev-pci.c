@@ -79,15 +79,9 @@ int hostdev_pci_args(const Hostdev *h, Args *a, Fault *f) {
 
 int hostdev_pci_companion(const Hostdev *h, Companion *ret) {
         _cleanup_free_ char *text = hostdev_pci_text(h);
-        const char *words[] = { "virtqemu-hostdev", h->type == HOSTDEV_MDEV ? "mdev" : "pci", text, h->managed == YES ? "managed" : "ready" };
-        static const char *const files[] = { "/dev/vfio/vfio", "char-vfio", NULL };
-        int r = text ? 0 : -ENOMEM;
+        int r = text ? companion_hostdev(ret, h->type == HOSTDEV_MDEV ? "mdev" : "pci", text, h->managed == YES) : -ENOMEM;
 
-        *ret = (Companion) {
-                .name = "hostdev", .package = "virtbus", .title = "Host Device", .lost = "does not come back to the host by itself",
-                .greets = true, .explains = true, .needs_user = true, .files = files, .privileged = true,
-        };
-        for (size_t i = 0; i < ARRAY_SIZE(words) && r >= 0; i++)
-                r = strv_push(&ret->argv, words[i]);
-        return r;
+        if (r >= 0)
+                r = strv_push(&ret->files, "/dev/vfio/vfio");
+        return r < 0 ? r : strv_push(&ret->files, "char-vfio");
 }

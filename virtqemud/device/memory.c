@@ -23,7 +23,8 @@ typedef struct MemoryDevice {
         char *path;                  /* nvdimm, virtio-pmem: a file, which keeps what is written */
         uint64_t size, block, requested, current, label;
         uint64_t node;               /* of the guest */
-        bool readonly;
+        bool readonly, pmem;         /* pmem: what was written is there when the host ends at that moment */
+        uint64_t align;
 } MemoryDevice;
 
 #define AT(member) offsetof(MemoryDevice, member)
@@ -35,6 +36,8 @@ static const Field memory_fields[] = {
         { "source/nodemask", &field_string, AT(nodes), .max_length = 1024 },
         { "source/pagesize", &field_size, AT(page), .unit = "KiB" },
         { "source/path", &field_string, AT(path) },
+        { "source/alignsize", &field_size, AT(align), .unit = "KiB" },
+        { "source/pmem", &field_flag, AT(pmem) },
         { "target/size", &field_size, AT(size), FIELD_REQUIRED, .unit = "KiB" },
         { "target/node", &field_number, AT(node), .max = 127 },
         { "target/block", &field_size, AT(block), .unit = "KiB" },
@@ -46,15 +49,28 @@ static const Field memory_fields[] = {
 };
 #undef AT
 
+static bool is_file(const MemoryDevice *m) {
+        return m->model == MODEL_NVDIMM || m->model == MODEL_VIRTIO_PMEM;
+}
+
+static bool has_slot(const MemoryDevice *m) {
+        return m->model == MODEL_DIMM || m->model == MODEL_NVDIMM;
+}
+
 static int check_record(Record *r, Fault *f) {
         const MemoryDevice *m = (const MemoryDevice *) r;
 
         if (m->model == MODEL_SGX)
                 return xml_fault(r, f, FAULT_NOT_SUPPORTED, "model 'sgx-epc' is not supported: it takes a host with SGX");
-        if (m->model == MODEL_NVDIMM || m->model == MODEL_VIRTIO_PMEM)
-                return xml_fault(r, f, FAULT_NOT_SUPPORTED, "model '%s' keeps a file in memory, and QEMU opens no files here", model_words[m->model]);
-        if (m->path || m->label != NUMBER_UNSET || m->readonly)
-                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "path, label and readonly belong to the models 'nvdimm' and 'virtio-pmem'");
+        if (is_file(m) && (!m->path || m->path[0] != '/'))
+                return xml_fault_below(r, "source/path", f, FAULT_INVALID_DEFINITION,
+                                       "model '%s' keeps what is written in a file: its absolute path is missing", model_words[m->model]);
+        if (is_file(m) && (m->nodes || m->page != NUMBER_UNSET))
+                return xml_fault_below(r, "source", f, FAULT_INVALID_DEFINITION, "nodemask and pagesize are for memory of the host, not for files");
+        if (!is_file(m) && (m->path || m->align != NUMBER_UNSET || m->pmem || m->readonly))
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "path, alignsize, pmem and readonly belong to the models 'nvdimm' and 'virtio-pmem'");
+        if (m->model != MODEL_NVDIMM && (m->label != NUMBER_UNSET || m->readonly))
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "label and readonly belong to the model 'nvdimm'");
         if (m->model != MODEL_VIRTIO_MEM && (m->block != NUMBER_UNSET || m->requested != NUMBER_UNSET))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "block and requested belong to the model 'virtio-mem'");
         return 0;
@@ -65,7 +81,11 @@ static const RecordType memory_record = {
 };
 
 static const char *memory_prefix(const Device *d) {
-        return ((const MemoryDevice *) d)->model == MODEL_VIRTIO_MEM ? "virtiomem" : "dimm";
+        static const char *const prefixes[] = {
+                [MODEL_DIMM] = "dimm", [MODEL_NVDIMM] = "nvdimm", [MODEL_VIRTIO_MEM] = "virtiomem", [MODEL_VIRTIO_PMEM] = "virtiopmem", [MODEL_SGX] = "epc",
+        };
+
+        return prefixes[((const MemoryDevice *) d)->model];
 }
 
 static bool slot_is_taken(const DomainDef *def, const Device *d, uint64_t slot) {
@@ -83,7 +103,7 @@ static int memory_fill(Device *d, DomainDef *def, Fault *f) {
                 m->requested = 0;
         if (m->model == MODEL_VIRTIO_MEM && m->block == NUMBER_UNSET)
                 m->block = 2 << 20;
-        if (m->model != MODEL_DIMM || d->address)
+        if (!has_slot(m) || d->address)
                 return 0;
         while (slot_is_taken(def, d, slot))
                 slot++;
@@ -96,11 +116,15 @@ static int memory_fill(Device *d, DomainDef *def, Fault *f) {
 }
 
 static SlotKind memory_slot(const Device *d, const DomainDef *def) {
-        return ((const MemoryDevice *) d)->model == MODEL_VIRTIO_MEM ? SLOT_PCIE : SLOT_NONE;
+        return has_slot((const MemoryDevice *) d) ? SLOT_NONE : SLOT_PCIE;
 }
 
 static const char *memory_driver(const MemoryDevice *m) {
-        return m->model == MODEL_VIRTIO_MEM ? "virtio-mem-pci" : "pc-dimm";
+        static const char *const drivers[] = {
+                [MODEL_DIMM] = "pc-dimm", [MODEL_NVDIMM] = "nvdimm", [MODEL_VIRTIO_MEM] = "virtio-mem-pci", [MODEL_VIRTIO_PMEM] = "virtio-pmem-pci",
+        };
+
+        return drivers[m->model];
 }
 
 static int check_sizes(const MemoryDevice *m, Fault *f) {
@@ -138,11 +162,44 @@ static int memory_check_device(const Device *d, const DomainDef *def, const Qemu
                 return -EINVAL;
         if (m->model == MODEL_VIRTIO_MEM && def->memory_backing.locked)
                 return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "what it gives back to the host can't be locked, as memoryBacking/locked wants");
-        if (m->model == MODEL_DIMM && !def->acpi)
+        if (m->label != NUMBER_UNSET && (m->label < 128 << 10 || m->label >= m->size))
+                return xml_fault_below(&d->head, "target/label/size", f, FAULT_INVALID_DEFINITION, "it is 128 KiB at least, and less than the size");
+        if (has_slot(m) && !def->acpi)
                 return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "guests find it through ACPI, which the domain has not: <features><acpi/></features>");
         if (caps && !caps_has_device(caps, memory_driver(m)))
                 return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "this QEMU has no device '%s'", memory_driver(m));
         return 0;
+}
+
+static int memory_files(const Device *d, WantedFiles *requests) {
+        const MemoryDevice *m = (const MemoryDevice *) d;
+        const WantedFile file = {
+                .want = WANTED_FD, .path = m->path, .format = (char *) "raw", .writable = !m->readonly,
+                .lease = m->readonly || m->access == MEMORY_SHARED ? LEASE_WITH_OTHERS : LEASE_ALONE, .line = d->head.line,
+        };
+
+        return is_file(m) ? wanted_files_add(requests, &file) : 0;
+}
+
+static int memory_companion(const Device *d, const char *state, Companion *ret) {
+        return companion_hostdev(ret, "file", ((const MemoryDevice *) d)->path, false);
+}
+
+/* QEMU opens it once more, by the descriptor that it has got, for which the file is opened to its user. What is written has to reach the file. */
+static int file_backend(const MemoryDevice *m, const char *id, Args *a) {
+        int fd = args_fd(a, PLAN_FD_IMAGE, m->path, !m->readonly, false, false, NULL);
+        int r = fd < 0 ? fd : args_fd(a, PLAN_FD_COMPANION, m->device.id, true, false, true, &(unsigned) { 0 });
+        _cleanup_free_ char *path = strf("/proc/self/fd/%d", fd);
+        json_auto_t *json = NULL;
+
+        if (r < 0)
+                return r;
+        json = path ? json_pack("{s:s, s:s, s:s, s:I, s:b}", "qom-type", "memory-backend-file", "id", id, "mem-path", path, "size", (json_int_t) m->size,
+                                "share", m->access != MEMORY_PRIVATE) : NULL;
+        if (!json || json_set_number(json, "align", m->align) < 0 || json_set_switch(json, "pmem", m->pmem ? YES : UNSET) < 0 ||
+            json_set_switch(json, "readonly", m->readonly ? YES : UNSET) < 0)
+                return -ENOMEM;
+        return args_json(a, ARG_OBJECT, TAKE_PTR(json));
 }
 
 static int memory_args(const Device *d, Args *a, Fault *f) {
@@ -153,18 +210,33 @@ static int memory_args(const Device *d, Args *a, Fault *f) {
                 .sparse = m->model == MODEL_VIRTIO_MEM,
         };
         json_auto_t *json = NULL;
-        int r = backend ? args_json(a, ARG_OBJECT, memory_backend(a->def, &piece)) : -ENOMEM;
+        int r = !backend ? -ENOMEM : is_file(m) ? file_backend(m, backend, a) : args_json(a, ARG_OBJECT, memory_backend(a->def, &piece));
 
         if (r < 0)
                 return r;
         json = json_pack("{s:s, s:s, s:s}", "driver", memory_driver(m), "id", d->id, "memdev", backend);
-        if (!json || json_set_number(json, "node", m->node) < 0)
+        if (!json || (m->model != MODEL_VIRTIO_PMEM && json_set_number(json, "node", m->node) < 0))
+                return -ENOMEM;
+        if (m->model == MODEL_NVDIMM &&
+            (json_set_number(json, "label-size", m->label) < 0 || json_set_switch(json, "unarmed", m->readonly ? YES : UNSET) < 0))
                 return -ENOMEM;
         if (m->model == MODEL_VIRTIO_MEM &&
             (json_set_number(json, "block-size", m->block) < 0 || json_set_number(json, "requested-size", m->requested) < 0))
                 return -ENOMEM;
         r = args_address(a, d, json, f);
         return r < 0 ? r : args_json(a, ARG_DEVICE, TAKE_PTR(json));
+}
+
+bool domain_has_nvdimm(const DomainDef *def) {
+        DEVICE_FOREACH(MemoryDevice, m, def, DEVICE_MEMORY)
+                if (m->model == MODEL_NVDIMM)
+                        return true;
+        return false;
+}
+
+/* They could come, but QEMU does not let them go again. */
+static const char *memory_fixed(const Device *d, const DomainDef *def) {
+        return is_file((const MemoryDevice *) d) ? "memory that is kept in a file is there from the start" : NULL;
 }
 
 static ChangeVerdict memory_verdict(const Device *before, const Device *after, const char *path) {
@@ -187,8 +259,8 @@ static int memory_update(const Device *before, const Device *after, const Domain
 
 const DeviceOps device_memory = {
         .kind = DEVICE_MEMORY, .element = "memory", .type = &memory_record, .id_prefix = memory_prefix,
-        .fill = memory_fill, .slot = memory_slot, .check = memory_check_device, .fixed = device_never_fixed, .args = memory_args,
-        .verdict = memory_verdict, .update = memory_update,
+        .fill = memory_fill, .slot = memory_slot, .check = memory_check_device, .fixed = memory_fixed, .args = memory_args,
+        .files = memory_files, .companion = memory_companion, .verdict = memory_verdict, .update = memory_update,
 };
 
 uint64_t domain_plugged_memory(const DomainDef *def) {

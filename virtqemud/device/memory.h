@@ -5,6 +5,8 @@
 
 /* <memory> and <currentMemory> of the definition count it. */
 void domain_count_memory(DomainDef *def, const Device *d, bool more);
+/* The machine has to be told. */
+bool domain_has_nvdimm(const DomainDef *def);
 /* Bytes of all <memory> devices. */
 uint64_t domain_plugged_memory(const DomainDef *def);
 

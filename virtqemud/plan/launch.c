@@ -5,6 +5,7 @@
 
 #include "../def/controller-def.h"
 #include "../device/device.h"
+#include "../device/memory.h"
 #include "../device/memory-backend.h"
 #include "cpu.h"
 #include "iothread.h"
@@ -73,6 +74,8 @@ static int add_machine(Args *a, const DomainDef *def) {
         _cleanup_free_ char *text = NULL;
 
         text_addf(&t, "%s,accel=%s,dump-guest-core=off", def->machine, def->type == DOMAIN_TYPE_KVM ? "kvm" : "tcg");
+        if (domain_has_nvdimm(def))
+                text_add(&t, ",nvdimm=on");
         if (is_pc(def)) {
                 text_add(&t, ",usb=off");
                 add_machine_switch(&t, "vmport", switch_state(&def->vmport));

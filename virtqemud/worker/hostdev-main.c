@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* virtqemu-hostdev KIND NAME HOW UID: takes a device from the host for as long as a VM has it, and gives it back.
- *   KIND NAME   pci 0000:01:00.0, or mdev and a UUID
+ *   KIND NAME   pci 0000:01:00.0; mdev and a UUID; file and the path of a file or device that QEMU opens by itself
  *   HOW         "managed": drivers are changed for it; "ready": somebody has done so
- *   UID         who runs the VM, and may open the device's group
+ *   UID         who runs the VM, and may open the file, or that of the device's group
  * Standard input is a socket whose other end QEMU holds and nobody writes into. An empty line goes into it when the device can be used, else the
  * reason why it can't; its end is the VM's end, or that of the device in it. */
 
@@ -32,8 +32,12 @@
 #define NODE_PATIENCE_MSEC 5000
 #define NODE_STEP_MSEC 20
 
+typedef enum Kind { KIND_PCI, KIND_MDEV, KIND_FILE } Kind;
+static const char *const kind_words[] = { "pci", "mdev", "file" };
+
 typedef struct HostDevice {
-        bool pci, managed, taken;
+        Kind kind;
+        bool managed, taken;
         const char *name;
         char *folder;          /* in /sys */
         char *node;            /* of its group, in /dev/vfio */
@@ -175,6 +179,21 @@ static int add_entry(acl_t *acl, uid_t user) {
         return 0;
 }
 
+/* Without users and groups of its own the list is the mode of the file again, for which the mask has to go. */
+static int finish_list(acl_t *acl) {
+        acl_entry_t e, mask = NULL;
+        acl_tag_t tag;
+
+        for (int r = acl_get_entry(*acl, ACL_FIRST_ENTRY, &e); r > 0; r = acl_get_entry(*acl, ACL_NEXT_ENTRY, &e)) {
+                if (acl_get_tag_type(e, &tag) < 0)
+                        return -errno;
+                if (tag == ACL_USER || tag == ACL_GROUP)
+                        return acl_calc_mask(acl) < 0 ? -errno : 0;
+                mask = tag == ACL_MASK ? e : mask;
+        }
+        return mask && acl_delete_entry(*acl, mask) < 0 ? -errno : 0;
+}
+
 static int set_access(const char *node, uid_t user, bool may) {
         acl_t acl = acl_get_file(node, ACL_TYPE_ACCESS);
         acl_entry_t e = acl ? find_entry(acl, user) : NULL;
@@ -184,7 +203,9 @@ static int set_access(const char *node, uid_t user, bool may) {
                 r = add_entry(&acl, user);
         else if (acl && !may && e && acl_delete_entry(acl, e) < 0)
                 r = -errno;
-        if (r >= 0 && (acl_calc_mask(&acl) < 0 || acl_set_file(node, ACL_TYPE_ACCESS, acl) < 0))
+        if (r >= 0)
+                r = finish_list(&acl);
+        if (r >= 0 && acl_set_file(node, ACL_TYPE_ACCESS, acl) < 0)
                 r = -errno;
         if (acl)
                 acl_free(acl);
@@ -206,7 +227,7 @@ static void admit(HostDevice *d) {
 
         if (!wait_for_node(d->node)) {
                 give_back(d);
-                give_up("its group has no %s", d->node);
+                give_up(d->kind == KIND_FILE ? "there is no %s" : "its group has no %s", d->node);
         }
         if (d->user == 0 || d->user == geteuid())
                 return;
@@ -223,9 +244,13 @@ static void admit(HostDevice *d) {
 static void find_device(HostDevice *d) {
         _cleanup_free_ char *group = NULL;
 
-        d->folder = path_of("%s/%s", d->pci ? PCI_DEVICES : MDEV_DEVICES, d->name);
+        if (d->kind == KIND_FILE) {
+                d->node = path_of("%s", d->name);
+                return;
+        }
+        d->folder = path_of("%s/%s", d->kind == KIND_PCI ? PCI_DEVICES : MDEV_DEVICES, d->name);
         if (access(d->folder, F_OK) < 0)
-                give_up("the host has no such device: %s", d->pci ? "lspci -D lists those it has" : "mdevctl list lists those it has");
+                give_up("the host has no such device: %s", d->kind == KIND_PCI ? "lspci -D lists those it has" : "mdevctl list lists those it has");
         group = link_name(d->folder, "iommu_group");
         if (!group)
                 give_up("it is behind no IOMMU: switch that on in the firmware, and with intel_iommu=on or amd_iommu=on on the kernel's command line");
@@ -242,15 +267,23 @@ static void wait_for_end(void) {
         while (n > 0 || (n < 0 && errno == EINTR));
 }
 
+static int find_kind(const char *word) {
+        for (size_t i = 0; i < ARRAY_SIZE(kind_words); i++)
+                if (streq(kind_words[i], word))
+                        return (int) i;
+        return -1;
+}
+
 static void parse_arguments(int argc, char **argv, HostDevice *d) {
+        int kind = argc == 5 ? find_kind(argv[1]) : -1;
         uint64_t user = 0;
 
-        if (argc != 5 || (!streq(argv[1], "pci") && !streq(argv[1], "mdev")) || (!streq(argv[3], "managed") && !streq(argv[3], "ready")) ||
-            parse_u64(argv[4], 10, &user) < 0 || user >= UINT32_MAX || strchr(argv[2], '/')) {
-                fprintf(stderr, "Usage: virtqemu-hostdev pci|mdev NAME managed|ready UID\n");
+        if (kind < 0 || (!streq(argv[3], "managed") && !streq(argv[3], "ready")) || parse_u64(argv[4], 10, &user) < 0 || user >= UINT32_MAX ||
+            (kind == KIND_FILE ? argv[2][0] != '/' : strchr(argv[2], '/') != NULL)) {
+                fprintf(stderr, "Usage: virtqemu-hostdev pci|mdev|file NAME managed|ready UID\n");
                 exit(EXIT_FAILURE);
         }
-        *d = (HostDevice) { .pci = streq(argv[1], "pci"), .managed = streq(argv[3], "managed"), .name = argv[2], .user = (uid_t) user };
+        *d = (HostDevice) { .kind = (Kind) kind, .managed = streq(argv[3], "managed"), .name = argv[2], .user = (uid_t) user };
 }
 
 int main(int argc, char **argv) {
@@ -261,7 +294,7 @@ int main(int argc, char **argv) {
         (void) signal(SIGTERM, SIG_IGN);
         (void) signal(SIGPIPE, SIG_IGN);
         find_device(&d);
-        if (d.pci)
+        if (d.kind == KIND_PCI)
                 take_pci(&d);
         admit(&d);
         (void) !write(STDIN_FILENO, "\n", 1);
