@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -96,26 +97,42 @@ static void on_end(int sig) {
 
 static const int ends[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 
+/* A terminal gives whole lines. Signals come here and nowhere else, so that none is missed. */
+static bool wait_for_line(const sigset_t *usual) {
+        struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
+
+        while (!ended_by)
+                if (ppoll(&p, 1, NULL, usual) >= 0)
+                        return true;
+        return false;
+}
+
 /* What is typed is not shown, and the terminal is as before even if somebody gives up. */
 static ssize_t ask(const char *name, char **line) {
         const struct sigaction catch = { .sa_handler = on_end };
         struct sigaction before[ARRAY_SIZE(ends)];
         struct termios usual, silent;
+        sigset_t held, mask;
         size_t size = 0;
         ssize_t n;
 
         if (tcgetattr(STDIN_FILENO, &usual) < 0)
                 return getline(line, &size, stdin);
+        (void) sigemptyset(&held);
+        for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
+                (void) sigaddset(&held, ends[i]);
+        (void) sigprocmask(SIG_BLOCK, &held, &mask);
         for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
                 (void) sigaction(ends[i], &catch, &before[i]);
         silent = usual;
         silent.c_lflag = (silent.c_lflag & ~(tcflag_t) ECHO) | ECHONL;
         (void) tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
         fprintf(stderr, "Value of secret %s: ", name);
-        n = getline(line, &size, stdin);
+        n = wait_for_line(&mask) ? getline(line, &size, stdin) : -1;
         (void) tcsetattr(STDIN_FILENO, TCSAFLUSH, &usual);
         for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
                 (void) sigaction(ends[i], &before[i], NULL);
+        (void) sigprocmask(SIG_SETMASK, &mask, NULL);
         if (ended_by)
                 (void) raise(ended_by);
         return n;
