@@ -122,3 +122,15 @@ int socket_listen_ip(const IpAddress *ip, uint16_t port) {
                 return -errno;
         return TAKE_FD(fd);
 }
+
+int socket_connect_ip(const IpAddress *ip, uint16_t port) {
+        _cleanup_fd_ int fd = socket(ip->family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        struct sockaddr_storage address;
+        socklen_t length = make_ip_address(ip, port, &address);
+
+        if (fd < 0)
+                return -errno;
+        if (connect(fd, (struct sockaddr *) &address, length) < 0 && errno != EINPROGRESS)
+                return -errno;
+        return TAKE_FD(fd);
+}

@@ -166,7 +166,7 @@ def without_host_devices(case):
     """They are the machine tier's to try."""
     of_host = ('"driver":"usb-host"', '"driver":"vfio-pci', '"qom-type":"input-linux"', '"driver":"virtio-input-host')
     kept = [(a, b) for a, b in zip(case.argv, [*case.argv[1:], ""]) if not any(w in x for w in of_host for x in (a, b))]
-    case.argv = [a for a, _ in kept]
+    case.argv = [re.sub(r"^(serial|parallel),(id=[^,]*),.*", r"null,\2", a) for a, _ in kept]
 
 
 def may_lock_memory():
@@ -207,6 +207,8 @@ def test_command_line(folder, tmp_path):
             held.append(start_tpm(tmp_path))
         elif re.search("^fs|/fs", path):
             held.append(start_fs(tmp_path, number))
+        elif kind == "connect-tcp" or path == "/run/egd.sock":
+            held += socket.socketpair()
         elif "ivshmem" in path:
             held.append(ivshmem_server())
         elif kind == "companion" and "disk" in path:

@@ -7,7 +7,7 @@
 #include "mem.h"
 #include "str.h"
 
-DEFINE_ENUM(PlanFdKind, plan_fd_kind, "image", "memfd", "output", "listen", "listen-tcp", "connect", "console", "companion", "tap", "vhost", "vsock", "usb",
+DEFINE_ENUM(PlanFdKind, plan_fd_kind, "image", "memfd", "output", "listen", "listen-tcp", "connect", "connect-tcp", "console", "companion", "tap", "vhost", "vsock", "usb",
             "log", "log-keep", "lease", "secret", "monitor", "monitor-run")
 
 void args_clear(Args *a) {
@@ -75,7 +75,8 @@ int args_fd(Args *a, PlanFdKind kind, const char *path, bool writable, bool appe
 
         assert(a);
 
-        fd = args_find_fd(a, &wanted, in_fdset);
+        /* Each has a connection of its own, also to the same place. */
+        fd = kind == PLAN_FD_CONNECT || kind == PLAN_FD_CONNECT_TCP ? NULL : args_find_fd(a, &wanted, in_fdset);
         if (!fd) {
                 if (!GROW(a->fds, a->fds_allocated, a->n_fds + 1))
                         return -ENOMEM;

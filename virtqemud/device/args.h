@@ -34,6 +34,7 @@ typedef enum PlanFdKind {
         PLAN_FD_LISTEN,         /* a listening unix socket at `path` */
         PLAN_FD_LISTEN_TCP,     /* a listening TCP socket at `path`, "ADDRESS PORT" */
         PLAN_FD_CONNECT,        /* a unix socket connected to `path` */
+        PLAN_FD_CONNECT_TCP,    /* a TCP socket connected to `path`, "ADDRESS PORT" */
         PLAN_FD_CONSOLE,        /* our listening socket for the console `path` (a device id): virtqemud is its only client */
         PLAN_FD_COMPANION,   /* a connection to the program that stands beside QEMU for the device `path` (an id) */
         PLAN_FD_TAP,            /* a queue of a tap, `path` as interface_queue_name() gives it */
@@ -88,7 +89,8 @@ int args_json(Args *a, ArgKind kind, json_t *json);
 /* Appends a plain option; a NULL format gives an option without value. */
 int args_option(Args *a, const char *option, const char *fmt, ...) _printf_(3, 4);
 
-/* Asks for a descriptor and returns its number (> 0) or a negative errno. Two requests for the same thing are one descriptor. With
+/* Asks for a descriptor and returns its number (> 0) or a negative errno. Two requests for the same thing are one descriptor, unless it is
+ * a connection. With
  * `in_fdset`, *ret_fdset tells the set: its path for QEMU is "/dev/fdset/N". */
 int args_fd(Args *a, PlanFdKind kind, const char *path, bool writable, bool append, bool in_fdset, unsigned *ret_fdset);
 /* What it is called where QEMU takes one by number or by name; new string. NULL: `number` is negative, or out of memory. */

@@ -73,5 +73,6 @@ static int channel_args(const Device *d, Args *a, Fault *f) {
 
 const DeviceOps device_channel = {
         .kind = DEVICE_CHANNEL, .element = "channel", .type = &channel_record, .drop_live = chardev_drop_live,
-        .fill = channel_fill, .slot = channel_slot, .check = channel_check, .files = chardev_files, .fixed = device_never_fixed, .args = channel_args,
+        .fill = channel_fill, .slot = channel_slot, .check = channel_check, .files = chardev_files, .companion = chardev_companion,
+        .fixed = device_never_fixed, .args = channel_args,
 };

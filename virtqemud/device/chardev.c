@@ -9,7 +9,7 @@
 #include "xml-lib.h"
 #include "xml-read.h"
 
-DEFINE_ENUM(ChardevType, chardev_type, NULL, "pty", "file", "unix", "null", "spicevmc", "spiceport", "qemu-vdagent", "tcp", "udp", "dev", "pipe", "stdio", "vc",
+DEFINE_ENUM(ChardevType, chardev_type, NULL, "pty", "file", "unix", "null", "spicevmc", "spiceport", "qemu-vdagent", "tcp", "dev", "udp", "pipe", "stdio", "vc",
             "dbus", "nmdm")
 DEFINE_ENUM(SerialTarget, serial_target, NULL, "isa-serial", "pci-serial", "usb-serial", "serial", "virtio")
 DEFINE_ENUM(SocketMode, socket_mode, NULL, "bind", "connect")
@@ -22,7 +22,6 @@ const EnumTable chardev_protocol_table = { protocol_words, ARRAY_SIZE(protocol_w
 static int not_supported(const Chardev *c, const Record *r, Fault *f) {
         static const char *const reasons[] = {
                 [CHARDEV_UDP] = "QEMU has no network: let it be of type 'unix', and socat carry it further",
-                [CHARDEV_DEV] = "QEMU opens no devices: let it be of type 'pty', and connect that with the device",
                 [CHARDEV_PIPE] = "use type 'unix', which goes both ways", [CHARDEV_STDIO] = "QEMU has no terminal: use type 'pty'",
                 [CHARDEV_VC] = "there is no monitor window: use type 'pty'", [CHARDEV_DBUS] = "consoles are opened over D-Bus whatever their type: use 'pty'",
                 [CHARDEV_NMDM] = "that is a device of FreeBSD: use type 'pty'",
@@ -51,6 +50,21 @@ static const char *address_of(const Chardev *c) {
         return streq(c->host, "localhost") ? "127.0.0.1" : c->host;
 }
 
+/* The connection is made for QEMU before it starts. */
+static int check_reconnect(const Chardev *c, const Record *r, Fault *f) {
+        if (c->reconnect != YES)
+                return 0;
+        xml_fault_below(r, "source/reconnect", f, FAULT_NOT_SUPPORTED, "QEMU has no network, so it can't connect again by itself");
+        fault_hint(f, "let the other side connect: <source mode='bind' …/>");
+        return -EOPNOTSUPP;
+}
+
+static int check_dev(const Chardev *c, const Record *r, Fault *f) {
+        if (c->type == CHARDEV_DEV && (!c->path || c->path[0] != '/'))
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type 'dev' needs the absolute path of a device: <source path='/dev/ttyS0'/>");
+        return 0;
+}
+
 static int check_tcp(const Chardev *c, const Record *r, Fault *f) {
         IpAddress ip;
 
@@ -59,13 +73,8 @@ static int check_tcp(const Chardev *c, const Record *r, Fault *f) {
                         return xml_fault(r, f, FAULT_INVALID_DEFINITION, "host, service and protocol belong to type 'tcp'");
                 return 0;
         }
-        if (c->mode != SOCKET_BIND) {
-                xml_fault(r, f, FAULT_NOT_SUPPORTED, "QEMU has no network to connect to others: type 'tcp' is supported with <source mode='bind'/>");
-                fault_hint(f, "let the other side connect; or take type 'unix' and a program such as socat");
-                return -EOPNOTSUPP;
-        }
         if (!c->host || c->service == NUMBER_UNSET)
-                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type 'tcp' needs <source mode='bind' host='…' service='…'/>");
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type 'tcp' needs <source mode='…' host='…' service='…'/>");
         if (ip_from_text(address_of(c), &ip) < 0)
                 return xml_fault(r, f, FAULT_NOT_SUPPORTED, "source host '%.64s' is no address, and names are not looked up", c->host);
         return 0;
@@ -77,7 +86,7 @@ int chardev_check(const Chardev *c, const DomainDef *def, const QemuCaps *caps, 
 
         if ((c->type == CHARDEV_SPICEVMC || c->type == CHARDEV_SPICEPORT) && !domain_find_graphics(def, GRAPHICS_SPICE))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type '%s' needs a <graphics type='spice'>", type);
-        if (c->type >= CHARDEV_SPICEVMC && c->type != CHARDEV_TCP && caps && !caps_has_chardev(caps, type))
+        if (c->type >= CHARDEV_SPICEVMC && c->type < CHARDEV_TCP && caps && !caps_has_chardev(caps, type))
                 return xml_fault(r, f, FAULT_NOT_SUPPORTED, "this QEMU has no '%s'", type);
         return 0;
 }
@@ -85,9 +94,9 @@ int chardev_check(const Chardev *c, const DomainDef *def, const QemuCaps *caps, 
 int chardev_check_record(Record *r, Fault *f) {
         const Chardev *c = (const Chardev *) r;
 
-        if (c->type > CHARDEV_TCP)
+        if (c->type > CHARDEV_DEV)
                 return not_supported(c, r, f);
-        if (check_tcp(c, r, f) < 0)
+        if (check_tcp(c, r, f) < 0 || check_dev(c, r, f) < 0 || check_reconnect(c, r, f) < 0)
                 return -EINVAL;
         if (check_spice(c, r, f) < 0)
                 return -EINVAL;
@@ -128,8 +137,11 @@ int chardev_files(const Device *d, WantedFiles *requests) {
 
 static json_t *tcp_data(const Chardev *c, Args *a) {
         _cleanup_free_ char *place = strf("%s %" PRIu64, address_of(c), c->service);
-        _cleanup_free_ char *number = place ? args_fd_name(a, args_fd(a, PLAN_FD_LISTEN_TCP, place, false, false, false, NULL)) : NULL;
+        PlanFdKind kind = c->mode == SOCKET_BIND ? PLAN_FD_LISTEN_TCP : PLAN_FD_CONNECT_TCP;
+        _cleanup_free_ char *number = place ? args_fd_name(a, args_fd(a, kind, place, false, false, false, NULL)) : NULL;
 
+        if (number && c->mode != SOCKET_BIND)
+                return json_pack("{s:{s:s, s:{s:s}}, s:b, s:b}", "addr", "type", "fd", "data", "str", number, "server", false, "telnet", c->protocol == 2);
         return number ? json_pack("{s:{s:s, s:{s:s}}, s:b, s:b, s:b}", "addr", "type", "fd", "data", "str", number, "server", true, "wait", false, "telnet",
                                   c->protocol == 2) : NULL;
 }
@@ -168,6 +180,17 @@ static json_t *vdagent_data(const Chardev *c) {
         return NULL;
 }
 
+/* QEMU opens it by itself: the program beside it sees to it that it may. */
+static json_t *dev_data(const Chardev *c, Args *a) {
+        unsigned fdset;
+
+        return args_fd(a, PLAN_FD_COMPANION, c->device.id, true, false, true, &fdset) < 0 ? NULL : json_pack("{s:s}", "device", c->path);
+}
+
+int chardev_companion(const Device *d, const char *state, Companion *ret) {
+        return companion_hostdev(ret, "file", ((const Chardev *) d)->path, false);
+}
+
 static json_t *backend_data(const Chardev *c, Args *a) {
         switch ((ChardevType) c->type) {
         case CHARDEV_PTY:
@@ -187,8 +210,9 @@ static json_t *backend_data(const Chardev *c, Args *a) {
                 return vdagent_data(c);
         case CHARDEV_TCP:
                 return tcp_data(c, a);
-        case CHARDEV_UDP:
         case CHARDEV_DEV:
+                return dev_data(c, a);
+        case CHARDEV_UDP:
         case CHARDEV_PIPE:
         case CHARDEV_STDIO:
         case CHARDEV_VC:
@@ -233,7 +257,9 @@ int chardev_args(const Chardev *c, Args *a) {
         static const char *const backends[] = {
                 [CHARDEV_PTY] = "socket", [CHARDEV_UNIX] = "socket", [CHARDEV_TCP] = "socket", [CHARDEV_FILE] = "file", [CHARDEV_NULL] = "null",
                 [CHARDEV_SPICEVMC] = "spicevmc", [CHARDEV_SPICEPORT] = "spiceport", [CHARDEV_VDAGENT] = "qemu-vdagent",
+                [CHARDEV_DEV] = "serial",
         };
+        bool parallel = c->type == CHARDEV_DEV && device_kind(&c->device) == DEVICE_PARALLEL;
         _cleanup_free_ char *id = strf("char%s", c->device.id);
         json_t *data = backend_data(c, a);
         int r;
@@ -247,7 +273,8 @@ int chardev_args(const Chardev *c, Args *a) {
                 json_decref(data);
                 return r;
         }
-        return args_json(a, ARG_CHARDEV, json_pack("{s:s, s:{s:s, s:o}}", "id", id, "backend", "type", backends[c->type], "data", data));
+        return args_json(a, ARG_CHARDEV, json_pack("{s:s, s:{s:s, s:o}}", "id", id, "backend", "type",
+                                                 parallel ? "parallel" : backends[c->type], "data", data));
 }
 
 int chardev_copy_source(Chardev *to, const Chardev *from) {
@@ -257,6 +284,8 @@ int chardev_copy_source(Chardev *to, const Chardev *from) {
         to->log_append = from->log_append;
         to->service = from->service;
         to->protocol = from->protocol;
+        to->reconnect = from->reconnect;
+        to->reconnect_timeout = from->reconnect_timeout;
         if (free_and_strdup(&to->path, from->path) < 0 || free_and_strdup(&to->host, from->host) < 0)
                 return -ENOMEM;
         return free_and_strdup(&to->log, from->log);

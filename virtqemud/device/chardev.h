@@ -8,7 +8,7 @@
 typedef enum ChardevType {
         CHARDEV_NONE, CHARDEV_PTY, CHARDEV_FILE, CHARDEV_UNIX, CHARDEV_NULL,
         CHARDEV_SPICEVMC, CHARDEV_SPICEPORT, CHARDEV_VDAGENT,        /* the viewer's; vdagent: QEMU's own */
-        CHARDEV_TCP, CHARDEV_UDP, CHARDEV_DEV, CHARDEV_PIPE, CHARDEV_STDIO, CHARDEV_VC, CHARDEV_DBUS, CHARDEV_NMDM, /* not supported */
+        CHARDEV_TCP, CHARDEV_DEV, CHARDEV_UDP, CHARDEV_PIPE, CHARDEV_STDIO, CHARDEV_VC, CHARDEV_DBUS, CHARDEV_NMDM, /* not supported */
         _CHARDEV_TYPE_MAX, _CHARDEV_TYPE_INVALID = -EINVAL,
 } ChardevType;
 DECLARE_ENUM(ChardevType, chardev_type);
@@ -34,6 +34,8 @@ typedef struct Chardev {
         char *host;            /* tcp: an address, "localhost", or "0.0.0.0" */
         uint64_t service;      /* tcp: the port */
         int protocol;          /* tcp: 1 raw, 2 telnet */
+        Tristate reconnect;    /* tcp, unix: when the other side has gone */
+        uint64_t reconnect_timeout;
         int target;            /* SerialTarget */
         uint64_t port;
         char *target_model;    /* <target><model name=…>: as other tools write it; says the same as the type */
@@ -55,6 +57,8 @@ extern const EnumTable chardev_mouse_table, chardev_protocol_table;
         { "source/@host", &field_string, CHARDEV_AT(host), .max_length = 255 },                         \
         { "source/@service", &field_number, CHARDEV_AT(service), .min = 1, .max = 65535 },              \
         { "protocol/@type", &field_enum, CHARDEV_AT(protocol), .words = &chardev_protocol_table },      \
+        { "source/reconnect/@enabled", &field_yes_no, CHARDEV_AT(reconnect) },                          \
+        { "source/reconnect/@timeout", &field_number, CHARDEV_AT(reconnect_timeout), .max = 86400 },    \
         { "source/@append", &field_on_off, CHARDEV_AT(append) },                                        \
         { "source/@channel", &field_string, CHARDEV_AT(spice_port), .max_length = 255 },                \
         { "source/clipboard/@copypaste", &field_yes_no, CHARDEV_AT(clipboard) },                        \
@@ -72,6 +76,8 @@ int chardev_check_record(Record *r, Fault *f);
 int chardev_files(const Device *d, WantedFiles *requests);
 /* Appends the -chardev for it; its id is "char" + the device's. */
 int chardev_args(const Chardev *c, Args *a);
+/* DeviceOps.companion: a device of the host is opened to the VM's user. */
+int chardev_companion(const Device *d, const char *state, Companion *ret);
 int chardev_copy_source(Chardev *to, const Chardev *from);
 
 /* Where the host's end of a pty is now: for the device itself and for the <console> that mirrors it. */

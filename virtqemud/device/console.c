@@ -93,6 +93,6 @@ static const char *console_fixed(const Device *d, const DomainDef *def) {
 
 const DeviceOps device_console = {
         .kind = DEVICE_CONSOLE, .element = "console", .type = &console_record, .drop_live = chardev_drop_live, .fill = console_fill,
-        .slot = console_slot, .check = console_check, .files = console_files, .fixed = console_fixed,
+        .slot = console_slot, .check = console_check, .files = console_files, .companion = chardev_companion, .fixed = console_fixed,
         .args = console_args,
 };

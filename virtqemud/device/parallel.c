@@ -55,5 +55,5 @@ static int parallel_args(const Device *d, Args *a, Fault *f) {
 
 const DeviceOps device_parallel = {
         .kind = DEVICE_PARALLEL, .element = "parallel", .type = &parallel_record, .drop_live = chardev_drop_live,
-        .fill = parallel_fill, .check = parallel_check, .files = chardev_files, .args = parallel_args,
+        .fill = parallel_fill, .check = parallel_check, .files = chardev_files, .companion = chardev_companion, .args = parallel_args,
 };

@@ -65,5 +65,6 @@ static int redirdev_args(const Device *d, Args *a, Fault *f) {
 
 const DeviceOps device_redirdev = {
         .kind = DEVICE_REDIRDEV, .element = "redirdev", .type = &redirdev_record, .id_prefix = redirdev_prefix, .drop_live = chardev_drop_live,
-        .fill = redirdev_fill, .slot = redirdev_slot, .check = redirdev_check, .files = chardev_files, .fixed = device_never_fixed, .args = redirdev_args,
+        .fill = redirdev_fill, .slot = redirdev_slot, .check = redirdev_check, .files = chardev_files, .companion = chardev_companion,
+        .fixed = device_never_fixed, .args = redirdev_args,
 };

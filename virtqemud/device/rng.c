@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "device.h"
 #include "mem.h"
+#include "netaddr.h"
 #include "str.h"
 #include "virtio.h"
 #include "xml-read.h"
@@ -11,14 +12,22 @@ typedef struct Rng {
         int model, backend;
         char *source;                 /* text of <backend> */
         uint64_t rate_bytes, rate_period;
+        int egd, mode;                /* of the daemon that is asked: tcp or unix; connect */
+        char *host, *path;
+        uint64_t service;
 } Rng;
 
 typedef enum RngModel { RNG_UNSET, RNG_VIRTIO, RNG_TRANSITIONAL, RNG_NON_TRANSITIONAL } RngModel;
 static const char *const model_words[] = { NULL, "virtio", "virtio-transitional", "virtio-non-transitional" };
 static const EnumTable model_table = { model_words, ARRAY_SIZE(model_words) };
 
-typedef enum RngBackend { RNG_BACKEND_UNSET, RNG_RANDOM, RNG_BUILTIN } RngBackend;
-static const char *const backend_words[] = { NULL, "random", "builtin" };
+typedef enum RngBackend { RNG_BACKEND_UNSET, RNG_RANDOM, RNG_BUILTIN, RNG_EGD } RngBackend;
+static const char *const backend_words[] = { NULL, "random", "builtin", "egd" };
+typedef enum EgdType { EGD_UNSET, EGD_TCP, EGD_UNIX } EgdType;
+static const char *const egd_words[] = { NULL, "tcp", "unix" };
+static const EnumTable egd_table = { egd_words, ARRAY_SIZE(egd_words) };
+static const char *const mode_words[] = { NULL, "connect" };
+static const EnumTable mode_table = { mode_words, ARRAY_SIZE(mode_words) };
 static const EnumTable backend_table = { backend_words, ARRAY_SIZE(backend_words) };
 
 #define AT(member) offsetof(Rng, member)
@@ -28,16 +37,43 @@ static const Field rng_fields[] = {
         { "rate/@period", &field_number, AT(rate_period), .min = 1 },
         { "backend", &field_string, AT(source) },
         { "backend/@model", &field_enum, AT(backend), FIELD_REQUIRED, .words = &backend_table },
+        { "backend/@type", &field_enum, AT(egd), .words = &egd_table },
+        { "backend/source/@mode", &field_enum, AT(mode), .words = &mode_table },
+        { "backend/source/@host", &field_string, AT(host), .max_length = 255 },
+        { "backend/source/@service", &field_number, AT(service), .min = 1, .max = 65535 },
+        { "backend/source/@path", &field_string, AT(path), .max_length = 107 },
         DEVICE_FIELDS(Rng),
 };
 #undef AT
+
+static const char *address_of(const Rng *rng) {
+        return streq(rng->host, "localhost") ? "127.0.0.1" : rng->host;
+}
+
+static int check_egd(const Rng *rng, Fault *f) {
+        const Record *r = &rng->device.head;
+        IpAddress ip;
+
+        if (rng->backend != RNG_EGD && (rng->egd || rng->host || rng->path || rng->service != NUMBER_UNSET))
+                return xml_fault_below(r, "backend", f, FAULT_INVALID_DEFINITION, "type and <source> belong to the model 'egd'");
+        if (rng->backend != RNG_EGD)
+                return 0;
+        if (rng->egd == EGD_UNIX && rng->path && rng->path[0] == '/' && !rng->host)
+                return 0;
+        if (rng->egd != EGD_TCP || !rng->host || rng->service == NUMBER_UNSET || rng->path)
+                return xml_fault_below(r, "backend", f, FAULT_INVALID_DEFINITION,
+                                       "model 'egd' takes type='tcp' <source mode='connect' host='…' service='…'/>, or type='unix' with a path");
+        if (ip_from_text(address_of(rng), &ip) < 0)
+                return xml_fault_below(r, "backend/source/@host", f, FAULT_NOT_SUPPORTED, "'%.64s' is no address, and names are not looked up", rng->host);
+        return 0;
+}
 
 static int check_record(Record *r, Fault *f) {
         const Rng *rng = (const Rng *) r;
 
         if (rng->rate_period != NUMBER_UNSET && rng->rate_bytes == NUMBER_UNSET)
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "<rate> has a period but no bytes");
-        return 0;
+        return check_egd(rng, f);
 }
 
 static const RecordType rng_record = {
@@ -68,9 +104,24 @@ static int rng_check(const Device *d, const DomainDef *def, const QemuCaps *caps
                 fault_hint(f, "use /dev/urandom: the kernel mixes hardware sources into it");
                 return -EINVAL;
         }
-        if (caps && (!caps_has_device(caps, rng_driver(rng)) || !caps_has_object(caps, "rng-builtin")))
+        if (caps && (!caps_has_device(caps, rng_driver(rng)) || !caps_has_object(caps, rng->backend == RNG_EGD ? "rng-egd" : "rng-builtin")))
                 return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "this QEMU has no device '%s'", rng_driver(rng));
         return 0;
+}
+
+/* A daemon that gathers entropy, over a connection that is made for QEMU. */
+static int egd_args(const Rng *rng, const char *object, Args *a) {
+        bool local = rng->egd == EGD_UNIX;
+        _cleanup_free_ char *chardev = strf("char%s", rng->device.id), *place = local ? strdup(rng->path) : strf("%s %" PRIu64, address_of(rng), rng->service);
+        int fd = place ? args_fd(a, local ? PLAN_FD_CONNECT : PLAN_FD_CONNECT_TCP, place, false, false, false, NULL) : -ENOMEM;
+        _cleanup_free_ char *number = args_fd_name(a, fd);
+        int r;
+
+        if (!number || !chardev)
+                return -ENOMEM;
+        r = args_json(a, ARG_CHARDEV, json_pack("{s:s, s:{s:s, s:{s:{s:s, s:{s:s}}, s:b}}}", "id", chardev, "backend", "type", "socket", "data", "addr",
+                                                "type", "fd", "data", "str", number, "server", 0));
+        return r < 0 ? r : args_json(a, ARG_OBJECT, json_pack("{s:s, s:s, s:s}", "qom-type", "rng-egd", "id", object, "chardev", chardev));
 }
 
 static int rng_args(const Device *d, Args *a, Fault *f) {
@@ -81,7 +132,7 @@ static int rng_args(const Device *d, Args *a, Fault *f) {
 
         if (!object)
                 return -ENOMEM;
-        r = args_json(a, ARG_OBJECT, json_pack("{s:s, s:s}", "qom-type", "rng-builtin", "id", object));
+        r = rng->backend == RNG_EGD ? egd_args(rng, object, a) : args_json(a, ARG_OBJECT, json_pack("{s:s, s:s}", "qom-type", "rng-builtin", "id", object));
         if (r < 0)
                 return r;
         json = json_pack("{s:s, s:s, s:s}", "driver", rng_driver(rng), "id", d->id, "rng", object);

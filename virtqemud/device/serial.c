@@ -77,6 +77,6 @@ static const char *serial_fixed(const Device *d, const DomainDef *def) {
 
 const DeviceOps device_serial = {
         .kind = DEVICE_SERIAL, .element = "serial", .type = &serial_record, .drop_live = chardev_drop_live, .fill = serial_fill,
-        .slot = serial_slot, .check = serial_check, .files = chardev_files, .fixed = serial_fixed,
+        .slot = serial_slot, .check = serial_check, .files = chardev_files, .companion = chardev_companion, .fixed = serial_fixed,
         .args = serial_args,
 };

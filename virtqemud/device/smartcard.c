@@ -62,5 +62,6 @@ static int smartcard_args(const Device *d, Args *a, Fault *f) {
 
 const DeviceOps device_smartcard = {
         .kind = DEVICE_SMARTCARD, .element = "smartcard", .type = &smartcard_record, .drop_live = chardev_drop_live,
-        .slot = smartcard_slot, .check = smartcard_check, .files = chardev_files, .args = smartcard_args,
+        .slot = smartcard_slot, .check = smartcard_check, .files = chardev_files, .companion = chardev_companion,
+        .args = smartcard_args,
 };

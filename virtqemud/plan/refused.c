@@ -84,7 +84,6 @@ static const struct {
         { "domain/devices/hostdev", "type", "scsi", "commands of the guest are not passed to devices of the host", "<disk> with the block device" },
         { "domain/devices/hostdev", "type", "scsi_host", "disks of other programs are not supported", NULL },
         { "domain/devices/hostdev", "mode", "capabilities", "that is for containers", NULL },
-        { "domain/devices/rng/backend", "model", "egd", NO_NETWORK ", so no daemon can be asked", "model='builtin' is the host's own source" },
         { "domain/devices/channel/target", "type", "guestfwd", "passt forwards nothing out of the guest's network", "type='virtio'" },
         { "domain/devices/channel/target", "type", "xen", "that is for Xen", NULL },
         { "domain/devices/controller", "type", "xenbus", "that is for Xen", NULL },

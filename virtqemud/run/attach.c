@@ -39,6 +39,7 @@ typedef struct Attach {
         Prepare *prepare;
         DomainLeases *leases;
         DomainPorts *ports;
+        DomainConnections *connections;
         sd_bus_slot *limit;          /* virtnetworkd is told one */
         bool limited;
         Companions *companions;
@@ -56,6 +57,7 @@ static void attach_free(void *data) {
         companions_free(a->companions);
         sd_bus_slot_unref(a->limit);
         domain_ports_free(a->ports);
+        domain_connections_free(a->connections);
         domain_leases_free(a->leases);
         prepare_free(a->prepare);
         qmp_request_free(a->asked);
@@ -239,6 +241,7 @@ static int undo_gather(void *userdata) {
 
         a->companions = companions_free(a->companions); /* they end when nobody holds the other end of their connection */
         a->ports = domain_ports_free(a->ports);
+        a->connections = domain_connections_free(a->connections);
         a->leases = domain_leases_free(a->leases);
         a->prepare = prepare_free(a->prepare);
         a->asked = qmp_request_free(a->asked);
@@ -357,6 +360,17 @@ static int begin_leases(void *userdata, Fault *f) {
         return r < 0 ? r : domain_leases_new(o->domain, uses, n, on_leases, o, &a->leases, f);
 }
 
+static void on_connections(const Fault *why, void *userdata) {
+        go_on(userdata, why);
+}
+
+static int begin_connections(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Attach *a = o->data;
+
+        return only_looks(a) ? 1 : domain_connections_new(o->domain, prepare_plan(a->prepare), on_connections, o, &a->connections, f);
+}
+
 static void on_ports(const Fault *why, void *userdata) {
         Operation *o = userdata;
         Attach *a = o->data;
@@ -367,7 +381,7 @@ static void on_ports(const Fault *why, void *userdata) {
                 go_on(o, why);
                 return;
         }
-        r = prepare_descriptors(a->prepare, a->logs, a->leases, a->ports, a->secrets, &f);
+        r = prepare_descriptors(a->prepare, &(Gathered) { a->logs, a->leases, a->ports, a->connections, a->secrets }, &f);
         steps_continue(o->steps, r, &f);
 }
 
@@ -613,6 +627,7 @@ static const StepRow attach_steps[] = {
         { "nodes", begin_nodes, undo_gather },
         { "prepare", begin_prepare, undo_gather },
         { "leases", begin_leases, undo_gather },
+        { "connections", begin_connections, undo_gather },
         { "ports", begin_ports, undo_gather },
         { "networks", begin_networks, undo_gather },
         { "define", begin_define, undo_define },

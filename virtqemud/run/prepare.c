@@ -37,10 +37,7 @@ struct Prepare {
                 int fd, qemu;
         } *companions;
         size_t n_companions;
-        const DomainLogs *logs;  /* these while descriptors are gathered */
-        const DomainLeases *leases;
-        const DomainPorts *ports;
-        const DomainSecrets *secrets;
+        Gathered gathered;       /* while descriptors are */
         PrepareDone done;
         void *userdata;
 };
@@ -460,7 +457,7 @@ int prepare_take_companion(Prepare *p, size_t i, char **ret_device, int *ret_qem
 }
 
 static int log_descriptor(const Prepare *p, const char *name, Fault *f) {
-        int fd = domain_logs_fd(p->logs, name);
+        int fd = domain_logs_fd(p->gathered.logs, name);
 
         /* Its output is lost then, which is a warning of the domain already. */
         fd = fd >= 0 ? fd_copy(fd) : open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -484,7 +481,7 @@ static void keep(LaunchPlan *plan, PlanFdKind kind, int number, size_t i) {
 
 /* What QEMU, or its supervisor, only holds: under numbers nobody was told. */
 static int plan_kept(Prepare *p) {
-        size_t n_logs = domain_logs_count(p->logs), n_leases = domain_leases_count(p->leases);
+        size_t n_logs = domain_logs_count(p->gathered.logs), n_leases = domain_leases_count(p->gathered.leases);
         LaunchPlan *plan = p->plan;
         int number = PLAN_FD_BASE;
         PlanFd *grown;
@@ -498,8 +495,8 @@ static int plan_kept(Prepare *p) {
         /* QEMU alone holds those that no other VM shares, so that they last until its last write is done, however it ends. With the others it
          * could keep other VMs from starting; and as it writes into none of those, it does not matter if they end a moment earlier. */
         for (size_t i = 0; i < n_leases; i++)
-                if (!domain_leases_is_shared(p->leases, i)) {
-                        const char *device = disk_of_image(p->live, domain_leases_path(p->leases, i));
+                if (!domain_leases_is_shared(p->gathered.leases, i)) {
+                        const char *device = disk_of_image(p->live, domain_leases_path(p->gathered.leases, i));
 
                         if (device && launch_plan_lend(plan, number, device) < 0)
                                 return -ENOMEM;
@@ -507,11 +504,11 @@ static int plan_kept(Prepare *p) {
                 }
         plan->kept_fds_from = number;
         for (size_t i = 0; i < n_logs; i++)
-                if (domain_logs_keep(p->logs, i) >= 0)
+                if (domain_logs_keep(p->gathered.logs, i) >= 0)
                         keep(plan, PLAN_FD_LOG_KEEP, number++, i);
         plan->own_fds_from = number;
         for (size_t i = 0; i < n_leases; i++)
-                if (domain_leases_is_shared(p->leases, i))
+                if (domain_leases_is_shared(p->gathered.leases, i))
                         keep(plan, PLAN_FD_LEASE, number++, i);
         return 0;
 }
@@ -521,10 +518,10 @@ static int plan_kept_hot(Prepare *p) {
         const char *device = p->spec.hotplug->device->id;
         int r = 0;
 
-        for (size_t i = 0; i < domain_leases_count(p->leases) && r >= 0; i++)
+        for (size_t i = 0; i < domain_leases_count(p->gathered.leases) && r >= 0; i++)
                 r = hotplug_plan_keep(p->plan, PLAN_FD_LEASE, (unsigned) i, device, true);
-        for (size_t i = 0; i < domain_logs_count(p->logs) && r >= 0; i++)
-                if (domain_logs_keep(p->logs, i) >= 0)
+        for (size_t i = 0; i < domain_logs_count(p->gathered.logs) && r >= 0; i++)
+                if (domain_logs_keep(p->gathered.logs, i) >= 0)
                         r = hotplug_plan_keep(p->plan, PLAN_FD_LOG_KEEP, (unsigned) i, device, false);
         return r;
 }
@@ -541,6 +538,8 @@ static int get_descriptor(Prepare *p, const PlanFd *want, Fault *f) {
         case PLAN_FD_LISTEN:
         case PLAN_FD_CONNECT:
                 return user_socket(want, f);
+        case PLAN_FD_CONNECT_TCP:
+                return fd_copy(domain_connections_fd(p->gathered.connections, want->number));
         case PLAN_FD_LISTEN_TCP:
                 return listen_tcp(want, f);
         case PLAN_FD_CONSOLE:
@@ -548,7 +547,7 @@ static int get_descriptor(Prepare *p, const PlanFd *want, Fault *f) {
         case PLAN_FD_COMPANION:
                 return companion_pair(p, want, f);
         case PLAN_FD_TAP:
-                return fd_copy(domain_ports_fd(p->ports, want->path));
+                return fd_copy(domain_ports_fd(p->gathered.ports, want->path));
         case PLAN_FD_VHOST:
                 return open_vhost(f);
         case PLAN_FD_VSOCK:
@@ -558,11 +557,11 @@ static int get_descriptor(Prepare *p, const PlanFd *want, Fault *f) {
         case PLAN_FD_LOG:
                 return log_descriptor(p, want->path, f);
         case PLAN_FD_LOG_KEEP:
-                return fd_copy(domain_logs_keep(p->logs, want->fdset));
+                return fd_copy(domain_logs_keep(p->gathered.logs, want->fdset));
         case PLAN_FD_LEASE:
-                return fd_copy(domain_leases_fd(p->leases, want->fdset));
+                return fd_copy(domain_leases_fd(p->gathered.leases, want->fdset));
         case PLAN_FD_SECRET:
-                return fd_copy(domain_secrets_fd(p->secrets, want->path, false));
+                return fd_copy(domain_secrets_fd(p->gathered.secrets, want->path, false));
         case PLAN_FD_MONITOR:
                 return listen_own(i, "monitor", f);
         case PLAN_FD_MONITOR_RUN:
@@ -574,16 +573,12 @@ static int get_descriptor(Prepare *p, const PlanFd *want, Fault *f) {
         return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "a descriptor of an unknown kind is wanted");
 }
 
-int prepare_descriptors(Prepare *p, const DomainLogs *logs, const DomainLeases *leases, const DomainPorts *ports,
-                        const DomainSecrets *secrets, Fault *f) {
+int prepare_descriptors(Prepare *p, const Gathered *gathered, Fault *f) {
         int log;
 
-        assert(p && p->plan && !p->fds && p->domain->instance);
+        assert(p && p->plan && !p->fds && p->domain->instance && gathered);
 
-        p->logs = logs;
-        p->leases = leases;
-        p->ports = ports;
-        p->secrets = secrets;
+        p->gathered = *gathered;
         if ((p->spec.hotplug ? plan_kept_hot : plan_kept)(p) < 0)
                 return fault_oom(f);
         p->fds = new0(int, p->plan->n_fds + PREPARE_EXTRA_FDS);
@@ -596,11 +591,8 @@ int prepare_descriptors(Prepare *p, const DomainLogs *logs, const DomainLeases *
                 if (p->fds[i] < 0)
                         return p->fds[i];
         }
-        log = domain_logs_fd(logs, QEMU_LOG_NAME);
+        log = domain_logs_fd(gathered->logs, QEMU_LOG_NAME);
         p->fds[p->plan->n_fds + PREPARE_LOG_FD] = log >= 0 ? fd_copy(log) : -1;
-        p->logs = NULL;
-        p->leases = NULL;
-        p->ports = NULL;
-        p->secrets = NULL;
+        p->gathered = (Gathered) {};
         return 0;
 }

@@ -3,6 +3,7 @@
 
 #include "../plan/hotplug.h"
 #include "../plan/launch.h"
+#include "domain-connections.h"
 #include "domain-leases.h"
 #include "domain-logs.h"
 #include "domain-ports.h"
@@ -45,9 +46,15 @@ int prepare_take_companion(Prepare *p, size_t i, char **ret_device, int *ret_qem
 enum { PREPARE_MONITOR_FD, PREPARE_LOG_FD, PREPARE_EXTRA_FDS };
 
 /* Makes the sockets of the domain's Instance and gathers all descriptors, which prepare_fds() then gives: those of the plan in its
- * order, then PREPARE_EXTRA_FDS more (the log may be missing: negative). All stay the Prepare's. */
-int prepare_descriptors(Prepare *p, const DomainLogs *logs, const DomainLeases *leases, const DomainPorts *ports,
-                        const DomainSecrets *secrets, Fault *f);
+ * order, then PREPARE_EXTRA_FDS more (the log may be missing: negative). All stay the Prepare's. What was gathered from others is copied. */
+typedef struct Gathered {
+        const DomainLogs *logs;
+        const DomainLeases *leases;
+        const DomainPorts *ports;
+        const DomainConnections *connections;
+        const DomainSecrets *secrets;
+} Gathered;
+int prepare_descriptors(Prepare *p, const Gathered *gathered, Fault *f);
 const int *prepare_fds(const Prepare *p);
 /* The same by its number in the plan, as a copy. */
 int prepare_fd(const Prepare *p, int number);

@@ -44,6 +44,7 @@ typedef struct Start {
         DomainVolumes *volumes;
         DomainLogs *logs;
         DomainPorts *ports;
+        DomainConnections *connections;
         DomainSecrets *secrets;
         DomainLeases *leases;        /* ours until QEMU, which has copies, is known by its process */
         sd_bus_slot *limits;         /* systemd is told them */
@@ -74,6 +75,7 @@ static void start_free(void *data) {
         domain_logs_free(s->logs);
         domain_leases_free(s->leases);
         domain_ports_free(s->ports);
+        domain_connections_free(s->connections);
         domain_secrets_free(s->secrets);
         sd_bus_slot_unref(s->limits);
         sd_bus_slot_unref(s->words);
@@ -334,6 +336,32 @@ static int undo_leases(void *userdata) {
         return 1;
 }
 
+/* --- connections: to who has to be there --- */
+
+static void on_connections(const Fault *why, void *userdata) {
+        Operation *o = userdata;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        if (why)
+                (void) fault_copy(&f, why);
+        steps_continue(o->steps, why ? -why->error : 0, &f);
+}
+
+static int begin_connections(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Start *s = o->data;
+
+        return domain_connections_new(o->domain, prepare_plan(s->prepare), on_connections, o, &s->connections, f);
+}
+
+static int undo_connections(void *userdata) {
+        Operation *o = userdata;
+        Start *s = o->data;
+
+        s->connections = domain_connections_free(s->connections);
+        return 1;
+}
+
 /* --- ports: on networks and bridges. With them all descriptors are there --- */
 
 static void on_ports(const Fault *why, void *userdata) {
@@ -345,7 +373,7 @@ static void on_ports(const Fault *why, void *userdata) {
         free_and_replace(&o->domain->live_text, NULL); /* names of taps were written into it */
         if (why)
                 (void) fault_copy(&f, why);
-        r = why ? -why->error : prepare_descriptors(s->prepare, s->logs, s->leases, s->ports, s->secrets, &f);
+        r = why ? -why->error : prepare_descriptors(s->prepare, &(Gathered) { s->logs, s->leases, s->ports, s->connections, s->secrets }, &f);
         if (r >= 0)
                 instance_watch_addresses(o->domain->instance);
         steps_continue(o->steps, r, &f);
@@ -484,6 +512,7 @@ static int begin_handover(void *userdata, Fault *f) {
         s->prepare = prepare_free(s->prepare); /* our copies of the descriptors are closed */
         s->logs = domain_logs_free(s->logs);
         s->ports = domain_ports_free(s->ports);
+        s->connections = domain_connections_free(s->connections);
         s->secrets = domain_secrets_free(s->secrets);
         return 1;
 }
@@ -737,7 +766,7 @@ static int begin_run(void *userdata, Fault *f) {
 }
 
 /* Steps up to this one are over once the plan was handed over; what is interrupted later is taken up with the one after it. */
-#define STEP_HANDOVER 10
+#define STEP_HANDOVER 11
 
 static const StepRow start_steps[] = {
         { "leaving", begin_leaving, NULL },
@@ -747,6 +776,7 @@ static const StepRow start_steps[] = {
         { "logs", begin_logs, undo_logs },
         { "prepare", begin_prepare, undo_prepare },
         { "leases", begin_leases, undo_leases },
+        { "connections", begin_connections, undo_connections },
         { "ports", begin_ports, undo_ports },
         { "unit", begin_unit, undo_unit },
         { "networks", begin_networks, undo_networks },
