@@ -134,3 +134,25 @@ int socket_connect_ip(const IpAddress *ip, uint16_t port) {
                 return -errno;
         return TAKE_FD(fd);
 }
+
+static int bind_udp(const IpAddress *ip, uint16_t port) {
+        _cleanup_fd_ int fd = socket(ip->family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        struct sockaddr_storage address;
+        socklen_t length = make_ip_address(ip, port, &address);
+
+        if (fd < 0)
+                return -errno;
+        if (bind(fd, (struct sockaddr *) &address, length) < 0)
+                return -errno;
+        return TAKE_FD(fd);
+}
+
+int socket_udp(const IpAddress *ours, uint16_t our_port, const IpAddress *theirs, uint16_t their_port) {
+        _cleanup_fd_ int fd = bind_udp(ours, our_port);
+        struct sockaddr_storage address;
+        socklen_t length = make_ip_address(theirs, their_port, &address);
+
+        if (fd < 0)
+                return fd;
+        return connect(fd, (struct sockaddr *) &address, length) < 0 ? -errno : TAKE_FD(fd);
+}

@@ -18,5 +18,8 @@ int socket_listen_ip(const IpAddress *ip, uint16_t port);
 /* A TCP socket that is being connected, close-on-exec and non-blocking: it can be written to, or has its error, when that has ended. */
 int socket_connect_ip(const IpAddress *ip, uint16_t port);
 
+/* A UDP socket at our address, which hears and speaks to theirs alone; close-on-exec and non-blocking. */
+int socket_udp(const IpAddress *ours, uint16_t our_port, const IpAddress *theirs, uint16_t their_port);
+
 /* A connected socket, close-on-exec and non-blocking. Never waits: -EAGAIN when the other side's queue is full. */
 int socket_connect_unix(const char *path);

@@ -97,3 +97,29 @@ def test_entropy_of_a_daemon(bus, qemud, guest_image, tmp_path):
             time.sleep(0.05)
         assert asked[0][0] == 2
         d.Terminate(0, {})
+
+
+def test_vms_that_are_connected(bus, qemud, guest_image):
+    """Frames of one are heard by the other: over a connection, and in single packets."""
+    nic = "<interface type='{type}'><mac address='52:54:00:00:00:{n:02}'/><source address='127.0.0.1' port='{port}'>{more}</source></interface>"
+    ports = []
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_DGRAM):
+        with socket.socket(socket.AF_INET, kind) as s:
+            s.bind(("127.0.0.1", 0))
+            ports.append(s.getsockname()[1])
+    local = "<local address='127.0.0.1' port='{}'/>"
+    first = nic.format(type="server", n=1, port=ports[0], more="") + nic.format(type="udp", n=2, port=ports[1], more=local.format(ports[2]))
+    second = nic.format(type="client", n=3, port=ports[0], more="") + nic.format(type="udp", n=4, port=ports[2], more=local.format(ports[1]))
+    guests = []
+    for name, nics, last in (("one", first, 1), ("two", second, 2)):
+        d = define(bus, guest_xml(guest_image, name=name, devices=nics))
+        d.Start(0, {}, timeout=60)
+        con = console(bus, d)
+        con.ready()
+        con.ask("nics")
+        con.ask(f"sh ifconfig eth0 192.0.2.{last} netmask 255.255.255.0; ifconfig eth1 198.51.100.{last} netmask 255.255.255.0")
+        guests.append((d, con))
+    for target in ("192.0.2.1", "198.51.100.1"):
+        assert "1 packets received" in " ".join(guests[1][1].ask(f"sh ping -c 1 -W 10 {target}")), target
+    for d, _ in guests:
+        d.Terminate(0, {})

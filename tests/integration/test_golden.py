@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import guest
-from rawqemu import Qmp, die_with_parent
+from rawqemu import Qmp, QemuError, die_with_parent
 
 pytestmark = pytest.mark.guest
 
@@ -92,6 +92,13 @@ def start_nbd(folder, number):
     return ours
 
 
+def udp(_address, _port, address, port):
+    """From any port, so that nobody is in the way."""
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.connect((address, int(port)))
+    return s
+
+
 KEPT = []  # ends of connections whose other ends QEMU has
 
 
@@ -164,7 +171,8 @@ def without_vsock(case):
 
 def without_host_devices(case):
     """They are the machine tier's to try."""
-    of_host = ('"driver":"usb-host"', '"driver":"vfio-pci', '"qom-type":"input-linux"', '"driver":"virtio-input-host')
+    netdevs = [f'"netdev":"{json.loads(a)["id"]}"' for a in case.argv if a.startswith('{"type":"vhost-')]
+    of_host = ('{"type":"vhost-user"', '{"type":"vhost-vdpa"', *netdevs, '"driver":"usb-host"', '"driver":"vfio-pci', '"qom-type":"input-linux"', '"driver":"virtio-input-host')
     kept = [(a, b) for a, b in zip(case.argv, [*case.argv[1:], ""]) if not any(w in x for w in of_host for x in (a, b))]
     case.argv = [re.sub(r"^(serial|parallel),(id=[^,]*),.*", r"null,\2", a) for a, _ in kept]
 
@@ -207,7 +215,9 @@ def test_command_line(folder, tmp_path):
             held.append(start_tpm(tmp_path))
         elif re.search("^fs|/fs", path):
             held.append(start_fs(tmp_path, number))
-        elif kind == "connect-tcp" or path == "/run/egd.sock":
+        elif kind == "udp":
+            held.append(udp(*path.split()))
+        elif kind == "connect-tcp" or path == "/run/egd.sock" or (kind == "connect" and "vhost" in path):
             held += socket.socketpair()
         elif "ivshmem" in path:
             held.append(ivshmem_server())
@@ -246,17 +256,20 @@ def test_command_line(folder, tmp_path):
             os.close(fd)
         for h in held:
             h.close()
+        failed = None
         try:
             monitor = Qmp(ours)
             for command in case.commands:
                 monitor.run(command["execute"], **command.get("arguments", {}))
             monitor.run("quit")
-        finally:
-            try:
-                _, stderr = qemu.communicate(timeout=20)
-            except subprocess.TimeoutExpired:
-                qemu.kill()
-                stderr = qemu.communicate()[1]
+        except (QemuError, OSError) as e:
+            failed = e
+        try:
+            _, stderr = qemu.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            qemu.kill()
+            stderr = qemu.communicate()[1]
+        assert not failed, (failed, stderr)
         assert qemu.returncode == 0 and not stderr.strip(), stderr
     finally:
         qemu.kill()

@@ -35,6 +35,7 @@ typedef enum PlanFdKind {
         PLAN_FD_LISTEN_TCP,     /* a listening TCP socket at `path`, "ADDRESS PORT" */
         PLAN_FD_CONNECT,        /* a unix socket connected to `path` */
         PLAN_FD_CONNECT_TCP,    /* a TCP socket connected to `path`, "ADDRESS PORT" */
+        PLAN_FD_UDP,            /* a UDP socket: `path` is "ADDRESS PORT ADDRESS PORT", ours and theirs */
         PLAN_FD_CONSOLE,        /* our listening socket for the console `path` (a device id): virtqemud is its only client */
         PLAN_FD_COMPANION,   /* a connection to the program that stands beside QEMU for the device `path` (an id) */
         PLAN_FD_TAP,            /* a queue of a tap, `path` as interface_queue_name() gives it */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "device.h"
 #include "mem.h"
+#include "memory-backend.h"
 #include "str.h"
 #include "virtio.h"
 #include "xml-read.h"
@@ -102,23 +103,11 @@ static SlotKind filesystem_slot(const Device *d, const DomainDef *def) {
         return SLOT_PCIE;
 }
 
-static bool is_shared(const DomainDef *def) {
-        if (def->memory_backing.access == MEMORY_SHARED)
-                return true;
-        RECORD_FOREACH(NumaCell, c, def->numa.cells)
-                if (c->access != MEMORY_SHARED)
-                        return false;
-        return def->numa.cells.n > 0;
-}
-
 static int filesystem_check(const Device *d, const DomainDef *def, const QemuCaps *caps, Fault *f) {
         const Filesystem *fs = (const Filesystem *) d;
 
-        if (!is_shared(def)) {
-                xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "virtiofsd has to see the guest's memory, which is not shared");
-                fault_hint(f, "add <memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>");
+        if (memory_check_shared(def, &d->head, "virtiofsd", f) < 0)
                 return -EINVAL;
-        }
         DEVICE_FOREACH(Filesystem, other, def, DEVICE_FILESYSTEM) {
                 if (other == fs)
                         break;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hostdev.h"
+#include "interface.h"
 #include "mem.h"
 #include "str.h"
 #include "virtio.h"
@@ -30,6 +31,20 @@ static int check_unique(const Hostdev *h, const DomainDef *def, Fault *f) {
         return 0;
 }
 
+/* The guest keeps its network through the interface that stays while the device is away. */
+static int check_teaming(const Hostdev *h, const DomainDef *def, Fault *f) {
+        if (!h->teaming && !h->persistent)
+                return 0;
+        if (h->teaming != TEAMING_TRANSIENT || !h->persistent)
+                return xml_fault_below(&h->device.head, "teaming", f, FAULT_INVALID_DEFINITION, "a <hostdev> takes type='transient' persistent='ALIAS'");
+        DEVICE_FOREACH(Interface, n, def, DEVICE_INTERFACE)
+                if (streq_null(n->device.alias, h->persistent) || streq_null(n->device.id, h->persistent)) {
+                        return n->teaming == TEAMING_PERSISTENT ? 0 : xml_fault_below(&h->device.head, "teaming", f, FAULT_INVALID_DEFINITION,
+                                                                                      "the interface %s has no <teaming type='persistent'/>", h->persistent);
+                }
+        return xml_fault_below(&h->device.head, "teaming/@persistent", f, FAULT_INVALID_DEFINITION, "there is no interface %s", h->persistent);
+}
+
 static const char *driver_of(const Hostdev *h) {
         return h->ramfb == YES ? "vfio-pci-nohotplug" : "vfio-pci";
 }
@@ -45,6 +60,8 @@ int hostdev_pci_check(const Hostdev *h, const DomainDef *def, const QemuCaps *ca
                 return xml_fault_below(r, "@managed", f, FAULT_INVALID_DEFINITION, "an mdev has its driver already");
         if (h->ramfb == YES && h->display != YES)
                 return xml_fault_below(r, "@ramfb", f, FAULT_INVALID_DEFINITION, "ramfb needs display='on'");
+        if (check_teaming(h, def, f) < 0)
+                return -EINVAL;
         if (caps && !caps_has_device(caps, driver_of(h)))
                 return xml_fault(r, f, FAULT_NOT_SUPPORTED, "this QEMU has no device '%s'", driver_of(h));
         return check_unique(h, def, f);
@@ -70,6 +87,8 @@ int hostdev_pci_args(const Hostdev *h, Args *a, Fault *f) {
         if (h->rom_enabled == NO && json_set_text(json, "romfile", "") < 0)
                 return -ENOMEM;
         if (h->rom_bar != UNSET && json_set_number(json, "rombar", h->rom_bar == YES) < 0)
+                return -ENOMEM;
+        if (json_set_text(json, "failover_pair_id", h->persistent) < 0)
                 return -ENOMEM;
         r = args_bootindex(a, d, json);
         if (r >= 0)

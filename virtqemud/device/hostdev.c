@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hostdev.h"
 
+#include "interface.h"
 #include "mem.h"
 #include "str.h"
 #include "xml-read.h"
@@ -35,6 +36,8 @@ static const Field hostdev_fields[] = {
         { "source/address/@slot", &field_hex, AT(slot), .max = 31 },
         { "source/address/@function", &field_hex, AT(function), .max = 7, .digits = 1 },
         { "source/address/@uuid", &field_uuid, AT(uuid) },
+        { "teaming/@type", &field_enum, AT(teaming), .words = &teaming_table },
+        { "teaming/@persistent", &field_string, AT(persistent), .max_length = 64 },
         { "rom/@bar", &field_on_off, AT(rom_bar) },
         { "rom/@enabled", &field_yes_no, AT(rom_enabled) },
         { "virtbus:host/@bus", &field_number, AT(found_bus), FIELD_LIVE },
@@ -98,6 +101,7 @@ static int check_fits(const Hostdev *h, Fault *f) {
                 { "@display", h->display != UNSET, mdev },
                 { "@ramfb", h->ramfb != UNSET, mdev },
                 { "driver", h->driver != 0, pci },
+                { "teaming", h->teaming || h->persistent, pci },
                 { "rom", h->rom_bar != UNSET || h->rom_enabled != UNSET, !usb },
                 { "source/@startupPolicy", h->startup_policy != 0, usb },
                 { "source/@guestReset", h->guest_reset != 0, usb },

@@ -23,7 +23,8 @@ typedef struct Hostdev {
         char *port;                    /* "1.2": port 2 of the hub at port 1 */
         uint64_t slot, function;
         sd_id128_t uuid;               /* of an mdev */
-        int driver, model;
+        int driver, model, teaming;
+        char *persistent;              /* teaming: the alias of the interface that stands in */
         Tristate rom_bar, rom_enabled, display, ramfb, write_filtering;
         uint64_t found_bus, found_number; /* live: which USB device it was when it was opened */
 } Hostdev;

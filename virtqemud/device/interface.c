@@ -2,21 +2,26 @@
 #include "interface.h"
 
 #include "device.h"
+#include "interface-socket.h"
 #include "mem.h"
 #include "str.h"
 #include "virtio.h"
 #include "xml-read.h"
 
-DEFINE_ENUM(InterfaceType, interface_type, NULL, "user", "network", "bridge", "direct", "ethernet")
+DEFINE_ENUM(InterfaceType, interface_type, NULL, "user", "network", "bridge", "direct", "ethernet", "vhostuser", "vdpa", "client", "server", "udp")
 DEFINE_ENUM(InterfaceModel, interface_model, NULL, "virtio", "e1000", "e1000e", "rtl8139", "virtio-transitional", "virtio-non-transitional", "e1000-82544gc",
             "e1000-82545em", "pcnet", "ne2k_pci", "vmxnet3", "i82550", "i82557b", "i82559er", "usb-net")
 DEFINE_ENUM(InterfaceBackend, interface_backend, NULL, "default", "passt")
 DEFINE_ENUM(InterfaceDriver, interface_driver_name, NULL, "qemu", "vhost")
-DEFINE_ENUM(DirectMode, direct_mode, NULL, "vepa", "bridge", "private", "passthrough")
+DEFINE_ENUM(DirectMode, direct_mode, NULL, "vepa", "bridge", "private", "passthrough", "server", "client")
 DEFINE_ENUM(LinkState, link_state, NULL, "up", "down")
 
 static const char *const tx_mode_words[] = { NULL, "iothread", "timer" };
 static const EnumTable tx_mode_table = { tx_mode_words, ARRAY_SIZE(tx_mode_words) };
+static const char *const socket_words[] = { NULL, "unix" };
+static const EnumTable socket_table = { socket_words, ARRAY_SIZE(socket_words) };
+static const char *const teaming_words[] = { NULL, "persistent", "transient" };
+const EnumTable teaming_table = { teaming_words, ARRAY_SIZE(teaming_words) };
 
 #define AT(member) offsetof(Interface, member)
 #define OFFLOADS(side, member)                                                                          \
@@ -32,8 +37,16 @@ static const Field interface_fields[] = {
         { "source/@portid", &field_uuid, AT(port_id) },
         { "source/@portgroup", &field_string, AT(port_group), .max_length = 255 },
         { "source/@bridge", &field_string, AT(bridge), .max_length = 15 },
-        { "source/@dev", &field_string, AT(direct), .max_length = 15 },
+        { "source/@dev", &field_string, AT(direct), .max_length = 255 },
         { "source/@mode", &field_enum, AT(direct_mode), .words = &direct_mode_table },
+        { "source/@type", &field_enum, AT(socket.type), .words = &socket_table },
+        { "source/@path", &field_string, AT(socket.path), .max_length = 107 },
+        { "source/reconnect/@enabled", &field_yes_no, AT(socket.reconnect) },
+        { "source/@address", &field_string, AT(socket.address), .max_length = IP_TEXT_MAX },
+        { "source/@port", &field_number, AT(socket.port), .min = 1, .max = 65535 },
+        { "source/local/@address", &field_string, AT(socket.local_address), .max_length = IP_TEXT_MAX },
+        { "source/local/@port", &field_number, AT(socket.local_port), .min = 1, .max = 65535 },
+        { "teaming/@type", &field_enum, AT(teaming), .words = &teaming_table },
         { "driver/@name", &field_enum, AT(driver), .words = &interface_driver_name_table },
         { "driver/@queues", &field_number, AT(queues), .min = 1, .max = 16 },
         { "driver/@rx_queue_size", &field_number, AT(rx_queue_size), .min = 256, .max = 1024 },
@@ -82,6 +95,11 @@ static int check_port(const Interface *i, Fault *f) {
         return port_settings_check(&i->device.head, &i->port, f);
 }
 
+/* The word means something else for each of the two. */
+static bool mode_is_socket(const Interface *i) {
+        return i->type == INTERFACE_VHOSTUSER && (i->direct_mode == SOCKET_MODE_SERVER || i->direct_mode == SOCKET_MODE_CLIENT);
+}
+
 /* What each type is connected to, and nothing else. */
 static int check_source(const Interface *i, Fault *f) {
         const struct {
@@ -90,8 +108,8 @@ static int check_source(const Interface *i, Fault *f) {
                 bool needed;
         } rows[] = {
                 { "network", i->network, INTERFACE_NETWORK, true }, { "portgroup", i->port_group, INTERFACE_NETWORK, false },
-                { "bridge", i->bridge, INTERFACE_BRIDGE, true }, { "dev", i->direct, INTERFACE_DIRECT, true },
-                { "mode", direct_mode_to_string((DirectMode) i->direct_mode), INTERFACE_DIRECT, false },
+                { "bridge", i->bridge, INTERFACE_BRIDGE, true }, { "dev", i->type == INTERFACE_VDPA ? NULL : i->direct, INTERFACE_DIRECT, true },
+                { "mode", mode_is_socket(i) ? NULL : direct_mode_to_string((DirectMode) i->direct_mode), INTERFACE_DIRECT, false },
         };
         const char *type = interface_type_to_string((InterfaceType) i->type);
 
@@ -103,11 +121,13 @@ static int check_source(const Interface *i, Fault *f) {
         }
         if (i->backend != BACKEND_NONE && i->type != INTERFACE_USER)
                 return xml_fault_below(&i->device.head, "backend", f, FAULT_INVALID_DEFINITION, "it belongs to type 'user'");
+        if (i->type == INTERFACE_DIRECT && (i->direct_mode > DIRECT_PASSTHROUGH || strlen(i->direct) > 15))
+                return xml_fault_below(&i->device.head, "source", f, FAULT_INVALID_DEFINITION, "that is no link of the host, or no mode of a macvtap");
         if (i->managed == NO && !i->host)
                 return xml_fault_below(&i->device.head, "target", f, FAULT_INVALID_DEFINITION, "which tap? managed='no' needs a dev");
         if (i->driver != DRIVER_NONE && !interface_has_tap(i))
                 return xml_fault_below(&i->device.head, "driver/@name", f, FAULT_INVALID_DEFINITION, "type '%s' has no driver", type);
-        if (i->queues != NUMBER_UNSET && !interface_has_tap(i))
+        if (i->queues != NUMBER_UNSET && !interface_has_tap(i) && i->type != INTERFACE_VHOSTUSER && i->type != INTERFACE_VDPA)
                 return xml_fault_below(&i->device.head, "driver/@queues", f, FAULT_INVALID_DEFINITION, "type '%s' has one queue", type);
         return 0;
 }
@@ -117,7 +137,9 @@ static int check_record(Record *r, Fault *f) {
 
         if (i->mac.set && (i->mac.octets[0] & 1))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "the MAC address is a multicast one; its first octet must be even");
-        return check_source(i, f) < 0 ? -EINVAL : check_port(i, f);
+        if (check_source(i, f) < 0 || interface_socket_check_record(i, f) < 0)
+                return -EINVAL;
+        return check_port(i, f);
 }
 
 static const RecordType interface_record = {
@@ -191,7 +213,7 @@ static int check_driver(const Interface *i, Fault *f) {
                 return xml_fault_below(&i->device.head, "driver", f, FAULT_NOT_SUPPORTED, "these are settings of model 'virtio'");
         if (!number_is_power_of_two(i->rx_queue_size) || !number_is_power_of_two(i->tx_queue_size))
                 return xml_fault_below(&i->device.head, "driver", f, FAULT_INVALID_DEFINITION, "a queue has 256, 512 or 1024 places");
-        if (i->tx_queue_size != NUMBER_UNSET && i->tx_queue_size > 256)
+        if (i->tx_queue_size != NUMBER_UNSET && i->tx_queue_size > 256 && i->type != INTERFACE_VHOSTUSER)
                 return xml_fault_below(&i->device.head, "driver/@tx_queue_size", f, FAULT_NOT_SUPPORTED, "only a vhost-user interface has more than 256");
         return 0;
 }
@@ -206,8 +228,13 @@ static int interface_check(const Device *d, const DomainDef *def, const QemuCaps
                         return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "its MAC address is already that of the interface in line %u",
                                          other->device.head.line);
         }
-        if (check_driver(i, f) < 0)
+        if (check_driver(i, f) < 0 || interface_socket_check(i, def, f) < 0)
                 return -EINVAL;
+        if (i->teaming == TEAMING_TRANSIENT)
+                return xml_fault_below(&d->head, "teaming", f, FAULT_NOT_SUPPORTED,
+                                       "the one that goes and comes is a <hostdev> with a <teaming type='transient'>");
+        if (i->teaming && !is_virtio(i))
+                return xml_fault_below(&d->head, "teaming", f, FAULT_INVALID_DEFINITION, "only model 'virtio' stands in for another one");
         if (interface_queues(i) > 1 && !is_virtio(i))
                 return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "only model 'virtio' has more than one queue");
         if (i->driver == DRIVER_VHOST && !is_virtio(i))
@@ -348,13 +375,15 @@ static int interface_args(const Device *d, Args *a, Fault *f) {
 
         if (!netdev || !mac)
                 return -ENOMEM;
-        if (!interface_has_tap(i) && needs_passt(i, a) && !caps_version_min(a->caps, 7, 2))
+        if (i->type == INTERFACE_USER && needs_passt(i, a) && !caps_version_min(a->caps, 7, 2))
                 return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "user networking through passt needs QEMU 7.2 or later");
-        r = args_json(a, ARG_NETDEV, (interface_has_tap(i) ? tap_netdev : user_netdev)(i, a, netdev));
+        r = args_json(a, ARG_NETDEV, (interface_has_tap(i) ? tap_netdev : interface_has_socket(i) ? interface_socket_netdev : user_netdev)(i, a, netdev));
         if (r < 0)
                 return r;
         json = json_pack("{s:s, s:s, s:s, s:s}", "driver", interface_driver(i), "id", d->id, "netdev", netdev, "mac", mac);
         if (!json || (i->mtu != NUMBER_UNSET && json_object_set_new(json, "host_mtu", json_integer((json_int_t) i->mtu)) < 0))
+                return -ENOMEM;
+        if (i->teaming && json_object_set_new(json, "failover", json_true()) < 0)
                 return -ENOMEM;
         if (add_queues(i, json) < 0 || add_driver(i, json) < 0 || add_rom(i, json) < 0)
                 return -ENOMEM;
@@ -382,13 +411,16 @@ static int interface_update(const Device *before, const Device *after, const Dom
 }
 
 static int interface_companion(const Device *d, const char *state, Companion *ret) {
+        const Interface *i = (const Interface *) d;
         static const char *const always[] = { "/usr/bin/passt", "--foreground", "--quiet", "--fd", "0" };
         int r = 0;
 
+        if (i->type == INTERFACE_VDPA)
+                return companion_hostdev(ret, "file", i->direct, false);
         *ret = (Companion) { .name = "passt", .package = "passt", .title = "User Network", .lost = "has no network any more", .has_network = true };
-        for (size_t i = 0; i < ARRAY_SIZE(always) && r >= 0; i++)
-                r = strv_push(&ret->argv, always[i]);
-        return r < 0 ? r : user_forwards_to_args(&((const Interface *) d)->forwards, &ret->argv);
+        for (size_t k = 0; k < ARRAY_SIZE(always) && r >= 0; k++)
+                r = strv_push(&ret->argv, always[k]);
+        return r < 0 ? r : user_forwards_to_args(&i->forwards, &ret->argv);
 }
 
 static int interface_settle(const Device *d, const DomainDef *def, json_t *commands) {

@@ -8,6 +8,7 @@
 
 typedef enum InterfaceType {
         INTERFACE_NONE, INTERFACE_USER, INTERFACE_NETWORK, INTERFACE_BRIDGE, INTERFACE_DIRECT, INTERFACE_ETHERNET,
+        INTERFACE_VHOSTUSER, INTERFACE_VDPA, INTERFACE_CLIENT, INTERFACE_SERVER, INTERFACE_UDP,
         _INTERFACE_TYPE_MAX, _INTERFACE_TYPE_INVALID = -EINVAL,
 } InterfaceType;
 DECLARE_ENUM(InterfaceType, interface_type);
@@ -26,9 +27,10 @@ typedef enum InterfaceBackend {
 } InterfaceBackend;
 DECLARE_ENUM(InterfaceBackend, interface_backend);
 
-/* <source mode>: what a macvtap lets through. */
+/* <source mode>: what a macvtap lets through; of a vhostuser interface who makes the socket. */
 typedef enum DirectMode {
-        DIRECT_NONE, DIRECT_VEPA, DIRECT_BRIDGE, DIRECT_PRIVATE, DIRECT_PASSTHROUGH, _DIRECT_MODE_MAX, _DIRECT_MODE_INVALID = -EINVAL,
+        DIRECT_NONE, DIRECT_VEPA, DIRECT_BRIDGE, DIRECT_PRIVATE, DIRECT_PASSTHROUGH, SOCKET_MODE_SERVER, SOCKET_MODE_CLIENT,
+        _DIRECT_MODE_MAX, _DIRECT_MODE_INVALID = -EINVAL,
 } DirectMode;
 DECLARE_ENUM(DirectMode, direct_mode);
 
@@ -44,6 +46,18 @@ typedef struct Offloads {
         Tristate csum, gso, tso4, tso6, ecn, ufo, mrg_rxbuf;
 } Offloads;
 
+/* <source> of the types in interface-socket.h. */
+typedef struct InterfaceSocket {
+        int type;              /* "unix" */
+        char *path;
+        Tristate reconnect;
+        char *address, *local_address;
+        uint64_t port, local_port;
+} InterfaceSocket;
+
+typedef enum Teaming { TEAMING_NONE, TEAMING_PERSISTENT, TEAMING_TRANSIENT } Teaming;
+extern const EnumTable teaming_table;
+
 typedef struct Interface {
         Device device;
         int type;              /* InterfaceType */
@@ -55,7 +69,7 @@ typedef struct Interface {
         sd_id128_t port_id;           /* what others write of one that runs, as its bridge: dropped */
         char *network, *port_group;   /* <source> of type 'network' */
         char *bridge;                 /* … of type 'bridge' */
-        char *direct;                 /* … of type 'direct': a link of the host */
+        char *direct;                 /* … of type 'direct': a link of the host; of type 'vdpa' a device file */
         int direct_mode;              /* DirectMode; DIRECT_NONE is vepa, as in libvirt */
         uint64_t queues;              /* NUMBER_UNSET: one */
         int driver;                   /* InterfaceDriver */
@@ -64,6 +78,8 @@ typedef struct Interface {
         int tx_mode;
         Offloads host_offloads, guest_offloads;
         Tristate rom_bar, rom_enabled;
+        InterfaceSocket socket;
+        int teaming;                  /* Teaming: it stands in while a device of the host is away */
         PortSettings port;            /* <bandwidth> and <vlan> */
         Tristate isolated;
         RecordList forwards;          /* UserForward, of type 'user' */
@@ -73,7 +89,11 @@ typedef struct Interface {
 
 /* Whether its frames go through a tap or macvtap that virtnetworkd gives. */
 static inline bool interface_has_tap(const Interface *i) {
-        return i->type != INTERFACE_USER;
+        return i->type == INTERFACE_NETWORK || i->type == INTERFACE_BRIDGE || i->type == INTERFACE_DIRECT || i->type == INTERFACE_ETHERNET;
+}
+/* Whether it is one of those in interface-socket.h. */
+static inline bool interface_has_socket(const Interface *i) {
+        return i->type >= INTERFACE_VHOSTUSER;
 }
 
 static inline unsigned interface_queues(const Interface *i) {

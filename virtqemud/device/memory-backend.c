@@ -6,6 +6,7 @@
 #include "memory.h"
 #include "mem.h"
 #include "virtio.h"
+#include "xml-read.h"
 
 static uint64_t usual_page(const MemoryBacking *m) {
         const HugePage *p = m->pages.n > 0 ? (const HugePage *) m->pages.items[0] : NULL;
@@ -79,4 +80,21 @@ uint64_t domain_boot_memory(const DomainDef *def) {
         uint64_t plugged = domain_plugged_memory(def);
 
         return def->memory > plugged ? def->memory - plugged : 0;
+}
+
+static bool is_shared(const DomainDef *def) {
+        if (def->memory_backing.access == MEMORY_SHARED)
+                return true;
+        RECORD_FOREACH(NumaCell, c, def->numa.cells)
+                if (c->access != MEMORY_SHARED)
+                        return false;
+        return def->numa.cells.n > 0;
+}
+
+int memory_check_shared(const DomainDef *def, const Record *device, const char *who, Fault *f) {
+        if (is_shared(def))
+                return 0;
+        xml_fault(device, f, FAULT_INVALID_DEFINITION, "%s has to see the guest's memory, which is not shared", who);
+        fault_hint(f, "add <memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>");
+        return -EINVAL;
 }

@@ -21,3 +21,6 @@ json_t *memory_backend(const DomainDef *def, const MemoryPiece *piece);
 
 /* What the guest has when it starts without what is plugged in: <memory> counts both. Bytes; 0: nothing is left. */
 uint64_t domain_boot_memory(const DomainDef *def);
+
+/* Whether another program can see the guest's memory, which `who` has to for the device of that record. FAULT_INVALID_DEFINITION. */
+int memory_check_shared(const DomainDef *def, const Record *device, const char *who, Fault *f);

@@ -373,6 +373,25 @@ static int listen_tcp(const PlanFd *want, Fault *f) {
         return fd;
 }
 
+static int read_place(char **words, IpAddress *ret_ip, uint32_t *ret_port) {
+        const char *address = strsep(words, " "), *port = strsep(words, " ");
+
+        return !address || !port || ip_from_text(address, ret_ip) < 0 || parse_u32(port, ret_port) < 0 ? -EINVAL : 0;
+}
+
+static int open_udp(const PlanFd *want, Fault *f) {
+        _cleanup_free_ char *copy = strdup(want->path);
+        uint32_t our_port, their_port;
+        IpAddress ours, theirs;
+        char *words = copy;
+        int fd;
+
+        if (!copy || read_place(&words, &ours, &our_port) < 0 || read_place(&words, &theirs, &their_port) < 0)
+                return fault_oom(f);
+        fd = socket_udp(&ours, (uint16_t) our_port, &theirs, (uint16_t) their_port);
+        return fd >= 0 ? fd : fault_set(f, FAULT_INVALID_STATE, -fd, "no UDP socket for %s: %s", want->path, strerror(-fd));
+}
+
 static int open_vhost(Fault *f) {
         int fd = open(VHOST_NET, O_RDWR | O_CLOEXEC);
 
@@ -538,6 +557,8 @@ static int get_descriptor(Prepare *p, const PlanFd *want, Fault *f) {
         case PLAN_FD_LISTEN:
         case PLAN_FD_CONNECT:
                 return user_socket(want, f);
+        case PLAN_FD_UDP:
+                return open_udp(want, f);
         case PLAN_FD_CONNECT_TCP:
                 return fd_copy(domain_connections_fd(p->gathered.connections, want->number));
         case PLAN_FD_LISTEN_TCP:
