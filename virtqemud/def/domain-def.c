@@ -281,6 +281,8 @@ static const Field domain_fields[] = {
         { "cpu/maxphysaddr/@bits", &field_number, AT(cpu_address_bits), .min = 32, .max = 52 },
         { "cpu/maxphysaddr/@limit", &field_number, AT(cpu_address_limit), .min = 32, .max = 52 },
         { "cpu/numa/cell", &field_list, AT(numa.cells), .record = &numa_cell_record, .max = 128 },
+        { "cpu/numa/interconnects/latency", &field_list, AT(numa.latencies), .record = &numa_latency_record, .max = 1024 },
+        { "cpu/numa/interconnects/bandwidth", &field_list, AT(numa.bandwidths), .record = &numa_bandwidth_record, .max = 1024 },
         { "cpu/feature", &field_list, AT(cpu_features), .record = &cpu_feature_record },
 
         { "clock/@offset", &field_enum, AT(clock_offset), .words = &clock_offset_table },

@@ -26,7 +26,25 @@ typedef struct NumaCell {
         int access;              /* MemoryAccess */
         Tristate discard;
         RecordList distances;    /* NumaDistance */
+        RecordList caches;       /* NumaCache */
 } NumaCell;
+
+/* <cell><cache>: one that stands before the memory of a node. */
+typedef struct NumaCache {
+        Record head;
+        uint64_t level, size, line;
+        int associativity, policy;
+        char *size_unit, *line_unit;
+} NumaCache;
+
+/* <interconnects><latency> and <bandwidth>: from a node's CPUs to a node's memory, or to a cache before it. */
+typedef struct NumaLink {
+        Record head;
+        uint64_t initiator, target, cache; /* the last is a level; NUMBER_UNSET: the memory itself */
+        int type;                /* access, read, write */
+        uint64_t value;          /* nanoseconds; or bytes in a second, in units */
+        char *unit;              /* NULL: KiB */
+} NumaLink;
 
 /* <distances><sibling>: how far another node is; 10 is here. */
 typedef struct NumaDistance {
@@ -47,12 +65,14 @@ typedef struct Numa {
         int mode, placement;     /* <numatune><memory>: NumaMode, 1 static, 2 auto */
         char *nodes;
         RecordList places;       /* NumaPlace */
+        RecordList latencies, bandwidths; /* NumaLink */
 } Numa;
 
 /* Its memory in bytes; NUMBER_UNSET: no number that means anything. */
 uint64_t numa_cell_size(const NumaCell *c);
+uint64_t numa_cache_size(const NumaCache *c);
 /* A number in KiB, or in the unit that is named, likewise. */
 uint64_t size_with_unit(uint64_t number, const char *unit);
 
-extern const RecordType numa_cell_record, numa_place_record;
+extern const RecordType numa_cell_record, numa_place_record, numa_latency_record, numa_bandwidth_record;
 extern const EnumTable numa_placement_table;

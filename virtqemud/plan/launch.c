@@ -11,6 +11,7 @@
 #include "iothread.h"
 #include "mem.h"
 #include "memory.h"
+#include "hmat.h"
 #include "numa.h"
 #include "smbios.h"
 #include "str.h"
@@ -74,6 +75,8 @@ static int add_machine(Args *a, const DomainDef *def) {
         _cleanup_free_ char *text = NULL;
 
         text_addf(&t, "%s,accel=%s,dump-guest-core=off", def->machine, def->type == DOMAIN_TYPE_KVM ? "kvm" : "tcg");
+        if (hmat_any(def))
+                text_add(&t, ",hmat=on");
         if (domain_has_nvdimm(def))
                 text_add(&t, ",nvdimm=on");
         if (is_pc(def)) {

@@ -7,6 +7,7 @@
 #include "../device/memory-backend.h"
 #include "../device/memory.h"
 #include "domain.h"
+#include "hmat.h"
 #include "mem.h"
 #include "str.h"
 #include "xml-read.h"
@@ -94,6 +95,8 @@ static int check_cells(const DomainDef *def, Fault *f) {
 int numa_check(const DomainDef *def, Fault *f) {
         int r = check_cells(def, f);
 
+        if (r >= 0)
+                r = hmat_check(def, f);
         if (r >= 0 && def->numa.placement == 2) {
                 r = domain_fault(def, f, FAULT_NOT_SUPPORTED, "numatune/memory/@placement", "'auto' is not supported: the kernel does it");
                 fault_hint(f, "nodeset='…' says which nodes of the host the memory is from");
@@ -153,6 +156,8 @@ static int add_cell(const NumaCell *c, const DomainDef *def, Args *a) {
                 return r;
         text_addf(&t, "node,nodeid=%" PRIu64, c->id);
         add_cpus(&t, c->cpus);
+        if (hmat_any(def) && !c->cpus)
+                text_addf(&t, ",initiator=%" PRIu64, hmat_initiator(def, c));
         text_addf(&t, ",memdev=%s", id);
         text = text_finish(&t);
         return text ? args_option(a, "-numa", "%s", text) : -ENOMEM;
@@ -166,5 +171,5 @@ int numa_args(const DomainDef *def, Args *a) {
         CELL_FOREACH(c, def)
                 RECORD_FOREACH(NumaDistance, d, c->distances)
                         r = r < 0 ? r : args_option(a, "-numa", "dist,src=%" PRIu64 ",dst=%" PRIu64 ",val=%" PRIu64, c->id, d->id, d->value);
-        return r;
+        return r < 0 ? r : hmat_args(def, a);
 }
