@@ -67,6 +67,30 @@ def test_tpm_that_dies(bus, qemud):
     d.Terminate(0, {})
 
 
+@pytest.mark.once
+@pytest.mark.skipif(not os.path.exists("/usr/lib/qemu/virtfs-proxy-helper"), reason="no virtfs-proxy-helper")
+def test_shared_folder_over_9p(bus, qemud, guest_image, tmp_path):
+    """Without shared memory; one that is read-only is just that."""
+    share = "<filesystem type='mount'><source dir='{dir}'/><target dir='{tag}'/>{more}</filesystem>"
+    (tmp_path / "file").write_text("hello guest")
+    devices = share.format(dir=tmp_path, tag="share", more="") + share.format(dir=tmp_path, tag="kept", more="<readonly/>")
+    d = define(bus, guest_xml(guest_image, devices=devices))
+    d.Start(0, {}, timeout=60)
+    con = console(bus, d)
+    con.ready()
+    con.ask("disks")
+    con.ask("sh mkdir -p /m /k")
+    con.ask("sh modprobe -a 9pnet_virtio 9p")
+    con.ask("sh mount -t 9p -o trans=virtio,version=9p2000.L share /m")
+    con.ask("sh mount -t 9p -o trans=virtio,version=9p2000.L,ro kept /k")
+    assert "hello guest" in con.ask("sh cat /m/file /k/file; echo") or "hello guesthello guest" in " ".join(con.ask("sh cat /m/file /k/file; echo"))
+    con.ask("sh echo hello host >/m/answer")
+    assert (tmp_path / "answer").read_text() == "hello host\n"
+    assert len(programs(bus, "virtfs-proxy-he")) == 2
+    d.Terminate(0, {})
+    assert d.Warnings == []
+
+
 SHARED = "<memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>"
 
 

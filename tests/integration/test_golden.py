@@ -78,6 +78,15 @@ def start_fs(folder, number):
     return ours
 
 
+def start_proxy(folder):
+    """It ends with the connection."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        subprocess.Popen(["/usr/lib/qemu/virtfs-proxy-helper", "--nodaemon", "--fd", "0", "--path", folder], stdin=theirs, preexec_fn=die_with_parent,
+                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return ours
+
+
 def start_nbd(folder, number):
     """In the place of a server in the network."""
     theirs, ours = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
@@ -213,7 +222,7 @@ def test_command_line(folder, tmp_path):
     for number, kind, path in case.fds:
         if "tpm" in path:
             held.append(start_tpm(tmp_path))
-        elif re.search("^fs|/fs", path):
+        elif re.search("^fs|/fs", path) and "9p" not in folder.name:
             held.append(start_fs(tmp_path, number))
         elif kind == "udp":
             held.append(udp(*path.split()))
@@ -221,6 +230,8 @@ def test_command_line(folder, tmp_path):
             held += socket.socketpair()
         elif "ivshmem" in path:
             held.append(ivshmem_server())
+        elif kind == "companion" and "9p" in folder.name:
+            held.append(start_proxy(tmp_path))
         elif kind == "companion" and "disk" in path:
             held.append(start_nbd(tmp_path, number))
         elif kind == "companion":

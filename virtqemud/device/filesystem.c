@@ -6,7 +6,7 @@
 #include "virtio.h"
 #include "xml-read.h"
 
-/* <filesystem>: a folder of the host, shared by virtiofsd. */
+/* <filesystem>: a folder of the host, shared by virtiofsd; or over 9p, by QEMU's proxy helper, which opens for QEMU what that does not. */
 typedef enum FsDriver { FS_DRIVER_NONE, FS_PATH, FS_HANDLE, FS_VIRTIOFS } FsDriver;
 static const char *const driver_words[] = { NULL, "path", "handle", "virtiofs" };
 static const EnumTable driver_table = { driver_words, ARRAY_SIZE(driver_words) };
@@ -55,17 +55,41 @@ static const Field filesystem_fields[] = {
 };
 #undef AT
 
+/* What virtiofsd alone can. */
+static int check_9p(const Filesystem *fs, Fault *f) {
+        const Record *r = &fs->device.head;
+        const struct {
+                const char *where;
+                bool said;
+        } rows[] = {
+                { "source/@socket", fs->socket }, { "driver/@queue", fs->queue != NUMBER_UNSET },
+                { "binary", fs->binary || fs->xattr || fs->posix_lock || fs->flock || fs->cache || fs->sandbox || fs->threads != NUMBER_UNSET },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+                if (rows[i].said)
+                        return xml_fault_below(r, rows[i].where, f, FAULT_INVALID_DEFINITION, "it belongs to <driver type='virtiofs'/>");
+        if (!fs->folder || fs->folder[0] != '/')
+                return xml_fault_below(r, "source", f, FAULT_INVALID_DEFINITION, "it needs the absolute path of a folder: <source dir='/…'/>");
+        if (fs->access > 1) {
+                xml_fault_below(r, "@accessmode", f, FAULT_NOT_SUPPORTED, "'%s' is not supported: owners and modes are the guest's as they are the host's",
+                                access_words[fs->access]);
+                fault_hint(f, "leave it out, or say 'passthrough'");
+                return -EOPNOTSUPP;
+        }
+        return 0;
+}
+
 static int check_record(Record *r, Fault *f) {
         const Filesystem *fs = (const Filesystem *) r;
         const char *path = fs->folder ?: fs->socket;
 
         if (fs->type > 1)
                 return xml_fault(r, f, FAULT_NOT_SUPPORTED, "type '%s' is for containers; machines take type 'mount'", type_words[fs->type]);
-        if (fs->driver != FS_VIRTIOFS) {
-                xml_fault(r, f, FAULT_NOT_SUPPORTED, "9p is not supported: QEMU would have to open what is shared, and it opens nothing here");
-                fault_hint(f, "<driver type='virtiofs'/> shares folders faster, and needs <memoryBacking><access mode='shared'/></memoryBacking>");
-                return -EOPNOTSUPP;
-        }
+        if (fs->driver == FS_HANDLE)
+                return xml_fault_below(r, "driver/@type", f, FAULT_NOT_SUPPORTED, "QEMU has no 'handle' any more, use 'path' or 'virtiofs'");
+        if (fs->driver != FS_VIRTIOFS)
+                return check_9p(fs, f);
         if (!path || (fs->folder && fs->socket))
                 return xml_fault_below(r, "source", f, FAULT_INVALID_DEFINITION, "it has a dir, or the socket of a virtiofsd that runs already");
         if (path[0] != '/')
@@ -103,10 +127,14 @@ static SlotKind filesystem_slot(const Device *d, const DomainDef *def) {
         return SLOT_PCIE;
 }
 
+static const char *filesystem_driver(const Filesystem *fs) {
+        return fs->driver == FS_VIRTIOFS ? "vhost-user-fs-pci" : "virtio-9p-pci";
+}
+
 static int filesystem_check(const Device *d, const DomainDef *def, const QemuCaps *caps, Fault *f) {
         const Filesystem *fs = (const Filesystem *) d;
 
-        if (memory_check_shared(def, &d->head, "virtiofsd", f) < 0)
+        if (fs->driver == FS_VIRTIOFS && memory_check_shared(def, &d->head, "virtiofsd", f) < 0)
                 return -EINVAL;
         DEVICE_FOREACH(Filesystem, other, def, DEVICE_FILESYSTEM) {
                 if (other == fs)
@@ -115,8 +143,8 @@ static int filesystem_check(const Device *d, const DomainDef *def, const QemuCap
                         return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "its target '%s' is already that of the filesystem in line %u", fs->tag,
                                          other->device.head.line);
         }
-        if (caps && !caps_has_device(caps, "vhost-user-fs-pci"))
-                return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "this QEMU has no device 'vhost-user-fs-pci'");
+        if (caps && !caps_has_device(caps, filesystem_driver(fs)))
+                return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "this QEMU has no device '%s'", filesystem_driver(fs));
         return 0;
 }
 
@@ -141,9 +169,24 @@ static int add_options(const Filesystem *fs, char ***argv) {
         return r < 0 || fs->threads == NUMBER_UNSET ? r : strv_pushf(argv, "--thread-pool-size=%" PRIu64, fs->threads);
 }
 
+static int proxy_companion(const Filesystem *fs, Companion *ret) {
+        const char *words[] = { "/usr/lib/qemu/virtfs-proxy-helper", "--nodaemon", "--fd", "0", "--path", fs->folder };
+        int r = 0;
+
+        *ret = (Companion) {
+                .name = "virtfs-proxy-helper", .package = "qemu-system-common", .title = "Shared Folder", .lost = "is not shared any more", .privileged = true,
+        };
+        for (size_t i = 0; i < ARRAY_SIZE(words) && r >= 0; i++)
+                r = strv_push(&ret->argv, words[i]);
+        return r;
+}
+
 static int filesystem_companion(const Device *d, const char *state, Companion *ret) {
         const Filesystem *fs = (const Filesystem *) d;
         int r;
+
+        if (fs->driver != FS_VIRTIOFS)
+                return proxy_companion(fs, ret);
 
         *ret = (Companion) {
                 .name = "virtiofsd", .package = "qemu-system-common", .title = "Shared Folder", .lost = "is not shared any more", .listens = true,
@@ -155,8 +198,8 @@ static int filesystem_companion(const Device *d, const char *state, Companion *r
         return r < 0 ? r : add_options(fs, &ret->argv);
 }
 
-static int filesystem_args(const Device *d, Args *a, Fault *f) {
-        const Filesystem *fs = (const Filesystem *) d;
+static int virtiofs_args(const Filesystem *fs, Args *a, Fault *f) {
+        const Device *d = &fs->device;
         int fd = fs->folder ? args_fd(a, PLAN_FD_COMPANION, d->id, false, false, false, NULL)
                             : args_fd(a, PLAN_FD_CONNECT, fs->socket, false, false, false, NULL);
         _cleanup_free_ char *number = args_fd_name(a, fd), *chardev = strf("char%s", d->id);
@@ -178,8 +221,36 @@ static int filesystem_args(const Device *d, Args *a, Fault *f) {
         return r < 0 ? r : args_json(a, ARG_DEVICE, TAKE_PTR(json));
 }
 
+static int proxy_args(const Filesystem *fs, Args *a, Fault *f) {
+        const Device *d = &fs->device;
+        int fd = args_fd(a, PLAN_FD_COMPANION, d->id, false, false, false, NULL), r;
+        _cleanup_free_ char *id = strf("fsdev-%s", d->id);
+        json_auto_t *json = NULL;
+
+        if (fd < 0 || !id)
+                return -ENOMEM;
+        r = args_option(a, "-fsdev", "proxy,id=%s,sock_fd=%d%s", id, fd, fs->readonly ? ",readonly=on" : "");
+        if (r < 0)
+                return r;
+        json = json_pack("{s:s, s:s, s:s, s:s}", "driver", filesystem_driver(fs), "id", d->id, "fsdev", id, "mount_tag", fs->tag);
+        if (!json || virtio_options_add(&fs->virtio, json) < 0)
+                return -ENOMEM;
+        r = args_address(a, d, json, f);
+        return r < 0 ? r : args_json(a, ARG_DEVICE, TAKE_PTR(json));
+}
+
+static const char *filesystem_fixed(const Device *d, const DomainDef *def) {
+        return ((const Filesystem *) d)->driver == FS_VIRTIOFS ? NULL : "a folder shared over 9p is there from the start";
+}
+
+static int filesystem_args(const Device *d, Args *a, Fault *f) {
+        const Filesystem *fs = (const Filesystem *) d;
+
+        return fs->driver == FS_VIRTIOFS ? virtiofs_args(fs, a, f) : proxy_args(fs, a, f);
+}
+
 const DeviceOps device_filesystem = {
         .kind = DEVICE_FILESYSTEM, .element = "filesystem", .type = &filesystem_record, .id_prefix = filesystem_prefix, .target = filesystem_target,
-        .fill = filesystem_fill, .slot = filesystem_slot, .check = filesystem_check, .fixed = device_never_fixed, .args = filesystem_args,
+        .fill = filesystem_fill, .slot = filesystem_slot, .check = filesystem_check, .fixed = filesystem_fixed, .args = filesystem_args,
         .companion = filesystem_companion,
 };
