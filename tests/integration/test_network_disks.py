@@ -170,3 +170,28 @@ def test_iscsi(bus, storaged, qemud, guest_image, target):  # noqa: F811
     d.Terminate(0, {})
     until(lambda: helpers(bus) == [])
     assert (target.folder / "unit1").read_bytes().startswith(b"changed")
+
+
+@pytest.mark.once
+@pytest.mark.skipif(not have("qemu-storage-daemon"), reason="no qemu-storage-daemon")
+def test_a_program_that_has_the_guests_memory(bus, qemud, guest_image, tmp_path):
+    """Type 'vhostuser': it reads and writes without QEMU."""
+    image, path = tmp_path / "served.raw", tmp_path / "vhost.sock"
+    image.write_bytes(b"from the program".ljust(1 << 20, b"\0"))
+    p = subprocess.Popen(["qemu-storage-daemon", "--blockdev", f"driver=file,node-name=f,filename={image}", "--export",
+                          f"type=vhost-user-blk,id=e,node-name=f,addr.type=unix,addr.path={path},writable=on"], stdin=subprocess.DEVNULL,
+                         preexec_fn=die_with_parent)
+    until(path.exists)
+    shared = "<memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>"
+    source = f"<disk type='vhostuser' device='disk'><source type='unix' path='{path}'/><target dev='vda' bus='virtio'/></disk>"
+    d = define(bus, guest_xml(guest_image, devices=source, extra=shared))
+    d.Start(0, {}, timeout=60)
+    con = console(bus, d)
+    con.ready()
+    con.ask("disks")
+    assert con.ask("read vda") == ["TEXT from the program"]
+    con.ask("write vda changed")
+    d.Terminate(0, {})
+    assert image.read_bytes().startswith(b"changed")
+    p.kill()
+    p.wait()

@@ -86,7 +86,7 @@ static void tell_changes(Service *s, DeviceObject *o) {
                 bus_changed(s->bus, o->path, INTERFACE_DEVICE, "RemovalPending");
         if (device && device_is_console(device))
                 bus_changed(s->bus, o->path, INTERFACE_CONSOLE, "TTY");
-        if (device && device_kind(device) == DEVICE_DISK && ((const Disk *) device)->what != DISK_DISK) {
+        if (device && device_kind(device) == DEVICE_DISK && !disk_is_fixed((const Disk *) device)) {
                 bus_changed(s->bus, o->path, INTERFACE_DISK, "Source");
                 bus_changed(s->bus, o->path, INTERFACE_DISK, "TrayOpen");
         }

@@ -23,7 +23,7 @@ ChangeVerdict disk_verdict(const Device *before, const Device *after, const char
                 return CHANGE_AT_REBOOT;
         if (str_after(path, "iotune/") && !streq(path, "iotune/group_name") && iotune_any(&was->tune) && iotune_any(&d->tune))
                 return CHANGE_NOW;
-        return is_of_medium(path) && d->what != DISK_DISK ? CHANGE_NOW : CHANGE_AT_POWER_OFF;
+        return is_of_medium(path) && !disk_is_fixed(d) ? CHANGE_NOW : CHANGE_AT_POWER_OFF;
 }
 
 /* The guest's lock on a drive makes QEMU refuse unless `force`; what is in the drive is replaced, and comes back when anything fails. */
@@ -73,7 +73,7 @@ int disk_next_medium(Disk *after, const Disk *before) {
         assert(after && before);
 
         after->below = NULL;
-        if (before->what != DISK_DISK) { /* the others have one that never changes */
+        if (!disk_is_fixed(before)) { /* the others have one that never changes */
                 Disk plain = *before;
 
                 plain.below = NULL;
@@ -96,7 +96,7 @@ int disk_update(const Device *before, const Device *after, const DomainDef *def,
 
         assert(before && after && def && commands);
 
-        if (d->what != DISK_DISK && record_diff(&before->head, &after->head, NULL, on_tray_or_medium, NULL) > 0)
+        if (!disk_is_fixed(d) && record_diff(&before->head, &after->head, NULL, on_tray_or_medium, NULL) > 0)
                 r = change_medium(was, d, commands);
         if (r >= 0 && was->device.boot_order != d->device.boot_order)
                 r = args_boot_change(commands, before, after, def);
@@ -104,7 +104,7 @@ int disk_update(const Device *before, const Device *after, const DomainDef *def,
 }
 
 static int check_medium(const Disk *d, const char *path, const char *pool, const char *volume, const char *format, Fault *f) {
-        if (!d || d->what == DISK_DISK)
+        if (!d || disk_is_fixed(d))
                 return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "%s is no drive with media", d ? d->device.id : "it");
         if ((pool == NULL) != (volume == NULL) || (path && pool))
                 return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "a medium is a path, or a pool and a volume");

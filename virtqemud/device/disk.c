@@ -3,12 +3,13 @@
 
 #include "../def/controller-def.h"
 #include "mem.h"
+#include "memory-backend.h"
 #include "str.h"
 #include "virtio.h"
 #include "xml-read.h"
 
-DEFINE_ENUM(DiskDevice, disk_device, NULL, "disk", "cdrom", "floppy")
-DEFINE_ENUM(DiskType, disk_type, NULL, "file", "block", "volume", "network")
+DEFINE_ENUM(DiskDevice, disk_device, NULL, "disk", "cdrom", "floppy", "lun")
+DEFINE_ENUM(DiskType, disk_type, NULL, "file", "block", "volume", "network", "vhostuser")
 DEFINE_ENUM(DiskBus, disk_bus, NULL, "virtio", "scsi", "sata", "ide", "usb", "fdc")
 DEFINE_ENUM(DiskFormat, disk_format, NULL, "raw", "qcow2", "vdi", "vpc", "vhdx")
 DEFINE_ENUM(DiskCache, disk_cache, NULL, "default", "none", "writeback", "writethrough", "directsync", "unsafe")
@@ -26,6 +27,10 @@ static const char *const startup_words[] = { NULL, "mandatory", "requisite", "op
 static const EnumTable startup_table = { startup_words, ARRAY_SIZE(startup_words) };
 static const char *const mode_words[] = { NULL, "host", "direct" };
 static const EnumTable mode_table = { mode_words, ARRAY_SIZE(mode_words) };
+static const char *const socket_words[] = { NULL, "unix" };
+static const EnumTable socket_table = { socket_words, ARRAY_SIZE(socket_words) };
+static const char *const sgio_words[] = { NULL, "filtered", "unfiltered" };
+static const EnumTable sgio_table = { sgio_words, ARRAY_SIZE(sgio_words) };
 static const char *const tray_words[] = { NULL, "closed", "open" };
 static const EnumTable tray_table = { tray_words, ARRAY_SIZE(tray_words) };
 
@@ -78,7 +83,7 @@ static int check_backing(Record *r, Fault *f) {
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type is missing");
         if (b->type == DISK_TYPE_NONE)
                 return 0;
-        if (b->type == DISK_VOLUME || b->type == DISK_NETWORK)
+        if (b->type == DISK_VOLUME || b->type == DISK_NETWORK || b->type == DISK_VHOSTUSER)
                 return xml_fault(r, f, FAULT_NOT_SUPPORTED, "a backing store of type '%s' is not supported%s", disk_type_to_string((DiskType) b->type),
                                  b->type == DISK_VOLUME ? ": name its file" : "");
         if (!backing_path(b) || b->format == DISK_FORMAT_NONE)
@@ -112,6 +117,11 @@ static const Field disk_fields[] = {
         { "source/@pool", &field_string, AT(pool), .max_length = 200 },
         { "source/@volume", &field_string, AT(volume), .max_length = 255 },
         NETWORK_FIELDS(AT(network)),
+        { "source/@type", &field_enum, AT(socket_type), .words = &socket_table },
+        { "source/@path", &field_string, AT(socket), .max_length = 107 },
+        { "source/reconnect/@enabled", &field_yes_no, AT(reconnect) },
+        { "@sgio", &field_enum, AT(sgio), .words = &sgio_table },
+        { "@rawio", &field_yes_no, AT(raw_io) },
         { "source/@mode", &field_enum, AT(mode), .words = &mode_table },
         { "virtbus:found", &field_string, AT(found), FIELD_LIVE },
         { "virtbus:medium", &field_number, AT(medium), FIELD_LIVE },
@@ -165,6 +175,12 @@ static int check_record(Record *r, Fault *f) {
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "protocol, name, <host> and <auth> of a source are for type 'network'");
         if (d->type == DISK_NETWORK && (d->file || d->dev))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type 'network' takes <source protocol='…' name='…'><host name='…'/></source>");
+        if ((d->type == DISK_VHOSTUSER) != (d->socket != NULL) || (d->socket && d->socket[0] != '/'))
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type 'vhostuser' and <source type='unix' path='/…'/> belong together");
+        if (d->reconnect == YES)
+                return xml_fault_below(r, "source/reconnect", f, FAULT_NOT_SUPPORTED, "QEMU can't connect again by itself");
+        if (d->sgio == 2 || d->raw_io == YES)
+                return xml_fault(r, f, FAULT_NOT_SUPPORTED, "all commands are a right of root, which QEMU has not: the kernel's filter stays");
         if (d->encryption && d->source_encryption)
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "<encryption> is said twice: at the disk and at its <source>");
         if (d->mode == 2)
@@ -190,7 +206,7 @@ static const char *disk_target(const Device *d) {
 }
 
 static BootDev disk_boot_class(const Device *d) {
-        static const BootDev classes[] = { [DISK_DISK] = BOOT_HD, [DISK_CDROM] = BOOT_CDROM, [DISK_FLOPPY] = BOOT_FD };
+        static const BootDev classes[] = { [DISK_DISK] = BOOT_HD, [DISK_CDROM] = BOOT_CDROM, [DISK_FLOPPY] = BOOT_FD, [DISK_LUN] = BOOT_HD };
 
         return classes[((const Disk *) d)->what];
 }
@@ -252,10 +268,12 @@ static const char *disk_driver(const Disk *d) {
 
         switch ((DiskBus) d->bus) {
         case DISK_VIRTIO:
+                if (d->type == DISK_VHOSTUSER)
+                        return "vhost-user-blk-pci";
                 return d->model == DISK_MODEL_TRANSITIONAL ? "virtio-blk-pci-transitional" :
                        d->model == DISK_MODEL_NON_TRANSITIONAL ? "virtio-blk-pci-non-transitional" : "virtio-blk-pci";
         case DISK_SCSI:
-                return cdrom ? "scsi-cd" : "scsi-hd";
+                return cdrom ? "scsi-cd" : d->what == DISK_LUN ? "scsi-block" : "scsi-hd";
         case DISK_SATA:
         case DISK_IDE:
                 return cdrom ? "ide-cd" : "ide-hd";
@@ -316,6 +334,30 @@ static int check_target_unique(const Disk *d, const DomainDef *def, Fault *f) {
         return 0;
 }
 
+/* The guest speaks with the device itself, so QEMU and the host have no say in it. */
+static int check_lun(const Disk *d, Fault *f) {
+        const Record *r = &d->device.head;
+
+        if (d->what != DISK_LUN)
+                return d->sgio ? xml_fault_below(r, "@sgio", f, FAULT_INVALID_DEFINITION, "it belongs to device='lun'") : 0;
+        if (d->bus != DISK_SCSI || (d->type != DISK_BLOCK && d->type != DISK_VOLUME) || d->format > DISK_RAW)
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "device='lun' is a whole block device (type='block', format 'raw') on bus 'scsi'");
+        if (d->serial || d->wwn || d->vendor || d->product || disk_encryption(d) || iotune_any(&d->tune) || d->copy_on_read == YES)
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "of device='lun' the names and all settings of what is read and written are the device's own");
+        return 0;
+}
+
+static int check_vhostuser(const Disk *d, const DomainDef *def, Fault *f) {
+        const Record *r = &d->device.head;
+
+        if (d->bus != DISK_VIRTIO || d->what != DISK_DISK || d->format > DISK_RAW)
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type 'vhostuser' is a disk of format 'raw' on bus 'virtio'");
+        if (disk_encryption(d) || iotune_any(&d->tune) || d->copy_on_read == YES || d->cache > CACHE_DEFAULT || d->io || d->discard || d->detect_zeroes ||
+            d->readonly || d->serial || d->iothread != NUMBER_UNSET)
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "what is read and written is the program's matter, not QEMU's");
+        return memory_check_shared(def, r, "the program behind the socket", f);
+}
+
 static int check_network(const Disk *d, Fault *f) {
         const Record *r = &d->device.head;
 
@@ -335,7 +377,9 @@ static int disk_check(const Device *device, const DomainDef *def, const QemuCaps
         const Disk *d = (const Disk *) device;
         const Record *r = &device->head;
 
-        if (disk_is_empty(d) && d->what == DISK_DISK && d->type != DISK_VOLUME)
+        if (check_lun(d, f) < 0 || (d->type == DISK_VHOSTUSER && check_vhostuser(d, def, f) < 0))
+                return -EINVAL;
+        if (disk_is_empty(d) && disk_is_fixed(d) && d->type != DISK_VOLUME)
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "only a cdrom or floppy can be without <source>");
         if ((d->what == DISK_FLOPPY) != (d->bus == DISK_FDC))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "a floppy is on bus 'fdc', and nothing else is");
@@ -398,7 +442,7 @@ static int disk_lose_file(Device *device, const char *path) {
 
         if (!may_be_missing(d) || !streq_null(disk_path(d), path))
                 return 0;
-        if (d->what == DISK_DISK)
+        if (disk_is_fixed(d))
                 return 2;
         free_and_replace(&d->file, NULL);
         free_and_replace(&d->dev, NULL);
@@ -423,7 +467,7 @@ static int disk_files(const Device *device, WantedFiles *requests) {
         bool last = !b || b->type == DISK_TYPE_NONE;
         int r;
 
-        if (disk_is_empty(d))
+        if (disk_is_empty(d) || d->type == DISK_VHOSTUSER)
                 return 0;
         r = disk_path(d) ? want_level(d, requests, disk_path(d), d->format, !d->readonly, last) : 0;
         for (; b && b->type != DISK_TYPE_NONE && r >= 0; b = b->below)
@@ -481,7 +525,7 @@ static int add_identity(const Disk *d, json_t *json) {
 
         if (json_set_text(json, "serial", d->serial) < 0)
                 return -ENOMEM;
-        if (d->bus == DISK_SCSI && json_set_text(json, "device_id", d->serial ?: d->device.id) < 0)
+        if (d->bus == DISK_SCSI && d->what != DISK_LUN && json_set_text(json, "device_id", d->serial ?: d->device.id) < 0)
                 return -ENOMEM;
         if (wwn) {
                 uint64_t n;
@@ -562,6 +606,28 @@ static int add_floppy_boot(const Disk *d, Args *a) {
         return index == 0 ? 0 : args_option(a, "-global", "isa-fdc.bootindex%c=%" PRIu64, d->device.address->unit == 0 ? 'A' : 'B', index);
 }
 
+/* No node of QEMU's: the guest's memory is read and written by another program. */
+static int vhostuser_args(const Disk *d, Args *a, Fault *f) {
+        _cleanup_free_ char *fd = args_fd_name(a, args_fd(a, PLAN_FD_CONNECT, d->socket, false, false, false, NULL)), *chardev = strf("char%s", d->device.id);
+        json_auto_t *json = NULL;
+        int r;
+
+        if (!fd || !chardev)
+                return -ENOMEM;
+        r = args_json(a, ARG_CHARDEV, json_pack("{s:s, s:{s:s, s:{s:{s:s, s:{s:s}}, s:b}}}", "id", chardev, "backend", "type", "socket", "data", "addr",
+                                                "type", "fd", "data", "str", fd, "server", 0));
+        if (r < 0)
+                return r;
+        json = json_pack("{s:s, s:s, s:s}", "driver", disk_driver(d), "id", d->device.id, "chardev", chardev);
+        if (!json || json_set_number(json, "num-queues", d->queues) < 0 || json_set_number(json, "queue-size", d->queue_size) < 0 ||
+            virtio_options_add(&d->virtio, json) < 0)
+                return -ENOMEM;
+        r = args_bootindex(a, &d->device, json);
+        if (r >= 0)
+                r = args_address(a, &d->device, json, f);
+        return r < 0 ? r : args_json(a, ARG_DEVICE, TAKE_PTR(json));
+}
+
 static int disk_args(const Device *device, Args *a, Fault *f) {
         const Disk *d = (const Disk *) device;
         json_auto_t *json = NULL;
@@ -569,6 +635,8 @@ static int disk_args(const Device *device, Args *a, Fault *f) {
 
         if (d->type == DISK_VOLUME && !d->found)
                 return xml_fault(&device->head, f, FAULT_INVALID_STATE, "nobody has looked yet where the volume %s of the pool %s is", d->volume, d->pool);
+        if (d->type == DISK_VHOSTUSER)
+                return vhostuser_args(d, a, f);
         if (!disk_is_empty(d))
                 r = blockdev_args(d, a);
         if (r < 0)

@@ -6,12 +6,12 @@
 #include "secret-ref.h"
 #include "virtio.h"
 
-typedef enum DiskDevice { DISK_DEVICE_NONE, DISK_DISK, DISK_CDROM, DISK_FLOPPY, _DISK_DEVICE_MAX, _DISK_DEVICE_INVALID = -EINVAL } DiskDevice;
+typedef enum DiskDevice { DISK_DEVICE_NONE, DISK_DISK, DISK_CDROM, DISK_FLOPPY, DISK_LUN, _DISK_DEVICE_MAX, _DISK_DEVICE_INVALID = -EINVAL } DiskDevice;
 DECLARE_ENUM(DiskDevice, disk_device);
 
 typedef enum DiskModel { DISK_MODEL_NONE, DISK_MODEL_VIRTIO, DISK_MODEL_TRANSITIONAL, DISK_MODEL_NON_TRANSITIONAL } DiskModel;
 
-typedef enum DiskType { DISK_TYPE_NONE, DISK_FILE, DISK_BLOCK, DISK_VOLUME, DISK_NETWORK, _DISK_TYPE_MAX, _DISK_TYPE_INVALID = -EINVAL } DiskType;
+typedef enum DiskType { DISK_TYPE_NONE, DISK_FILE, DISK_BLOCK, DISK_VOLUME, DISK_NETWORK, DISK_VHOSTUSER, _DISK_TYPE_MAX, _DISK_TYPE_INVALID = -EINVAL } DiskType;
 DECLARE_ENUM(DiskType, disk_type);
 
 typedef enum DiskBus {
@@ -69,7 +69,11 @@ typedef struct Disk {
         char *file, *dev;      /* <source> */
         char *pool, *volume;   /* likewise, of type 'volume' */
         DiskNetwork network;   /* likewise, of type 'network' */
-        int mode;
+        int socket_type;       /* likewise, of type 'vhostuser': a program's socket */
+        char *socket;
+        Tristate reconnect;
+        int mode, sgio;
+        Tristate raw_io;
         uint64_t source_index; /* live, as others write it */
         int snapshot;          /* what snapshots do with it, unless they say */
         int model;             /* DiskModel: of virtio */
@@ -102,7 +106,11 @@ static inline const char *disk_path(const Disk *d) {
 }
 /* Whether QEMU has nothing to read there. */
 static inline bool disk_is_empty(const Disk *d) {
-        return d->type != DISK_NETWORK && !disk_path(d);
+        return d->type != DISK_NETWORK && d->type != DISK_VHOSTUSER && !disk_path(d);
+}
+/* One of the guest's for good: no drive for media. */
+static inline bool disk_is_fixed(const Disk *d) {
+        return d->what == DISK_DISK || d->what == DISK_LUN;
 }
 static inline const DiskEncryption *disk_encryption(const Disk *d) {
         return d->encryption ?: d->source_encryption;

@@ -67,9 +67,7 @@ static const struct {
 } refused_values[] = {
         { "domain/devices/disk", "type", "dir", "QEMU opens no folders", "make an image of it, or share it: <filesystem> with <driver type='virtiofs'/>" },
         { "domain/devices/disk", "type", "nvme", "devices of the host are not passed through", "type='block' with the device of its name space" },
-        { "domain/devices/disk", "type", "vhostuser", "disks of other programs are not supported", NULL },
         { "domain/devices/disk", "type", "vhostvdpa", "disks of other programs are not supported", NULL },
-        { "domain/devices/disk", "device", "lun", "commands of the guest are not passed to devices of the host", "device='disk' works with any block device" },
         { "domain/devices/interface", "type", "hostdev", "addresses of virtual functions are not set",
           "<hostdev type='pci'> gives the function as it is; type='direct' with mode='passthrough' a link of the host" },
         { "domain/devices/interface", "type", "mcast", NO_NETWORK ", and takes no socket of a group from others",
