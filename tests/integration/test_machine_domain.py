@@ -199,3 +199,27 @@ def test_files_that_qemu_opens(installed_machine):
     assert machine.run(gone).stdout.count("False") == 3
     assert machine.run(["stat", "-c", "%a", *files[:1], *files[2:]]).stdout == before
     machine.run("rm /dev/shm/between")
+
+
+def test_scsi_device_of_the_host(installed_machine):
+    """Its commands are the guest's: as a device of the host, and as a disk."""
+    machine = installed_machine
+    machine.run("modprobe sg && modprobe scsi_debug dev_size_mb=8 && udevadm settle")
+    name = machine.run("basename $(dirname $(grep -l scsi_debug /sys/bus/scsi/devices/*/model | head -n 1))").stdout.strip()
+    host, bus, target, unit = name.split(":")
+    disk = machine.run(f"ls /sys/bus/scsi/devices/{name}/block").stdout.strip()
+    scsi = "<controller type='scsi' model='virtio-scsi'/>"
+    given = (f"<hostdev mode='subsystem' type='scsi'><source><adapter name='scsi_host{host}'/><address bus='{bus}' target='{target}' unit='{unit}'/>"
+             "</source></hostdev>")
+    lun = f"<disk type='block' device='lun'><source dev='/dev/{disk}'/><target dev='sda' bus='scsi'/></disk>"
+    for vm, device, what in (("commands", given, "scsi-generic"), ("whole", lun, "scsi-block")):
+        define(machine, vm, tiny_xml(vm, devices=scsi + device))
+        machine.run(f"virtctl start {vm}", timeout=SLOW)
+        path = manager(machine, "GetDomain", f"s {vm}").split('"')[1]
+        tree = machine.run(["busctl", f"--timeout={SLOW}", "call", "org.virtbus.qemu1", path, "org.virtbus.qemu1.Domain", "QMPCommand", "s",
+                            '{"execute":"human-monitor-command","arguments":{"command-line":"info qtree"}}'], timeout=SLOW).stdout
+        assert f"dev: {what}" in tree
+        terminate(machine, vm)
+    define(machine, "missing", tiny_xml("missing", devices=scsi + given.replace(f"unit='{unit}'", "unit='77'")))
+    start = machine.run("virtctl start missing", check=False, timeout=SLOW)
+    assert start.returncode and f"no SCSI device {host}:{bus}:{target}:77" in start.stderr, start

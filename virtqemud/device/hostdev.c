@@ -8,12 +8,17 @@
 
 static const char *const mode_words[] = { NULL, "subsystem" };
 static const EnumTable mode_table = { mode_words, ARRAY_SIZE(mode_words) };
-static const char *const type_words[] = { NULL, "usb", "pci", "mdev" };
+static const char *const type_words[] = { NULL, "usb", "pci", "mdev", "scsi", "scsi_host" };
 static const EnumTable type_table = { type_words, ARRAY_SIZE(type_words) };
 static const char *const driver_words[] = { NULL, "vfio" };
 static const EnumTable driver_table = { driver_words, ARRAY_SIZE(driver_words) };
 static const char *const model_words[] = { NULL, "vfio-pci" };
 static const EnumTable model_table = { model_words, ARRAY_SIZE(model_words) };
+
+static const char *const protocol_words[] = { NULL, "vhost", "iscsi" };
+static const EnumTable protocol_table = { protocol_words, ARRAY_SIZE(protocol_words) };
+static const char *const sgio_words[] = { NULL, "filtered", "unfiltered" };
+static const EnumTable sgio_table = { sgio_words, ARRAY_SIZE(sgio_words) };
 
 #define AT(member) offsetof(Hostdev, member)
 static const Field hostdev_fields[] = {
@@ -36,6 +41,16 @@ static const Field hostdev_fields[] = {
         { "source/address/@slot", &field_hex, AT(slot), .max = 31 },
         { "source/address/@function", &field_hex, AT(function), .max = 7, .digits = 1 },
         { "source/address/@uuid", &field_uuid, AT(uuid) },
+        { "source/adapter/@name", &field_string, AT(adapter), .max_length = 32 },
+        { "source/address/@target", &field_number, AT(target), .max = UINT32_MAX },
+        { "source/address/@unit", &field_number, AT(unit), .max = UINT64_MAX - 1 },
+        { "source/@protocol", &field_enum, AT(protocol), .words = &protocol_table },
+        { "source/@wwpn", &field_string, AT(wwpn), .max_length = 20 },
+        { "@sgio", &field_enum, AT(sgio), .words = &sgio_table },
+        { "@rawio", &field_yes_no, AT(raw_io) },
+        { "readonly", &field_flag, AT(readonly) },
+        { "shareable", &field_flag, AT(shareable) },
+        { "virtbus:host/@path", &field_string, AT(found_path), FIELD_LIVE },
         { "teaming/@type", &field_enum, AT(teaming), .words = &teaming_table },
         { "teaming/@persistent", &field_string, AT(persistent), .max_length = 64 },
         { "rom/@bar", &field_on_off, AT(rom_bar) },
@@ -82,17 +97,28 @@ const Hostdev *device_as_hostdev(const Device *d) {
         return d && device_kind(d) == DEVICE_HOSTDEV ? (const Hostdev *) d : NULL;
 }
 
+static bool is_scsi(const Hostdev *h) {
+        return h->type == HOSTDEV_SCSI || h->type == HOSTDEV_SCSI_HOST;
+}
+
 char *hostdev_text(const Hostdev *h) {
+        if (is_scsi(h))
+                return hostdev_scsi_text(h);
         return h->type == HOSTDEV_USB ? hostdev_usb_text(h) : hostdev_pci_text(h);
 }
 
 static SlotKind hostdev_slot(const Device *d, const DomainDef *def) {
-        return ((const Hostdev *) d)->type == HOSTDEV_USB ? SLOT_USB : SLOT_PCIE;
+        static const SlotKind slots[] = {
+                [HOSTDEV_USB] = SLOT_USB, [HOSTDEV_PCI] = SLOT_PCIE, [HOSTDEV_MDEV] = SLOT_PCIE, [HOSTDEV_SCSI] = SLOT_DRIVE_SCSI,
+                [HOSTDEV_SCSI_HOST] = SLOT_PCIE,
+        };
+
+        return slots[((const Hostdev *) d)->type];
 }
 
 /* What only some types have. */
 static int check_fits(const Hostdev *h, Fault *f) {
-        const bool usb = h->type == HOSTDEV_USB, pci = h->type == HOSTDEV_PCI, mdev = h->type == HOSTDEV_MDEV;
+        const bool scsi = h->type == HOSTDEV_SCSI, vhost = h->type == HOSTDEV_SCSI_HOST, usb = h->type == HOSTDEV_USB, pci = h->type == HOSTDEV_PCI, mdev = h->type == HOSTDEV_MDEV;
         const struct {
                 const char *where;
                 bool said, fits;
@@ -102,12 +128,19 @@ static int check_fits(const Hostdev *h, Fault *f) {
                 { "@ramfb", h->ramfb != UNSET, mdev },
                 { "driver", h->driver != 0, pci },
                 { "teaming", h->teaming || h->persistent, pci },
-                { "rom", h->rom_bar != UNSET || h->rom_enabled != UNSET, !usb },
+                { "rom", h->rom_bar != UNSET || h->rom_enabled != UNSET, pci || mdev },
+                { "source/adapter", h->adapter, scsi },
+                { "source/@wwpn", h->wwpn, vhost },
+                { "source/@protocol", h->protocol != 0, scsi || vhost },
+                { "@sgio", h->sgio || h->raw_io != UNSET, scsi },
+                { "readonly", h->readonly, scsi },
+                { "shareable", h->shareable, scsi },
+                { "source/address/@target", h->target != NUMBER_UNSET || h->unit != NUMBER_UNSET, scsi },
                 { "source/@startupPolicy", h->startup_policy != 0, usb },
                 { "source/@guestReset", h->guest_reset != 0, usb },
                 { "source/@writeFiltering", h->write_filtering != UNSET, pci },
                 { "source/vendor", h->vendor != NUMBER_UNSET || h->product != NUMBER_UNSET, usb },
-                { "source/address/@bus", h->bus != NUMBER_UNSET, usb || pci },
+                { "source/address/@bus", h->bus != NUMBER_UNSET, usb || pci || scsi },
                 { "source/address/@device", h->number != NUMBER_UNSET, usb },
                 { "source/address/@port", h->port, usb },
                 { "source/address/@domain", h->domain_text, pci },
@@ -127,17 +160,23 @@ static int hostdev_check(const Device *d, const DomainDef *def, const QemuCaps *
 
         if (check_fits(h, f) < 0)
                 return -EINVAL;
+        if (is_scsi(h))
+                return hostdev_scsi_check(h, caps, f);
         return h->type == HOSTDEV_USB ? hostdev_usb_check(h, caps, f) : hostdev_pci_check(h, def, caps, f);
 }
 
 static int hostdev_args(const Device *d, Args *a, Fault *f) {
         const Hostdev *h = (const Hostdev *) d;
 
+        if (is_scsi(h))
+                return hostdev_scsi_args(h, a, f);
         return h->type == HOSTDEV_USB ? hostdev_usb_args(h, a, f) : hostdev_pci_args(h, a, f);
 }
 
 static int hostdev_companion(const Device *d, const char *state, Companion *ret) {
-        return hostdev_pci_companion((const Hostdev *) d, ret);
+        const Hostdev *h = (const Hostdev *) d;
+
+        return is_scsi(h) ? hostdev_scsi_companion(h, ret) : hostdev_pci_companion(h, ret);
 }
 
 static const char *hostdev_fixed(const Device *d, const DomainDef *def) {

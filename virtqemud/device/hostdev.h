@@ -9,7 +9,7 @@
  * are plugged out (bus and device), or by several of these; virtqemud opens them. PCI devices, and parts of devices that their driver makes
  * (mdev), go through the kernel's VFIO; virtqemu-hostdev stands beside QEMU, and gives them back to the host when QEMU lets go of them. */
 
-typedef enum HostdevType { HOSTDEV_NONE, HOSTDEV_USB, HOSTDEV_PCI, HOSTDEV_MDEV } HostdevType;
+typedef enum HostdevType { HOSTDEV_NONE, HOSTDEV_USB, HOSTDEV_PCI, HOSTDEV_MDEV, HOSTDEV_SCSI, HOSTDEV_SCSI_HOST } HostdevType;
 
 typedef struct Hostdev {
         Device device;
@@ -23,6 +23,12 @@ typedef struct Hostdev {
         char *port;                    /* "1.2": port 2 of the hub at port 1 */
         uint64_t slot, function;
         sd_id128_t uuid;               /* of an mdev */
+        char *adapter, *wwpn;          /* SCSI: "scsi_host2"; vhost: of the target */
+        uint64_t target, unit;         /* SCSI */
+        int protocol, sgio;
+        Tristate raw_io;
+        bool readonly, shareable;
+        char *found_path;              /* live: the device file that takes SCSI commands */
         int driver, model, teaming;
         char *persistent;              /* teaming: the alias of the interface that stands in */
         Tristate rom_bar, rom_enabled, display, ramfb, write_filtering;
@@ -36,7 +42,7 @@ bool hostdev_is_optional(const Hostdev *h);
 /* "vendor 0x046d, product 0xc52b on bus 1, port 1.2", "0000:01:00.0", a UUID; new string. NULL: out of memory. */
 char *hostdev_text(const Hostdev *h);
 
-/* From hostdev-usb.c and hostdev-pci.c: what differs between the types. */
+/* From hostdev-usb.c, hostdev-pci.c and hostdev-scsi.c: what differs between the types. */
 int hostdev_usb_check(const Hostdev *h, const QemuCaps *caps, Fault *f);
 int hostdev_usb_args(const Hostdev *h, Args *a, Fault *f);
 char *hostdev_usb_text(const Hostdev *h);
@@ -45,3 +51,7 @@ int hostdev_pci_check(const Hostdev *h, const DomainDef *def, const QemuCaps *ca
 int hostdev_pci_args(const Hostdev *h, Args *a, Fault *f);
 char *hostdev_pci_text(const Hostdev *h);
 int hostdev_pci_companion(const Hostdev *h, Companion *ret);
+int hostdev_scsi_check(const Hostdev *h, const QemuCaps *caps, Fault *f);
+int hostdev_scsi_args(const Hostdev *h, Args *a, Fault *f);
+char *hostdev_scsi_text(const Hostdev *h);
+int hostdev_scsi_companion(const Hostdev *h, Companion *ret);

@@ -74,8 +74,6 @@ static const struct {
           "a network of its own connects VMs of one host" },
         { "domain/devices/interface", "type", "internal", "that is for VirtualBox", NULL },
         { "domain/devices/interface", "type", "vds", "that is for VMware", NULL },
-        { "domain/devices/hostdev", "type", "scsi", "commands of the guest are not passed to devices of the host", "<disk> with the block device" },
-        { "domain/devices/hostdev", "type", "scsi_host", "disks of other programs are not supported", NULL },
         { "domain/devices/hostdev", "mode", "capabilities", "that is for containers", NULL },
         { "domain/devices/channel/target", "type", "guestfwd", "passt forwards nothing out of the guest's network", "type='virtio'" },
         { "domain/devices/channel/target", "type", "xen", "that is for Xen", NULL },

@@ -15,6 +15,7 @@
 #include "mem.h"
 #include "pci-host.h"
 #include "qemu-log.h"
+#include "scsi-host.h"
 #include "socket.h"
 #include "str.h"
 #include "usb-host.h"
@@ -134,6 +135,8 @@ static int make_plan(Prepare *p, Fault *f) {
                 r = usb_hosts_find(p->domain, p->live, !p->spec.hotplug, f);
         if (r >= 0 && !p->spec.look_only)
                 r = pci_hosts_check(p->domain, p->live, f);
+        if (r >= 0 && !p->spec.look_only)
+                r = scsi_hosts_find(p->live, f);
         for (size_t i = 0; i < p->n_results && r >= 0; i++)
                 if (p->results[i].n_levels == 0)
                         r = go_without(p, i, f);
