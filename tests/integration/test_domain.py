@@ -414,3 +414,15 @@ def test_what_is_said_to_qemu_itself(bus, qemud):
     assert d.Tainted == ["custom-argv"]
     assert "e1000.mac=52:54:00:00:00:09" in Path(f"/proc/{d.MainPID}/cmdline").read_text().split("\0")
     d.Terminate(0, {})
+
+
+@pytest.mark.once
+def test_secure_boot(bus, qemud):
+    """The firmware with its keys comes up, finds nothing to boot, and says so on the console."""
+    firmware = "<firmware><feature enabled='yes' name='secure-boot'/><feature enabled='yes' name='enrolled-keys'/></firmware>"
+    xml = tiny_xml("safe", memory=128, devices="<serial type='pty'/>").replace("<os>", "<os firmware='efi'>" + firmware)
+    d = define(bus, xml)
+    d.Start(0, {}, timeout=60)
+    assert d.Firmware == "efi" and "secure='yes'" in d.ExportDefinition(FORMAT, LIVE).replace('"', "'")
+    console(bus, d).wait("BdsDxe|Boot Manager", timeout=180)
+    d.Terminate(0, {})

@@ -223,3 +223,18 @@ def test_scsi_device_of_the_host(installed_machine):
     define(machine, "missing", tiny_xml("missing", devices=scsi + given.replace(f"unit='{unit}'", "unit='77'")))
     start = machine.run("virtctl start missing", check=False, timeout=SLOW)
     assert start.returncode and f"no SCSI device {host}:{bus}:{target}:77" in start.stderr, start
+
+
+def test_huge_pages(installed_machine):
+    """The guest's memory is of them, and they are free again afterwards."""
+    machine = installed_machine
+    machine.run("echo 1 >/proc/sys/vm/compact_memory; echo 24 >/proc/sys/vm/nr_hugepages")
+    free = "grep HugePages_Free /proc/meminfo"
+    assert machine.run(free).stdout.split()[-1] == "24"
+    pages = "<memoryBacking><hugepages/><allocation mode='immediate'/></memoryBacking>"
+    define(machine, "huge", tiny_xml("huge", extra=pages, memory=32))
+    machine.run("virtctl start huge", timeout=SLOW)
+    assert int(machine.run(free).stdout.split()[-1]) <= 8
+    terminate(machine, "huge")
+    assert machine.run(f"for i in $(seq 50); do {free} | grep -q ' 24$' && break; sleep 0.2; done; {free}").stdout.split()[-1] == "24"
+    machine.run("echo 0 >/proc/sys/vm/nr_hugepages")
