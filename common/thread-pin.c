@@ -25,6 +25,11 @@ static bool read_cpus(const char *text, cpu_set_t *set) {
         return CPU_COUNT(set) > 0;
 }
 
+/* "CPU 1/" is the beginning of "CPU 1/KVM"; "IO iothread1" is the whole of a name, and nothing is every name. */
+static bool is_meant(const char *name, const char *said, size_t n) {
+        return n == 0 || (strncmp(name, said, n) == 0 && (said[n - 1] == '/' || !name[n]));
+}
+
 /* What is said about a thread of that name; NULL: nothing. */
 static const char *find_list(const char *pins, const char *name) {
         while (pins && *pins) {
@@ -32,7 +37,7 @@ static const char *find_list(const char *pins, const char *name) {
 
                 if (!equals)
                         return NULL;
-                if (strncmp(name, pins, (size_t) (equals - pins)) == 0)
+                if (is_meant(name, pins, (size_t) (equals - pins)))
                         return equals + 1;
                 pins = end ? end + 1 : NULL;
         }
@@ -55,29 +60,58 @@ static bool read_name(pid_t qemu, const char *thread, char name[static NAME_MAX_
         return read;
 }
 
-static void pin_thread(pid_t process, const char *thread, const char *pins, ThreadPinFailed failed, void *userdata) {
-        char name[NAME_MAX_LENGTH];
-        const char *list;
+/* What is done with a thread of that number about which that is said; negative: errno says why not. */
+typedef int (*ThreadSet)(pid_t thread, const char *text);
+
+static int set_cpus(pid_t thread, const char *text) {
         cpu_set_t set;
 
-        if (!read_name(process, thread, name))
-                return;
-        list = find_list(pins, name);
-        if (list && read_cpus(list, &set) && sched_setaffinity((pid_t) strtol(thread, NULL, 10), sizeof(set), &set) < 0)
-                failed(name, list, userdata);
+        return read_cpus(text, &set) ? sched_setaffinity(thread, sizeof(set), &set) : 0;
 }
 
-void threads_pin(pid_t process, const char *pins, ThreadPinFailed failed, void *userdata) {
+static int set_scheduler(pid_t thread, const char *text) {
+        static const struct {
+                const char *word;
+                int policy;
+        } policies[] = { { "batch:", SCHED_BATCH }, { "idle:", SCHED_IDLE }, { "fifo:", SCHED_FIFO }, { "rr:", SCHED_RR } };
+
+        for (size_t i = 0; i < sizeof(policies) / sizeof(*policies); i++) {
+                size_t n = strlen(policies[i].word);
+                const struct sched_param p = { .sched_priority = (int) strtol(text + n, NULL, 10) };
+
+                if (strncmp(text, policies[i].word, n) == 0)
+                        return sched_setscheduler(thread, policies[i].policy, &p);
+        }
+        return 0;
+}
+
+static void set_thread(pid_t process, const char *thread, const char *all, ThreadSet set, ThreadPinFailed failed, void *userdata) {
+        char name[NAME_MAX_LENGTH];
+        const char *text = read_name(process, thread, name) ? find_list(all, name) : NULL;
+
+        if (text && set((pid_t) strtol(thread, NULL, 10), text) < 0)
+                failed(name, text, userdata);
+}
+
+static void set_threads(pid_t process, const char *all, ThreadSet set, ThreadPinFailed failed, void *userdata) {
         char path[320];
         DIR *folder;
 
-        if (!pins)
+        if (!all)
                 return;
         (void) snprintf(path, sizeof(path), "/proc/%d/task", (int) process);
         folder = opendir(path);
         for (struct dirent *e = folder ? readdir(folder) : NULL; e; e = readdir(folder))
                 if (e->d_name[0] != '.')
-                        pin_thread(process, e->d_name, pins, failed, userdata);
+                        set_thread(process, e->d_name, all, set, failed, userdata);
         if (folder)
                 (void) closedir(folder);
+}
+
+void threads_pin(pid_t process, const char *pins, ThreadPinFailed failed, void *userdata) {
+        set_threads(process, pins, set_cpus, failed, userdata);
+}
+
+void threads_schedule(pid_t process, const char *schedulers, ThreadPinFailed failed, void *userdata) {
+        set_threads(process, schedulers, set_scheduler, failed, userdata);
 }

@@ -11,3 +11,6 @@ typedef void (*ThreadPinFailed)(const char *name, const char *list, void *userda
 
 /* NULL: nothing is said. */
 void threads_pin(pid_t process, const char *pins, ThreadPinFailed failed, void *userdata);
+
+/* Likewise how they are scheduled: "CPU 0/=fifo:1;=batch:0". */
+void threads_schedule(pid_t process, const char *schedulers, ThreadPinFailed failed, void *userdata);

@@ -83,6 +83,14 @@ static void add_limits(Text *t, const DomainDef *def, bool reset) {
         }
 }
 
+static void add_schedulers(Text *t, const DomainDef *def) {
+        _cleanup_free_ char *text = NULL;
+
+        assert_ok(tune_schedulers(def, &text));
+        if (text)
+                text_addf(t, "# unit schedulers: %s\n", text);
+}
+
 /* What stands beside QEMU for one of the plan's descriptors. */
 static void add_program(Text *t, const DomainDef *def, const char *device) {
         const Device *d = domain_device_by_id(def, device);
@@ -111,6 +119,7 @@ static char *argv_text(const DomainDef *def, const QemuCaps *caps, unsigned flag
                 if (plan->fds[i].kind == PLAN_FD_COMPANION)
                         add_program(&t, def, plan->fds[i].path);
         add_commands(&t, def);
+        add_schedulers(&t, def);
         add_limits(&t, def, false);
         add_limits(&t, def, true);
         return text_finish(&t);

@@ -51,7 +51,7 @@ def test_limits_of_the_definition(installed_machine):
     """They are systemd's to keep, for this run only."""
     machine = installed_machine
     disk = machine.run("truncate -s 1M /srv/loop && losetup --find --show /srv/loop").stdout.strip()
-    tune = ("<cputune><shares>250</shares><global_quota>30000</global_quota></cputune><memtune><hard_limit unit='MiB'>512</hard_limit>"
+    tune = ("<cputune><shares>250</shares><global_quota>30000</global_quota><vcpusched vcpus='0' scheduler='fifo' priority='7'/></cputune><memtune><hard_limit unit='MiB'>512</hard_limit>"
             "<soft_limit unit='MiB'>400</soft_limit></memtune>"
             f"<blkiotune><weight>42</weight><device><path>{disk}</path><read_bytes_sec>1048576</read_bytes_sec></device></blkiotune>")
     define(machine, "tuned", tiny_xml("tuned", extra=tune).replace("<vcpu>", "<vcpu cpuset='0'>"))
@@ -66,6 +66,7 @@ def test_limits_of_the_definition(installed_machine):
     assert {"CPUWeight=300", "CPUQuotaPerSecUSec=infinity", f"MemoryHigh={450 << 20}", "AllowedCPUs=0-1"} < set(machine.run(show).stdout.split())
     pid = machine.run("systemctl show -P MainPID virtqemu@tuned").stdout.strip()
     qemu = machine.run(f"cat /proc/{pid}/task/{pid}/children").stdout.strip()
+    assert machine.run(f"chrt -p $(basename $(dirname $(grep -l CPU.0 /proc/{qemu}/task/*/comm)))").stdout.split()[-1] == "7"
     assert machine.run(f"grep -l CPU.0 /proc/{qemu}/task/*/comm | sed s/comm/status/ | xargs grep Cpus_allowed_list").stdout.split()[-1] == "1"
     terminate(machine, "tuned")
     machine.run(f"losetup -d {disk}")

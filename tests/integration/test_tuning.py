@@ -80,6 +80,22 @@ def test_pins(bus, qemud):
     d.Terminate(0, {})
 
 
+def test_schedulers(bus, qemud):
+    """From the start, and of threads that come later."""
+    tune = ("<iothreads>1</iothreads><cputune><vcpusched vcpus='0' scheduler='batch'/><iothreadsched iothreads='1,12' scheduler='idle'/></cputune>")
+    d = define(bus, tiny_xml(extra=tune))
+    d.Start(0, {}, timeout=60)
+    tuning(bus, d).SetProperties([("IOThreads", threads(1, 12, 2))], LIVE, {})
+    folder = f"/proc/{d.MainPID}/task"
+    found = {}
+    for task in os.listdir(folder):
+        with open(f"{folder}/{task}/comm", encoding="ascii") as f:
+            found[f.read().strip()] = os.sched_getscheduler(int(task))
+    assert found["CPU 0/TCG"] == os.SCHED_BATCH and found["IO iothread2"] == os.SCHED_OTHER
+    assert found["IO iothread1"] == found["IO iothread12"] == os.SCHED_IDLE and d.Warnings == []
+    d.Terminate(0, {})
+
+
 def test_all_or_nothing(bus, qemud):
     """Limits are systemd's, which is not here: what goes with them is not done either, and the definition stays."""
     d = define(bus, tiny_xml())

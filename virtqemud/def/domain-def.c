@@ -76,6 +76,21 @@ static const Field iothread_pin_fields[] = {
 #undef AT
 const RecordType iothread_pin_record = { "iothreadpin", sizeof(CpuPin), RECORD_FIELDS(iothread_pin_fields) };
 
+static const char *const scheduler_words[] = { NULL, "batch", "idle", "fifo", "rr" };
+const EnumTable scheduler_table = { scheduler_words, ARRAY_SIZE(scheduler_words) };
+
+#define AT(member) offsetof(CpuScheduler, member)
+#define SCHEDULER_FIELDS                                                                                \
+        { "@scheduler", &field_enum, AT(scheduler), FIELD_REQUIRED, .words = &scheduler_table },        \
+        { "@priority", &field_number, AT(priority), .min = 1, .max = 99 }
+static const Field vcpu_scheduler_fields[] = { { "@vcpus", &field_string, AT(threads), FIELD_REQUIRED, .max_length = 1024 }, SCHEDULER_FIELDS };
+static const Field iothread_scheduler_fields[] = { { "@iothreads", &field_string, AT(threads), FIELD_REQUIRED, .max_length = 1024 }, SCHEDULER_FIELDS };
+static const Field emulator_scheduler_fields[] = { SCHEDULER_FIELDS };
+#undef AT
+const RecordType vcpu_scheduler_record = { "vcpusched", sizeof(CpuScheduler), RECORD_FIELDS(vcpu_scheduler_fields) };
+const RecordType iothread_scheduler_record = { "iothreadsched", sizeof(CpuScheduler), RECORD_FIELDS(iothread_scheduler_fields) };
+const RecordType emulator_scheduler_record = { "emulatorsched", sizeof(CpuScheduler), RECORD_FIELDS(emulator_scheduler_fields) };
+
 #define AT(member) offsetof(IoDevice, member)
 static const Field io_device_fields[] = {
         { "path", &field_string, AT(path), FIELD_REQUIRED },
@@ -187,6 +202,9 @@ static const Field domain_fields[] = {
         { "cputune/vcpupin", &field_list, AT(tune.vcpu_pins), .record = &vcpu_pin_record, .max = 4096 },
         { "cputune/emulatorpin/@cpuset", &field_string, AT(tune.emulator_pin), .max_length = 1024 },
         { "cputune/iothreadpin", &field_list, AT(tune.iothread_pins), .record = &iothread_pin_record, .max = 256 },
+        { "cputune/vcpusched", &field_list, AT(tune.vcpu_schedulers), .record = &vcpu_scheduler_record, .max = 256 },
+        { "cputune/iothreadsched", &field_list, AT(tune.iothread_schedulers), .record = &iothread_scheduler_record, .max = 256 },
+        { "cputune/emulatorsched", &field_record, AT(tune.emulator_scheduler), .record = &emulator_scheduler_record },
         { "cputune/global_period", &field_number, AT(tune.cpu_period), .min = 1000, .max = 1000000 },
         { "cputune/global_quota", &field_integer, AT(tune.cpu_quota) },
         { "memtune/hard_limit", &field_size, AT(tune.memory_hard), .unit = "KiB" },

@@ -19,6 +19,16 @@ typedef struct IoDevice {
 } IoDevice;
 extern const RecordType io_device_record;
 
+/* <vcpusched>, <iothreadsched>: how threads of QEMU are scheduled; <emulatorsched>: its others. */
+typedef struct CpuScheduler {
+        Record head;
+        char *threads;           /* "0-3"; NULL: all others */
+        int scheduler;
+        uint64_t priority;
+} CpuScheduler;
+extern const RecordType vcpu_scheduler_record, iothread_scheduler_record, emulator_scheduler_record;
+extern const EnumTable scheduler_table;
+
 /* <cputune>, <memtune>, <blkiotune>: what systemd is told about the VM's unit. */
 typedef struct Tune {
         uint64_t cpu_weight;     /* <shares> */
@@ -29,4 +39,6 @@ typedef struct Tune {
         RecordList io_devices;   /* IoDevice */
         RecordList vcpu_pins, iothread_pins; /* CpuPin */
         char *emulator_pin;
+        RecordList vcpu_schedulers, iothread_schedulers; /* CpuScheduler */
+        CpuScheduler *emulator_scheduler;
 } Tune;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tune.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,6 +89,26 @@ static int check_pins(const DomainDef *def, Fault *f) {
         return r;
 }
 
+/* Only real-time schedulers have priorities. */
+static int check_scheduler(const CpuScheduler *s, Fault *f) {
+        bool real_time = s->scheduler >= 3;
+
+        if (real_time == (s->priority == NUMBER_UNSET))
+                return xml_fault(&s->head, f, FAULT_INVALID_DEFINITION, real_time ? "scheduler '%s' needs a priority, 1 to 99" : "scheduler '%s' has no priority",
+                                 enum_to_word(&scheduler_table, s->scheduler));
+        return check_list(&s->head, s->head.type == &vcpu_scheduler_record ? "@vcpus" : "@iothreads", s->threads, f);
+}
+
+static int check_schedulers(const DomainDef *def, Fault *f) {
+        int r = def->tune.emulator_scheduler ? check_scheduler(def->tune.emulator_scheduler, f) : 0;
+
+        RECORD_FOREACH(CpuScheduler, s, def->tune.vcpu_schedulers)
+                r = r < 0 ? r : check_scheduler(s, f);
+        RECORD_FOREACH(CpuScheduler, s, def->tune.iothread_schedulers)
+                r = r < 0 ? r : check_scheduler(s, f);
+        return r;
+}
+
 int tune_check(const DomainDef *def, Fault *f) {
         int r = check_quota(def, f);
 
@@ -97,6 +118,8 @@ int tune_check(const DomainDef *def, Fault *f) {
                 r = check_devices(def, f);
         if (r >= 0)
                 r = check_pins(def, f);
+        if (r >= 0)
+                r = check_schedulers(def, f);
         return r < 0 ? r : check_list(&def->head, "vcpu/@cpuset", def->vcpu_cpuset, f);
 }
 
@@ -276,6 +299,41 @@ int tune_pins(const DomainDef *def, char **ret) {
                 r = add_pin(&t, "", def->tune.emulator_pin);
         if (r < 0)
                 return r;
+        *ret = t.length > 0 ? text_finish(&t) : NULL;
+        return 0;
+}
+
+static int add_schedulers(Text *t, const RecordList *list, const char *prefix, const char *suffix) {
+        RECORD_FOREACH(CpuScheduler, s, *list) {
+                _cleanup_free_ uint8_t *set = NULL;
+                size_t n;
+                int r = cpu_set_read(s->threads, &set, &n);
+
+                if (r < 0)
+                        return r;
+                for (size_t i = 0; i < n * 8; i++)
+                        if (set[i / 8] & (1u << i % 8))
+                                text_addf(t, "%s%s%zu%s=%s:%" PRIu64, t->length > 0 ? ";" : "", prefix, i, suffix, enum_to_word(&scheduler_table, s->scheduler),
+                                          s->priority == NUMBER_UNSET ? 0 : s->priority);
+        }
+        return 0;
+}
+
+int tune_schedulers(const DomainDef *def, char **ret) {
+        const CpuScheduler *others = def->tune.emulator_scheduler;
+        _cleanup_text_ Text t = TEXT_INIT;
+        int r;
+
+        assert(ret);
+
+        r = add_schedulers(&t, &def->tune.vcpu_schedulers, "CPU ", "/");
+        if (r >= 0)
+                r = add_schedulers(&t, &def->tune.iothread_schedulers, "IO iothread", "");
+        if (r < 0)
+                return r;
+        if (others)
+                text_addf(&t, "%s=%s:%" PRIu64, t.length > 0 ? ";" : "", enum_to_word(&scheduler_table, others->scheduler),
+                          others->priority == NUMBER_UNSET ? 0 : others->priority);
         *ret = t.length > 0 ? text_finish(&t) : NULL;
         return 0;
 }

@@ -34,4 +34,7 @@ int tune_change(const DomainDef *before, const DomainDef *after, UnitProperties 
 /* What the supervisor is told about QEMU's threads (PLAN_PINS); new string, NULL: nothing. */
 int tune_pins(const DomainDef *def, char **ret);
 
+/* Likewise how they are scheduled; threads_schedule() of thread-pin.h reads it. */
+int tune_schedulers(const DomainDef *def, char **ret);
+
 int tune_check(const DomainDef *def, Fault *f);

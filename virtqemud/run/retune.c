@@ -186,11 +186,23 @@ static void on_not_pinned(const char *name, const char *list, void *userdata) {
         (void) domain_warn(userdata, "QEMU's thread \"%s\" can't be kept on the CPUs %.*s: %m", name, (int) strcspn(list, ";"), list);
 }
 
+static void on_not_scheduled(const char *name, const char *text, void *userdata) {
+        (void) domain_warn(userdata, "QEMU's thread \"%s\" can't be scheduled as %.*s: %m", name, (int) strcspn(text, ";"), text);
+}
+
+void retune_schedule(Domain *d) {
+        _cleanup_free_ char *schedulers = NULL;
+
+        if (d->live && d->instance && tune_schedulers(d->live, &schedulers) >= 0)
+                threads_schedule(d->instance->qemu.pid, schedulers, on_not_scheduled, d);
+}
+
 void retune_pin_again(Domain *d) {
         _cleanup_free_ char *pins = NULL;
 
         if (d->live && d->instance && tune_pins(d->live, &pins) >= 0)
                 threads_pin(d->instance->qemu.pid, pins, on_not_pinned, d);
+        retune_schedule(d);
 }
 
 static int begin_pins(void *userdata, Fault *f) {
@@ -204,6 +216,7 @@ static int begin_pins(void *userdata, Fault *f) {
         if (tuning_pins(d->live, t->after, &pins) < 0)
                 return fault_oom(f);
         threads_pin(d->instance->qemu.pid, pins, on_not_pinned, d);
+        retune_schedule(d);
         return 1;
 }
 

@@ -19,3 +19,5 @@ int retune_domain(Domain *d, const RetuneSpec *spec, RetuneDone done, void *user
 
 /* QEMU has threads that it did not have when they were pinned. */
 void retune_pin_again(Domain *d);
+/* Its threads are scheduled as the definition says; what can't be is a warning. */
+void retune_schedule(Domain *d);

@@ -17,6 +17,7 @@
 #include "monitor.h"
 #include "prepare.h"
 #include "qemu-log.h"
+#include "retune.h"
 #include "sdbus.h"
 #include "status.h"
 #include "stop.h"
@@ -645,6 +646,7 @@ static int begin_limits(void *userdata, Fault *f) {
         Operation *o = userdata;
         Start *s = o->data;
 
+        retune_schedule(o->domain);
         return limits_apply(o->domain, on_limits, o, &s->limits, f);
 }
 
