@@ -132,6 +132,25 @@ def test_limits_of_a_disk(bus, qemud, tmp_path):
     d.Terminate(0, {})
 
 
+def test_limits_of_a_group(bus, qemud, tmp_path):
+    """Those of one disk are those of all that share them."""
+    for name in "ab":
+        (tmp_path / f"{name}.raw").write_bytes(bytes(1 << 20))
+
+    def xml(name, target, limit):
+        tune = f"<iotune><total_iops_sec>{limit}</total_iops_sec><group_name>slow</group_name></iotune>"
+        return disk_xml(tmp_path / f"{name}.raw", target, extra=tune)
+    d = define(bus, tiny_xml("web", devices=xml("a", "vda", 100) + xml("b", "vdb", 100)))
+    d.Start(0, {}, timeout=60)
+    device(bus, d, "virtio_2ddisk1").Update(FORMAT, xml("b", "vdb", 300), LIVE | CONFIG, {})
+    for which in (LIVE, CONFIG):
+        assert d.ExportDefinition(FORMAT, which).count("<total_iops_sec>300<") == 2
+    group = [o["name"] for o in qmp(d, "qom-list", path="/objects") if "slow" in o["name"]]
+    assert len(group) == 1 and qmp(d, "qom-get", path=f"/objects/{group[0]}", property="limits")["iops-total"] == 300
+    assert d.PendingChanges == []
+    d.Terminate(0, {})
+
+
 def test_pending_changes(bus, qemud, discs):
     """Each with both values, and with when it can be had."""
     d = define(bus, tiny_xml("web", devices=PORTS + DRIVE.format(source="") + NIC.format(more="")))

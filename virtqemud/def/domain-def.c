@@ -238,6 +238,7 @@ static const Field domain_fields[] = {
         { "os/bios/@rebootTimeout", &field_integer, AT(reboot_timeout) },
         { "os/smbios/@mode", &field_enum, AT(smbios_mode), .words = &smbios_mode_table },
         { "sysinfo/@type", &field_enum, AT(sysinfo.type), .words = &sysinfo_type_table },
+        { "os/acpi/table", &field_list, AT(acpi_tables), .record = &acpi_table_record, .max = 8 },
         { "sysinfo/bios/entry", &field_list, AT(sysinfo.bios), .record = &sysinfo_entry_record, .max = 16 },
         { "sysinfo/system/entry", &field_list, AT(sysinfo.product), .record = &sysinfo_entry_record, .max = 16 },
         { "sysinfo/baseBoard/entry", &field_list, AT(sysinfo.base_board), .record = &sysinfo_entry_record, .max = 16 },

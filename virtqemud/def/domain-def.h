@@ -198,6 +198,7 @@ struct DomainDef {
         Tristate bootmenu;       uint64_t bootmenu_timeout; /* ms */
         int64_t reboot_timeout;  /* ms; -1: stay, the firmware's message standing */
         int smbios_mode;         /* SmbiosMode */
+        RecordList acpi_tables;  /* AcpiTable */
         Sysinfo sysinfo;
 
         bool acpi, apic, pae;    Tristate apic_eoi;

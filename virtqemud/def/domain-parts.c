@@ -14,6 +14,23 @@ static const Field vcpu_state_fields[] = {
 #undef AT
 const RecordType vcpu_state_record = { "vcpu", sizeof(VcpuState), RECORD_FIELDS(vcpu_state_fields) };
 
+static const char *const table_words[] = { NULL, "slic" };
+static const EnumTable table_table = { table_words, ARRAY_SIZE(table_words) };
+
+static int table_check(Record *r, Fault *f) {
+        const AcpiTable *t = (const AcpiTable *) r;
+
+        return t->path[0] == '/' ? 0 : xml_fault(r, f, FAULT_INVALID_DEFINITION, "'%.128s' is not an absolute path", t->path);
+}
+
+#define AT(member) offsetof(AcpiTable, member)
+static const Field acpi_table_fields[] = {
+        { "@type", &field_enum, AT(type), FIELD_REQUIRED, .words = &table_table },
+        { ".", &field_string, AT(path), FIELD_REQUIRED },
+};
+#undef AT
+const RecordType acpi_table_record = { "table", sizeof(AcpiTable), RECORD_FIELDS(acpi_table_fields), .check = table_check };
+
 static const char *const label_words[] = { NULL, "dynamic", "static", "none" };
 static const EnumTable label_table = { label_words, ARRAY_SIZE(label_words) };
 

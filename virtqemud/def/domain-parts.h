@@ -12,6 +12,14 @@ typedef struct VcpuState {
         Tristate enabled, hotpluggable;
 } VcpuState;
 
+/* <os><acpi><table>: one of those that the firmware gives to the guest, from a file. */
+typedef struct AcpiTable {
+        Record head;
+        int type;
+        char *path;
+} AcpiTable;
+extern const RecordType acpi_table_record;
+
 /* <seclabel>. */
 typedef struct SecurityLabel {
         Record head;

@@ -132,3 +132,17 @@ int iotune_update(const Disk *before, const Disk *after, json_t *commands) {
                 return 0;
         return path ? args_command_undo(commands, "qom-set", set_limits(path, &after->tune), "qom-set", set_limits(path, &before->tune)) : -ENOMEM;
 }
+
+void iotune_share(DomainDef *def, const Device *changed) {
+        const Disk *from = device_as_disk(changed);
+
+        if (!from || !from->tune.group)
+                return;
+        DEVICE_FOREACH(Disk, d, def, DEVICE_DISK)
+                if (d != from && streq_null(d->tune.group, from->tune.group)) {
+                        char *group = d->tune.group;
+
+                        d->tune = from->tune;
+                        d->tune.group = group;
+                }
+}

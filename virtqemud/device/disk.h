@@ -11,7 +11,9 @@ DECLARE_ENUM(DiskDevice, disk_device);
 
 typedef enum DiskModel { DISK_MODEL_NONE, DISK_MODEL_VIRTIO, DISK_MODEL_TRANSITIONAL, DISK_MODEL_NON_TRANSITIONAL } DiskModel;
 
-typedef enum DiskType { DISK_TYPE_NONE, DISK_FILE, DISK_BLOCK, DISK_VOLUME, DISK_NETWORK, DISK_VHOSTUSER, _DISK_TYPE_MAX, _DISK_TYPE_INVALID = -EINVAL } DiskType;
+typedef enum DiskType {
+        DISK_TYPE_NONE, DISK_FILE, DISK_BLOCK, DISK_VOLUME, DISK_NETWORK, DISK_VHOSTUSER, _DISK_TYPE_MAX, _DISK_TYPE_INVALID = -EINVAL
+} DiskType;
 DECLARE_ENUM(DiskType, disk_type);
 
 typedef enum DiskBus {
@@ -147,6 +149,8 @@ ChangeVerdict disk_verdict(const Device *before, const Device *after, const char
 bool iotune_any(const IoTune *t);
 int iotune_check(const Disk *d, const DomainDef *def, Fault *f);
 int iotune_args(const Disk *d, const char *below, Args *a);
+/* The other disks of its group have the same limits as this device, if it is a disk. */
+void iotune_share(DomainDef *def, const Device *changed);
 int iotune_update(const Disk *before, const Disk *after, json_t *commands);
 
 /* From blockdev.c: appends the nodes of all levels; the top one's name is what the device's "drive" is. */

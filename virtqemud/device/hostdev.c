@@ -118,7 +118,8 @@ static SlotKind hostdev_slot(const Device *d, const DomainDef *def) {
 
 /* What only some types have. */
 static int check_fits(const Hostdev *h, Fault *f) {
-        const bool scsi = h->type == HOSTDEV_SCSI, vhost = h->type == HOSTDEV_SCSI_HOST, usb = h->type == HOSTDEV_USB, pci = h->type == HOSTDEV_PCI, mdev = h->type == HOSTDEV_MDEV;
+        const bool scsi = h->type == HOSTDEV_SCSI, vhost = h->type == HOSTDEV_SCSI_HOST, usb = h->type == HOSTDEV_USB, pci = h->type == HOSTDEV_PCI,
+                   mdev = h->type == HOSTDEV_MDEV;
         const struct {
                 const char *where;
                 bool said, fits;

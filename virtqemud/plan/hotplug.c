@@ -199,6 +199,8 @@ int hotplug_update(const DomainDef *live, const Device *device, const DomainDefa
         as_is.spare_root_ports = 0;
         r = replace_device(h, live, device, f);
         if (r >= 0)
+                iotune_share(h->next, h->device);
+        if (r >= 0)
                 r = domain_fill(h->next, &as_is, f);
         if (r >= 0 && !h->device->ops->update)
                 r = xml_fault(&h->device->head, f, FAULT_NOT_SUPPORTED, "nothing of it can be changed while the guest runs");
@@ -225,6 +227,7 @@ static int take_changed(Hotplug *h, DomainDef *live) {
                         h->before = NULL;
                         h->device = NULL;
                         h->part.devices.n = 0;
+                        iotune_share(live, (const Device *) live->devices.items[i]);
                         return 0;
                 }
         return -ENODEV;

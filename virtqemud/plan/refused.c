@@ -31,7 +31,6 @@ static const struct {
         { "domain/features", "hap", "that is for Xen", NULL },
         { "domain/features", "xen", "that is for Xen", NULL },
         { "domain/features", "tcg", "settings of the emulator are not supported", NULL },
-        { "domain/os", "acpi", "tables of one's own are not supported", NULL },
         { "domain/os", "init", "that is for containers", NULL },
         { "domain/devices/disk", "transient", "changes that go when the machine ends are not supported", "make a linked clone of the volume for it" },
         { "domain/devices/disk", "mirror", "copies are jobs, which no definition has", NULL },

@@ -79,6 +79,11 @@ int smbios_check(const DomainDef *def, Fault *f) {
 int smbios_files(const DomainDef *def, WantedFiles *requests) {
         int r = 0;
 
+        RECORD_FOREACH(AcpiTable, t, def->acpi_tables) {
+                const WantedFile file = { .want = WANTED_MEMFD, .path = t->path, .format = (char *) "raw", .lease = LEASE_NONE, .line = t->head.line };
+
+                r = r < 0 ? r : wanted_files_add(requests, &file);
+        }
         RECORD_FOREACH(SysinfoEntry, e, def->sysinfo.configuration) {
                 const WantedFile file = { .want = WANTED_MEMFD, .path = e->file, .format = (char *) "raw", .lease = LEASE_NONE, .line = e->head.line };
 
@@ -140,8 +145,20 @@ static int add_genid(const DomainDef *def, Args *a) {
         return text ? args_json(a, ARG_DEVICE, json_pack("{s:s, s:s, s:s}", "driver", "vmgenid", "id", "vmgenid0", "guid", text)) : -ENOMEM;
 }
 
+/* QEMU reads a copy of the file; SLIC also gives the other tables its maker's name. */
+static int add_acpi_table(const AcpiTable *t, Args *a) {
+        int fd = args_fd(a, PLAN_FD_MEMFD, t->path, false, false, false, NULL);
+
+        return fd < 0 ? fd : args_option(a, "-acpitable", "sig=SLIC,file=/proc/self/fd/%d", fd);
+}
+
 int smbios_args(const DomainDef *def, Args *a) {
         int r = add_genid(def, a);
+
+        RECORD_FOREACH(AcpiTable, t, def->acpi_tables)
+                r = r < 0 ? r : add_acpi_table(t, a);
+        if (r < 0)
+                return r;
 
         if (def->smbios_mode == SMBIOS_SYSINFO) {
                 for (size_t i = 0; i < ARRAY_SIZE(tables) && r >= 0; i++)

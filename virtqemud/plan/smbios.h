@@ -4,7 +4,7 @@
 #include "../device/args.h"
 #include "../device/wanted.h"
 
-/* <sysinfo>, <smbios> and <genid>: by what a guest knows its machine, and what it finds in the firmware's configuration. */
+/* <sysinfo>, <smbios>, <genid> and <acpi><table>: by what a guest knows its machine, and what it finds in the firmware's configuration. */
 
 int smbios_check(const DomainDef *def, Fault *f);
 int smbios_files(const DomainDef *def, WantedFiles *requests);

@@ -94,7 +94,8 @@ static int check_scheduler(const CpuScheduler *s, Fault *f) {
         bool real_time = s->scheduler >= 3;
 
         if (real_time == (s->priority == NUMBER_UNSET))
-                return xml_fault(&s->head, f, FAULT_INVALID_DEFINITION, real_time ? "scheduler '%s' needs a priority, 1 to 99" : "scheduler '%s' has no priority",
+                return xml_fault(&s->head, f, FAULT_INVALID_DEFINITION,
+                                 real_time ? "scheduler '%s' needs a priority, 1 to 99" : "scheduler '%s' has no priority",
                                  enum_to_word(&scheduler_table, s->scheduler));
         return check_list(&s->head, s->head.type == &vcpu_scheduler_record ? "@vcpus" : "@iothreads", s->threads, f);
 }

@@ -139,6 +139,7 @@ static int change_in_config(DomainDef *def, void *userdata, Fault *f) {
                 }
                 record_free(def->devices.items[i]);
                 def->devices.items[i] = copy;
+                iotune_share(def, d);
                 return 0;
         }
         return fault_set(f, FAULT_NO_SUCH_DEVICE, ENODEV, "there is no <%s> like that in the definition", device->ops->element);
@@ -482,13 +483,15 @@ static void plugged(Operation *o) {
         Attach *a = o->data;
         Instance *i = d->instance;
 
+        bool changed = a->hotplug->before;
+
         a->plugged = true;
         if (hotplug_take(a->hotplug, d->live) < 0)
                 (void) domain_warn(d, "out of memory: not all of the device that was plugged in is known");
         d->live_generation++;
         instance_connect_consoles(i);
         instance_watch_addresses(i);
-        if (a->hotplug->before && a->companions)
+        if (changed && a->companions)
                 companions_forget(i->companions, a->id); /* that of the medium before has ended with it */
         i->companions = companions_join(i->companions, TAKE_PTR(a->companions));
         domain_leases_set_pid(a->leases, i->qemu.pid);
