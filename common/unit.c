@@ -235,6 +235,12 @@ int unit_stop(sd_bus *bus, const char *unit, const char *mode, UnitDone done, vo
         return call_job(bus, "StopUnit", "stop", unit, mode, done, userdata, ret);
 }
 
+int unit_stop_unasked(sd_bus *bus, const char *unit, sd_bus_message_handler_t done) {
+        assert(bus && unit && done);
+
+        return sd_bus_call_method_async(bus, NULL, SYSTEMD, MANAGER_PATH, MANAGER, "StopUnit", done, NULL, "ss", unit, "replace");
+}
+
 /* Arguments are what they are: a "$" in them names no variable. */
 static int append_exec(sd_bus_message *m, char *const *argv) {
         int r;

@@ -24,6 +24,8 @@ typedef void (*UnitDone)(const Fault *f, void *userdata);
 
 /* Starts or stops a unit and waits for the job to be over; `mode` as in systemd ("replace", "fail"). */
 int unit_start(sd_bus *bus, const char *unit, const char *mode, UnitDone done, void *userdata, UnitCall **ret);
+/* Nobody waits for it; `done` gets the answer, with no userdata, and may ignore it. */
+int unit_stop_unasked(sd_bus *bus, const char *unit, sd_bus_message_handler_t done);
 int unit_stop(sd_bus *bus, const char *unit, const char *mode, UnitDone done, void *userdata, UnitCall **ret);
 /* Likewise: reads its configuration again if it runs, else is started; or ends and starts again. */
 int unit_reload(sd_bus *bus, const char *unit, const char *mode, UnitDone done, void *userdata, UnitCall **ret);

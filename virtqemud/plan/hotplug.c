@@ -289,8 +289,8 @@ static int add_fd(json_t *commands, const PlanFd *fd, unsigned set, const char *
         return append(commands, step, "undo", undo);
 }
 
-static bool is_read_by_path(PlanFdKind kind) {
-        return kind == PLAN_FD_SECRET || kind == PLAN_FD_MEMFD;
+static bool is_read_by_path(const PlanFd *fd) {
+        return fd->kind == PLAN_FD_SECRET || fd->kind == PLAN_FD_MEMFD || (fd->fdset == 0 && (fd->kind == PLAN_FD_IMAGE || fd->kind == PLAN_FD_OUTPUT));
 }
 
 static int add_fds(const Hotplug *h, LaunchPlan *p, const Args *a) {
@@ -298,7 +298,7 @@ static int add_fds(const Hotplug *h, LaunchPlan *p, const Args *a) {
 
         p->next_fdset = a->next_fdset;
         for (size_t i = 0; i < a->n_fds && r >= 0; i++)
-                r = add_fd(p->commands, &a->fds[i], is_read_by_path(a->fds[i].kind) ? p->next_fdset++ : a->fds[i].fdset, h->device->id);
+                r = add_fd(p->commands, &a->fds[i], is_read_by_path(&a->fds[i]) ? p->next_fdset++ : a->fds[i].fdset, h->device->id);
         return r;
 }
 

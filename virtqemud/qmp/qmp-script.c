@@ -83,10 +83,12 @@ static void set_number(QmpScript *s, const json_t *result) {
         from = strf("/proc/self/fd/%" JSON_INTEGER_FORMAT, json_integer_value(ours));
         to = strf("/proc/self/fd/%" JSON_INTEGER_FORMAT, json_integer_value(theirs));
         for (size_t i = s->at + 1; from && to && i < json_array_size(s->spec.commands); i++) {
-                json_t *file = json_object_get(json_object_get(step_at(s, i), "arguments"), "file");
+                const char *key;
+                json_t *value;
 
-                if (json_is_string(file) && streq(json_string_value(file), from))
-                        (void) json_string_set(file, to);
+                json_object_foreach(json_object_get(step_at(s, i), "arguments"), key, value)
+                        if (json_is_string(value) && streq(json_string_value(value), from))
+                                (void) json_string_set(value, to);
         }
 }
 

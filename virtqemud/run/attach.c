@@ -240,7 +240,7 @@ static int begin_capabilities(void *userdata, Fault *f) {
 static int undo_gather(void *userdata) {
         Attach *a = ((Operation *) userdata)->data;
 
-        a->companions = companions_free(a->companions); /* they end when nobody holds the other end of their connection */
+        a->companions = companions_abandon(a->companions); /* they end when nobody holds the other end of their connection */
         a->ports = domain_ports_free(a->ports);
         a->connections = domain_connections_free(a->connections);
         a->leases = domain_leases_free(a->leases);

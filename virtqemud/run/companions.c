@@ -75,6 +75,24 @@ Companions *companions_free(Companions *all) {
         return NULL;
 }
 
+static int on_stop_asked(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        return 0; /* one that has ended meanwhile is no unit any more */
+}
+
+Companions *companions_abandon(Companions *all) {
+        for (Companions *one = all; one; one = one->next)
+                for (size_t i = 0; i < one->n; i++) {
+                        OneCompanion *c = &one->items[i];
+
+                        if (!c->what.by_activation)
+                                continue;
+                        c->child = child_free(c->child);
+                        if (c->unit)
+                                (void) unit_stop_unasked(one->domain->manager->bus, c->unit, on_stop_asked);
+                }
+        return companions_free(all);
+}
+
 static void finish(Companions *all, const Fault *f) {
         CompanionsDone done = TAKE_PTR(all->done);
 
@@ -359,7 +377,7 @@ static int start_one(OneCompanion *c, const DomainDef *live, Fault *f) {
 
 int companions_new(Domain *d, const DomainDef *live, Prepare *p, const DomainSecrets *secrets, CompanionsDone done, void *userdata,
                    Companions **ret, Fault *f) {
-        _cleanup_(companions_freep) Companions *all = NULL;
+        _cleanup_(companions_abandonp) Companions *all = NULL;
         size_t n = prepare_count_companions(p);
         int r = 0;
 

@@ -18,6 +18,9 @@ int companions_new(Domain *d, const DomainDef *live, Prepare *p, const DomainSec
 void companions_forget(Companions *all, const char *device);
 /* Makes those of `more` part of `all`, which may be NULL; returns it. */
 Companions *companions_join(Companions *all, Companions *more);
+/* QEMU has ended, or will never begin with them: those that would wait for it for ever are ended, and all are freed. */
+Companions *companions_abandon(Companions *all);
+DEFINE_CLEANUP(Companions *, companions_abandon)
 /* Stops watching them; they run on until QEMU ends. */
 Companions *companions_free(Companions *all);
 DEFINE_CLEANUP(Companions *, companions_free)

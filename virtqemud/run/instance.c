@@ -338,6 +338,7 @@ void instance_remove(Instance *i) {
                 if (r < 0)
                         (void) log_domain_warning_errno(d, r, "can't watch the end of %s: %m", i->unit);
         }
+        i->companions = companions_abandon(i->companions);
         if (i->unit)
                 limits_reset(d);
         remove_folder(i->folder);

@@ -484,7 +484,7 @@ static int undo_networks(void *userdata) {
         Operation *o = userdata;
         Start *s = o->data;
 
-        s->companions = companions_free(s->companions);
+        s->companions = companions_abandon(s->companions);
         return 1;
 }
 
