@@ -186,6 +186,8 @@ def without_host_devices(case):
     names = [json.loads(a)["drive"] for a in case.argv if a.startswith('{"driver":"scsi-block"')]
     whole = [f'"node-name":"{n}"' for n in (*names, *(n.replace("-format", "-storage") for n in names))]
     of_host = ('"driver":"host_device"', '"driver":"scsi-generic"', '"driver":"vhost-scsi', *whole, '"driver":"scsi-block"', '"driver":"vhost-user-blk','{"type":"vhost-user"', '{"type":"vhost-vdpa"', *netdevs, '"driver":"usb-host"', '"driver":"vfio-pci', '"qom-type":"input-linux"', '"driver":"virtio-input-host')
+    if any(a.startswith("passthrough,") for a in case.argv):
+        of_host = (*of_host, "passthrough,id=", '"driver":"tpm-')
     kept = [(a, b) for a, b in zip(case.argv, [*case.argv[1:], ""]) if not any(w in x for w in of_host for x in (a, b))]
     case.argv = [re.sub(r"^(serial|parallel),(id=[^,]*),.*", r"null,\2", a) for a, _ in kept]
 

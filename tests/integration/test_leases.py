@@ -265,3 +265,21 @@ def test_a_start_that_fails_later_gives_back(bus, lockd, images):
     with bus.fails("QemuFailed", "no"):
         d.Start(0, {})
     until_held(lockd, [])
+
+
+def test_leases_of_a_definition(bus, lockd):
+    """By a name that people agree on: one VM has it at a time."""
+    lease = "<lease><lockspace>default</lockspace><key>license-7</key><target path='/elsewhere'/></lease>"
+    first, second = define(bus, tiny_xml("first", devices=lease)), define(bus, tiny_xml("second", devices=lease))
+    first.Start(0, {})
+    until_held(lockd, [("license-7", "exclusive", "first")])
+    with bus.fails("LeaseHeld", "first"):
+        second.Start(0, {})
+    end(bus, first)
+    until_held(lockd, [])
+    second.Start(0, {})
+    end(bus, second)
+    until_held(lockd, [])
+    third = define(bus, tiny_xml("third", devices=lease.replace("default", "nowhere")))
+    with bus.fails("NoSuchLockspace", "nowhere"):
+        third.Start(0, {})

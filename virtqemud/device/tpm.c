@@ -52,12 +52,11 @@ static const Field tpm_fields[] = {
 static int check_record(Record *r, Fault *f) {
         const Tpm *t = (const Tpm *) r;
 
-        if (t->backend == TPM_PASSTHROUGH) {
-                xml_fault_below(r, "backend/@type", f, FAULT_NOT_SUPPORTED, "a TPM of the host is not passed through: it would be the guest's alone");
-                fault_hint(f, "type='emulator' gives the guest one of its own");
-                return -EOPNOTSUPP;
-        }
-        if (t->host)
+        if (t->backend == TPM_PASSTHROUGH && (!t->host || t->host[0] != '/'))
+                return xml_fault_below(r, "backend", f, FAULT_INVALID_DEFINITION, "type 'passthrough' needs a <device path='/dev/tpm0'/>");
+        if (t->backend == TPM_PASSTHROUGH && (!sd_id128_is_null(t->secret.uuid) || t->persistent != UNSET))
+                return xml_fault_below(r, "backend", f, FAULT_INVALID_DEFINITION, "the state of type 'passthrough' is in the host's chip");
+        if (t->host && t->backend != TPM_PASSTHROUGH)
                 return xml_fault_below(r, "backend/device", f, FAULT_INVALID_DEFINITION, "it belongs to type 'passthrough'");
         if ((t->source || t->source_type || t->source_mode) && t->backend != TPM_EXTERNAL)
                 return xml_fault_below(r, "backend/source", f, FAULT_INVALID_DEFINITION, "it belongs to type 'external'");
@@ -107,6 +106,8 @@ static int tpm_companion(const Device *d, const char *state, Companion *ret) {
         const Tpm *t = (const Tpm *) d;
         int r = 0;
 
+        if (t->backend == TPM_PASSTHROUGH)
+                return companion_hostdev(ret, "file", t->host, false);
         *ret = (Companion) { .name = "swtpm", .package = "swtpm", .title = "Trusted Platform Module", .lost = "does not answer any more" };
         for (size_t i = 0; i < ARRAY_SIZE(always) && r >= 0; i++)
                 r = strv_push(&ret->argv, always[i]);
@@ -123,8 +124,8 @@ static int tpm_companion(const Device *d, const char *state, Companion *ret) {
         return r;
 }
 
-static int tpm_args(const Device *d, Args *a, Fault *f) {
-        const Tpm *t = (const Tpm *) d;
+static int socket_args(const Tpm *t, Args *a) {
+        const Device *d = &t->device;
         PlanFdKind kind = t->backend == TPM_EXTERNAL ? PLAN_FD_CONNECT : PLAN_FD_COMPANION;
         _cleanup_free_ char *number = args_fd_name(a, args_fd(a, kind, t->backend == TPM_EXTERNAL ? t->source : d->id, false, false, false, NULL));
         _cleanup_free_ char *chardev = strf("char%s", d->id), *backend = strf("backend%s", d->id);
@@ -139,6 +140,32 @@ static int tpm_args(const Device *d, Args *a, Fault *f) {
         if (r >= 0)
                 r = args_json(a, ARG_DEVICE, json_pack("{s:s, s:s, s:s}", "driver", model_words[t->model], "id", d->id, "tpmdev", backend));
         return r;
+}
+
+/* QEMU opens it by itself: the program beside it sees to it that it may. Nothing under way is given up: that takes a file of the kernel that
+ * is root's. */
+static int passthrough_args(const Tpm *t, Args *a) {
+        const char *id = t->device.id;
+        _cleanup_free_ char *backend = strf("backend%s", id);
+        _cleanup_text_ Text text = TEXT_INIT;
+        _cleanup_free_ char *option = NULL;
+        unsigned fdset;
+        int r = backend ? args_fd(a, PLAN_FD_COMPANION, id, true, false, true, &fdset) : -ENOMEM;
+
+        if (r < 0)
+                return r;
+        text_addf(&text, "passthrough,id=%s", backend);
+        args_add_value(&text, "path", t->host);
+        text_add(&text, ",cancel-path=/dev/null");
+        option = text_finish(&text);
+        r = option ? args_option(a, "-tpmdev", "%s", option) : -ENOMEM;
+        return r < 0 ? r : args_json(a, ARG_DEVICE, json_pack("{s:s, s:s, s:s}", "driver", model_words[t->model], "id", id, "tpmdev", backend));
+}
+
+static int tpm_args(const Device *d, Args *a, Fault *f) {
+        const Tpm *t = (const Tpm *) d;
+
+        return t->backend == TPM_PASSTHROUGH ? passthrough_args(t, a) : socket_args(t, a);
 }
 
 const DeviceOps device_tpm = {

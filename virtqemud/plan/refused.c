@@ -53,7 +53,6 @@ static const struct {
         { "domain", "defaultiothread", "settings of the default thread are not supported", "<iothreadids> have them" },
         { "domain/devices", "nvram", "that is for machines of type pseries", NULL },
         { "domain/devices", "pstore", "QEMU has it from version 9 on for machines of type s390x", NULL },
-        { "domain/devices", "lease", "leases that only the definition knows are not supported", "images are leased by themselves" },
 };
 
 /* Likewise values of attributes, where others of the same attribute are done. */

@@ -93,6 +93,10 @@ static int add_all(DomainLeases *l, const ImageUse *uses, size_t n, Fault *f) {
         int r = 0;
 
         for (size_t i = 0; i < n && r >= 0; i++) {
+                if (uses[i].lockspace)
+                        r = add(l, uses[i].lockspace, strdup(uses[i].resource), &uses[i], f);
+                if (uses[i].lockspace || !s->lease_disks)
+                        continue;
                 r = add(l, LOCKSPACE_DEFAULT, resource_of(&uses[i]), &uses[i], f);
                 if (r >= 0 && s->shared_lockspace && uses[i].shared_key)
                         r = add(l, s->shared_lockspace, strdup(uses[i].shared_key), &uses[i], f);
@@ -204,7 +208,7 @@ int domain_leases_new(Domain *d, const ImageUse *uses, size_t n, DomainLeasesDon
         *l = (DomainLeases) { .domain = d, .done = done, .userdata = userdata, .items = new0(DomainLease, 2 * n) };
         if (!l->items)
                 return fault_oom(f);
-        r = d->manager->settings.lease_disks ? add_all(l, uses, n, f) : 0;
+        r = add_all(l, uses, n, f);
         if (r >= 0)
                 r = ask(l, f);
         if (r < 0)

@@ -10,6 +10,7 @@ typedef struct ImageUse {
         uint64_t dev, inode;
         bool block_device;
         bool alone;               /* nobody else may use it */
+        const char *lockspace, *resource; /* a lease that is no image's: where it is kept, and its name; else NULL */
 } ImageUse;
 
 /* The leases of the images of one run, from virtlockd: so that no other VM uses them in a way that does not go together with this one's. They

@@ -7,6 +7,7 @@
 #include "../device/device.h"
 #include "../device/disk.h"
 #include "../device/interface.h"
+#include "../device/lease.h"
 #include "fd.h"
 #include "file.h"
 #include "image.h"
@@ -280,6 +281,15 @@ int prepare_images(const Prepare *p, ImageUse **ret, size_t *ret_n) {
                                 .block_device = l->block_device, .alone = k == 0 && p->wanted.items[i].lease == LEASE_ALONE,
                         };
                 }
+        for (size_t i = 0; i < p->live->devices.n; i++) {
+                const Lease *l = device_as_lease((const Device *) p->live->devices.items[i]);
+
+                if (!l)
+                        continue;
+                if (!GROW(uses, allocated, n + 1))
+                        return -ENOMEM;
+                uses[n++] = (ImageUse) { .path = l->key, .lockspace = l->lockspace, .resource = l->key, .alone = true };
+        }
         *ret = TAKE_PTR(uses);
         *ret_n = n;
         return 0;
