@@ -154,6 +154,25 @@ def test_change_of_password(bus, qemud):
         vnc.SetPassword("x", 0, 0, {})
 
 
+def test_password_as_an_update(bus, qemud):
+    """Of the running display and of its definition, as one; without one from the start there is none to change."""
+    xml = "<graphics type='vnc' autoport='yes' passwd='{}'{}><listen type='address' address='127.0.0.1'/></graphics>"
+    d = start(bus, xml.format("sesame", ""))
+    g = device(bus, d, "graphics0")
+    g.Update(FORMAT, xml.format("other", ""), 3, {})
+    assert vnc_login(g.Port, "other") and not vnc_login(g.Port, "sesame")
+    assert d.ExportDefinition(FORMAT, SENSITIVE).count('passwd="other"') == 1
+    g.Update(FORMAT, xml.format("past", " passwdValidTo='2020-01-01T00:00:00'"), 1, {})
+    assert not vnc_login(g.Port, "past")
+    g.Update(FORMAT, xml.format("again", ""), 1, {})
+    assert vnc_login(g.Port, "again")
+    plan = g.Update(FORMAT, xml.format("secret", ""), 1 | 16, {})
+    assert any("set_password" in line for line in plan) and vnc_login(g.Port, "again")
+    with bus.fails("NotSupported", "passwd"):
+        g.Update(FORMAT, "<graphics type='vnc' autoport='yes'><listen type='address' address='127.0.0.1'/></graphics>", 1, {})
+    d.Terminate(0, {})
+
+
 def test_unix_socket(bus, qemud, tmp_path):
     path = tmp_path / "web.vnc"
     d = start(bus, f"<graphics type='vnc' socket='{path}'/><graphics type='spice'><listen type='socket'/></graphics>")

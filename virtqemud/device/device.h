@@ -64,6 +64,8 @@ struct DeviceOps {
         const char *(*fixed)(const Device *d, const DomainDef *def);
         /* Whether one setting, named by its path below the element, can be changed while the guest runs. Missing: none can. */
         ChangeVerdict (*verdict)(const Device *before, const Device *after, const char *path);
+        /* Takes over into a changed device what the start of `before` has made of what was left open. */
+        void (*inherit)(Device *after, const Device *before);
         /* What changes a running `before` into `after`, as QMP commands with their undos; settings that can't be have been refused. */
         int (*update)(const Device *before, const Device *after, const DomainDef *def, json_t *commands);
         /* Appends the files that must be opened for it. */

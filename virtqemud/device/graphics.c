@@ -377,36 +377,69 @@ static int graphics_args(const Device *d, Args *a, Fault *f) {
         return r < 0 || !g->keymap ? r : args_option(a, "-k", "%s", g->keymap);
 }
 
-static int add_expiry(const Graphics *g, const char *protocol, json_t *commands) {
+static json_t *password_of(const Graphics *g) {
+        json_auto_t *json = json_pack("{s:s, s:s}", "protocol", graphics_protocol(g), "password", g->password);
+
+        return !json || json_set_text(json, "connected", enum_to_word(&connected_table, g->connected)) < 0 ? NULL : json_incref(json);
+}
+
+static json_t *expiry_of(const Graphics *g) {
         _cleanup_free_ char *when = NULL;
         struct tm tm = {};
 
-        if (!g->valid_to)
-                return 0;
-        if (strptime(g->valid_to, "%Y-%m-%dT%H:%M:%S", &tm))
+        if (g->valid_to && strptime(g->valid_to, "%Y-%m-%dT%H:%M:%S", &tm))
                 when = strf("%lld", (long long) timegm(&tm));
-        return when ? args_command(commands, "expire_password", json_pack("{s:s, s:s}", "protocol", protocol, "time", when)) : -ENOMEM;
+        return json_pack("{s:s, s:s}", "protocol", graphics_protocol(g), "time", when ?: "never");
+}
+
+static int add_expiry(const Graphics *g, json_t *commands) {
+        return g->valid_to ? args_command(commands, "expire_password", expiry_of(g)) : 0;
 }
 
 /* A password is in nobody's arguments. */
 static int graphics_settle(const Device *d, const DomainDef *def, json_t *commands) {
         const Graphics *g = (const Graphics *) d;
-        const char *protocol = graphics_protocol(g);
-        json_auto_t *arguments = NULL;
         int r;
 
         if (!g->password)
                 return 0;
-        arguments = json_pack("{s:s, s:s}", "protocol", protocol, "password", g->password);
-        if (!arguments || json_set_text(arguments, "connected", enum_to_word(&connected_table, g->connected)) < 0)
-                return -ENOMEM;
-        r = args_command(commands, "set_password", TAKE_PTR(arguments));
-        return r < 0 ? r : add_expiry(g, protocol, commands);
+        r = args_command(commands, "set_password", password_of(g));
+        return r < 0 ? r : add_expiry(g, commands);
+}
+
+/* A port that is chosen stays the one that was. */
+static void graphics_inherit(Device *after, const Device *before) {
+        const Graphics *was = (const Graphics *) before;
+        Graphics *g = (Graphics *) after;
+
+        if (g->autoport == YES && (g->port == INTEGER_UNSET || g->port == -1))
+                g->port = was->port;
+}
+
+/* Only a display that was started with a password can have another one. */
+static ChangeVerdict graphics_verdict(const Device *before, const Device *after, const char *path) {
+        static const char *const paths[] = { "@passwd", "@passwdValidTo", "@connected" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
+                if (streq(path, paths[i]) && ((const Graphics *) before)->password && ((const Graphics *) after)->password)
+                        return CHANGE_NOW;
+        return CHANGE_AT_POWER_OFF;
+}
+
+static int graphics_update(const Device *before, const Device *after, const DomainDef *def, json_t *commands) {
+        const Graphics *was = (const Graphics *) before, *g = (const Graphics *) after;
+        int r;
+
+        if (!was->password || !g->password || (streq(was->password, g->password) && streq_null(was->valid_to, g->valid_to)))
+                return 0;
+        r = args_command_undo(commands, "set_password", password_of(g), "set_password", password_of(was));
+        return r < 0 ? r : args_command_undo(commands, "expire_password", expiry_of(g), "expire_password", expiry_of(was));
 }
 
 const DeviceOps device_graphics = {
         .kind = DEVICE_GRAPHICS, .element = "graphics", .type = &graphics_record, .drop_live = graphics_drop_live,
         .fill = graphics_fill, .check = graphics_check, .args = graphics_args, .settle = graphics_settle,
+        .inherit = graphics_inherit, .verdict = graphics_verdict, .update = graphics_update,
 };
 
 Graphics *device_as_graphics(const Device *d) {

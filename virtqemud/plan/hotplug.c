@@ -154,6 +154,8 @@ static int inherit(Hotplug *h, Fault *f) {
         /* What a drive has of its medium goes with that. */
         if (!device_as_disk(d) && record_inherit_live(&d->head, &before->head) < 0)
                 return fault_oom(f);
+        if (d->ops->inherit)
+                d->ops->inherit(d, before);
         return d->ops->fill ? d->ops->fill(d, h->next, f) : 0;
 }
 
