@@ -506,7 +506,7 @@ def test_what_an_interface_asks_for(bed, client, networkd, vms):
     groups = "<portgroup name='slow'><bandwidth><inbound average='100'/></bandwidth></portgroup></network>"
     network.Reconfigure("libvirt-xml", network.ExportDefinition("libvirt-xml", CONFIG).replace("</network>", groups), CONFIG, {})
     network.Start(0, {})
-    limits = "<bandwidth><inbound average='1000' peak='2000'/></bandwidth><port isolated='yes'/>"
+    limits = "<bandwidth><inbound average='1000' peak='2000'/></bandwidth><port isolated='yes'/><coalesce><rx><frames max='7'/></rx></coalesce>"
     nics = "".join(f"<interface type='network'><source network='lab' portgroup='slow'/>{more}</interface>" for more in ("", limits))
     domain = vms(tiny_xml("web", nics + f"<interface type='bridge'><source bridge='br-lab'/>{limits}</interface>"))
     domain.Start(0, {})
@@ -514,6 +514,9 @@ def test_what_an_interface_asks_for(bed, client, networkd, vms):
     assert sorted(ports) == sorted(network.Ports) and len(ports) == 3
     rates = [bed.run(f"tc class show dev {p}").stdout for p in ports]
     assert "rate 800Kbit ceil 800Kbit" in rates[0] and all("rate 8Mbit ceil 16Mbit" in r for r in rates[1:])
+    show = "import fcntl, socket, struct, sys; b = bytearray(struct.pack('=I', 14) + bytes(88)); import ctypes; a = (ctypes.c_char * 92).from_buffer(b); "\
+           "fcntl.ioctl(socket.socket(), 0x8946, struct.pack('16sQ16x', sys.argv[1].encode(), ctypes.addressof(a))); print(struct.unpack_from('=III', b)[2])"
+    assert [bed.run(["python3", "-c", show, p]).stdout.strip() for p in ports][1:] == ["7", "7"]
     assert [bed.read(f"/sys/class/net/{p}/brport/isolated") for p in ports] == ["0\n", "1\n", "1\n"]
     nic = client.object("org.virtbus.qemu1", f"{domain.path}/device/net1")
     text = re.search(r"<interface.*?</interface>", domain.ExportDefinition("libvirt-xml", CONFIG).split("</interface>", 1)[1], re.S).group(0)

@@ -179,6 +179,7 @@ BUS_HANDLER(method_attach_bridge, ACTION_ATTACH_BRIDGE) {
         if (r >= 0) {
                 const PortSpec spec = {
                         .bridge = bridge, .mac = q.mac, .queues = q.queues, .mtu = NUMBER_UNSET, .isolated = q.isolated, .domain = q.domain,
+                        .coalesce = q.coalesce,
                 };
 
                 r = port_open(s->links, &spec, name, fds, &f);
@@ -209,6 +210,7 @@ BUS_HANDLER(method_attach_tap, ACTION_ATTACH_BRIDGE) {
         if (r >= 0) {
                 const PortSpec spec = {
                         .name = *wanted ? wanted : NULL, .existing = !managed, .mac = q.mac, .queues = q.queues, .mtu = NUMBER_UNSET, .domain = q.domain,
+                        .coalesce = q.coalesce,
                 };
 
                 r = port_open(s->links, &spec, name, fds, &f);
@@ -231,7 +233,7 @@ BUS_HANDLER(method_set_port_bandwidth, ACTION_ATTACH_BRIDGE) {
         r = sd_bus_message_read(m, "s", &name);
         if (r >= 0)
                 r = read_port(m, &q, &f);
-        if (r >= 0 && (q.mac.set || q.group || q.domain || q.isolated || q.settings.tags.n > 0 || q.settings.trunk != UNSET))
+        if (r >= 0 && (q.mac.set || q.group || q.domain || q.isolated || q.coalesce || q.settings.tags.n > 0 || q.settings.trunk != UNSET))
                 r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "only inbound and outbound can be set");
         if (r >= 0)
                 r = shape_port_again(s->links, name, &q.settings.inbound, &q.settings.outbound, &f);
@@ -263,8 +265,9 @@ BUS_HANDLER(method_attach_link, ACTION_ATTACH_BRIDGE) {
                 r = check_mode(mode, &f);
         if (r >= 0)
                 r = read_port(m, &q, &f);
-        if (r >= 0 && (q.group || q.isolated))
-                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "a link of the host has no portgroups, and its ports are isolated by mode private");
+        if (r >= 0 && (q.group || q.isolated || q.coalesce))
+                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL,
+                              "a link of the host has no portgroups and does not coalesce, and its ports are isolated by mode private");
         if (r >= 0) {
                 const MacvtapSpec spec = { .link = link, .mode = mode, .mac = q.mac, .queues = q.queues, .domain = q.domain };
 

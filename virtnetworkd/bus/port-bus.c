@@ -112,6 +112,8 @@ static int read_setting(sd_bus_message *m, PortRequest *q, Fault *f) {
                 return sd_bus_message_read(m, "v", "u", &q->queues);
         if (streq(name, "isolated"))
                 return read_flag(m, &q->isolated);
+        if (streq(name, "coalesce"))
+                return sd_bus_message_read(m, "v", "u", &q->coalesce);
         if (streq(name, "inbound"))
                 return read_bandwidth(m, &q->settings.inbound, f);
         if (streq(name, "outbound"))
@@ -121,7 +123,7 @@ static int read_setting(sd_bus_message *m, PortRequest *q, Fault *f) {
         if (streq(name, "trunk"))
                 return read_trunk(m, &q->settings);
         fault_set(f, FAULT_INVALID_ARGS, EINVAL, "a port has no \"%.32s\"", name);
-        fault_hint(f, "it has mac, domain, portgroup, queues, isolated, inbound, outbound, vlans and trunk");
+        fault_hint(f, "it has mac, domain, portgroup, queues, isolated, coalesce, inbound, outbound, vlans and trunk");
         return -EINVAL;
 }
 

@@ -74,6 +74,7 @@ static int open_macvtap(Network *n, const PortRequest *q, char *name, int *fds, 
 static int open_tap(Network *n, const PortRequest *q, char *name, int *fds, Fault *f) {
         const PortSpec spec = {
                 .bridge = n->live->bridge, .mac = q->mac, .queues = q->queues, .mtu = n->live->mtu, .isolated = q->isolated || n->live->isolated == YES,
+                .coalesce = q->coalesce,
                 .fixed = n->live->mac_table == MAC_TABLE_LIBVIRT, .domain = q->domain,
         };
 

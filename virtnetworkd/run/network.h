@@ -54,6 +54,7 @@ typedef struct PortRequest {
         MacAddress mac;
         uint32_t queues;
         bool isolated;
+        uint32_t coalesce;       /* frames */
         PortSettings settings;
 } PortRequest;
 void port_request_init(PortRequest *q);

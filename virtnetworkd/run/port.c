@@ -3,11 +3,14 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
 #include <linux/if_tun.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "bridge-vlan.h"
@@ -121,6 +124,18 @@ static int set_up_alone(Links *l, const PortSpec *spec, const char *name, Fault 
         return alias ? links_set_up_tap(l, name, spec->mac.set ? &mac : NULL, alias, f) : fault_oom(f);
 }
 
+/* Fewer interruptions for frames that a moment later reach the host. */
+static int coalesce(const char *name, uint32_t frames, Fault *f) {
+        struct ethtool_coalesce wish = { .cmd = ETHTOOL_SCOALESCE, .rx_max_coalesced_frames = frames };
+        struct ifreq q = { .ifr_data = (char *) &wish };
+        _cleanup_fd_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0); /* any kind of socket takes it */
+
+        (void) snprintf(q.ifr_name, sizeof(q.ifr_name), "%s", name);
+        if (fd < 0 || ioctl(fd, SIOCETHTOOL, &q) < 0)
+                return fault_set(f, FAULT_NETWORK, errno, "%s can't take %u frames together: %m", name, frames);
+        return 0;
+}
+
 int port_open(Links *l, const PortSpec *spec, char *ret_name, int *fds, Fault *f) {
         int r;
 
@@ -136,6 +151,8 @@ int port_open(Links *l, const PortSpec *spec, char *ret_name, int *fds, Fault *f
                         fault_hint(f, "load the kernel module tun");
         } else if (!spec->existing)
                 r = (spec->bridge ? connect_to_bridge : set_up_alone)(l, spec, ret_name, f);
+        if (r >= 0 && spec->coalesce > 0)
+                r = coalesce(ret_name, spec->coalesce, f);
         if (r < 0)
                 port_close(fds, spec->queues);
         return r;

@@ -14,6 +14,7 @@ typedef struct PortSpec {
         uint32_t queues;             /* descriptors */
         uint64_t mtu;                /* NUMBER_UNSET: as the bridge has it */
         bool isolated;               /* from other isolated ports of the bridge */
+        uint32_t coalesce;           /* so many frames from the guest are taken together; 0: as the kernel does */
         bool fixed;                  /* the bridge is told who is there, and learns nothing from what comes in */
         const char *domain;          /* whose it is, for people; or NULL */
 } PortSpec;

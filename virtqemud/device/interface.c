@@ -67,6 +67,7 @@ static const Field interface_fields[] = {
         { "link/@state", &field_enum, AT(link), .words = &link_state_table },
         PORT_SETTINGS_FIELDS(AT(port)),
         { "port/@isolated", &field_yes_no, AT(isolated) },
+        { "coalesce/rx/frames/@max", &field_number, AT(coalesce), .min = 1, .max = 65535 },
         { "portForward", &field_list, AT(forwards), .record = &user_forward_record },
         DEVICE_FIELDS(Interface),
 };
@@ -81,6 +82,7 @@ static int check_port(const Interface *i, Fault *f) {
                 { "bandwidth", i->port.inbound.average != NUMBER_UNSET || i->port.outbound.average != NUMBER_UNSET, interface_has_tap(i) },
                 { "vlan", i->port.tags.n > 0, i->type == INTERFACE_NETWORK || i->type == INTERFACE_BRIDGE },
                 { "port/@isolated", i->isolated != UNSET, i->type == INTERFACE_NETWORK || i->type == INTERFACE_BRIDGE },
+                { "coalesce", i->coalesce != NUMBER_UNSET, interface_has_tap(i) && i->type != INTERFACE_DIRECT },
                 { "target/@managed", i->managed != UNSET, i->type == INTERFACE_ETHERNET },
                 { "portForward", i->forwards.n > 0, i->type == INTERFACE_USER },
         };

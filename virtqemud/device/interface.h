@@ -82,6 +82,7 @@ typedef struct Interface {
         int teaming;                  /* Teaming: it stands in while a device of the host is away */
         PortSettings port;            /* <bandwidth> and <vlan> */
         Tristate isolated;
+        uint64_t coalesce;            /* frames that the host takes together */
         RecordList forwards;          /* UserForward, of type 'user' */
         Tristate managed;             /* <target managed> of type 'ethernet': NO, the tap is there */
         char *host;            /* live: name of the host's end; of type 'ethernet' also what it is to be */

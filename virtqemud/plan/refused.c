@@ -39,7 +39,6 @@ static const struct {
         { "domain/devices/disk/source", "cookies", "they would be secrets that everybody reads", "<auth> logs in" },
         { "domain/devices/interface", "filterref", "filters of packets are not supported",
           "<port isolated='yes'/> keeps guests apart; rules of the host find the tap by its name" },
-        { "domain/devices/interface", "coalesce", "gathering of interrupts is not supported", NULL },
         { "domain/devices/interface", "virtualport", "switches other than the kernel's bridge are not supported", NULL },
         { "domain/devices/interface", "script", "QEMU runs no programs", "virtnetworkd makes the tap: <target dev='…'/>" },
         { "domain/devices/interface", "downscript", "QEMU runs no programs", "the tap goes with QEMU" },

@@ -141,6 +141,8 @@ static int append_settings(sd_bus_message *m, const Interface *i) {
                 r = sd_bus_message_append(m, "{sv}", "portgroup", "s", i->port_group);
         if (r >= 0 && i->isolated == YES)
                 r = sd_bus_message_append(m, "{sv}", "isolated", "b", 1);
+        if (r >= 0 && i->coalesce != NUMBER_UNSET)
+                r = sd_bus_message_append(m, "{sv}", "coalesce", "u", (uint32_t) i->coalesce);
         if (r >= 0)
                 r = append_bandwidth(m, "inbound", &i->port.inbound);
         if (r >= 0)
