@@ -215,6 +215,7 @@ static const Field domain_fields[] = {
         { "numatune/memory/@placement", &field_enum, AT(numa.placement), .words = &numa_placement_table },
         { "numatune/memnode", &field_list, AT(numa.places), .record = &numa_place_record, .max = 128 },
         { "blkiotune/weight", &field_number, AT(tune.io_weight), .min = 1, .max = 10000 },
+        { "resource/partition", &field_string, AT(partition), .max_length = 255 },
         { "blkiotune/device", &field_list, AT(tune.io_devices), .record = &io_device_record, .max = 64 },
 
         { "os/@firmware", &field_enum, AT(os_firmware), .words = &os_firmware_table },

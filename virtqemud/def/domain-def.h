@@ -186,6 +186,7 @@ struct DomainDef {
         int vcpu_placement;      /* VcpuPlacement */
         char *vcpu_cpuset;
         Tune tune;
+        char *partition;         /* <resource>: the slice, as libvirt writes it */
 
         int os_firmware;         /* OsFirmware */
         int os_type;             /* enum: hvm */

@@ -77,6 +77,15 @@ static int check_vcpus(const DomainDef *def, Fault *f) {
         return check_vcpu_list(def, f) < 0 ? -EINVAL : check_topology(def, f);
 }
 
+/* Where libvirt puts VMs unless told otherwise, and so its live definitions say it. It is our units' slice as well. */
+static int check_partition(const DomainDef *def, Fault *f) {
+        if (!def->partition || streq(def->partition, "/machine"))
+                return 0;
+        cannot(def, f, "resource/partition", "'%s': VMs are in /machine (machine.slice) unless their unit says otherwise", def->partition);
+        fault_hint(f, "say Slice= in a drop-in: systemctl edit virtqemu@%s", def->name);
+        return -EOPNOTSUPP;
+}
+
 static int check_boot(const DomainDef *def, Fault *f) {
         unsigned seen = 0;
 
@@ -258,6 +267,8 @@ int domain_check(const DomainDef *def, const QemuCaps *caps, const DomainDefault
                 r = tune_check(def, f);
         if (r >= 0)
                 r = check_vcpus(def, f);
+        if (r >= 0)
+                r = check_partition(def, f);
         if (r >= 0)
                 r = check_boot(def, f);
         if (r >= 0)

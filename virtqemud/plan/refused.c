@@ -21,7 +21,7 @@ static const struct {
         { "domain/cputune", "cachetune", "parts of the CPU's cache are not supported", NULL },
         { "domain/cputune", "memorytune", "parts of the memory's bandwidth are not supported", NULL },
         { "domain/memtune", "min_guarantee", "the kernel guarantees no memory", "MemoryLow= in a drop-in of the VM's unit protects it" },
-        { "domain", "resource", "the slice of a VM is its unit's", "say Slice= in a drop-in: systemctl edit virtqemu@NAME" },
+        { "domain/resource", "fibrechannel", "names for switches of Fibre Channel are not supported", NULL },
         { "domain", "idmap", "that is for containers", NULL },
         { "domain", "perf", "performance counters are not supported", "perf stat -p PID of the VM's QEMU" },
         { "domain", "keywrap", "that is for machines of type s390x", NULL },
