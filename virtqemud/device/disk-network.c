@@ -364,7 +364,7 @@ static int push_objects(const DiskNetwork *n, char ***argv) {
 
 /* It ends when QEMU, its one client, has gone. */
 int disk_network_companion(const DiskNetwork *n, bool writable, Companion *ret) {
-        static const char *const always[] = { "/usr/bin/qemu-nbd", "--export-name=" NETWORK_EXPORT, "--discard=unmap", "--cache=none" };
+        static const char *const always[] = { "/usr/bin/qemu-nbd", ("--export-name=" NETWORK_EXPORT), "--discard=unmap", "--cache=none" };
         json_auto_t *json = json_pack("{s:s, s:o}", "driver", "raw", "file", protocols[n->protocol].make(n, protocols[n->protocol].port));
         _cleanup_free_ char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
         int r = text ? 0 : -ENOMEM;

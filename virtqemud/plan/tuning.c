@@ -304,7 +304,7 @@ int tuning_pins(const DomainDef *before, const DomainDef *after, char **ret) {
         *ret = NULL;
         if (streq_null(old, new) || (!old && !new))
                 return 0;
-        *ret = !old || after->tune.emulator_pin ? TAKE_PTR(new) : strf("%s%s", new ?: "", new ? ALL_CPUS : ALL_CPUS + 1);
+        *ret = !old || after->tune.emulator_pin ? TAKE_PTR(new) : strf("%s%s", new ?: "", new ? ALL_CPUS : &ALL_CPUS[1]);
         return *ret ? 0 : -ENOMEM;
 }
 
