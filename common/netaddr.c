@@ -4,6 +4,8 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "str.h"
+
 int ip_from_text(const char *text, IpAddress *ret) {
         IpAddress a = { .family = AF_INET };
 
@@ -16,6 +18,10 @@ int ip_from_text(const char *text, IpAddress *ret) {
         }
         *ret = a;
         return 0;
+}
+
+const char *ip_of_localhost(const char *text) {
+        return streq(text, "localhost") ? "127.0.0.1" : text;
 }
 
 const char *ip_to_text(const IpAddress *a, char buffer[static IP_TEXT_MAX]) {

@@ -19,6 +19,8 @@ typedef struct IpAddress {
 
 /* -EINVAL. Only the usual forms: four decimal numbers, or RFC 4291 without a zone. */
 int ip_from_text(const char *text, IpAddress *ret);
+/* The address that "localhost" stands for where names are not looked up; any other text is given back. */
+const char *ip_of_localhost(const char *text);
 /* Into the buffer, which it returns. */
 const char *ip_to_text(const IpAddress *a, char buffer[static IP_TEXT_MAX]);
 

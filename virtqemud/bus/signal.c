@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "../plan/tuning.h"
 #include "../run/instance.h"
 #include "../run/operation.h"
 #include "device-bus.h"
@@ -34,7 +35,7 @@ static void on_removed(Domain *d, void *userdata) {
 /* Which properties follow from what changed. A new property that can change is a row here. */
 static const struct {
         unsigned what;
-        const char *property, *interface; /* NULL: the Domain's */
+        const char *property;
 } properties[] = {
         { DOMAIN_CHANGED_STATE, "State" },
         { DOMAIN_CHANGED_STATE, "StateReason" },
@@ -63,18 +64,6 @@ static const struct {
         { DOMAIN_CHANGED_TAINTED, "Tainted" },
         { DOMAIN_CHANGED_ERROR, "LastError" },
         { DOMAIN_CHANGED_OPERATION, "Job" },
-        { DOMAIN_CHANGED_CONFIG | DOMAIN_CHANGED_TUNING, "CPUWeight", QEMU1_TUNING },
-        { DOMAIN_CHANGED_CONFIG | DOMAIN_CHANGED_TUNING, "CPUQuotaPerSecUSec", QEMU1_TUNING },
-        { DOMAIN_CHANGED_CONFIG | DOMAIN_CHANGED_TUNING, "CPUQuotaPeriodUSec", QEMU1_TUNING },
-        { DOMAIN_CHANGED_CONFIG | DOMAIN_CHANGED_TUNING, "HostMemoryMax", QEMU1_TUNING },
-        { DOMAIN_CHANGED_CONFIG | DOMAIN_CHANGED_TUNING, "HostMemoryHigh", QEMU1_TUNING },
-        { DOMAIN_CHANGED_CONFIG | DOMAIN_CHANGED_TUNING, "HostMemorySwapMax", QEMU1_TUNING },
-        { DOMAIN_CHANGED_CONFIG | DOMAIN_CHANGED_TUNING, "IOWeight", QEMU1_TUNING },
-        { DOMAIN_CHANGED_CONFIG | DOMAIN_CHANGED_TUNING, "AllowedCPUs", QEMU1_TUNING },
-        { DOMAIN_CHANGED_CONFIG | DOMAIN_CHANGED_TUNING, "EmulatorPin", QEMU1_TUNING },
-        { DOMAIN_CHANGED_CONFIG | DOMAIN_CHANGED_TUNING, "VCPUPins", QEMU1_TUNING },
-        { DOMAIN_CHANGED_CONFIG | DOMAIN_CHANGED_TUNING, "IOThreads", QEMU1_TUNING },
-        { DOMAIN_CHANGED_CONFIG | DOMAIN_CHANGED_TUNING, "IOThreadPins", QEMU1_TUNING },
 };
 
 static void on_changed(Domain *d, unsigned what, void *userdata) {
@@ -84,7 +73,10 @@ static void on_changed(Domain *d, unsigned what, void *userdata) {
         (void) domain_path(d, path);
         for (size_t i = 0; i < ARRAY_SIZE(properties); i++)
                 if (s->announcing && (properties[i].what & what))
-                        bus_changed(s->bus, path, properties[i].interface ?: QEMU1_DOMAIN, properties[i].property);
+                        bus_changed(s->bus, path, QEMU1_DOMAIN, properties[i].property);
+        if (s->announcing && (what & (DOMAIN_CHANGED_CONFIG | DOMAIN_CHANGED_TUNING)))
+                for (size_t i = 0; tuning_name(i); i++)
+                        bus_changed(s->bus, path, QEMU1_TUNING, tuning_name(i));
         if (what & (DOMAIN_CHANGED_CONFIG | DOMAIN_CHANGED_LIVE))
                 device_bus_refresh(s, d);
         if (what & (DOMAIN_CHANGED_LIVE | DOMAIN_CHANGED_DISKS))

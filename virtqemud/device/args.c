@@ -99,6 +99,13 @@ char *args_fd_name(const Args *a, int number) {
         return number < 0 ? NULL : strf(a->hot ? "fd%d" : "%d", number);
 }
 
+int args_socket(Args *a, const char *id, const char *fd, bool server) {
+        if (!id || !fd)
+                return -ENOMEM;
+        return args_json(a, ARG_CHARDEV, json_pack("{s:s, s:{s:s, s:{s:{s:s, s:{s:s}}, s:b}}}", "id", id, "backend", "type", "socket", "data", "addr",
+                                                   "type", "fd", "data", "str", fd, "server", (int) server));
+}
+
 void args_add_value(Text *t, const char *key, const char *value) {
         text_addf(t, ",%s=", key);
         for (; *value; value++) {

@@ -97,6 +97,9 @@ int args_fd(Args *a, PlanFdKind kind, const char *path, bool writable, bool appe
 /* What it is called where QEMU takes one by number or by name; new string. NULL: `number` is negative, or out of memory. */
 char *args_fd_name(const Args *a, int number);
 
+/* The chardev `id`, which is a socket: that descriptor, as args_fd_name() gave it; `server`: it listens. NULL: -ENOMEM. */
+int args_socket(Args *a, const char *id, const char *fd, bool server);
+
 /* Adds {"bus":…,"addr":…} (pci), {"bus","port"} (usb), scsi-id/lun, … to a device's JSON from its address. */
 int args_address(Args *a, const Device *d, json_t *json, Fault *f);
 /* Adds "bootindex" where the device has a boot order (own or from <os><boot dev>). */

@@ -46,10 +46,6 @@ static int check_spice(const Chardev *c, const Record *r, Fault *f) {
 }
 
 /* Names are not looked up: that takes as long as it takes. */
-static const char *address_of(const Chardev *c) {
-        return streq(c->host, "localhost") ? "127.0.0.1" : c->host;
-}
-
 /* The connection is made for QEMU before it starts. */
 static int check_reconnect(const Chardev *c, const Record *r, Fault *f) {
         if (c->reconnect != YES)
@@ -75,7 +71,7 @@ static int check_tcp(const Chardev *c, const Record *r, Fault *f) {
         }
         if (!c->host || c->service == NUMBER_UNSET)
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type 'tcp' needs <source mode='…' host='…' service='…'/>");
-        if (ip_from_text(address_of(c), &ip) < 0)
+        if (ip_from_text(ip_of_localhost(c->host), &ip) < 0)
                 return xml_fault(r, f, FAULT_NOT_SUPPORTED, "source host '%.64s' is no address, and names are not looked up", c->host);
         return 0;
 }
@@ -136,7 +132,7 @@ int chardev_files(const Device *d, WantedFiles *requests) {
 }
 
 static json_t *tcp_data(const Chardev *c, Args *a) {
-        _cleanup_free_ char *place = strf("%s %" PRIu64, address_of(c), c->service);
+        _cleanup_free_ char *place = strf("%s %" PRIu64, ip_of_localhost(c->host), c->service);
         PlanFdKind kind = c->mode == SOCKET_BIND ? PLAN_FD_LISTEN_TCP : PLAN_FD_CONNECT_TCP;
         _cleanup_free_ char *number = place ? args_fd_name(a, args_fd(a, kind, place, false, false, false, NULL)) : NULL;
 

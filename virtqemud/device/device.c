@@ -16,6 +16,11 @@ const DeviceOps *const device_ops[_DEVICE_KIND_MAX] = {
 #undef DEVICE
 };
 
+static const char *const startup_words[] = { NULL, "mandatory", "requisite", "optional" };
+const EnumTable startup_policy_table = { startup_words, ARRAY_SIZE(startup_words) };
+static const char *const sgio_words[] = { NULL, "filtered", "unfiltered" };
+const EnumTable sgio_table = { sgio_words, ARRAY_SIZE(sgio_words) };
+
 const DeviceOps *device_ops_by_element(const char *element) {
         assert(element);
 

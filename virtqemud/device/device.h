@@ -31,6 +31,13 @@ typedef enum SlotKind {
         SLOT_CCID,
 } SlotKind;
 
+/* What happens to a start when something of the host is not there, for everything that asks for such. */
+typedef enum StartupPolicy { STARTUP_UNSET, STARTUP_MANDATORY, STARTUP_REQUISITE, STARTUP_OPTIONAL } StartupPolicy;
+extern const EnumTable startup_policy_table;
+
+/* Of those whose SCSI commands go to the host's device. */
+extern const EnumTable sgio_table;
+
 /* When a change of a setting comes into effect. */
 typedef enum ChangeVerdict {
         CHANGE_AT_POWER_OFF,   /* when the VM is started the next time */

@@ -22,15 +22,10 @@ static const char *const detect_words[] = { NULL, "off", "on", "unmap" };
 static const EnumTable detect_table = { detect_words, ARRAY_SIZE(detect_words) };
 static const char *const policy_words[] = { NULL, "stop", "report", "ignore", "enospace" };
 static const EnumTable policy_table = { policy_words, ARRAY_SIZE(policy_words) };
-typedef enum StartupPolicy { STARTUP_UNSET, STARTUP_MANDATORY, STARTUP_REQUISITE, STARTUP_OPTIONAL } StartupPolicy;
-static const char *const startup_words[] = { NULL, "mandatory", "requisite", "optional" };
-static const EnumTable startup_table = { startup_words, ARRAY_SIZE(startup_words) };
 static const char *const mode_words[] = { NULL, "host", "direct" };
 static const EnumTable mode_table = { mode_words, ARRAY_SIZE(mode_words) };
 static const char *const socket_words[] = { NULL, "unix" };
 static const EnumTable socket_table = { socket_words, ARRAY_SIZE(socket_words) };
-static const char *const sgio_words[] = { NULL, "filtered", "unfiltered" };
-static const EnumTable sgio_table = { sgio_words, ARRAY_SIZE(sgio_words) };
 static const char *const tray_words[] = { NULL, "closed", "open" };
 static const EnumTable tray_table = { tray_words, ARRAY_SIZE(tray_words) };
 
@@ -126,7 +121,7 @@ static const Field disk_fields[] = {
         { "virtbus:found", &field_string, AT(found), FIELD_LIVE },
         { "virtbus:medium", &field_number, AT(medium), FIELD_LIVE },
         { "virtbus:found/@block", &field_yes_no, AT(found_block), FIELD_LIVE },
-        { "source/@startupPolicy", &field_enum, AT(startup_policy), .words = &startup_table },
+        { "source/@startupPolicy", &field_enum, AT(startup_policy), .words = &startup_policy_table },
         { "source/encryption", &field_record, AT(source_encryption), .record = &disk_encryption_record },
         { "encryption", &field_record, AT(encryption), .record = &disk_encryption_record },
         { "backingStore", &field_record, AT(below), .record = &backing_record },
@@ -610,12 +605,8 @@ static int add_floppy_boot(const Disk *d, Args *a) {
 static int vhostuser_args(const Disk *d, Args *a, Fault *f) {
         _cleanup_free_ char *fd = args_fd_name(a, args_fd(a, PLAN_FD_CONNECT, d->socket, false, false, false, NULL)), *chardev = strf("char%s", d->device.id);
         json_auto_t *json = NULL;
-        int r;
+        int r = args_socket(a, chardev, fd, false);
 
-        if (!fd || !chardev)
-                return -ENOMEM;
-        r = args_json(a, ARG_CHARDEV, json_pack("{s:s, s:{s:s, s:{s:{s:s, s:{s:s}}, s:b}}}", "id", chardev, "backend", "type", "socket", "data", "addr",
-                                                "type", "fd", "data", "str", fd, "server", 0));
         if (r < 0)
                 return r;
         json = json_pack("{s:s, s:s, s:s}", "driver", disk_driver(d), "id", d->device.id, "chardev", chardev);

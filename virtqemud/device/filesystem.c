@@ -204,12 +204,8 @@ static int virtiofs_args(const Filesystem *fs, Args *a, Fault *f) {
                             : args_fd(a, PLAN_FD_CONNECT, fs->socket, false, false, false, NULL);
         _cleanup_free_ char *number = args_fd_name(a, fd), *chardev = strf("char%s", d->id);
         json_auto_t *json = NULL;
-        int r;
+        int r = args_socket(a, chardev, number, false);
 
-        if (!number || !chardev)
-                return -ENOMEM;
-        r = args_json(a, ARG_CHARDEV, json_pack("{s:s, s:{s:s, s:{s:{s:s, s:{s:s}}, s:b}}}", "id", chardev, "backend", "type", "socket", "data", "addr",
-                                                "type", "fd", "data", "str", number, "server", 0));
         if (r < 0)
                 return r;
         json = json_pack("{s:s, s:s, s:s, s:s}", "driver", "vhost-user-fs-pci", "id", d->id, "chardev", chardev, "tag", fs->tag);

@@ -8,10 +8,6 @@
 
 #define PORT_CHARS "0123456789."
 
-typedef enum StartupPolicy { STARTUP_UNSET, STARTUP_MANDATORY, STARTUP_REQUISITE, STARTUP_OPTIONAL } StartupPolicy;
-static const char *const startup_words[] = { NULL, "mandatory", "requisite", "optional" };
-const EnumTable hostdev_startup_table = { startup_words, ARRAY_SIZE(startup_words) };
-
 typedef enum GuestReset { RESET_UNSET, RESET_OFF, RESET_UNINITIALIZED, RESET_ON } GuestReset;
 static const char *const reset_words[] = { NULL, "off", "uninitialized", "on" };
 const EnumTable hostdev_reset_table = { reset_words, ARRAY_SIZE(reset_words) };

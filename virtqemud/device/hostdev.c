@@ -17,8 +17,6 @@ static const EnumTable model_table = { model_words, ARRAY_SIZE(model_words) };
 
 static const char *const protocol_words[] = { NULL, "vhost", "iscsi" };
 static const EnumTable protocol_table = { protocol_words, ARRAY_SIZE(protocol_words) };
-static const char *const sgio_words[] = { NULL, "filtered", "unfiltered" };
-static const EnumTable sgio_table = { sgio_words, ARRAY_SIZE(sgio_words) };
 
 #define AT(member) offsetof(Hostdev, member)
 static const Field hostdev_fields[] = {
@@ -29,7 +27,7 @@ static const Field hostdev_fields[] = {
         { "@display", &field_on_off, AT(display) },
         { "@ramfb", &field_on_off, AT(ramfb) },
         { "driver/@name", &field_enum, AT(driver), .words = &driver_table },
-        { "source/@startupPolicy", &field_enum, AT(startup_policy), .words = &hostdev_startup_table },
+        { "source/@startupPolicy", &field_enum, AT(startup_policy), .words = &startup_policy_table },
         { "source/@guestReset", &field_enum, AT(guest_reset), .words = &hostdev_reset_table },
         { "source/@writeFiltering", &field_yes_no, AT(write_filtering) },
         { "source/vendor/@id", &field_hex, AT(vendor), .max = UINT16_MAX, .digits = 4 },

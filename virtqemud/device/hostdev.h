@@ -46,7 +46,7 @@ char *hostdev_text(const Hostdev *h);
 int hostdev_usb_check(const Hostdev *h, const QemuCaps *caps, Fault *f);
 int hostdev_usb_args(const Hostdev *h, Args *a, Fault *f);
 char *hostdev_usb_text(const Hostdev *h);
-extern const EnumTable hostdev_startup_table, hostdev_reset_table;
+extern const EnumTable hostdev_reset_table;
 int hostdev_pci_check(const Hostdev *h, const DomainDef *def, const QemuCaps *caps, Fault *f);
 int hostdev_pci_args(const Hostdev *h, Args *a, Fault *f);
 char *hostdev_pci_text(const Hostdev *h);

@@ -99,8 +99,7 @@ static json_t *vhost_user(const Interface *i, Args *a, const char *id) {
         json_t *json;
 
         if (!chardev || !fd ||
-            args_json(a, ARG_CHARDEV, json_pack("{s:s, s:{s:s, s:{s:{s:s, s:{s:s}}, s:b}}}", "id", chardev, "backend", "type", "socket", "data", "addr",
-                                                "type", "fd", "data", "str", fd, "server", (int) server)) < 0)
+            args_socket(a, chardev, fd, server) < 0)
                 return NULL;
         json = json_pack("{s:s, s:s, s:s}", "type", "vhost-user", "id", id, "chardev", chardev);
         if (json && json_set_number(json, "queues", i->queues) < 0) {

@@ -46,10 +46,6 @@ static const Field rng_fields[] = {
 };
 #undef AT
 
-static const char *address_of(const Rng *rng) {
-        return streq(rng->host, "localhost") ? "127.0.0.1" : rng->host;
-}
-
 static int check_egd(const Rng *rng, Fault *f) {
         const Record *r = &rng->device.head;
         IpAddress ip;
@@ -63,7 +59,7 @@ static int check_egd(const Rng *rng, Fault *f) {
         if (rng->egd != EGD_TCP || !rng->host || rng->service == NUMBER_UNSET || rng->path)
                 return xml_fault_below(r, "backend", f, FAULT_INVALID_DEFINITION,
                                        "model 'egd' takes type='tcp' <source mode='connect' host='…' service='…'/>, or type='unix' with a path");
-        if (ip_from_text(address_of(rng), &ip) < 0)
+        if (ip_from_text(ip_of_localhost(rng->host), &ip) < 0)
                 return xml_fault_below(r, "backend/source/@host", f, FAULT_NOT_SUPPORTED, "'%.64s' is no address, and names are not looked up", rng->host);
         return 0;
 }
@@ -112,15 +108,12 @@ static int rng_check(const Device *d, const DomainDef *def, const QemuCaps *caps
 /* A daemon that gathers entropy, over a connection that is made for QEMU. */
 static int egd_args(const Rng *rng, const char *object, Args *a) {
         bool local = rng->egd == EGD_UNIX;
-        _cleanup_free_ char *chardev = strf("char%s", rng->device.id), *place = local ? strdup(rng->path) : strf("%s %" PRIu64, address_of(rng), rng->service);
+        _cleanup_free_ char *place = local ? strdup(rng->path) : strf("%s %" PRIu64, ip_of_localhost(rng->host), rng->service);
+        _cleanup_free_ char *chardev = strf("char%s", rng->device.id);
         int fd = place ? args_fd(a, local ? PLAN_FD_CONNECT : PLAN_FD_CONNECT_TCP, place, false, false, false, NULL) : -ENOMEM;
         _cleanup_free_ char *number = args_fd_name(a, fd);
-        int r;
+        int r = args_socket(a, chardev, number, false);
 
-        if (!number || !chardev)
-                return -ENOMEM;
-        r = args_json(a, ARG_CHARDEV, json_pack("{s:s, s:{s:s, s:{s:{s:s, s:{s:s}}, s:b}}}", "id", chardev, "backend", "type", "socket", "data", "addr",
-                                                "type", "fd", "data", "str", number, "server", 0));
         return r < 0 ? r : args_json(a, ARG_OBJECT, json_pack("{s:s, s:s, s:s}", "qom-type", "rng-egd", "id", object, "chardev", chardev));
 }
 

@@ -126,8 +126,7 @@ static int add_memory(const Shmem *s, const char *id, Args *a) {
 static int add_server(const Shmem *s, const char *id, Args *a) {
         _cleanup_free_ char *number = args_fd_name(a, args_fd(a, PLAN_FD_CONNECT, s->server, false, false, false, NULL));
 
-        return args_json(a, ARG_CHARDEV, number ? json_pack("{s:s, s:{s:s, s:{s:{s:s, s:{s:s}}, s:b}}}", "id", id, "backend", "type", "socket", "data", "addr",
-                                                            "type", "fd", "data", "str", number, "server", 0) : NULL);
+        return args_socket(a, id, number, false);
 }
 
 static int shmem_args(const Device *d, Args *a, Fault *f) {

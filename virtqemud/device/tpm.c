@@ -133,8 +133,7 @@ static int socket_args(const Tpm *t, Args *a) {
 
         if (!number || !chardev || !backend)
                 return -ENOMEM;
-        r = args_json(a, ARG_CHARDEV, json_pack("{s:s, s:{s:s, s:{s:{s:s, s:{s:s}}, s:b}}}", "id", chardev, "backend", "type", "socket", "data", "addr",
-                                                "type", "fd", "data", "str", number, "server", 0));
+        r = args_socket(a, chardev, number, false);
         if (r >= 0)
                 r = args_option(a, "-tpmdev", "emulator,id=%s,chardev=%s", backend, chardev);
         if (r >= 0)

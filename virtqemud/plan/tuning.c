@@ -226,6 +226,10 @@ const TuningRow *tuning_find(const char *name) {
         return NULL;
 }
 
+const char *tuning_name(size_t i) {
+        return i < ARRAY_SIZE(rows) ? rows[i].name : NULL;
+}
+
 const char *tuning_signature(TuningType type) {
         static const char *const signatures[] = { [TUNING_NUMBER] = "t", [TUNING_TEXT] = "s", [TUNING_PINS] = "a(us)", [TUNING_THREADS] = "au" };
 

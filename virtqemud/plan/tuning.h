@@ -43,6 +43,8 @@ struct TuningRow {
 
 /* NULL: there is none of that name. */
 const TuningRow *tuning_find(const char *name);
+/* All of them, one after the other; NULL: there are no more. */
+const char *tuning_name(size_t i);
 /* Rules are the definition's (domain_check), beside what a value can be at all: FAULT_INVALID_ARGS. */
 int tuning_set(DomainDef *def, const TuningValue *v, Fault *f);
 int tuning_get(const DomainDef *def, const TuningRow *row, TuningValue *ret);

@@ -78,14 +78,6 @@ static void attach_free(void *data) {
 
 static const OperationType attach_type;
 
-static void go_on(Operation *o, const Fault *why) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-
-        if (why)
-                (void) fault_copy(&f, why);
-        steps_continue(o->steps, why ? -why->error : 0, &f);
-}
-
 /* --- capabilities: can it be plugged into what runs, and what would the definition be? --- */
 
 /* The persistent definition gets what the running VM has got, with address and all; where that place is taken it gets another one. */
@@ -208,7 +200,7 @@ static void on_caps(CapsStore *store, const char *binary, QemuCaps *caps, const 
 
         a->caps_wait = caps_wait_free(a->caps_wait);
         if (!caps) {
-                go_on(o, why);
+                operation_continue(o, why);
                 return;
         }
         a->caps = caps_ref(caps);
@@ -254,7 +246,7 @@ static int undo_gather(void *userdata) {
 }
 
 static void on_volumes(const Fault *why, void *userdata) {
-        go_on(userdata, why);
+        operation_continue(userdata, why);
 }
 
 static int begin_volumes(void *userdata, Fault *f) {
@@ -269,7 +261,7 @@ static bool only_looks(const Attach *a) {
 }
 
 static void on_secrets(const Fault *why, void *userdata) {
-        go_on(userdata, why);
+        operation_continue(userdata, why);
 }
 
 static int begin_secrets(void *userdata, Fault *f) {
@@ -280,7 +272,7 @@ static int begin_secrets(void *userdata, Fault *f) {
 }
 
 static void on_logs(void *userdata) {
-        go_on(userdata, NULL);
+        operation_continue(userdata, NULL);
 }
 
 static int begin_logs(void *userdata, Fault *f) {
@@ -297,7 +289,7 @@ static void on_fdsets(Qmp *q, json_t *result, const Fault *why, void *userdata) 
         a->asked = qmp_request_free(a->asked);
         a->sets = json_incref(result);
         a->first_fdset = result ? qmp_read_next_fdset(result) : 0;
-        go_on(o, why);
+        operation_continue(o, why);
 }
 
 static int begin_fdsets(void *userdata, Fault *f) {
@@ -313,7 +305,7 @@ static void on_nodes(Qmp *q, json_t *result, const Fault *why, void *userdata) {
 
         a->asked = qmp_request_free(a->asked);
         a->nodes = json_incref(result);
-        go_on(o, why);
+        operation_continue(o, why);
 }
 
 static int begin_nodes(void *userdata, Fault *f) {
@@ -345,7 +337,7 @@ static int begin_prepare(void *userdata, Fault *f) {
 }
 
 static void on_leases(const Fault *why, void *userdata) {
-        go_on(userdata, why);
+        operation_continue(userdata, why);
 }
 
 static int begin_leases(void *userdata, Fault *f) {
@@ -362,7 +354,7 @@ static int begin_leases(void *userdata, Fault *f) {
 }
 
 static void on_connections(const Fault *why, void *userdata) {
-        go_on(userdata, why);
+        operation_continue(userdata, why);
 }
 
 static int begin_connections(void *userdata, Fault *f) {
@@ -379,7 +371,7 @@ static void on_ports(const Fault *why, void *userdata) {
         int r;
 
         if (why) {
-                go_on(o, why);
+                operation_continue(o, why);
                 return;
         }
         r = prepare_descriptors(a->prepare, &(Gathered) { a->logs, a->leases, a->ports, a->connections, a->secrets }, &f);
@@ -394,7 +386,7 @@ static int begin_ports(void *userdata, Fault *f) {
 }
 
 static void on_companions(const Fault *why, void *userdata) {
-        go_on(userdata, why);
+        operation_continue(userdata, why);
 }
 
 static int begin_networks(void *userdata, Fault *f) {
@@ -527,7 +519,7 @@ static void on_script(const Fault *why, void *userdata) {
                 return;
         }
         plugged(o);
-        go_on(o, NULL);
+        operation_continue(o, NULL);
 }
 
 /* For tests of what a failure leaves behind: the file $VIRTBUS_FAIL_QMP says which command of the next script is to fail. */

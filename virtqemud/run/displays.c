@@ -207,7 +207,7 @@ static int on_client(sd_event_source *source, int fd, uint32_t events, void *use
 /* --- listening --- */
 
 static int read_address(const char *text, IpAddress *ret, Fault *f) {
-        if (ip_from_text(streq(text, "localhost") ? "127.0.0.1" : text, ret) >= 0)
+        if (ip_from_text(ip_of_localhost(text), ret) >= 0)
                 return 0;
         fault_set(f, FAULT_NOT_SUPPORTED, EINVAL, "<listen address='%s'>: it is not an address", text);
         fault_hint(f, "names are not looked up: write the address");

@@ -60,8 +60,8 @@ typedef enum DomainChange {
         DOMAIN_CHANGED_MEMORY    = 1 << 7,
         DOMAIN_CHANGED_TAINTED   = 1 << 8,
         DOMAIN_CHANGED_ADDRESSES = 1 << 9,
-        DOMAIN_CHANGED_TUNING    = 1 << 11,
         DOMAIN_CHANGED_DISKS     = 1 << 10, /* which images it uses */
+        DOMAIN_CHANGED_TUNING    = 1 << 11,
 } DomainChange;
 
 /* What bus/ wants to hear. Set once, at start. */

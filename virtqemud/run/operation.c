@@ -82,6 +82,16 @@ int operation_begin(Domain *d, const OperationType *type, size_t first_step, voi
         return 0;
 }
 
+void operation_continue(Operation *o, const Fault *why) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        assert(o);
+
+        if (why)
+                (void) fault_copy(&f, why);
+        steps_continue(o->steps, why ? -why->error : 0, &f);
+}
+
 void operation_qemu_ended(Operation *o) {
         Fault why = FAULT_INIT;
 

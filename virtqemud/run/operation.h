@@ -32,6 +32,9 @@ struct OperationType {
 /* Begins; takes over `data`, also on failure. FAULT_BUSY while another operation has the domain. */
 int operation_begin(Domain *d, const OperationType *type, size_t first_step, void *data, Operation **ret, Fault *f);
 
+/* The answer its step waited for: NULL, or why it failed. */
+void operation_continue(Operation *o, const Fault *why);
+
 /* OperationType.qemu_ended of those that can't do without it. */
 void operation_qemu_ended(Operation *o);
 

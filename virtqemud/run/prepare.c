@@ -14,7 +14,7 @@
 #include "instance.h"
 #include "manager.h"
 #include "mem.h"
-#include "pci-host.h"
+#include "hostdev-claims.h"
 #include "qemu-log.h"
 #include "scsi-host.h"
 #include "socket.h"
@@ -56,8 +56,10 @@ Prepare *prepare_free(Prepare *p) {
         for (size_t i = 0; p->fds && i < p->plan->n_fds + PREPARE_EXTRA_FDS; i++)
                 fd_close(p->fds[i]);
         free(p->fds);
-        for (size_t i = 0; i < p->n_companions; i++)
-                fd_close(p->companions[i].fd), fd_close(p->companions[i].qemu);
+        for (size_t i = 0; i < p->n_companions; i++) {
+                fd_close(p->companions[i].fd);
+                fd_close(p->companions[i].qemu);
+        }
         free(p->companions);
         launch_plan_free(p->plan);
         wanted_files_clear(&p->wanted);
@@ -135,7 +137,7 @@ static int make_plan(Prepare *p, Fault *f) {
         if (r >= 0 && !p->spec.look_only)
                 r = usb_hosts_find(p->domain, p->live, !p->spec.hotplug, f);
         if (r >= 0 && !p->spec.look_only)
-                r = pci_hosts_check(p->domain, p->live, f);
+                r = hostdevs_check_claims(p->domain, p->live, f);
         if (r >= 0 && !p->spec.look_only)
                 r = scsi_hosts_find(p->live, f);
         for (size_t i = 0; i < p->n_results && r >= 0; i++)

@@ -41,14 +41,6 @@ static void resize_free(void *data) {
 
 static const OperationType resize_type;
 
-static void go_on(Operation *o, const Fault *why) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-
-        if (why)
-                (void) fault_copy(&f, why);
-        steps_continue(o->steps, why ? -why->error : 0, &f);
-}
-
 /* --- look: can it be so? --- */
 
 static bool has_balloon(const DomainDef *def) {
@@ -259,7 +251,7 @@ static void on_counted(Qmp *q, json_t *result, const Fault *why, void *userdata)
         z->asked = qmp_request_free(z->asked);
         if (why) {
                 z->waiting = false;
-                go_on(o, why);
+                operation_continue(o, why);
                 return;
         }
         n = count_cpus(result);
@@ -268,7 +260,7 @@ static void on_counted(Qmp *q, json_t *result, const Fault *why, void *userdata)
                 return; /* more of them may follow */
         z->waiting = false;
         z->timeout = sd_event_source_disable_unref(z->timeout);
-        go_on(o, NULL);
+        operation_continue(o, NULL);
 }
 
 void resize_device_gone(Domain *d) {
@@ -307,7 +299,7 @@ static void on_script(const Fault *why, void *userdata) {
                     ask_cpus(o, on_counted) >= 0)
                         return;
         }
-        go_on(o, why);
+        operation_continue(o, why);
 }
 
 static Qmp *get_qmp(void *userdata) {

@@ -135,7 +135,9 @@ static int undo_threads(void *userdata) {
                 qmp_script_undo(t->script);
                 return 0;
         }
-        if (!t->after || !back || tuning_commands(t->after, o->domain->live, back) < 0 || json_array_size(back) == 0 || !steps_undoing(o->steps))
+        if (t->validate_only || !t->after || !steps_undoing(o->steps))
+                return 1;
+        if (!back || tuning_commands(t->after, o->domain->live, back) < 0 || json_array_size(back) == 0)
                 return 1;
 
         const QmpScriptSpec spec = {
@@ -150,15 +152,13 @@ static int undo_threads(void *userdata) {
 /* --- limits: the unit's --- */
 
 static int on_limits(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        const sd_bus_error *e = sd_bus_message_get_error(reply);
         _cleanup_fault_ Fault f = FAULT_INIT;
         Operation *o = userdata;
         Retune *t = o->data;
-        int r = 0;
+        int r;
 
         t->limits = sd_bus_slot_unref(t->limits);
-        if (e)
-                r = fault_set(&f, FAULT_UNIT, EIO, "systemd did not take the limits of %s: %s", o->domain->unit, e->message);
+        r = limits_answer(o->domain, reply, &f);
         steps_continue(o->steps, r, &f);
         return 0;
 }

@@ -212,12 +212,9 @@ static int undo_capabilities(void *userdata) {
 
 static void on_volumes(const Fault *why, void *userdata) {
         Operation *o = userdata;
-        _cleanup_fault_ Fault f = FAULT_INIT;
 
         free_and_replace(&o->domain->live_text, NULL); /* their paths were written into it */
-        if (why)
-                (void) fault_copy(&f, why);
-        steps_continue(o->steps, why ? -why->error : 0, &f);
+        operation_continue(o, why);
 }
 
 static int begin_volumes(void *userdata, Fault *f) {
@@ -238,12 +235,7 @@ static int undo_volumes(void *userdata) {
 /* --- secrets: passphrases of its disks --- */
 
 static void on_secrets(const Fault *why, void *userdata) {
-        Operation *o = userdata;
-        _cleanup_fault_ Fault f = FAULT_INIT;
-
-        if (why)
-                (void) fault_copy(&f, why);
-        steps_continue(o->steps, why ? -why->error : 0, &f);
+        operation_continue(userdata, why);
 }
 
 static int begin_secrets(void *userdata, Fault *f) {
@@ -310,12 +302,7 @@ static int undo_prepare(void *userdata) {
 /* --- leases: nobody else uses the images --- */
 
 static void on_leases(const Fault *why, void *userdata) {
-        Operation *o = userdata;
-        _cleanup_fault_ Fault f = FAULT_INIT;
-
-        if (why)
-                (void) fault_copy(&f, why);
-        steps_continue(o->steps, why ? -why->error : 0, &f);
+        operation_continue(userdata, why);
 }
 
 static int begin_leases(void *userdata, Fault *f) {
@@ -340,12 +327,7 @@ static int undo_leases(void *userdata) {
 /* --- connections: to who has to be there --- */
 
 static void on_connections(const Fault *why, void *userdata) {
-        Operation *o = userdata;
-        _cleanup_fault_ Fault f = FAULT_INIT;
-
-        if (why)
-                (void) fault_copy(&f, why);
-        steps_continue(o->steps, why ? -why->error : 0, &f);
+        operation_continue(userdata, why);
 }
 
 static int begin_connections(void *userdata, Fault *f) {
@@ -629,15 +611,13 @@ bool start_qemu_ended(Domain *d) {
 /* --- limits: of its unit --- */
 
 static int on_limits(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        const sd_bus_error *e = sd_bus_message_get_error(reply);
         _cleanup_fault_ Fault f = FAULT_INIT;
         Operation *o = userdata;
         Start *s = o->data;
-        int r = 0;
+        int r;
 
         s->limits = sd_bus_slot_unref(s->limits);
-        if (e)
-                r = fault_set(&f, FAULT_UNIT, EIO, "systemd did not take the limits of %s: %s", o->domain->unit, e->message);
+        r = limits_answer(o->domain, reply, &f);
         steps_continue(o->steps, r, &f);
         return 0;
 }

@@ -90,6 +90,12 @@ int limits_change(Domain *d, const DomainDef *before, const DomainDef *after, sd
         return r < 0 ? fault_set(f, FAULT_UNIT, -r, "systemd can't be told the limits of %s: %s", d->unit, strerror(-r)) : !done;
 }
 
+int limits_answer(const Domain *d, sd_bus_message *reply, Fault *f) {
+        const sd_bus_error *e = sd_bus_message_get_error(reply);
+
+        return e ? fault_set(f, FAULT_UNIT, EIO, "systemd did not take the limits of %s: %s", d->unit, e->message) : 0;
+}
+
 void limits_reset(Domain *d) {
         _cleanup_unit_properties_ UnitProperties p = {};
 

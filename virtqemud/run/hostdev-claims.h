@@ -4,4 +4,4 @@
 #include "domain.h"
 
 /* Whether the PCI devices of the host, and their parts, that `live`, a definition about to run as `d`, asks for are no other VM's. FAULT_IN_USE. */
-int pci_hosts_check(const Domain *d, const DomainDef *live, Fault *f);
+int hostdevs_check_claims(const Domain *d, const DomainDef *live, Fault *f);

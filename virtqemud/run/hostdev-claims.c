@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "pci-host.h"
+#include "hostdev-claims.h"
 
 #include "../device/hostdev.h"
 #include "manager.h"
@@ -28,7 +28,7 @@ static int check_one(const Domain *domain, const Hostdev *h, Fault *f) {
         return 0;
 }
 
-int pci_hosts_check(const Domain *d, const DomainDef *live, Fault *f) {
+int hostdevs_check_claims(const Domain *d, const DomainDef *live, Fault *f) {
         assert(d && live);
 
         for (size_t i = 0; i < live->devices.n; i++) {
