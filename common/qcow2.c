@@ -3,6 +3,7 @@
 
 #include <endian.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "str.h"
 
@@ -12,9 +13,16 @@ enum {
         OFFSET_BACKING = 8,         /* 8 bytes: where the name stands */
         OFFSET_BACKING_SIZE = 16,
         OFFSET_SIZE = 24,
+        OFFSET_CLUSTER_BITS = 20,
         OFFSET_ENCRYPTION = 32,
+        OFFSET_L1_ENTRIES = 36,
+        OFFSET_L1 = 40,
+        OFFSET_REFCOUNTS = 48,
+        OFFSET_REFCOUNT_CLUSTERS = 56,
         HEADER_V2 = 72,
         OFFSET_INCOMPATIBLE = 72,
+        OFFSET_COMPATIBLE = 80,
+        OFFSET_REFCOUNT_ORDER = 96,
         OFFSET_HEADER_LENGTH = 100,
         HEADER_V3 = 104,
 };
@@ -35,6 +43,16 @@ static uint64_t get64(const uint8_t *p) {
 
         memcpy(&n, p, sizeof(n));
         return be64toh(n);
+}
+
+static void put32(uint8_t *p, uint32_t n) {
+        n = htobe32(n);
+        memcpy(p, &n, sizeof(n));
+}
+
+static void put64(uint8_t *p, uint64_t n) {
+        n = htobe64(n);
+        memcpy(p, &n, sizeof(n));
 }
 
 static int problem(const char **ret_problem, const char *text) {
@@ -111,4 +129,67 @@ void qcow2_clear(Qcow2Header *h) {
         free(h->backing);
         free(h->backing_format);
         *h = (Qcow2Header) {};
+}
+
+/* --- writing --- */
+
+#define CLUSTER_BITS 16u
+#define CLUSTER (UINT64_C(1) << CLUSTER_BITS)
+#define L1_SPAN (CLUSTER * (CLUSTER / 8))       /* bytes of the guest that an entry stands for */
+#define L1_ENTRIES_MAX (UINT64_C(4) << 20)      /* QEMU reads no more */
+#define COMPATIBLE_LAZY_REFCOUNTS 1u
+/* In clusters from the start: the header, what tells where counts are, the counts, and then the table of what is written, which is empty. */
+enum { AT_REFCOUNTS = 1, AT_COUNTS = 2, AT_L1 = 3 };
+
+static int write_at(int fd, uint64_t cluster, const void *data, size_t n) {
+        ssize_t written = pwrite(fd, data, n, (off_t) (cluster * CLUSTER));
+
+        return written < 0 ? -errno : (size_t) written == n ? 0 : -EIO;
+}
+
+static int write_header(int fd, uint64_t size, uint64_t l1_entries) {
+        uint8_t header[HEADER_V3 + 8] = {}; /* no extension ends it */
+
+        put32(header, MAGIC);
+        put32(header + OFFSET_VERSION, 3);
+        put32(header + OFFSET_CLUSTER_BITS, CLUSTER_BITS);
+        put64(header + OFFSET_SIZE, size);
+        put32(header + OFFSET_L1_ENTRIES, (uint32_t) l1_entries);
+        put64(header + OFFSET_L1, AT_L1 * CLUSTER);
+        put64(header + OFFSET_REFCOUNTS, AT_REFCOUNTS * CLUSTER);
+        put32(header + OFFSET_REFCOUNT_CLUSTERS, 1);
+        put64(header + OFFSET_COMPATIBLE, COMPATIBLE_LAZY_REFCOUNTS);
+        put32(header + OFFSET_REFCOUNT_ORDER, 4); /* 16 bits each */
+        put32(header + OFFSET_HEADER_LENGTH, HEADER_V3);
+        return write_at(fd, 0, header, sizeof(header));
+}
+
+/* Each cluster that is in use is used once. */
+static int write_counts(int fd, uint64_t clusters) {
+        _cleanup_free_ uint8_t *counts = calloc(clusters, 2);
+        uint8_t where[8];
+        int r;
+
+        if (!counts)
+                return -ENOMEM;
+        for (uint64_t i = 0; i < clusters; i++)
+                counts[2 * i + 1] = 1;
+        put64(where, AT_COUNTS * CLUSTER);
+        r = write_at(fd, AT_REFCOUNTS, where, sizeof(where));
+        return r < 0 ? r : write_at(fd, AT_COUNTS, counts, clusters * 2);
+}
+
+int qcow2_write_empty(int fd, uint64_t size) {
+        uint64_t l1_entries, clusters;
+        int r;
+
+        if (size > L1_SPAN * L1_ENTRIES_MAX - CLUSTER)
+                return -EFBIG;
+        size = (size + 511) / 512 * 512;
+        l1_entries = MAX((size + L1_SPAN - 1) / L1_SPAN, UINT64_C(1));
+        clusters = AT_L1 + (l1_entries * 8 + CLUSTER - 1) / CLUSTER;
+        if (ftruncate(fd, (off_t) (clusters * CLUSTER)) < 0)
+                return -errno;
+        r = write_counts(fd, clusters);
+        return r < 0 ? r : write_header(fd, size, l1_entries);
 }

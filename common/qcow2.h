@@ -15,6 +15,9 @@ typedef struct Qcow2Header {
 
 #define QCOW2_READ ((size_t) 64 * 1024)   /* bytes from the start of the image that are enough */
 
+/* An image of version 3 in which nothing is written yet and nothing below it is named, into the empty file. `size` is rounded up to sectors. */
+int qcow2_write_empty(int fd, uint64_t size);
+
 /* 0; -EBADMSG with a static *ret_problem ("is no qcow2 image: …"); -ENOMEM. */
 int qcow2_parse(const void *data, size_t length, Qcow2Header *ret, const char **ret_problem);
 void qcow2_clear(Qcow2Header *h);

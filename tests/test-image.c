@@ -427,6 +427,49 @@ TEST(test_mount_source) {
         assert_null(image_mount_source("", 1));
 }
 
+/* Bytes of the guest's in the layer of an image, which QEMU's own tools have to find good. */
+static void expect_layer(const char *name, const char *format, uint64_t size) {
+        struct stat st;
+        Got g;
+
+        ask(&g, TEST_WORKER, REQUEST(at(name), .format = format, .want = IMAGE_LAYER, .writable = true), 1, 0);
+        if (g.text)
+                fail_msg("%s", g.text);
+        assert_string_equal(g.results[0].levels[0].format, "qcow2");
+        assert_int_equal(g.results[0].levels[0].size, size);
+        assert_ok(fstat(g.results[0].levels[0].fd, &st));
+        assert_int_equal(st.st_nlink, 0);
+        shell("cp --sparse=always /proc/%d/fd/%d layer.qcow2; qemu-img check -q layer.qcow2;"
+              "qemu-img rebase -q -u -b %s -F %s layer.qcow2; qemu-io -c 'write -P 7 0 64k' layer.qcow2; qemu-img check -q layer.qcow2",
+              getpid(), g.results[0].levels[0].fd, name, format);
+        got_clear(&g);
+}
+
+TEST(test_layer) {
+        shell("qemu-img create -q -f qcow2 small.qcow2 10M; qemu-img create -q -f qcow2 large.qcow2 60T; truncate -s 1000100 odd.raw");
+        expect_layer("small.qcow2", "qcow2", UINT64_C(10) << 20);
+        expect_layer("large.qcow2", "qcow2", UINT64_C(60) << 40);
+        expect_layer("odd.raw", "raw", 1000100);
+        shell("qemu-img info -f qcow2 layer.qcow2 | grep -F '(1000448 bytes)'");
+        expect_fault(REQUEST(at("odd.raw"), .format = "vdi", .want = IMAGE_LAYER), FAULT_NOT_SUPPORTED, "its format vdi takes no layer", NULL);
+        expect_fault(REQUEST(at("nothing.raw"), .want = IMAGE_LAYER), FAULT_IMAGE, "does not exist", NULL);
+        expect_fault(REQUEST("/proc/self/status", .want = IMAGE_LAYER), FAULT_ACCESS_DENIED, "no file can be made there", NULL);
+}
+
+TEST(test_scratch) {
+        struct stat st;
+        Got g;
+
+        ask(&g, TEST_WORKER, REQUEST(at("."), .want = IMAGE_SCRATCH, .writable = true), 1, 0);
+        assert_null(g.text);
+        assert_ok(fstat(g.results[0].levels[0].fd, &st));
+        assert_int_equal(st.st_nlink, 0);
+        assert_int_equal(st.st_mode & 0777, 0666);
+        assert_int_equal(fcntl(g.results[0].levels[0].fd, F_GETFL) & O_ACCMODE, O_RDWR);
+        got_clear(&g);
+        expect_fault(REQUEST("/proc", .want = IMAGE_SCRATCH), FAULT_IMAGE, "/proc: no file can be made there", NULL);
+}
+
 /* A file of this host alone has no name for others. */
 TEST(test_no_shared_key) {
         _cleanup_(image_file_clear) ImageFile file = IMAGE_FILE_INIT;
@@ -444,6 +487,8 @@ int main(void) {
                 TEST_ROW(test_types),
                 TEST_ROW(test_memfd),
                 TEST_ROW(test_nvram),
+                TEST_ROW(test_layer),
+                TEST_ROW(test_scratch),
                 TEST_ROW(test_refused),
                 TEST_ROW(test_worker_trouble),
                 TEST_ROW(test_cancel),

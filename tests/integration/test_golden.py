@@ -131,6 +131,15 @@ def make_encrypted(path, driver):
                        check=True, timeout=60, pass_fds=[secret.fileno()])
 
 
+def open_scratch(key, tmp_path):
+    """What is made anew for each start: memory, or the layer of a disk."""
+    file = tmp_path / f"scratch-{key}"
+    file.touch()
+    if "disk" in key:
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", file, "1M"], check=True, timeout=30)
+    return open(file, "r+b", buffering=0)
+
+
 def open_file(path, tmp_path, read_only, encrypted):
     """What will do for a file of the plan."""
     mode = "rb" if read_only else "r+b"
@@ -254,6 +263,8 @@ def test_command_line(folder, tmp_path):
             held.append(listener(tmp_path / f"socket{number}"))
         elif kind in ("log", "output"):
             held.append(open(tmp_path / f"output{number}", "wb"))
+        elif kind == "scratch":
+            held.append(open_scratch(path, tmp_path))
         elif kind == "usb":
             held.append(open(os.devnull, "r+b", buffering=0))
         elif kind == "secret":

@@ -28,6 +28,7 @@ DEVICES = {
     "disk-virtio": disk_xml("{dir}/a.qcow2", "vdb", kind="qcow2"),
     "disk-scsi": disk_xml("{dir}/b.raw", "sdb", "scsi"),
     "disk-usb": disk_xml("{dir}/b.raw", "sdc", "usb"),
+    "disk-transient": "<disk type='file'><source file='{dir}/b.raw'/><target dev='vdx' bus='virtio'/><transient/></disk>",
     "disk-network": "<disk type='network' device='disk'><driver type='raw'/><source protocol='nbd' name='x'><host transport='unix' socket='{dir}/nbd.sock'/>"
                     "</source><target dev='vdc' bus='virtio'/></disk>",
     "interface-udp": "<interface type='udp'><mac address='52:54:00:00:00:02'/><source address='127.0.0.1' port='9'><local address='127.0.0.1' port='{port}'/>"

@@ -14,6 +14,7 @@ DEFINE_ENUM(LaunchMode, launch_mode, "auto", "unit", "direct")
 static const ConfRow rows[] = {
         { "Domains", "Launch", conf_enum, AT(launch), .words = &launch_mode_table },
         { "Domains", "Emulator", conf_path, AT(emulator) },
+        { "Domains", "MemoryFolder", conf_path, AT(memory_folder) },
         { "Domains", "SpareRootPorts", conf_number, AT(spare_root_ports), .max = 64 },
         { "Logs", "Consoles", conf_bool, AT(log_consoles) },
         { "Leases", "Disks", conf_bool, AT(lease_disks) },
@@ -46,6 +47,7 @@ int settings_load(const char *config_dir, Settings *ret, Fault *f) {
 
 void settings_clear(Settings *s) {
         free(s->emulator);
+        free(s->memory_folder);
         free(s->shared_lockspace);
         *s = (Settings) {};
 }

@@ -18,6 +18,7 @@ DECLARE_ENUM(LaunchMode, launch_mode);
 typedef struct Settings {
         int launch;                    /* LaunchMode */
         char *emulator;                /* where <emulator> is missing; NULL: by architecture */
+        char *memory_folder;           /* for memory of guests that is a file; NULL: our own */
         uint64_t spare_root_ports;     /* free PCI Express ports of a new domain */
         bool log_consoles;             /* what guests write to their consoles goes to virtlogd */
         bool lease_disks;              /* images are leased from virtlockd */

@@ -7,7 +7,7 @@
 #include "mem.h"
 #include "str.h"
 
-DEFINE_ENUM(PlanFdKind, plan_fd_kind, "image", "memfd", "output", "listen", "listen-tcp", "connect", "connect-tcp", "udp",
+DEFINE_ENUM(PlanFdKind, plan_fd_kind, "image", "memfd", "output", "scratch", "listen", "listen-tcp", "connect", "connect-tcp", "udp",
             "console", "companion", "tap", "vhost", "vsock", "usb",
             "log", "log-keep", "lease", "secret", "monitor", "monitor-run")
 
@@ -422,6 +422,7 @@ void wanted_files_clear(WantedFiles *r) {
                 free(r->items[i].path);
                 free(r->items[i].format);
                 free(r->items[i].template);
+                free(r->items[i].key);
         }
         free(r->items);
         *r = (WantedFiles) {};
@@ -437,8 +438,9 @@ int wanted_files_add(WantedFiles *r, const WantedFile *request) {
                 return -ENOMEM;
         copy = &r->items[r->n++];
         *copy = *request;
-        copy->path = copy->format = copy->template = NULL;
-        if (free_and_strdup(&copy->path, request->path) < 0 || free_and_strdup(&copy->format, request->format) < 0)
+        copy->path = copy->format = copy->template = copy->key = NULL;
+        if (free_and_strdup(&copy->path, request->path) < 0 || free_and_strdup(&copy->format, request->format) < 0 ||
+            free_and_strdup(&copy->key, request->key) < 0)
                 return -ENOMEM;
         return free_and_strdup(&copy->template, request->template);
 }

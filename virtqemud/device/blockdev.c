@@ -12,7 +12,7 @@
 /* One level, whichever record it comes from. */
 typedef struct Level {
         const char *path;
-        bool block, writable, network;
+        bool block, writable, network, scratch;
         int format;
         unsigned depth;        /* 0: the top */
 } Level;
@@ -71,7 +71,8 @@ static int add_storage(const Disk *d, const Level *l, const char *name, Args *a)
         unsigned set;
         int r;
 
-        r = args_fd(a, PLAN_FD_IMAGE, l->path, l->writable, false, true, &set);
+        r = l->scratch ? args_fd(a, PLAN_FD_SCRATCH, d->device.id, true, false, true, &set)
+                       : args_fd(a, PLAN_FD_IMAGE, l->path, l->writable, false, true, &set);
         if (r < 0)
                 return r;
         file = strf("/dev/fdset/%u", set);
@@ -145,16 +146,29 @@ static int add_copy(const Disk *d, const char *format, Args *a) {
         return args_json(a, ARG_BLOCKDEV, name ? json_pack("{s:s, s:s, s:s}", "driver", "copy-on-read", "node-name", name, "file", format) : NULL);
 }
 
-int blockdev_args(const Disk *d, Args *a) {
+static int add_image(const Disk *d, Args *a) {
         const Level top = {
                 .path = disk_path(d), .block = disk_is_block(d), .writable = !d->readonly, .format = d->format,
                 .network = d->type == DISK_NETWORK,
         };
+
+        return add_level(d, &top, d->below, a);
+}
+
+/* What is written goes into a layer that has no name; the image is the first one below. */
+static int add_transient(const Disk *d, Args *a) {
+        const BackingStore image = { .type = DISK_FILE, .format = d->format, .file = (char *) disk_path(d), .below = d->below };
+        const Level top = { .scratch = true, .writable = true, .format = DISK_QCOW2 };
+
+        return add_level(d, &top, &image, a);
+}
+
+int blockdev_args(const Disk *d, Args *a) {
         _cleanup_free_ char *format = blockdev_name(d, 0, "format"), *copy = blockdev_name(d, 0, "copy");
         int r = format && copy ? disk_encryption_args(d, a) : -ENOMEM;
 
         if (r >= 0)
-                r = add_level(d, &top, d->below, a);
+                r = d->transient ? add_transient(d, a) : add_image(d, a);
         if (r >= 0 && d->copy_on_read == YES)
                 r = add_copy(d, format, a);
         return r < 0 ? r : iotune_args(d, d->copy_on_read == YES ? copy : format, a);

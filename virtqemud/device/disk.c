@@ -130,6 +130,8 @@ static const Field disk_fields[] = {
         { "target/@tray", &field_enum, AT(tray), .words = &tray_table },
         { "readonly", &field_flag, AT(readonly) },
         { "shareable", &field_flag, AT(shareable) },
+        { "transient", &field_flag, AT(transient) },
+        { "transient/@shareBacking", &field_yes_no, AT(share_backing) },
         { "serial", &field_string, AT(serial), .max_length = 36 },
         { "wwn", &field_string, AT(wwn), .max_length = 16 },
         { "vendor", &field_string, AT(vendor), .max_length = 8 },
@@ -368,6 +370,19 @@ static int check_network(const Disk *d, Fault *f) {
         return 0;
 }
 
+/* Changes go into a layer of our own, beside the image. */
+static int check_transient(const Disk *d, Fault *f) {
+        const Record *r = &d->device.head;
+
+        if (d->what != DISK_DISK || d->readonly || d->shareable)
+                return xml_fault_below(r, "transient", f, FAULT_INVALID_DEFINITION, "only disks that their guest alone writes have changes that can go");
+        if ((d->type != DISK_FILE && d->type != DISK_VOLUME) || d->format > DISK_QCOW2)
+                return xml_fault_below(r, "transient", f, FAULT_NOT_SUPPORTED, "there are layers on files of the formats raw and qcow2, and on no others");
+        if (disk_encryption(d))
+                return xml_fault_below(r, "transient", f, FAULT_NOT_SUPPORTED, "the layer of an encrypted image would not be encrypted");
+        return 0;
+}
+
 static int disk_check(const Device *device, const DomainDef *def, const QemuCaps *caps, Fault *f) {
         const Disk *d = (const Disk *) device;
         const Record *r = &device->head;
@@ -398,6 +413,8 @@ static int disk_check(const Device *device, const DomainDef *def, const QemuCaps
                 return -f->error;
         if (d->metadata_cache != NUMBER_UNSET && d->format != DISK_QCOW2)
                 return xml_fault_below(r, "driver/metadata_cache", f, FAULT_INVALID_DEFINITION, "only qcow2 images have one");
+        if (d->transient && check_transient(d, f) < 0)
+                return -f->error;
         if (iotune_check(d, def, f) < 0)
                 return -EINVAL;
         if (disk_encryption(d) && caps && !caps_has_object(caps, "secret"))
@@ -456,6 +473,15 @@ static int want_level(const Disk *d, WantedFiles *requests, const char *path, in
         return wanted_files_add(requests, &file);
 }
 
+static int want_layer(const Disk *d, WantedFiles *requests) {
+        const WantedFile file = {
+                .want = WANTED_LAYER, .path = (char *) disk_path(d), .format = (char *) disk_format_to_string((DiskFormat) d->format),
+                .key = d->device.id, .writable = true, .optional = may_be_missing(d), .lease = LEASE_NONE, .line = d->device.head.line,
+        };
+
+        return d->transient ? wanted_files_add(requests, &file) : 0;
+}
+
 static int disk_files(const Device *device, WantedFiles *requests) {
         const Disk *d = (const Disk *) device;
         const BackingStore *b = d->below;
@@ -464,7 +490,9 @@ static int disk_files(const Device *device, WantedFiles *requests) {
 
         if (disk_is_empty(d) || d->type == DISK_VHOSTUSER)
                 return 0;
-        r = disk_path(d) ? want_level(d, requests, disk_path(d), d->format, !d->readonly, last) : 0;
+        r = disk_path(d) ? want_level(d, requests, disk_path(d), d->format, !d->readonly && !d->transient, last) : 0;
+        if (r >= 0 && disk_path(d))
+                r = want_layer(d, requests);
         for (; b && b->type != DISK_TYPE_NONE && r >= 0; b = b->below)
                 r = want_level(d, requests, backing_path(b), b->format, false, !b->below || b->below->type == DISK_TYPE_NONE);
         return r;
@@ -560,6 +588,9 @@ int disk_set_volume(Disk *d, const char *path, bool block, const char *format, F
         if (d->format == DISK_FORMAT_NONE && known <= DISK_FORMAT_NONE)
                 return xml_fault(&d->device.head, f, FAULT_NOT_SUPPORTED, "the volume %s is of the format %.16s, which can't be used by VMs", d->volume,
                                  format);
+        if (d->transient && block)
+                return xml_fault_below(&d->device.head, "transient", f, FAULT_NOT_SUPPORTED, "the volume %s is a block device, which has no place beside it",
+                                       d->volume);
         if (d->format == DISK_FORMAT_NONE)
                 d->format = known;
         d->found_block = block ? YES : NO;

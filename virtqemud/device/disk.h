@@ -91,6 +91,8 @@ typedef struct Disk {
         uint64_t medium;       /* live: counts the media the drive has had since the start; NUMBER_UNSET: one */
         bool force;            /* the guest's lock on its drive does not count; never written */
         bool readonly, shareable;
+        bool transient;        /* what is written goes with the run */
+        Tristate share_backing; /* other VMs may use the image, too: it is never written, so they may in any case */
         char *serial, *wwn;
         VirtioOptions virtio;
         uint64_t queues, queue_size, iothread;

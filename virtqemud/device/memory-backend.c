@@ -54,14 +54,32 @@ static int add_nodes(const MemoryPiece *piece, json_t *json) {
         return json_object_set_new(json, "host-nodes", numbers_of(piece->nodes)) < 0 ? -ENOMEM : 0;
 }
 
-json_t *memory_backend(const DomainDef *def, const MemoryPiece *piece) {
-        const MemoryBacking *m = &def->memory_backing;
-        bool shared = (piece->access == MEMORY_ACCESS_NONE ? m->access : piece->access) == MEMORY_SHARED;
+static bool wants_pages(const DomainDef *def, const MemoryPiece *piece) {
+        return def->memory_backing.hugepages || piece->page > 0;
+}
+
+bool memory_is_file(const DomainDef *def, const MemoryPiece *piece) {
+        return def->memory_backing.source == MEMORY_FILE && !wants_pages(def, piece);
+}
+
+/* QEMU opens it once more, by the descriptor that it has got. What is in it need not reach a disk: nobody reads it afterwards. */
+static int add_file(const MemoryPiece *piece, Args *a, json_t *json) {
+        int fd = args_fd(a, PLAN_FD_SCRATCH, piece->id, true, false, false, NULL);
+        _cleanup_free_ char *path = fd < 0 ? NULL : strf("/proc/self/fd/%d", fd);
+
+        if (!path || json_set_text(json, "mem-path", path) < 0)
+                return -ENOMEM;
+        return json_set_switch(json, "discard-data", YES);
+}
+
+int memory_backend_args(Args *a, const MemoryPiece *piece) {
+        const MemoryBacking *m = &a->def->memory_backing;
+        bool shared = (piece->access == MEMORY_ACCESS_NONE ? m->access : piece->access) == MEMORY_SHARED, file = memory_is_file(a->def, piece);
         /* What is shared is shared by a descriptor. */
-        bool memfd = m->hugepages || piece->page > 0 || m->source == MEMORY_MEMFD || shared;
-        json_t *json = json_pack("{s:s, s:s, s:I, s:b}", "qom-type", memfd ? "memory-backend-memfd" : "memory-backend-ram", "id", piece->id, "size",
-                                 (json_int_t) piece->size, "share", (int) shared);
-        int r = json ? add_pages(m, piece, json) : -ENOMEM;
+        bool memfd = wants_pages(a->def, piece) || m->source == MEMORY_MEMFD || shared;
+        const char *type = file ? "memory-backend-file" : memfd ? "memory-backend-memfd" : "memory-backend-ram";
+        json_auto_t *json = json_pack("{s:s, s:s, s:I, s:b}", "qom-type", type, "id", piece->id, "size", (json_int_t) piece->size, "share", (int) shared);
+        int r = !json ? -ENOMEM : file ? add_file(piece, a, json) : add_pages(m, piece, json);
 
         if (r >= 0)
                 r = add_nodes(piece, json);
@@ -69,11 +87,7 @@ json_t *memory_backend(const DomainDef *def, const MemoryPiece *piece) {
                 r = json_set_switch(json, "prealloc", YES);
         if (r >= 0 && piece->sparse)
                 r = json_set_switch(json, "reserve", NO);
-        if (r < 0) {
-                json_decref(json);
-                return NULL;
-        }
-        return json;
+        return r < 0 ? r : args_json(a, ARG_OBJECT, TAKE_PTR(json));
 }
 
 uint64_t domain_boot_memory(const DomainDef *def) {

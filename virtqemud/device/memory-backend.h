@@ -4,6 +4,7 @@
 #include <jansson.h>
 
 #include "../def/domain-def.h"
+#include "args.h"
 
 /* A piece of the guest's memory as QEMU's object. */
 typedef struct MemoryPiece {
@@ -16,8 +17,10 @@ typedef struct MemoryPiece {
         bool sparse;                 /* most of it will never be used */
 } MemoryPiece;
 
-/* A new object; NULL: out of memory. */
-json_t *memory_backend(const DomainDef *def, const MemoryPiece *piece);
+/* Appends the object. */
+int memory_backend_args(Args *a, const MemoryPiece *piece);
+/* Whether such pieces are files: each needs one then, WANTED_MEMORY, whose key is the piece's id. */
+bool memory_is_file(const DomainDef *def, const MemoryPiece *piece);
 
 /* What the guest has when it starts without what is plugged in: <memory> counts both. Bytes; 0: nothing is left. */
 uint64_t domain_boot_memory(const DomainDef *def);

@@ -171,7 +171,7 @@ static int memory_check_device(const Device *d, const DomainDef *def, const Qemu
         return 0;
 }
 
-static int memory_files(const Device *d, WantedFiles *requests) {
+static int device_files(const Device *d, WantedFiles *requests) {
         const MemoryDevice *m = (const MemoryDevice *) d;
         const WantedFile file = {
                 .want = WANTED_FD, .path = m->path, .format = (char *) "raw", .writable = !m->readonly,
@@ -202,15 +202,19 @@ static int file_backend(const MemoryDevice *m, const char *id, Args *a) {
         return args_json(a, ARG_OBJECT, TAKE_PTR(json));
 }
 
+static MemoryPiece piece_of(const MemoryDevice *m, const char *id) {
+        return (MemoryPiece) {
+                .id = id, .size = m->size, .access = m->access, .page = m->page == NUMBER_UNSET ? 0 : m->page, .nodes = m->nodes, .mode = NUMA_STRICT,
+                .sparse = m->model == MODEL_VIRTIO_MEM,
+        };
+}
+
 static int memory_args(const Device *d, Args *a, Fault *f) {
         const MemoryDevice *m = (const MemoryDevice *) d;
         _cleanup_free_ char *backend = strf("mem%s", d->id);
-        const MemoryPiece piece = {
-                .id = backend, .size = m->size, .access = m->access, .page = m->page == NUMBER_UNSET ? 0 : m->page, .nodes = m->nodes, .mode = NUMA_STRICT,
-                .sparse = m->model == MODEL_VIRTIO_MEM,
-        };
+        const MemoryPiece piece = piece_of(m, backend);
         json_auto_t *json = NULL;
-        int r = !backend ? -ENOMEM : is_file(m) ? file_backend(m, backend, a) : args_json(a, ARG_OBJECT, memory_backend(a->def, &piece));
+        int r = !backend ? -ENOMEM : is_file(m) ? file_backend(m, backend, a) : memory_backend_args(a, &piece);
 
         if (r < 0)
                 return r;
@@ -260,7 +264,7 @@ static int memory_update(const Device *before, const Device *after, const Domain
 const DeviceOps device_memory = {
         .kind = DEVICE_MEMORY, .element = "memory", .type = &memory_record, .id_prefix = memory_prefix,
         .fill = memory_fill, .slot = memory_slot, .check = memory_check_device, .fixed = memory_fixed, .args = memory_args,
-        .files = memory_files, .companion = memory_companion, .verdict = memory_verdict, .update = memory_update,
+        .files = device_files, .companion = memory_companion, .verdict = memory_verdict, .update = memory_update,
 };
 
 uint64_t domain_plugged_memory(const DomainDef *def) {
@@ -286,4 +290,16 @@ void domain_count_memory(DomainDef *def, const Device *d, bool more) {
         def->memory += more ? size : -MIN(size, def->memory);
         if (def->current_memory != NUMBER_UNSET)
                 def->current_memory += more ? size : -MIN(size, def->current_memory);
+}
+
+int memory_device_piece(const Device *d, MemoryPiece *ret, char **ret_id) {
+        const MemoryDevice *m = (const MemoryDevice *) d;
+
+        if (device_kind(d) != DEVICE_MEMORY || is_file(m))
+                return 0;
+        *ret_id = strf("mem%s", d->id);
+        if (!*ret_id)
+                return -ENOMEM;
+        *ret = piece_of(m, *ret_id);
+        return 1;
 }

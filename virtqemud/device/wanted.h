@@ -11,6 +11,8 @@ typedef enum WantedKind {
         WANTED_MEMFD,       /* its content as a sealed memfd */
         WANTED_NVRAM,       /* open for writing; copy from `template` when missing */
         WANTED_OUTPUT,      /* create if missing, open for writing */
+        WANTED_LAYER,       /* a new qcow2 image without a name, beside this image and as large: to be a layer on it */
+        WANTED_MEMORY,      /* a new file without a name in the folder for guests' memory, whose path is not said */
         _WANTED_MAX,
         _WANTED_INVALID = -EINVAL,
 } WantedKind;
@@ -28,6 +30,7 @@ typedef struct WantedFile {
         char *path;
         char *format;           /* "raw", "qcow2"; NULL where it does not matter */
         char *template;         /* WANTED_NVRAM */
+        char *key;              /* of those without a name: by what PLAN_FD_SCRATCH asks for it */
         bool writable, append, optional; /* the last: it may be missing */
         WantedLease lease;      /* of the file itself; of what is below it always LEASE_WITH_OTHERS */
         unsigned line;          /* of the element that asks, for error texts */

@@ -105,6 +105,8 @@ static int make_part(Hotplug *h, Fault *f) {
         /* What the rest of the definition needs is there. */
         h->part.kernel = h->part.initrd = h->part.loader = h->part.nvram = NULL;
         h->part.sysinfo = (Sysinfo) {};
+        h->part.acpi_tables = h->part.numa.cells = (RecordList) {};
+        h->part.memory = 0;
         return 0;
 }
 
@@ -292,7 +294,9 @@ static int add_fd(json_t *commands, const PlanFd *fd, unsigned set, const char *
 }
 
 static bool is_read_by_path(const PlanFd *fd) {
-        return fd->kind == PLAN_FD_SECRET || fd->kind == PLAN_FD_MEMFD || (fd->fdset == 0 && (fd->kind == PLAN_FD_IMAGE || fd->kind == PLAN_FD_OUTPUT));
+        bool is_file = fd->kind == PLAN_FD_IMAGE || fd->kind == PLAN_FD_OUTPUT || fd->kind == PLAN_FD_SCRATCH;
+
+        return fd->kind == PLAN_FD_SECRET || fd->kind == PLAN_FD_MEMFD || (is_file && fd->fdset == 0);
 }
 
 static int add_fds(const Hotplug *h, LaunchPlan *p, const Args *a) {

@@ -563,6 +563,8 @@ int launch_files(const DomainDef *def, WantedFiles *ret, Fault *f) {
                 r = want(ret, WANTED_MEMFD, def, def->initrd, NULL, false);
         if (r >= 0)
                 r = smbios_files(def, ret);
+        if (r >= 0)
+                r = memory_files(def, ret);
         for (size_t i = 0; i < def->devices.n && r >= 0; i++) {
                 const Device *d = (const Device *) def->devices.items[i];
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "memory.h"
 
+#include "../device/device.h"
 #include "../device/memory-backend.h"
-
+#include "../device/memory.h"
 #include "domain.h"
 #include "numa.h"
 #include "str.h"
@@ -16,7 +17,7 @@ static bool wants_backend(const DomainDef *def) {
 
         if (def->numa.cells.n > 0)
                 return false; /* each has its own */
-        return def->numa.nodes || m->hugepages || m->source == MEMORY_MEMFD || m->access != MEMORY_ACCESS_NONE ||
+        return def->numa.nodes || m->hugepages || m->source >= MEMORY_MEMFD || m->access != MEMORY_ACCESS_NONE ||
                m->allocation == ALLOCATION_IMMEDIATE || m->discard;
 }
 
@@ -43,13 +44,7 @@ static int check_page(const DomainDef *def, Fault *f) {
 
 int memory_check(const DomainDef *def, Fault *f) {
         const MemoryBacking *m = &def->memory_backing;
-        int r;
 
-        if (m->source == MEMORY_FILE) {
-                r = domain_fault(def, f, FAULT_NOT_SUPPORTED, "memoryBacking/source", "type 'file' is not supported: QEMU opens no files");
-                fault_hint(f, "type 'memfd' is shared memory as well");
-                return r;
-        }
         if (m->hugepages && m->source == MEMORY_ANONYMOUS)
                 return domain_fault(def, f, FAULT_INVALID_DEFINITION, "memoryBacking/source", "huge pages come from memfd, not from 'anonymous'");
         return check_page(def, f);
@@ -69,5 +64,32 @@ int memory_args(const DomainDef *def, Args *a) {
         if (r < 0 || !wants_backend(def))
                 return r;
         piece.nodes = numa_nodes(def, &piece.mode);
-        return args_json(a, ARG_OBJECT, memory_backend(def, &piece));
+        return memory_backend_args(a, &piece);
+}
+
+static int want_file(WantedFiles *requests, const DomainDef *def, const MemoryPiece *piece) {
+        const WantedFile file = { .want = WANTED_MEMORY, .key = (char *) piece->id, .writable = true, .lease = LEASE_NONE, .line = def->head.line };
+
+        if (!piece->id)
+                return -ENOMEM;
+        return memory_is_file(def, piece) ? wanted_files_add(requests, &file) : 0;
+}
+
+int memory_files(const DomainDef *def, WantedFiles *requests) {
+        int r = wants_backend(def) && domain_boot_memory(def) > 0 ? want_file(requests, def, &(MemoryPiece) { .id = BACKEND }) : 0;
+
+        RECORD_FOREACH(NumaCell, c, def->numa.cells) {
+                _cleanup_free_ char *id = numa_backend(c);
+
+                r = r < 0 ? r : want_file(requests, def, &(MemoryPiece) { .id = id });
+        }
+        for (size_t i = 0; i < def->devices.n && r >= 0; i++) {
+                _cleanup_free_ char *id = NULL;
+                MemoryPiece piece = {};
+
+                r = memory_device_piece((const Device *) def->devices.items[i], &piece, &id);
+                if (r > 0)
+                        r = want_file(requests, def, &piece);
+        }
+        return r < 0 ? r : 0;
 }

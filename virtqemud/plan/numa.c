@@ -144,14 +144,18 @@ static void add_cpus(Text *t, const char *cpus) {
         }
 }
 
+char *numa_backend(const NumaCell *c) {
+        return strf("ram-node%" PRIu64, c->id);
+}
+
 static int add_cell(const NumaCell *c, const DomainDef *def, Args *a) {
-        _cleanup_free_ char *id = strf("ram-node%" PRIu64, c->id), *text = NULL;
+        _cleanup_free_ char *id = numa_backend(c), *text = NULL;
         MemoryPiece piece = { .id = id, .size = numa_cell_size(c), .access = c->access };
         _cleanup_text_ Text t = TEXT_INIT;
         int r;
 
         piece.nodes = nodes_of_cell(def, c->id, &piece.mode);
-        r = id ? args_json(a, ARG_OBJECT, memory_backend(def, &piece)) : -ENOMEM;
+        r = id ? memory_backend_args(a, &piece) : -ENOMEM;
         if (r < 0)
                 return r;
         text_addf(&t, "node,nodeid=%" PRIu64, c->id);

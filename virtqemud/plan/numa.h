@@ -9,5 +9,7 @@
 void numa_fill(DomainDef *def);
 int numa_check(const DomainDef *def, Fault *f);
 int numa_args(const DomainDef *def, Args *a);
+/* What the memory of a cell is called; new string. */
+char *numa_backend(const NumaCell *c);
 /* Where memory is that belongs to no node: mode and nodes of <numatune><memory>, or NULL. */
 const char *numa_nodes(const DomainDef *def, int *ret_mode);

@@ -32,7 +32,6 @@ static const struct {
         { "domain/features", "xen", "that is for Xen", NULL },
         { "domain/features", "tcg", "settings of the emulator are not supported", NULL },
         { "domain/os", "init", "that is for containers", NULL },
-        { "domain/devices/disk", "transient", "changes that go when the machine ends are not supported", "make a linked clone of the volume for it" },
         { "domain/devices/disk", "mirror", "copies are jobs, which no definition has", NULL },
         { "domain/devices/disk/source", "slices", "parts of images are not supported", NULL },
         { "domain/devices/disk/source", "reservations", "reservations are for commands that are passed to devices of the host", NULL },

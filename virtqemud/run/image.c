@@ -23,7 +23,9 @@ DEFINE_ENUM(ImageWant, image_want,
         [IMAGE_CHAIN] = "chain",
         [IMAGE_MEMFD] = "memfd",
         [IMAGE_NVRAM] = "nvram",
-        [IMAGE_OUTPUT] = "output")
+        [IMAGE_OUTPUT] = "output",
+        [IMAGE_LAYER] = "layer",
+        [IMAGE_SCRATCH] = "scratch")
 
 struct ImageOpen {
         int fd;

@@ -22,6 +22,8 @@ typedef enum ImageWant {
         IMAGE_MEMFD,    /* the content as a sealed memfd */
         IMAGE_NVRAM,    /* as IMAGE_FD; created from `template` if it is missing */
         IMAGE_OUTPUT,   /* a file that is written from its beginning, or appended to; created if it is missing */
+        IMAGE_LAYER,    /* a new qcow2 image without a name, in the folder of `path` and as large as that image */
+        IMAGE_SCRATCH,  /* a new file without a name in the folder `path`, for whoever gets the descriptor */
         _IMAGE_WANT_MAX,
         _IMAGE_WANT_INVALID = -EINVAL,
 } ImageWant;

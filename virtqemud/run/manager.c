@@ -32,7 +32,8 @@ static int fill_defaults(Manager *m) {
         m->arch = strdup(u.machine);
         m->emulator = m->arch ? strf("/usr/bin/qemu-system-%s", m->arch) : NULL;
         m->nvram_folder = strf("%s/nvram", m->dirs.state);
-        if (!m->emulator || !m->nvram_folder)
+        m->memory_folder = strf("%s/ram", m->dirs.state);
+        if (!m->emulator || !m->nvram_folder || !m->memory_folder)
                 return -ENOMEM;
         m->defaults = (DomainDefaults) {
                 .emulator = m->settings.emulator ?: m->emulator,
@@ -232,6 +233,7 @@ Manager *manager_free(Manager *m) {
         free(m->arch);
         free(m->emulator);
         free(m->nvram_folder);
+        free(m->memory_folder);
         sd_bus_unref(m->bus);
         sd_bus_slot_unref(m->addresses_heard);
         sd_bus_close_unref(m->system_bus);

@@ -37,6 +37,7 @@ struct Manager {
         uid_t launch_uid;            /* who supervisors run as that we launch ourselves; 0: as we do */
         gid_t launch_gid;
         char *arch, *emulator, *nvram_folder; /* what `defaults` points to */
+        char *memory_folder;                  /* for memory of guests that is a file */
         Settings settings;
         DomainDefaults defaults;
 
@@ -83,6 +84,11 @@ DEFINE_CLEANUP(Manager *, manager_free)
 
 /* Reads all definitions, adopts what runs, starts what is to be started by us. */
 int manager_load(Manager *m);
+/* Where memory of guests is that is a file. */
+static inline const char *manager_memory_folder(const Manager *m) {
+        return m->settings.memory_folder ?: m->memory_folder;
+}
+
 /* Reads the settings and definitions again: new files appear, changed ones of inactive domains are taken. */
 int manager_reload(Manager *m);
 

@@ -188,7 +188,8 @@ static int on_defer(sd_event_source *source, void *userdata) {
 static int open_files(Prepare *p, Fault *f) {
         static const ImageWant wants[_WANTED_MAX] = {
                 [WANTED_FD] = IMAGE_FD, [WANTED_CHAIN] = IMAGE_CHAIN, [WANTED_MEMFD] = IMAGE_MEMFD,
-                [WANTED_NVRAM] = IMAGE_NVRAM, [WANTED_OUTPUT] = IMAGE_OUTPUT,
+                [WANTED_NVRAM] = IMAGE_NVRAM, [WANTED_OUTPUT] = IMAGE_OUTPUT, [WANTED_LAYER] = IMAGE_LAYER,
+                [WANTED_MEMORY] = IMAGE_SCRATCH,
         };
         sd_event *event = p->domain->manager->event;
         _cleanup_free_ ImageRequest *requests = NULL;
@@ -203,7 +204,7 @@ static int open_files(Prepare *p, Fault *f) {
                 const WantedFile *w = &p->wanted.items[i];
 
                 requests[i] = (ImageRequest) {
-                        .path = w->path, .format = w->format, .template_path = w->template,
+                        .path = w->path ?: manager_memory_folder(p->domain->manager), .format = w->format, .template_path = w->template,
                         .want = wants[w->want], .writable = w->writable, .append = w->append,
                         .optional = w->optional && !p->spec.hotplug,
                 };
@@ -228,18 +229,26 @@ static void keep_chains(WantedFiles *w) {
                 free(w->items[i].path);
                 free(w->items[i].format);
                 free(w->items[i].template);
+                free(w->items[i].key);
         }
         w->n = kept;
 }
 
-static int make_nvram_folder(const Prepare *p, Fault *f) {
-        const char *folder = p->domain->manager->nvram_folder;
+/* Those that are ours. */
+static int make_folders(const Prepare *p, Fault *f) {
+        const Manager *m = p->domain->manager;
         int r = 0;
 
-        for (size_t i = 0; i < p->wanted.n && r >= 0; i++)
-                if (p->wanted.items[i].want == WANTED_NVRAM && str_after(p->wanted.items[i].path, folder))
-                        r = mkdir_parents(folder, 0700);
-        return r < 0 ? fault_set(f, FAULT_STORE, -r, "can't make %s: %s", folder, strerror(-r)) : 0;
+        for (size_t i = 0; i < p->wanted.n && r >= 0; i++) {
+                const WantedFile *w = &p->wanted.items[i];
+                const char *folder = w->want == WANTED_NVRAM && str_after(w->path, m->nvram_folder) ? m->nvram_folder :
+                                     w->want == WANTED_MEMORY && !m->settings.memory_folder         ? m->memory_folder : NULL;
+
+                r = folder ? mkdir_parents(folder, 0700) : 0;
+                if (r < 0)
+                        return fault_set(f, FAULT_STORE, -r, "can't make %s: %s", folder, strerror(-r));
+        }
+        return 0;
 }
 
 int prepare_new(Domain *d, const PrepareSpec *spec, PrepareDone done, void *userdata, Prepare **ret, Fault *f) {
@@ -257,7 +266,7 @@ int prepare_new(Domain *d, const PrepareSpec *spec, PrepareDone done, void *user
         if (r >= 0 && spec->look_only)
                 keep_chains(&p->wanted);
         if (r >= 0 && !spec->look_only)
-                r = make_nvram_folder(p, f);
+                r = make_folders(p, f);
         if (r >= 0)
                 r = open_files(p, f);
         if (r < 0)
@@ -340,6 +349,13 @@ static int take_opened(Prepare *p, const PlanFd *want, bool memfd, Fault *f) {
                         return fd_copy(l->fd);
                 }
         return fault_set(f, FAULT_IMAGE, ENOENT, "%s was not opened", want->path);
+}
+
+static int take_scratch(const Prepare *p, const char *key, Fault *f) {
+        for (size_t i = 0; i < p->n_results; i++)
+                if (streq_null(p->wanted.items[i].key, key) && p->results[i].n_levels > 0)
+                        return fd_copy(p->results[i].levels[0].fd);
+        return fault_set(f, FAULT_IMAGE, ENOENT, "no file was made for %s", key);
 }
 
 static int listen_own(const Instance *i, const char *name, Fault *f) {
@@ -569,6 +585,8 @@ static int get_descriptor(Prepare *p, const PlanFd *want, Fault *f) {
                 return take_opened(p, want, false, f);
         case PLAN_FD_MEMFD:
                 return take_opened(p, want, true, f);
+        case PLAN_FD_SCRATCH:
+                return take_scratch(p, want->path, f);
         case PLAN_FD_LISTEN:
         case PLAN_FD_CONNECT:
                 return user_socket(want, f);

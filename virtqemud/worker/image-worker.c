@@ -17,6 +17,7 @@
 #include "fd.h"
 #include "image-file.h"
 #include "image-key.h"
+#include "image-scratch.h"
 #include "qcow2.h"
 #include "str.h"
 
@@ -212,9 +213,15 @@ static int open_chain(size_t request, const char *top, const char *format, bool 
         }
 }
 
+static int hand_over(size_t request, const char *path, const char *format, const ImageFile *file, Fault *f) {
+        const Level level = { .request = request, .path = path, .format = format, .guest_size = file->size };
+        int r = send_level(&level, file);
+
+        return r < 0 ? fault_set(f, FAULT_IMAGE, -r, "%s: can't be handed over: %s", path, strerror(-r)) : 0;
+}
+
 static int open_memfd(size_t request, const char *path, Fault *f) {
         _cleanup_(image_file_clear) ImageFile file = IMAGE_FILE_INIT;
-        Level level = { .request = request, .path = path, .format = "raw" };
         int r;
 
         (void) send_json(json_pack("{s:s}", "open", path), -1);
@@ -222,28 +229,54 @@ static int open_memfd(size_t request, const char *path, Fault *f) {
         if (r < 0)
                 return r;
         r = image_file_to_memfd(path, &file, MEMFD_MAX, f);
-        if (r < 0)
-                return r;
-        level.guest_size = file.size;
-        r = send_level(&level, &file);
-        if (r < 0)
-                return fault_set(f, FAULT_IMAGE, -r, "%s: can't be handed over: %s", path, strerror(-r));
-        return 0;
+        return r < 0 ? r : hand_over(request, path, "raw", &file, f);
 }
 
 static int open_output(size_t request, const char *path, bool append, Fault *f) {
         _cleanup_(image_file_clear) ImageFile file = IMAGE_FILE_INIT;
-        Level level = { .request = request, .path = path, .format = "raw" };
         int r;
 
         (void) send_json(json_pack("{s:s}", "open", path), -1);
         r = image_file_open_output(path, append, &file, f);
-        if (r < 0)
-                return r;
-        r = send_level(&level, &file);
-        if (r < 0)
-                return fault_set(f, FAULT_IMAGE, -r, "%s: can't be handed over: %s", path, strerror(-r));
-        return 0;
+        return r < 0 ? r : hand_over(request, path, "raw", &file, f);
+}
+
+static int open_scratch(size_t request, const char *folder, Fault *f) {
+        _cleanup_(image_file_clear) ImageFile file = IMAGE_FILE_INIT;
+        int r;
+
+        (void) send_json(json_pack("{s:s}", "open", folder), -1);
+        r = image_scratch_open(folder, &file, f);
+        return r < 0 ? r : hand_over(request, folder, "raw", &file, f);
+}
+
+/* How large is what it is to be a layer on? */
+static int guest_size(const char *path, const char *format, uint64_t *ret, Fault *f) {
+        _cleanup_(image_file_clear) ImageFile file = IMAGE_FILE_INIT;
+        _cleanup_(qcow2_clear) Qcow2Header header = {};
+        bool qcow2 = streq(format, "qcow2");
+        int r;
+
+        if (!qcow2 && !streq(format, "raw"))
+                return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "%s: its format %s takes no layer", path, format);
+        r = image_file_open(path, false, &file, f);
+        if (r >= 0 && qcow2)
+                r = read_header(path, &file, &header, f);
+        if (r >= 0)
+                *ret = qcow2 ? header.size : file.size;
+        return r;
+}
+
+static int open_layer(size_t request, const char *path, const char *format, Fault *f) {
+        _cleanup_(image_file_clear) ImageFile file = IMAGE_FILE_INIT;
+        uint64_t size = 0;
+        int r;
+
+        (void) send_json(json_pack("{s:s}", "open", path), -1);
+        r = guest_size(path, format, &size, f);
+        if (r >= 0)
+                r = image_layer_open(path, size, &file, f);
+        return r < 0 ? r : hand_over(request, path, "qcow2", &file, f);
 }
 
 static bool is_missing(const char *path) {
@@ -265,6 +298,10 @@ static int serve(size_t i, const json_t *request, Fault *f) {
                 return 0;
         if (streq_null(want, "memfd"))
                 return open_memfd(i, path, f);
+        if (streq_null(want, "scratch"))
+                return open_scratch(i, path, f);
+        if (streq_null(want, "layer"))
+                return open_layer(i, path, format ?: "raw", f);
         if (streq_null(want, "output"))
                 return open_output(i, path, json_is_true(json_object_get(request, "append")), f);
         if (streq_null(want, "nvram") && from) {
