@@ -265,6 +265,25 @@ static int append_exec(sd_bus_message *m, char *const *argv) {
         return r;
 }
 
+#define CAP_DAC_READ_SEARCH_BIT (UINT64_C(1) << 2)
+
+/* A root of its own, with what programs need, and that folder. It reads, and does nothing else. Nothing is hidden in the host's root itself, so
+ * that it takes another one, of which nothing is seen. */
+static int append_folder(sd_bus_message *m, const char *folder) {
+        return sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
+                                     "DynamicUser", "b", true,
+                                     "RootDirectory", "s", "/run",
+                                     "MountAPIVFS", "b", true,
+                                     "DevicePolicy", "s", "closed",
+                                     "CapabilityBoundingSet", "t", CAP_DAC_READ_SEARCH_BIT,
+                                     "AmbientCapabilities", "t", CAP_DAC_READ_SEARCH_BIT,
+                                     "TemporaryFileSystem", "a(ss)", 1, "/", "ro",
+                                     "BindReadOnlyPaths", "a(ssbt)", 6, "/usr", "/usr", false, UINT64_C(0), "/bin", "/bin", true, UINT64_C(0),
+                                     "/lib", "/lib", true, UINT64_C(0), "/lib64", "/lib64", true, UINT64_C(0), "/etc/ld.so.cache", "/etc/ld.so.cache", true,
+                                     UINT64_C(0), folder, folder, false, UINT64_C(0),
+                                     "ProtectControlGroups", "b", true);
+}
+
 static int append_service(sd_bus_message *m, const void *userdata) {
         const UnitTransient *spec = userdata;
         int r;
@@ -286,7 +305,9 @@ static int append_service(sd_bus_message *m, const void *userdata) {
         if (r >= 0 && spec->no_network && !spec->user)
                 r = sd_bus_message_append(m, "(sv)", "PrivateNetwork", "b", true);
         /* What only the system's manager can do. */
-        if (r >= 0 && !spec->user && !spec->privileged)
+        if (r >= 0 && !spec->user && spec->folder)
+                r = append_folder(m, spec->folder);
+        else if (r >= 0 && !spec->user && !spec->privileged)
                 r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)",
                                           "DynamicUser", "b", true,
                                           "CapabilityBoundingSet", "t", UINT64_C(0),

@@ -40,6 +40,7 @@ typedef struct UnitTransient {
         int output;                 /* likewise; 0: the journal */
         const char *state;          /* a folder below /var/lib; NULL: none */
         bool privileged;            /* it is root, without bounds but its own */
+        const char *folder;         /* of the host's files it sees this one, whoever's it is, and programs; NULL: what others see */
         bool no_network;
         bool user;                  /* on the user bus */
 } UnitTransient;

@@ -132,13 +132,23 @@ static void show_machine(const json_t *d) {
         line("Memory", "%s (max %s)", current, max);
 }
 
+/* Whatever says best what is in a drive. */
+static const char *source_text(const json_t *source) {
+        static const char *const keys[] = { "path", "url", "address", "volume" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+                if (*text_of(source, keys[i]))
+                        return text_of(source, keys[i]);
+        return "";
+}
+
 static void show_device(const json_t *interfaces) {
         const json_t *device = json_object_get(interfaces, QEMU1 ".Device"), *o;
         const char *path;
 
         o = json_object_get(interfaces, QEMU1 ".Disk");
         if (o) {
-                path = text_of(json_object_get(o, "Source"), "path");
+                path = source_text(json_object_get(o, "Source"));
                 line(streq(text_of(o, "Kind"), "cdrom") ? "CD-ROM" : "Disk", "%s (%s) %s%s%s%s", text_of(o, "Target"), text_of(o, "Bus"),
                      *path ? path : "empty", *path ? ", " : "", *path ? text_of(o, "Format") : "",
                      json_is_true(json_object_get(o, "ReadOnly")) ? ", read-only" : "");

@@ -6,6 +6,7 @@ import contextlib
 import faulthandler
 import os
 import signal
+import tempfile
 
 import pytest
 from _pytest.runner import runtestprotocol
@@ -167,8 +168,13 @@ def machine():
     # A device that goes through the IOMMU, to be given to VMs.
     pci = ["-device", "intel-iommu,caching-mode=on", "-device", "pcie-root-port,id=port9,chassis=9",
            "-device", "virtio-rng-pci,bus=port9,iommu_platform=on,disable-legacy=on"]
-    with Machine(arguments=[*usb, *pci]) as m:
-        yield m
+    with tempfile.NamedTemporaryFile(prefix="vbnvme") as disk:
+        disk.write(b"on the controller".ljust(4 << 20, b"\0"))
+        disk.flush()
+        nvme = ["-device", "pcie-root-port,id=port10,chassis=10", "-blockdev", f"file,node-name=nvme,filename={disk.name}",
+                "-device", "nvme,bus=port10,serial=1,drive=nvme"]
+        with Machine(arguments=[*usb, *pci, *nvme]) as m:
+            yield m
 
 
 def _install(machine):

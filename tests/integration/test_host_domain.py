@@ -231,6 +231,29 @@ def test_network_disk(bed):
     bed.run("systemctl stop nbd-server")
 
 
+def test_folder_as_a_disk(bed):
+    """Its program sees that folder, also where it is closed to others, and no other."""
+    bed.run("mkdir -p /root/files && echo hello from the folder >/root/files/hello.txt && chmod 0700 /root/files && chmod 0600 /root/files/hello.txt")
+    disk = "<disk type='dir'><source dir='/root/files'/><target dev='vda' bus='virtio'/><readonly/></disk>"
+    path = define(bed, guest_xml(bed.guest, name="folder", devices=disk))
+    call(bed, "StartDomain", "st", "folder", 0)
+    unit = bed.run("systemctl list-units --plain --no-legend 'virtqemu-qemu-nbd-*'").stdout.split()
+    assert unit[2:4] == ["active", "running"] and "Folder as a Disk virtio-disk0 of Virtual Machine folder" in " ".join(unit)
+    pid = bed.run(f"systemctl show -P MainPID {unit[0]}").stdout.strip()
+    assert bed.run(f"ps -o user= -p {pid}").stdout.strip() != "root"
+    seen = set(bed.run(f"find /proc/{pid}/root -xdev -mindepth 1 -maxdepth 3 -not -path '*/usr/*' -not -path '*/run/*'").stdout.split())
+    tops = {s.removeprefix(f"/proc/{pid}/root/").split("/")[0] for s in seen}
+    assert tops <= {"usr", "bin", "lib", "lib64", "dev", "proc", "sys", "run", "tmp", "root", "etc", "var"}, tops
+    assert bed.run(f"ls /proc/{pid}/root/root /proc/{pid}/root/etc").stdout.split() == [f"/proc/{pid}/root/etc:", "ld.so.cache", f"/proc/{pid}/root/root:", "files"]
+    assert bed.run(f"cat /proc/{pid}/net/dev").stdout.count(":") == 1
+    tty = terminal(bed, path)
+    bed.run(f"timeout 25 sed '/READY/q' <{tty} >/dev/null || :")
+    asked = "dd if=/dev/vda bs=1M count=4 2>/dev/null | grep -a -o \"hello from the folder\""
+    assert "hello from the folder" in bed.run(f"exec 3<>{tty}; echo disks >&3; echo 'sh {asked}' >&3; timeout 25 sed '/^hello/q' <&3 || :").stdout
+    call(bed, "TerminateDomain", "st", "folder", 0)
+    bed.wait(lambda: "nbd" not in bed.run("systemctl list-units --no-legend --all 'virtqemu-qemu-nbd-*'").stdout)
+
+
 def test_user_networking(bed):
     """The guest talks to the world through passt, although its QEMU has no network."""
     bed.run("ip link add outer type veth peer name inner && ip link set inner up && ip link set outer up && "

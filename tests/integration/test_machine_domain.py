@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """VMs on a whole machine: what needs cgroup controllers or KVM."""
 
+import json
 import re
 
 import pytest
@@ -179,6 +180,35 @@ def test_pci_device_of_the_host(installed_machine):
     assert machine.run(driver).stdout.strip() == "vfio-pci"
     terminate(machine, "later")
     assert machine.run(back).stdout.strip() == "virtio-pci"
+
+
+NVME = ("<disk type='nvme'><driver type='raw' cache='none'/><source type='pci' managed='yes' namespace='1'>"
+        "<address domain='0x0000' bus='0x{bus}' slot='0x00' function='0x0'/></source><target dev='vda' bus='virtio'/></disk>")
+
+
+def test_nvme_controller_of_the_host(installed_machine):
+    """QEMU reads and writes it by itself; the host has it again afterwards."""
+    machine = installed_machine
+    machine.run("modprobe nvme && udevadm settle && test -b /dev/nvme0n1")
+    address = machine.run("basename $(readlink /sys/class/nvme/nvme0/device)").stdout.strip()
+    driver = f"basename $(readlink /sys/bus/pci/devices/{address}/driver)"
+    disk = NVME.format(bus=address.split(":")[1])
+    define(machine, "fast", tiny_xml("fast", devices=disk))
+    machine.run("virtctl start fast", timeout=SLOW)
+    assert machine.run(driver).stdout.strip() == "vfio-pci"
+    path = manager(machine, "GetDomain", "s fast").split('"')[1]
+    for command in ("read -P 0x6f 0 1", "write -P 7 4096 512", "read -P 7 4096 512"):
+        line = f'qemu-io -d /machine/peripheral/virtio-disk0/virtio-backend "{command}"'
+        hmp = json.dumps({"execute": "human-monitor-command", "arguments": {"command-line": line}})
+        machine.run(["busctl", f"--timeout={SLOW}", "call", "org.virtbus.qemu1", path, "org.virtbus.qemu1.Domain", "QMPCommand", "s", hmp], timeout=SLOW)
+    said = machine.run("grep -rhE '^(read|wrote) |Pattern' /var/log/virtbus").stdout
+    assert [line.split()[:2] for line in said.splitlines()[-3:]] == [["read", "1/1"], ["wrote", "512/512"], ["read", "512/512"]], said
+    define(machine, "other", tiny_xml("other", devices=PCI.format(managed="yes", bus=address.split(":")[1])))
+    start = machine.run("virtctl start other", check=False, timeout=SLOW)
+    assert start.returncode and f"{address} of the host is fast's" in start.stderr, start
+    terminate(machine, "fast")
+    machine.run(f"for i in $(seq 100); do [ $({driver}) = nvme ] && break; sleep 0.2; done; udevadm settle; test -b /dev/nvme0n1", timeout=SLOW)
+    assert machine.run("head -c 17 /dev/nvme0n1; head -c 4097 /dev/nvme0n1 | tail -c 1 | od -An -tx1").stdout.split() == ["on", "the", "controller", "07"]
 
 
 def test_files_that_qemu_opens(installed_machine):

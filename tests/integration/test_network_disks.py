@@ -195,3 +195,37 @@ def test_a_program_that_has_the_guests_memory(bus, qemud, guest_image, tmp_path)
     assert image.read_bytes().startswith(b"changed")
     p.kill()
     p.wait()
+
+
+def test_folder(bus, qemud, guest_image, tmp_path):
+    """The guest finds the files of a folder of the host, and can't write them."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "hello.txt").write_text("hello from the folder")
+    d = define(bus, guest_xml(guest_image, devices=f"<disk type='dir'><source dir='{folder}'/><target dev='vdb' bus='virtio'/><readonly/></disk>"))
+    d.Start(0, {}, timeout=60)
+    con = console(bus, d)
+    con.ready()
+    con.ask("disks")
+    assert con.ask("sh dd if=/dev/vda bs=1M count=4 2>/dev/null | grep -c -a 'hello from the folder'; true") == ["1"]
+    assert con.ask("sh cat /sys/block/vda/ro") == ["1"]
+    assert device(bus, d, "virtio_2ddisk0").Source == {"type": "dir", "path": str(folder)}
+    assert len(helpers(bus)) == 1
+    d.Terminate(0, {})
+    assert helpers(bus) == []
+
+
+def test_part_of_an_image(bus, qemud, guest_image, tmp_path):
+    image = tmp_path / "whole.img"
+    image.write_bytes(b"before".ljust(4096, b"\0") + b"the part".ljust(4096, b"\0") + b"after".ljust(4096, b"\0"))
+    source = f"<source file='{image}'><slices><slice type='storage' offset='4096' size='4096'/></slices></source>"
+    d = define(bus, guest_xml(guest_image, devices=f"<disk type='file'>{source}<target dev='vdb' bus='virtio'/></disk>"))
+    d.Start(0, {}, timeout=60)
+    con = console(bus, d)
+    con.ready()
+    con.ask("disks")
+    assert con.ask("read vda") == ["TEXT the part"] and con.ask("sh cat /sys/block/vda/size") == ["8"]
+    con.ask("write vda written.")
+    d.Terminate(0, {})
+    whole = image.read_bytes()
+    assert whole.startswith(b"before") and whole[4096:].startswith(b"written.") and whole[8192:].startswith(b"after")

@@ -291,24 +291,35 @@ DISK_GETTER(get_format, disk_format_to_string((DiskFormat) d->format))
 DISK_GETTER(get_cache, disk_cache_to_string((DiskCache) d->cache))
 DISK_GETTER(get_serial, d->serial)
 
-static int append_network(sd_bus_message *reply, const DiskNetwork *n) {
-        _cleanup_free_ char *url = disk_network_text(n);
+static int append_nvme(sd_bus_message *reply, const Disk *d) {
+        _cleanup_free_ char *address = host_pci_text(d->pci);
 
-        return url ? sd_bus_message_append(reply, "{sv}{sv}", "type", "s", disk_type_to_string(DISK_NETWORK), "url", "s", url) : -ENOMEM;
+        return address ? sd_bus_message_append(reply, "{sv}{sv}", "address", "s", address, "namespace", "t", d->name_space) : -ENOMEM;
+}
+
+/* What there is to read, where there is something. */
+static int append_source(sd_bus_message *reply, const Disk *d) {
+        const char *path = d->type == DISK_DIR ? d->folder : d->type == DISK_VHOSTUSER ? d->socket : disk_path(d);
+        _cleanup_free_ char *url = d->type == DISK_NETWORK ? disk_network_text(&d->network) : NULL;
+        int r = disk_is_empty(d) ? 0 : sd_bus_message_append(reply, "{sv}", "type", "s", disk_type_to_string((DiskType) d->type));
+
+        if (r >= 0 && path)
+                r = sd_bus_message_append(reply, "{sv}", "path", "s", path);
+        if (r >= 0 && d->type == DISK_NETWORK)
+                r = url ? sd_bus_message_append(reply, "{sv}", "url", "s", url) : -ENOMEM;
+        if (r >= 0 && d->type == DISK_NVME)
+                r = append_nvme(reply, d);
+        if (r >= 0 && d->type == DISK_VOLUME)
+                r = sd_bus_message_append(reply, "{sv}{sv}", "pool", "s", d->pool, "volume", "s", d->volume);
+        return r;
 }
 
 BUS_GETTER(get_source) {
         const Disk *d = (const Disk *) device_object_device(userdata);
-        int r;
+        int r = sd_bus_message_open_container(reply, 'a', "{sv}");
 
-        r = sd_bus_message_open_container(reply, 'a', "{sv}");
-        if (r >= 0 && d && disk_path(d))
-                r = sd_bus_message_append(reply, "{sv}{sv}", "type", "s", disk_type_to_string((DiskType) d->type),
-                                          "path", "s", disk_path(d));
-        if (r >= 0 && d && d->type == DISK_NETWORK)
-                r = append_network(reply, &d->network);
-        if (r >= 0 && d && d->type == DISK_VOLUME)
-                r = sd_bus_message_append(reply, "{sv}{sv}", "pool", "s", d->pool, "volume", "s", d->volume);
+        if (r >= 0 && d)
+                r = append_source(reply, d);
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 

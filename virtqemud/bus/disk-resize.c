@@ -34,6 +34,8 @@ static int check(const Domain *d, const Disk *disk, const char *target, uint64_t
                 return fault_set(f, FAULT_NO_SUCH_DEVICE, ENODEV, "%s has no disk %.32s with an image", d->name, target);
         if (disk->readonly)
                 return fault_set(f, FAULT_INVALID_STATE, EROFS, "the disk %s of %s is read-only", target, d->name);
+        if (disk->transient)
+                return fault_set(f, FAULT_INVALID_STATE, EROFS, "the disk %s of %s is transient: its image stays as it is", target, d->name);
         if (capacity == 0 || capacity > INT64_MAX || capacity % 512 != 0)
                 return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "a disk has a multiple of 512 bytes, not %" PRIu64, capacity);
         return 0;

@@ -12,7 +12,7 @@
 /* One level, whichever record it comes from. */
 typedef struct Level {
         const char *path;
-        bool block, writable, network, scratch;
+        bool block, writable, served, scratch, nvme;
         int format;
         unsigned depth;        /* 0: the top */
 } Level;
@@ -84,8 +84,8 @@ static int add_storage(const Disk *d, const Level *l, const char *name, Args *a)
         return args_json(a, ARG_BLOCKDEV, TAKE_PTR(json));
 }
 
-/* From the program that speaks with the server; the connection is there already. */
-static int add_network(const Disk *d, const Level *l, const char *name, Args *a) {
+/* From the program that speaks with the server, or reads the folder; the connection is there already. */
+static int add_served(const Disk *d, const Level *l, const char *name, Args *a) {
         _cleanup_free_ char *fd = args_fd_name(a, args_fd(a, PLAN_FD_COMPANION, d->device.id, false, false, false, NULL));
         json_auto_t *json = NULL;
 
@@ -96,12 +96,29 @@ static int add_network(const Disk *d, const Level *l, const char *name, Args *a)
         return args_json(a, ARG_BLOCKDEV, TAKE_PTR(json));
 }
 
+/* The host caches nothing of it. To say so would turn off the controller's own cache, which not all of them let. */
+static int add_nvme(const Disk *d, const Level *l, const char *name, Args *a) {
+        json_auto_t *json = disk_nvme_node(d, a);
+
+        if (!json || json_set_text(json, "node-name", name) < 0 || json_object_set_new(json, "read-only", json_boolean(!l->writable)) < 0 ||
+            json_set_text(json, "discard", disk_discard_word(d)) < 0)
+                return -ENOMEM;
+        return args_json(a, ARG_BLOCKDEV, TAKE_PTR(json));
+}
+
+/* Between the file and its format: a part of it, as if there were no more. */
+static int add_slice(const Disk *d, const Level *l, const char *whole, const char *name, Args *a) {
+        return args_json(a, ARG_BLOCKDEV, json_pack("{s:s, s:s, s:s, s:b, s:I, s:I}", "driver", "raw", "file", whole, "node-name", name, "read-only",
+                                                    (int) !l->writable, "offset", (json_int_t) d->slice_offset, "size", (json_int_t) d->slice_size));
+}
+
 static int add_format(const Disk *d, const Level *l, const char *storage, const char *below, Args *a) {
         _cleanup_free_ char *name = blockdev_name(d, l->depth, "format");
+        /* FAT is for the guest to understand. */
+        const char *driver = disk_format_to_string(l->format == DISK_FAT ? DISK_RAW : (DiskFormat) l->format);
         json_auto_t *json = NULL;
 
-        json = name ? json_pack("{s:s, s:s, s:s, s:b}", "driver", disk_format_to_string((DiskFormat) l->format), "file", storage,
-                                "node-name", name, "read-only", !l->writable) : NULL;
+        json = name ? json_pack("{s:s, s:s, s:s, s:b}", "driver", driver, "file", storage, "node-name", name, "read-only", !l->writable) : NULL;
         if (!json || add_cache(d, json) < 0 || json_set_text(json, "discard", disk_discard_word(d)) < 0)
                 return -ENOMEM;
         if (l->depth == 0 && disk_encryption_format(d, json) < 0)
@@ -119,11 +136,11 @@ static int add_format(const Disk *d, const Level *l, const char *storage, const 
 
 /* Deepest first: a node has to be there before another one builds on it. */
 static int add_level(const Disk *d, const Level *l, const BackingStore *below, Args *a) {
-        _cleanup_free_ char *storage = blockdev_name(d, l->depth, "storage"), *below_name = NULL;
-        bool has_below = below && below->type != DISK_TYPE_NONE;
+        _cleanup_free_ char *storage = blockdev_name(d, l->depth, "storage"), *slice = blockdev_name(d, l->depth, "slice"), *below_name = NULL;
+        bool has_below = below && below->type != DISK_TYPE_NONE, has_slice = l->depth == 0 && d->slice_size != NUMBER_UNSET;
         int r;
 
-        if (!storage)
+        if (!storage || !slice)
                 return -ENOMEM;
         if (has_below) {
                 const Level next = {
@@ -135,8 +152,10 @@ static int add_level(const Disk *d, const Level *l, const BackingStore *below, A
                 if (r < 0)
                         return r;
         }
-        r = l->network ? add_network(d, l, storage, a) : add_storage(d, l, storage, a);
-        return r < 0 ? r : add_format(d, l, storage, below_name, a);
+        r = (l->served ? add_served : l->nvme ? add_nvme : add_storage)(d, l, storage, a);
+        if (r >= 0 && has_slice)
+                r = add_slice(d, l, storage, slice, a);
+        return r < 0 ? r : add_format(d, l, has_slice ? slice : storage, below_name, a);
 }
 
 /* What is read from below is kept above. */
@@ -149,7 +168,7 @@ static int add_copy(const Disk *d, const char *format, Args *a) {
 static int add_image(const Disk *d, Args *a) {
         const Level top = {
                 .path = disk_path(d), .block = disk_is_block(d), .writable = !d->readonly, .format = d->format,
-                .network = d->type == DISK_NETWORK,
+                .served = d->type == DISK_NETWORK || d->type == DISK_DIR, .nvme = d->type == DISK_NVME,
         };
 
         return add_level(d, &top, d->below, a);

@@ -19,9 +19,12 @@ typedef struct Companion {
         char **files;                /* the device files it makes usable, also by their class: "char-vfio" */
         bool privileged;             /* it needs the rights of root, and confines itself */
         bool has_network;
+        char *folder;                /* of the host's files it sees this folder, whoever's it is, its own program, and nothing else */
 } Companion;
 
 void companion_clear(Companion *c);
 
 /* virtqemu-hostdev for a device of the host, or for a file that QEMU opens by itself. -ENOMEM. */
 int companion_hostdev(Companion *c, const char *kind, const char *name, bool managed);
+/* Likewise for one that QEMU drives through VFIO. */
+int companion_vfio(Companion *c, const char *kind, const char *name, bool managed);

@@ -107,9 +107,18 @@ int companion_hostdev(Companion *c, const char *kind, const char *name, bool man
         return r;
 }
 
+int companion_vfio(Companion *c, const char *kind, const char *name, bool managed) {
+        int r = companion_hostdev(c, kind, name, managed);
+
+        if (r >= 0)
+                r = strv_push(&c->files, "/dev/vfio/vfio");
+        return r < 0 ? r : strv_push(&c->files, "char-vfio");
+}
+
 void companion_clear(Companion *c) {
         strv_free(c->argv);
         strv_free(c->files);
+        free(c->folder);
         *c = (Companion) {};
 }
 

@@ -90,6 +90,8 @@ struct DeviceOps {
         const SecretRef *(*companion_secret)(const Device *d, const char **ret_purpose);
         /* The program that PLAN_FD_COMPANION connects to. `state` is a folder it may have, made when it is asked for by its name in argv. */
         int (*companion)(const Device *d, const char *state, Companion *ret);
+        /* The device of the host that is its alone, in words of which no other device has the same; new string. NULL: there is none. */
+        char *(*claim)(const Device *d);
         /* Appends the QMP commands, {"execute": …, "arguments": …}, for what no argument can say. They are sent before the guest runs. */
         int (*settle)(const Device *d, const DomainDef *def, json_t *commands);
 };

@@ -362,10 +362,10 @@ static int push_objects(const DiskNetwork *n, char ***argv) {
         return r;
 }
 
-/* It ends when QEMU, its one client, has gone. */
-int disk_network_companion(const DiskNetwork *n, bool writable, Companion *ret) {
+/* It ends when QEMU, its one client, has gone. The node comes last. */
+static int nbd_companion(json_t *node, const DiskNetwork *n, bool writable, Companion *ret) {
         static const char *const always[] = { "/usr/bin/qemu-nbd", ("--export-name=" NETWORK_EXPORT), "--discard=unmap", "--cache=none" };
-        json_auto_t *json = json_pack("{s:s, s:o}", "driver", "raw", "file", protocols[n->protocol].make(n, protocols[n->protocol].port));
+        json_auto_t *json = json_pack("{s:s, s:o}", "driver", "raw", "file", node);
         _cleanup_free_ char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
         int r = text ? 0 : -ENOMEM;
 
@@ -377,7 +377,15 @@ int disk_network_companion(const DiskNetwork *n, bool writable, Companion *ret) 
                 r = strv_push(&ret->argv, always[i]);
         if (r >= 0 && !writable)
                 r = strv_push(&ret->argv, "--read-only");
-        if (r >= 0)
+        if (r >= 0 && n)
                 r = push_objects(n, &ret->argv);
         return r < 0 ? r : strv_pushf(&ret->argv, "json:%s", text);
+}
+
+int disk_nbd_companion(json_t *node, bool writable, Companion *ret) {
+        return nbd_companion(node, NULL, writable, ret);
+}
+
+int disk_network_companion(const DiskNetwork *n, bool writable, Companion *ret) {
+        return nbd_companion(protocols[n->protocol].make(n, protocols[n->protocol].port), n, writable, ret);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <jansson.h>
+
 #include "companion.h"
 #include "record.h"
 #include "secret-ref.h"
@@ -64,6 +66,9 @@ const SecretRef *disk_network_secret(const DiskNetwork *n, const char **ret_purp
 int disk_network_companion(const DiskNetwork *n, bool writable, Companion *ret);
 /* "nbd://host:10809/name", for messages and lists; new string. */
 char *disk_network_text(const DiskNetwork *n);
+
+/* qemu-nbd with that node, which it takes over and may be NULL. -ENOMEM. */
+int disk_nbd_companion(json_t *node, bool writable, Companion *ret);
 
 /* What the program calls what it serves. */
 #define NETWORK_EXPORT "disk"

@@ -9,9 +9,9 @@
 #include "xml-read.h"
 
 DEFINE_ENUM(DiskDevice, disk_device, NULL, "disk", "cdrom", "floppy", "lun")
-DEFINE_ENUM(DiskType, disk_type, NULL, "file", "block", "volume", "network", "vhostuser")
+DEFINE_ENUM(DiskType, disk_type, NULL, "file", "block", "volume", "network", "vhostuser", "dir", "nvme")
 DEFINE_ENUM(DiskBus, disk_bus, NULL, "virtio", "scsi", "sata", "ide", "usb", "fdc")
-DEFINE_ENUM(DiskFormat, disk_format, NULL, "raw", "qcow2", "vdi", "vpc", "vhdx")
+DEFINE_ENUM(DiskFormat, disk_format, NULL, "raw", "qcow2", "vdi", "vpc", "vhdx", "fat")
 DEFINE_ENUM(DiskCache, disk_cache, NULL, "default", "none", "writeback", "writethrough", "directsync", "unsafe")
 
 static const char *const io_words[] = { NULL, "native", "threads", "io_uring" };
@@ -24,8 +24,11 @@ static const char *const policy_words[] = { NULL, "stop", "report", "ignore", "e
 static const EnumTable policy_table = { policy_words, ARRAY_SIZE(policy_words) };
 static const char *const mode_words[] = { NULL, "host", "direct" };
 static const EnumTable mode_table = { mode_words, ARRAY_SIZE(mode_words) };
-static const char *const socket_words[] = { NULL, "unix" };
-static const EnumTable socket_table = { socket_words, ARRAY_SIZE(socket_words) };
+typedef enum DiskSourceType { SOURCE_UNSAID, SOURCE_UNIX, SOURCE_PCI } DiskSourceType;
+static const char *const source_words[] = { NULL, "unix", "pci" };
+static const EnumTable source_table = { source_words, ARRAY_SIZE(source_words) };
+static const char *const slice_words[] = { NULL, "storage" };
+static const EnumTable slice_table = { slice_words, ARRAY_SIZE(slice_words) };
 static const char *const tray_words[] = { NULL, "closed", "open" };
 static const EnumTable tray_table = { tray_words, ARRAY_SIZE(tray_words) };
 
@@ -78,10 +81,10 @@ static int check_backing(Record *r, Fault *f) {
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type is missing");
         if (b->type == DISK_TYPE_NONE)
                 return 0;
-        if (b->type == DISK_VOLUME || b->type == DISK_NETWORK || b->type == DISK_VHOSTUSER)
+        if (b->type != DISK_FILE && b->type != DISK_BLOCK)
                 return xml_fault(r, f, FAULT_NOT_SUPPORTED, "a backing store of type '%s' is not supported%s", disk_type_to_string((DiskType) b->type),
                                  b->type == DISK_VOLUME ? ": name its file" : "");
-        if (!backing_path(b) || b->format == DISK_FORMAT_NONE)
+        if (!backing_path(b) || b->format == DISK_FORMAT_NONE || b->format == DISK_FAT)
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "a backing store needs <format type='…'/> and <source …/>");
         return check_path(r, b->type, b->file, b->dev, f);
 }
@@ -112,7 +115,14 @@ static const Field disk_fields[] = {
         { "source/@pool", &field_string, AT(pool), .max_length = 200 },
         { "source/@volume", &field_string, AT(volume), .max_length = 255 },
         NETWORK_FIELDS(AT(network)),
-        { "source/@type", &field_enum, AT(socket_type), .words = &socket_table },
+        { "source/@dir", &field_string, AT(folder) },
+        { "source/@type", &field_enum, AT(source_type), .words = &source_table },
+        { "source/@namespace", &field_number, AT(name_space), .min = 1, .max = UINT32_MAX },
+        { "source/@managed", &field_yes_no, AT(managed) },
+        { "source/address", &field_record, AT(pci), .record = &host_pci_record },
+        { "source/slices/slice/@type", &field_enum, AT(slice_type), .words = &slice_table },
+        { "source/slices/slice/@offset", &field_number, AT(slice_offset), .max = INT64_MAX },
+        { "source/slices/slice/@size", &field_number, AT(slice_size), .min = 1, .max = INT64_MAX },
         { "source/@path", &field_string, AT(socket), .max_length = 107 },
         { "source/reconnect/@enabled", &field_yes_no, AT(reconnect) },
         { "@sgio", &field_enum, AT(sgio), .words = &sgio_table },
@@ -170,8 +180,14 @@ static int check_record(Record *r, Fault *f) {
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "pool, volume and mode of <source> are for type 'volume'");
         if (d->type != DISK_NETWORK && disk_network_any(&d->network))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "protocol, name, <host> and <auth> of a source are for type 'network'");
+        if ((d->type == DISK_DIR || d->type == DISK_NVME) && (d->file || d->dev))
+                return xml_fault_below(r, "source", f, FAULT_INVALID_DEFINITION, "file and dev belong to other types");
         if (d->type == DISK_NETWORK && (d->file || d->dev))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type 'network' takes <source protocol='…' name='…'><host name='…'/></source>");
+        if (d->type != DISK_DIR && d->folder)
+                return xml_fault_below(r, "source/@dir", f, FAULT_INVALID_DEFINITION, "it belongs to type 'dir'");
+        if (d->type != DISK_NVME && (d->pci || d->name_space != NUMBER_UNSET || d->managed != UNSET || d->source_type == SOURCE_PCI))
+                return xml_fault_below(r, "source", f, FAULT_INVALID_DEFINITION, "address, namespace and managed belong to type 'nvme'");
         if ((d->type == DISK_VHOSTUSER) != (d->socket != NULL) || (d->socket && d->socket[0] != '/'))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type 'vhostuser' and <source type='unix' path='/…'/> belong together");
         if (d->reconnect == YES)
@@ -228,7 +244,7 @@ static int disk_fill(Device *device, DomainDef *def, Fault *f) {
         if (d->what == DISK_DEVICE_NONE)
                 d->what = DISK_DISK;
         if (d->format == DISK_FORMAT_NONE && d->type != DISK_VOLUME)
-                d->format = DISK_RAW; /* never guessed from the content, which the guest writes */
+                d->format = d->type == DISK_DIR ? DISK_FAT : DISK_RAW; /* never guessed from the content, which the guest writes */
         if (!d->driver && free_and_strdup(&d->driver, "qemu") < 0)
                 return fault_oom(f);
         if (d->bus == DISK_BUS_NONE)
@@ -362,10 +378,54 @@ static int check_network(const Disk *d, Fault *f) {
                 return -f->error;
         if (d->io != 0)
                 return xml_fault_below(r, "driver/@io", f, FAULT_INVALID_DEFINITION, "it is for files and devices of the host");
-        if (d->format == DISK_QCOW2 && !d->below) {
-                xml_fault(r, f, FAULT_INVALID_DEFINITION, "what a qcow2 image in the network is a layer on is not looked up");
-                fault_hint(f, "add <backingStore/> if there is nothing below it");
-                return -EINVAL;
+        return 0;
+}
+
+static int check_layers(const Disk *d, Fault *f) {
+        if (d->format != DISK_QCOW2 || d->below || disk_is_image(d))
+                return 0;
+        xml_fault(&d->device.head, f, FAULT_INVALID_DEFINITION, "what a qcow2 image %s is a layer on is not looked up",
+                  d->type == DISK_NETWORK ? "in the network" : "on a disk of the host");
+        fault_hint(f, "add <backingStore/> if there is nothing below it");
+        return -EINVAL;
+}
+
+/* Parts of other files than images would be someone else's to cut. */
+static int check_slice(const Disk *d, Fault *f) {
+        const Record *r = &d->device.head;
+
+        if (d->slice_type == 0 && d->slice_offset == NUMBER_UNSET && d->slice_size == NUMBER_UNSET)
+                return 0;
+        if (d->slice_offset == NUMBER_UNSET || d->slice_size == NUMBER_UNSET || d->slice_type == 0)
+                return xml_fault_below(r, "source/slices/slice", f, FAULT_INVALID_DEFINITION, "it needs type='storage', an offset and a size");
+        if (d->slice_offset % 512 != 0 || d->slice_size % 512 != 0)
+                return xml_fault_below(r, "source/slices/slice", f, FAULT_INVALID_DEFINITION, "offset and size are multiples of 512");
+        if (!disk_is_image(d) && d->type != DISK_NETWORK)
+                return xml_fault_below(r, "source/slices", f, FAULT_NOT_SUPPORTED, "of type '%s' there are no parts", disk_type_to_string((DiskType) d->type));
+        if (d->transient)
+                return xml_fault_below(r, "source/slices", f, FAULT_NOT_SUPPORTED, "a layer is as large as the whole image");
+        return 0;
+}
+
+static int check_type(const Disk *d, const DomainDef *def, Fault *f) {
+        if ((d->type == DISK_DIR) != (d->format == DISK_FAT))
+                return xml_fault_below(&d->device.head, "driver/@type", f, FAULT_INVALID_DEFINITION, "'fat' is what type 'dir' is, and nothing else");
+        switch ((DiskType) d->type) {
+        case DISK_VHOSTUSER:
+                return check_vhostuser(d, def, f);
+        case DISK_NETWORK:
+                return check_network(d, f);
+        case DISK_DIR:
+                return disk_dir_check(d, f);
+        case DISK_NVME:
+                return disk_nvme_check(d, def, f);
+        case DISK_FILE:
+        case DISK_BLOCK:
+        case DISK_VOLUME:
+        case DISK_TYPE_NONE:
+        case _DISK_TYPE_MAX:
+        case _DISK_TYPE_INVALID:
+                break;
         }
         return 0;
 }
@@ -387,8 +447,8 @@ static int disk_check(const Device *device, const DomainDef *def, const QemuCaps
         const Disk *d = (const Disk *) device;
         const Record *r = &device->head;
 
-        if (check_lun(d, f) < 0 || (d->type == DISK_VHOSTUSER && check_vhostuser(d, def, f) < 0))
-                return -EINVAL;
+        if (check_lun(d, f) < 0 || check_type(d, def, f) < 0 || check_slice(d, f) < 0 || check_layers(d, f) < 0)
+                return -f->error;
         if (disk_is_empty(d) && disk_is_fixed(d) && d->type != DISK_VOLUME)
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "only a cdrom or floppy can be without <source>");
         if ((d->what == DISK_FLOPPY) != (d->bus == DISK_FDC))
@@ -409,8 +469,6 @@ static int disk_check(const Device *device, const DomainDef *def, const QemuCaps
         }
         if (d->copy_on_read == YES && d->readonly)
                 return xml_fault_below(r, "driver/@copy_on_read", f, FAULT_INVALID_DEFINITION, "what is read can't be written into a disk that is read-only");
-        if (d->type == DISK_NETWORK && check_network(d, f) < 0)
-                return -f->error;
         if (d->metadata_cache != NUMBER_UNSET && d->format != DISK_QCOW2)
                 return xml_fault_below(r, "driver/metadata_cache", f, FAULT_INVALID_DEFINITION, "only qcow2 images have one");
         if (d->transient && check_transient(d, f) < 0)
@@ -488,7 +546,7 @@ static int disk_files(const Device *device, WantedFiles *requests) {
         bool last = !b || b->type == DISK_TYPE_NONE;
         int r;
 
-        if (disk_is_empty(d) || d->type == DISK_VHOSTUSER)
+        if (disk_is_empty(d) || (!disk_is_image(d) && d->type != DISK_NETWORK))
                 return 0;
         r = disk_path(d) ? want_level(d, requests, disk_path(d), d->format, !d->readonly && !d->transient, last) : 0;
         if (r >= 0 && disk_path(d))
@@ -578,7 +636,7 @@ static int add_drive(const Disk *d, json_t *json) {
 
 int disk_set_volume(Disk *d, const char *path, bool block, const char *format, Fault *f) {
         bool luks = streq(format, "luks");
-        DiskFormat known = luks || streq(format, "iso") ? DISK_RAW : disk_format_from_string(format);
+        DiskFormat named = disk_format_from_string(format), known = luks || streq(format, "iso") ? DISK_RAW : named == DISK_FAT ? DISK_FORMAT_NONE : named;
 
         if (luks && !disk_encryption(d)) {
                 xml_fault(&d->device.head, f, FAULT_INVALID_DEFINITION, "the volume %s is encrypted, but the disk has no <encryption>", d->volume);
@@ -705,7 +763,15 @@ static const SecretRef *disk_companion_secret(const Device *device, const char *
 static int disk_companion(const Device *device, const char *state, Companion *ret) {
         const Disk *d = (const Disk *) device;
 
-        return disk_network_companion(&d->network, !d->readonly, ret);
+        if (d->type == DISK_NVME)
+                return disk_nvme_companion(d, ret);
+        return d->type == DISK_DIR ? disk_dir_companion(d, ret) : disk_network_companion(&d->network, !d->readonly, ret);
+}
+
+static char *disk_claim(const Device *device) {
+        const Disk *d = (const Disk *) device;
+
+        return d->type == DISK_NVME ? disk_nvme_claim(d) : NULL;
 }
 
 const DeviceOps device_disk = {
@@ -714,7 +780,7 @@ const DeviceOps device_disk = {
         .fill = disk_fill, .slot = disk_slot, .check = disk_check,
         .files = disk_files, .lose_file = disk_lose_file, .apply_chain = disk_apply_chain, .args = disk_args,
         .fixed = disk_fixed, .verdict = disk_verdict, .update = disk_update, .secret = disk_secret,
-        .companion_secret = disk_companion_secret, .companion = disk_companion,
+        .companion_secret = disk_companion_secret, .companion = disk_companion, .claim = disk_claim,
 };
 
 Disk *device_as_disk(const Device *d) {

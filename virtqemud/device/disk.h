@@ -3,6 +3,7 @@
 
 #include "device.h"
 #include "disk-network.h"
+#include "host-pci.h"
 #include "secret-ref.h"
 #include "virtio.h"
 
@@ -12,7 +13,8 @@ DECLARE_ENUM(DiskDevice, disk_device);
 typedef enum DiskModel { DISK_MODEL_NONE, DISK_MODEL_VIRTIO, DISK_MODEL_TRANSITIONAL, DISK_MODEL_NON_TRANSITIONAL } DiskModel;
 
 typedef enum DiskType {
-        DISK_TYPE_NONE, DISK_FILE, DISK_BLOCK, DISK_VOLUME, DISK_NETWORK, DISK_VHOSTUSER, _DISK_TYPE_MAX, _DISK_TYPE_INVALID = -EINVAL
+        DISK_TYPE_NONE, DISK_FILE, DISK_BLOCK, DISK_VOLUME, DISK_NETWORK, DISK_VHOSTUSER, DISK_DIR, DISK_NVME,
+        _DISK_TYPE_MAX, _DISK_TYPE_INVALID = -EINVAL
 } DiskType;
 DECLARE_ENUM(DiskType, disk_type);
 
@@ -23,7 +25,7 @@ typedef enum DiskBus {
 DECLARE_ENUM(DiskBus, disk_bus);
 
 typedef enum DiskFormat {
-        DISK_FORMAT_NONE, DISK_RAW, DISK_QCOW2, DISK_VDI, DISK_VPC, DISK_VHDX,
+        DISK_FORMAT_NONE, DISK_RAW, DISK_QCOW2, DISK_VDI, DISK_VPC, DISK_VHDX, DISK_FAT,
         _DISK_FORMAT_MAX, _DISK_FORMAT_INVALID = -EINVAL,
 } DiskFormat;
 DECLARE_ENUM(DiskFormat, disk_format);
@@ -71,11 +73,17 @@ typedef struct Disk {
         char *file, *dev;      /* <source> */
         char *pool, *volume;   /* likewise, of type 'volume' */
         DiskNetwork network;   /* likewise, of type 'network' */
-        int socket_type;       /* likewise, of type 'vhostuser': a program's socket */
+        char *folder;          /* likewise, of type 'dir' */
+        HostPci *pci;          /* likewise, of type 'nvme': the controller, and which of its disks */
+        uint64_t name_space;
+        Tristate managed;
+        int source_type;       /* DiskSourceType; likewise, of type 'vhostuser': a program's socket */
         char *socket;
         Tristate reconnect;
         int mode, sgio;
         Tristate raw_io;
+        int slice_type;        /* of the source: only this part of it, in bytes */
+        uint64_t slice_offset, slice_size;
         uint64_t source_index; /* live, as others write it */
         int snapshot;          /* what snapshots do with it, unless they say */
         int model;             /* DiskModel: of virtio */
@@ -108,9 +116,13 @@ typedef struct Disk {
 static inline const char *disk_path(const Disk *d) {
         return d->type == DISK_VOLUME ? d->found : d->type == DISK_BLOCK ? d->dev : d->file;
 }
+/* Whether QEMU gets its image from virtqemud. */
+static inline bool disk_is_image(const Disk *d) {
+        return d->type == DISK_FILE || d->type == DISK_BLOCK || d->type == DISK_VOLUME;
+}
 /* Whether QEMU has nothing to read there. */
 static inline bool disk_is_empty(const Disk *d) {
-        return d->type != DISK_NETWORK && d->type != DISK_VHOSTUSER && !disk_path(d);
+        return disk_is_image(d) && !disk_path(d);
 }
 /* One of the guest's for good: no drive for media. */
 static inline bool disk_is_fixed(const Disk *d) {
@@ -132,6 +144,15 @@ Disk *device_as_disk(const Device *d);
 int disk_with_medium(const Disk *d, const char *path, const char *pool, const char *volume, const char *format, Device **ret, Fault *f);
 /* Of the live definition: where its volume is, and what it is, unless the definition says so. FAULT_NOT_SUPPORTED. */
 int disk_set_volume(Disk *d, const char *path, bool block, const char *format, Fault *f);
+
+/* From disk-dir.c and disk-nvme.c: what of these types differs from images. */
+int disk_dir_check(const Disk *d, Fault *f);
+int disk_dir_companion(const Disk *d, Companion *ret);
+int disk_nvme_check(const Disk *d, const DomainDef *def, Fault *f);
+int disk_nvme_companion(const Disk *d, Companion *ret);
+char *disk_nvme_claim(const Disk *d);
+/* The node that reads and writes it, without its name. NULL: out of memory. */
+json_t *disk_nvme_node(const Disk *d, Args *a);
 
 /* From disk-encryption.c: the passphrase's object, and what names it in the node of the format. */
 extern const RecordType disk_encryption_record;

@@ -98,9 +98,6 @@ int hostdev_pci_args(const Hostdev *h, Args *a, Fault *f) {
 
 int hostdev_pci_companion(const Hostdev *h, Companion *ret) {
         _cleanup_free_ char *text = hostdev_pci_text(h);
-        int r = text ? companion_hostdev(ret, h->type == HOSTDEV_MDEV ? "mdev" : "pci", text, h->managed == YES) : -ENOMEM;
 
-        if (r >= 0)
-                r = strv_push(&ret->files, "/dev/vfio/vfio");
-        return r < 0 ? r : strv_push(&ret->files, "char-vfio");
+        return text ? companion_vfio(ret, h->type == HOSTDEV_MDEV ? "mdev" : "pci", text, h->managed == YES) : -ENOMEM;
 }

@@ -172,6 +172,13 @@ static int hostdev_args(const Device *d, Args *a, Fault *f) {
         return h->type == HOSTDEV_USB ? hostdev_usb_args(h, a, f) : hostdev_pci_args(h, a, f);
 }
 
+/* Which USB device is meant is known only when it was looked for. */
+static char *hostdev_claim(const Device *d) {
+        const Hostdev *h = (const Hostdev *) d;
+
+        return h->type == HOSTDEV_USB ? NULL : hostdev_text(h);
+}
+
 static int hostdev_companion(const Device *d, const char *state, Companion *ret) {
         const Hostdev *h = (const Hostdev *) d;
 
@@ -184,5 +191,5 @@ static const char *hostdev_fixed(const Device *d, const DomainDef *def) {
 
 const DeviceOps device_hostdev = {
         .kind = DEVICE_HOSTDEV, .element = "hostdev", .type = &hostdev_record, .slot = hostdev_slot, .check = hostdev_check, .fixed = hostdev_fixed,
-        .args = hostdev_args, .companion = hostdev_companion,
+        .args = hostdev_args, .claim = hostdev_claim, .companion = hostdev_companion,
 };

@@ -33,7 +33,6 @@ static const struct {
         { "domain/features", "tcg", "settings of the emulator are not supported", NULL },
         { "domain/os", "init", "that is for containers", NULL },
         { "domain/devices/disk", "mirror", "copies are jobs, which no definition has", NULL },
-        { "domain/devices/disk/source", "slices", "parts of images are not supported", NULL },
         { "domain/devices/disk/source", "reservations", "reservations are for commands that are passed to devices of the host", NULL },
         { "domain/devices/disk/source", "cookies", "they would be secrets that everybody reads", "<auth> logs in" },
         { "domain/devices/interface", "filterref", "filters of packets are not supported",
@@ -58,8 +57,6 @@ static const struct {
         const char *parent, *attribute, *value;
         const char *reason, *hint;
 } refused_values[] = {
-        { "domain/devices/disk", "type", "dir", "QEMU opens no folders", "make an image of it, or share it: <filesystem> with <driver type='virtiofs'/>" },
-        { "domain/devices/disk", "type", "nvme", "devices of the host are not passed through", "type='block' with the device of its name space" },
         { "domain/devices/disk", "type", "vhostvdpa", "disks of other programs are not supported", NULL },
         { "domain/devices/interface", "type", "hostdev", "addresses of virtual functions are not set",
           "<hostdev type='pci'> gives the function as it is; type='direct' with mode='passthrough' a link of the host" },

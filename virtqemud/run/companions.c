@@ -275,6 +275,7 @@ static int start_unit(OneCompanion *c) {
                 .unit = c->unit, .description = description, .part_of = d->unit, .argv = c->what.argv, .input = c->socket,
                 .output = c->secret > 0 ? c->secret : 0, .state = has_state(c) ? state : NULL, .user = d->manager->user,
                 .privileged = c->what.privileged, .no_network = !c->what.has_network,
+                .folder = c->what.folder,
         };
         return unit_start_transient(d->manager->bus, &spec, on_unit_started, c, &c->call);
 }

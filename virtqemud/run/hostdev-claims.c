@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hostdev-claims.h"
 
-#include "../device/hostdev.h"
+#include "../device/device.h"
 #include "manager.h"
 #include "registry.h"
 #include "str.h"
 
-static bool has_device(const DomainDef *def, HostdevType type, const char *text) {
+static char *claim_of(const DomainDef *def, size_t i) {
+        const Device *d = (const Device *) def->devices.items[i];
+
+        return d->ops->claim ? d->ops->claim(d) : NULL;
+}
+
+static bool has_device(const DomainDef *def, const char *text) {
         for (size_t i = 0; def && i < def->devices.n; i++) {
-                const Hostdev *h = device_as_hostdev((const Device *) def->devices.items[i]);
-                _cleanup_free_ char *theirs = h && h->type == (int) type ? hostdev_text(h) : NULL;
+                _cleanup_free_ char *theirs = claim_of(def, i);
 
                 if (theirs && streq(theirs, text))
                         return true;
@@ -17,13 +22,9 @@ static bool has_device(const DomainDef *def, HostdevType type, const char *text)
         return false;
 }
 
-static int check_one(const Domain *domain, const Hostdev *h, Fault *f) {
-        _cleanup_free_ char *text = hostdev_text(h);
-
-        if (!text)
-                return fault_oom(f);
+static int check_one(const Domain *domain, const char *text, Fault *f) {
         REGISTRY_FOREACH(Domain, d, domain->manager->domains)
-                if (d != domain && has_device(d->live, (HostdevType) h->type, text))
+                if (d != domain && has_device(d->live, text))
                         return fault_set(f, FAULT_IN_USE, EBUSY, "the device %s of the host is %s's", text, d->name);
         return 0;
 }
@@ -32,8 +33,8 @@ int hostdevs_check_claims(const Domain *d, const DomainDef *live, Fault *f) {
         assert(d && live);
 
         for (size_t i = 0; i < live->devices.n; i++) {
-                const Hostdev *h = device_as_hostdev((const Device *) live->devices.items[i]);
-                int r = h && h->type != HOSTDEV_USB ? check_one(d, h, f) : 0;
+                _cleanup_free_ char *text = claim_of(live, i);
+                int r = text ? check_one(d, text, f) : 0;
 
                 if (r < 0)
                         return r;

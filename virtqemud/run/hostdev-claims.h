@@ -3,5 +3,5 @@
 
 #include "domain.h"
 
-/* Whether the PCI devices of the host, and their parts, that `live`, a definition about to run as `d`, asks for are no other VM's. FAULT_IN_USE. */
+/* Whether the devices of the host (DeviceOps.claim) that `live`, a definition about to run as `d`, asks for are no other VM's. FAULT_IN_USE. */
 int hostdevs_check_claims(const Domain *d, const DomainDef *live, Fault *f);
