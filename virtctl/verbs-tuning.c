@@ -15,6 +15,8 @@ static const struct {
         Shape shape;
 } properties[] = {
         { "CPUWeight", SHAPE_NUMBER }, { "CPUQuotaPerSecUSec", SHAPE_NUMBER }, { "CPUQuotaPeriodUSec", SHAPE_NUMBER }, { "HostMemoryMax", SHAPE_BYTES },
+        { "VCPUQuotaPerSecUSec", SHAPE_NUMBER }, { "VCPUQuotaPeriodUSec", SHAPE_NUMBER }, { "EmulatorQuotaPerSecUSec", SHAPE_NUMBER },
+        { "EmulatorQuotaPeriodUSec", SHAPE_NUMBER }, { "IOThreadQuotaPerSecUSec", SHAPE_NUMBER }, { "IOThreadQuotaPeriodUSec", SHAPE_NUMBER },
         { "HostMemoryHigh", SHAPE_BYTES }, { "HostMemorySwapMax", SHAPE_BYTES }, { "IOWeight", SHAPE_NUMBER }, { "AllowedCPUs", SHAPE_TEXT },
         { "EmulatorPin", SHAPE_TEXT }, { "VCPUPins", SHAPE_PINS }, { "IOThreads", SHAPE_THREADS }, { "IOThreadPins", SHAPE_PINS },
 };

@@ -141,6 +141,39 @@ def test_kvm(kvm_machine):
     terminate(machine, "fast")
 
 
+def groups(machine, unit):
+    """The control groups below that unit: their limits, and what their threads are called."""
+    folder = f"/sys/fs/cgroup{machine.run(f'systemctl show -P ControlGroup {unit}').stdout.strip()}"
+    ask = (f"cd {folder}; for g in */; do [ -f $g/cgroup.threads ] || continue; echo $g $(cat $g/cpu.max) "
+           "$(for t in $(cat $g/cgroup.threads); do cat /proc/$t/comm | tr ' ' _; done | sort -u); done")
+    return {line.split("/")[0]: line.split()[1:] for line in machine.run(ask).stdout.splitlines()}
+
+
+def test_quotas_of_threads(installed_machine):
+    """Each in a control group of its own, below the unit's; they change while the machine runs, and go with it."""
+    machine = installed_machine
+    tune = "<cputune><period>20000</period><quota>10000</quota><iothread_quota>30000</iothread_quota></cputune>"
+    xml = tiny_xml("slow").replace("<vcpu>1</vcpu>", "<vcpu>2</vcpu><iothreads>1</iothreads>" + tune)
+    define(machine, "slow", xml)
+    machine.run("virtctl start slow", timeout=SLOW)
+    found = groups(machine, "virtqemu@slow")
+    assert {g: v[:2] for g, v in found.items()} == {"vcpu0": ["10000", "20000"], "vcpu1": ["10000", "20000"], "iothread1": ["30000", "100000"]}
+    assert [v[2:] for g, v in sorted(found.items())] == [["IO_iothread1"], ["CPU_0/TCG"], ["CPU_1/TCG"]]
+    plan = machine.run("virtctl set --live --validate slow EmulatorQuotaPerSecUSec=500000", timeout=SLOW).stdout
+    assert "control groups of the threads of virtqemu@slow.service" in plan, plan
+    machine.run("virtctl set --live slow VCPUQuotaPerSecUSec= EmulatorQuotaPerSecUSec=500000 IOThreadQuotaPerSecUSec=100000", timeout=SLOW)
+    found = groups(machine, "virtqemu@slow")
+    assert {g: v[:2] for g, v in found.items()} == {"iothread1": ["10000", "100000"], "emulator": ["50000", "100000"]}
+    assert "qemu-system-x86" in found["emulator"] and "CPU_0/TCG" not in found["emulator"]
+    assert machine.run("virtctl status slow").stdout.count("can't be kept") == 0
+    machine.run("virtctl set --live slow EmulatorQuotaPerSecUSec= IOThreadQuotaPerSecUSec=", timeout=SLOW)
+    assert groups(machine, "virtqemu@slow") == {}
+    machine.run("virtctl set --live slow VCPUQuotaPerSecUSec=100000", timeout=SLOW)
+    assert set(groups(machine, "virtqemu@slow")) == {"vcpu0", "vcpu1"}
+    terminate(machine, "slow")
+    machine.run("for i in $(seq 50); do [ -e /sys/fs/cgroup/machine.slice/virtqemu@slow.service ] || exit 0; sleep 0.2; done; exit 1")
+
+
 PCI = "<hostdev mode='subsystem' type='pci' managed='{managed}'><source><address domain='0x0000' bus='0x{bus}' slot='0x00' function='0x0'/></source></hostdev>"
 
 

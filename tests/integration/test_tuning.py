@@ -112,16 +112,18 @@ def test_definition(bus, qemud):
     """Systemd's terms, and libvirt's in the definition."""
     d = define(bus, tiny_xml())
     t = tuning(bus, d)
-    values = {"CPUWeight": 250, "CPUQuotaPerSecUSec": 1500000, "HostMemoryMax": 1 << 30, "HostMemoryHigh": 900 << 20, "HostMemorySwapMax": 64 << 20, "IOWeight": 33}
+    values = {"CPUWeight": 250, "CPUQuotaPerSecUSec": 1500000, "VCPUQuotaPerSecUSec": 500000, "EmulatorQuotaPerSecUSec": 250000,
+              "IOThreadQuotaPerSecUSec": 20000, "HostMemoryMax": 1 << 30, "HostMemoryHigh": 900 << 20, "HostMemorySwapMax": 64 << 20, "IOWeight": 33}
     t.SetProperties([(k, GLib.Variant("t", v)) for k, v in values.items()], 0, {})
     assert {k: getattr(t, k) for k in values} == values
     text = d.ExportDefinition(FORMAT, CONFIG)
-    for part in ("<shares>250<", "<global_quota>150000<", f"<hard_limit unit=\"KiB\">{1 << 20}<", f"<swap_hard_limit unit=\"KiB\">{(1024 + 64) << 10}<",
+    for part in ("<shares>250<", "<global_quota>150000<", "<quota>50000<", "<emulator_quota>25000<", "<iothread_quota>2000<",
+                 f"<hard_limit unit=\"KiB\">{1 << 20}<", f"<swap_hard_limit unit=\"KiB\">{(1024 + 64) << 10}<",
                  "<weight>33<"):
         assert part in text, text
     t.SetProperties([("CPUQuotaPeriodUSec", GLib.Variant("t", 10000)), ("HostMemoryMax", GLib.Variant("t", 2 << 30))], CONFIG, {})
     assert (t.CPUQuotaPerSecUSec, t.HostMemorySwapMax) == (1500000, 64 << 20)
-    t.SetProperties([(k, GLib.Variant("t", NOTHING)) for k in ("CPUWeight", "CPUQuotaPerSecUSec", "HostMemoryMax", "HostMemoryHigh", "IOWeight")], CONFIG, {})
+    t.SetProperties([(k, GLib.Variant("t", NOTHING)) for k in values if k != "HostMemorySwapMax"], CONFIG, {})
     text = d.ExportDefinition(FORMAT, CONFIG)
     assert "cputune" not in text and "memtune" not in text and "blkiotune" not in text
 

@@ -160,6 +160,9 @@ static int timer_check(Record *r, Fault *f) {
 }
 static const RecordType timer_record = { "timer", sizeof(Timer), RECORD_FIELDS(timer_fields), .check = timer_check };
 
+#define QUOTA_FIELDS(prefix, member)                                                                                    \
+        { "cputune/" prefix "period", &field_number, AT(tune.member.period), .min = 1000, .max = 1000000 },             \
+        { "cputune/" prefix "quota", &field_integer, AT(tune.member.quota) }
 #define AT(member) offsetof(DomainDef, member)
 #define SWITCH(path, member)                                                                            \
         { path, &field_flag, AT(member.present) },                                                      \
@@ -205,8 +208,10 @@ static const Field domain_fields[] = {
         { "cputune/vcpusched", &field_list, AT(tune.vcpu_schedulers), .record = &vcpu_scheduler_record, .max = 256 },
         { "cputune/iothreadsched", &field_list, AT(tune.iothread_schedulers), .record = &iothread_scheduler_record, .max = 256 },
         { "cputune/emulatorsched", &field_record, AT(tune.emulator_scheduler), .record = &emulator_scheduler_record },
-        { "cputune/global_period", &field_number, AT(tune.cpu_period), .min = 1000, .max = 1000000 },
-        { "cputune/global_quota", &field_integer, AT(tune.cpu_quota) },
+        QUOTA_FIELDS("global_", cpu_quota),
+        QUOTA_FIELDS("", vcpu_quota),
+        QUOTA_FIELDS("emulator_", emulator_quota),
+        QUOTA_FIELDS("iothread_", iothread_quota),
         { "memtune/hard_limit", &field_size, AT(tune.memory_hard), .unit = "KiB" },
         { "memtune/soft_limit", &field_size, AT(tune.memory_soft), .unit = "KiB" },
         { "memtune/swap_hard_limit", &field_size, AT(tune.memory_swap), .unit = "KiB" },

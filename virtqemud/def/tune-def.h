@@ -29,11 +29,17 @@ typedef struct CpuScheduler {
 extern const RecordType vcpu_scheduler_record, iothread_scheduler_record, emulator_scheduler_record;
 extern const EnumTable scheduler_table;
 
+/* How long CPUs may be used in each period. */
+typedef struct CpuQuota {
+        uint64_t period;         /* µs; NUMBER_UNSET: the kernel's */
+        int64_t quota;           /* µs; -1: no limit; INTEGER_UNSET: nothing is said */
+} CpuQuota;
+
 /* <cputune>, <memtune>, <blkiotune>: what systemd is told about the VM's unit. */
 typedef struct Tune {
         uint64_t cpu_weight;     /* <shares> */
-        uint64_t cpu_period;     /* µs */
-        int64_t cpu_quota;       /* µs of all CPUs together in a period; -1: no limit */
+        CpuQuota cpu_quota;      /* of all CPUs together */
+        CpuQuota vcpu_quota, emulator_quota, iothread_quota; /* of each CPU, of all threads that are for nothing else, of each thread for disks */
         uint64_t memory_hard, memory_soft, memory_swap; /* bytes; the last with memory and swap together */
         uint64_t io_weight;
         RecordList io_devices;   /* IoDevice */

@@ -5,19 +5,11 @@
 #include "xml-lib.h"
 
 #define NO_NETWORK "QEMU has no network of its own"
-#define PER_CPU "a quota of each thread is not supported"
-#define ALL_QUOTA "global_quota and global_period limit the VM as a whole"
 
 static const struct {
         const char *parent, *name;
         const char *reason, *hint;
 } refused[] = {
-        { "domain/cputune", "period", PER_CPU, ALL_QUOTA },
-        { "domain/cputune", "quota", PER_CPU, ALL_QUOTA },
-        { "domain/cputune", "emulator_period", PER_CPU, ALL_QUOTA },
-        { "domain/cputune", "emulator_quota", PER_CPU, ALL_QUOTA },
-        { "domain/cputune", "iothread_period", PER_CPU, ALL_QUOTA },
-        { "domain/cputune", "iothread_quota", PER_CPU, ALL_QUOTA },
         { "domain/cputune", "cachetune", "parts of the CPU's cache are not supported", NULL },
         { "domain/cputune", "memorytune", "parts of the memory's bandwidth are not supported", NULL },
         { "domain/memtune", "min_guarantee", "the kernel guarantees no memory", "MemoryLow= in a drop-in of the VM's unit protects it" },

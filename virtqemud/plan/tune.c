@@ -2,6 +2,7 @@
 #include "tune.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,14 +24,25 @@ void unit_properties_clear(UnitProperties *p) {
 
 /* --- rules --- */
 
-static int check_quota(const DomainDef *def, Fault *f) {
-        const Tune *t = &def->tune;
+static int check_quotas(const DomainDef *def, Fault *f) {
+        const struct {
+                const CpuQuota *quota;
+                const char *prefix;
+        } rows[] = {
+                { &def->tune.cpu_quota, "global_" }, { &def->tune.vcpu_quota, "" }, { &def->tune.emulator_quota, "emulator_" },
+                { &def->tune.iothread_quota, "iothread_" },
+        };
 
-        if (t->cpu_quota != INTEGER_UNSET && t->cpu_quota != -1 && t->cpu_quota < 1000)
-                return domain_fault(def, f, FAULT_INVALID_DEFINITION, "cputune/global_quota",
-                                    "%" PRIi64 " µs are less than the 1000 there have to be", t->cpu_quota);
-        if (t->cpu_period != NUMBER_UNSET && t->cpu_quota == INTEGER_UNSET)
-                return domain_fault(def, f, FAULT_INVALID_DEFINITION, "cputune/global_period", "it needs a global_quota");
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                const CpuQuota *q = rows[i].quota;
+                char where[64];
+
+                (void) snprintf(where, sizeof(where), "cputune/%squota", rows[i].prefix);
+                if (q->quota != INTEGER_UNSET && q->quota != -1 && q->quota < 1000)
+                        return domain_fault(def, f, FAULT_INVALID_DEFINITION, where, "%" PRIi64 " µs are less than the 1000 there have to be", q->quota);
+                if (q->period != NUMBER_UNSET && q->quota == INTEGER_UNSET)
+                        return domain_fault(def, f, FAULT_INVALID_DEFINITION, where, "it is missing beside the period");
+        }
         return 0;
 }
 
@@ -111,7 +123,7 @@ static int check_schedulers(const DomainDef *def, Fault *f) {
 }
 
 int tune_check(const DomainDef *def, Fault *f) {
-        int r = check_quota(def, f);
+        int r = check_quotas(def, f);
 
         if (r >= 0)
                 r = check_memory(def, f);
@@ -131,11 +143,11 @@ static void add(UnitProperties *p, bool reset, const char *name, uint64_t value,
 }
 
 static void add_quota(UnitProperties *p, bool reset, const Tune *t) {
-        uint64_t period = t->cpu_period == NUMBER_UNSET ? PERIOD_DEFAULT : t->cpu_period;
+        uint64_t period = t->cpu_quota.period == NUMBER_UNSET ? PERIOD_DEFAULT : t->cpu_quota.period;
 
-        if (t->cpu_quota == INTEGER_UNSET || t->cpu_quota < 0)
+        if (t->cpu_quota.quota == INTEGER_UNSET || t->cpu_quota.quota < 0)
                 return;
-        add(p, reset, "CPUQuotaPerSecUSec", (uint64_t) t->cpu_quota * 1000000 / period, UINT64_MAX);
+        add(p, reset, "CPUQuotaPerSecUSec", (uint64_t) t->cpu_quota.quota * 1000000 / period, UINT64_MAX);
         add(p, reset, "CPUQuotaPeriodUSec", period, UINT64_MAX);
 }
 

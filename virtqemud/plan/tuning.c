@@ -35,41 +35,52 @@ NUMBER(cpu_weight, tune.cpu_weight)
 NUMBER(memory_high, tune.memory_soft)
 NUMBER(io_weight, tune.io_weight)
 
-static uint64_t period_of(const Tune *t) {
-        return t->cpu_period == NUMBER_UNSET ? PERIOD_DEFAULT : t->cpu_period;
+static uint64_t period_of(const CpuQuota *q) {
+        return q->period == NUMBER_UNSET ? PERIOD_DEFAULT : q->period;
 }
 
-static int get_quota(const DomainDef *def, TuningValue *ret) {
-        const Tune *t = &def->tune;
-
-        ret->number = t->cpu_quota == INTEGER_UNSET || t->cpu_quota < 0 ? UINT64_MAX : (uint64_t) t->cpu_quota * SECOND / period_of(t);
-        return 0;
+static uint64_t quota_per_second(const CpuQuota *q) {
+        return q->quota == INTEGER_UNSET || q->quota < 0 ? UINT64_MAX : (uint64_t) q->quota * SECOND / period_of(q);
 }
 
-static int set_quota(DomainDef *def, const TuningValue *v, Fault *f) {
-        Tune *t = &def->tune;
-
-        if (v->number == UINT64_MAX) {
-                t->cpu_quota = INTEGER_UNSET;
-                t->cpu_period = NUMBER_UNSET;
-        } else
-                t->cpu_quota = (int64_t) (v->number * (period_of(t) / 1000) / (SECOND / 1000));
-        return 0;
-}
-
-static int get_period(const DomainDef *def, TuningValue *ret) {
-        ret->number = def->tune.cpu_period;
-        return 0;
+static void set_quota_per_second(CpuQuota *q, uint64_t usec) {
+        if (usec == UINT64_MAX)
+                *q = (CpuQuota) { NUMBER_UNSET, INTEGER_UNSET };
+        else
+                q->quota = (int64_t) (usec * (period_of(q) / 1000) / (SECOND / 1000));
 }
 
 /* What it gets in a second stays. */
-static int set_period(DomainDef *def, const TuningValue *v, Fault *f) {
-        TuningValue quota = {};
+static void set_quota_period(CpuQuota *q, uint64_t usec) {
+        uint64_t per_second = quota_per_second(q);
 
-        (void) get_quota(def, &quota);
-        def->tune.cpu_period = v->number;
-        return quota.number == UINT64_MAX ? 0 : set_quota(def, &quota, f);
+        q->period = usec;
+        if (per_second != UINT64_MAX)
+                set_quota_per_second(q, per_second);
 }
+
+#define QUOTA(member)                                                                                   \
+        static int set_##member(DomainDef *def, const TuningValue *v, Fault *f) {                       \
+                set_quota_per_second(&def->tune.member, v->number);                                     \
+                return 0;                                                                               \
+        }                                                                                               \
+        static int get_##member(const DomainDef *def, TuningValue *ret) {                               \
+                ret->number = quota_per_second(&def->tune.member);                                      \
+                return 0;                                                                               \
+        }                                                                                               \
+        static int set_period_of_##member(DomainDef *def, const TuningValue *v, Fault *f) {             \
+                set_quota_period(&def->tune.member, v->number);                                         \
+                return 0;                                                                               \
+        }                                                                                               \
+        static int get_period_of_##member(const DomainDef *def, TuningValue *ret) {                     \
+                ret->number = def->tune.member.period;                                                  \
+                return 0;                                                                               \
+        }
+
+QUOTA(cpu_quota)
+QUOTA(vcpu_quota)
+QUOTA(emulator_quota)
+QUOTA(iothread_quota)
 
 static int get_memory_max(const DomainDef *def, TuningValue *ret) {
         ret->number = def->tune.memory_hard;
@@ -204,10 +215,15 @@ static int get_iothreads(const DomainDef *def, TuningValue *ret) {
 
 /* --- the table --- */
 
+#define QUOTA_ROWS(what, member)                                                                                        \
+        { what "QuotaPerSecUSec", TUNING_NUMBER, set_##member, get_##member, 1000, UINT32_MAX * SECOND },               \
+        { what "QuotaPeriodUSec", TUNING_NUMBER, set_period_of_##member, get_period_of_##member, 1000, SECOND }
 static const TuningRow rows[] = {
         { "CPUWeight", TUNING_NUMBER, set_cpu_weight, get_cpu_weight, 1, 10000 },
-        { "CPUQuotaPerSecUSec", TUNING_NUMBER, set_quota, get_quota, 1000, UINT32_MAX * SECOND },
-        { "CPUQuotaPeriodUSec", TUNING_NUMBER, set_period, get_period, 1000, SECOND },
+        QUOTA_ROWS("CPU", cpu_quota),
+        QUOTA_ROWS("VCPU", vcpu_quota),
+        QUOTA_ROWS("Emulator", emulator_quota),
+        QUOTA_ROWS("IOThread", iothread_quota),
         { "HostMemoryMax", TUNING_NUMBER, set_memory_max, get_memory_max, 1, INT64_MAX },
         { "HostMemoryHigh", TUNING_NUMBER, set_memory_high, get_memory_high, 1, INT64_MAX },
         { "HostMemorySwapMax", TUNING_NUMBER, set_swap_max, get_swap_max, 0, INT64_MAX },

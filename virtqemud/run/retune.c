@@ -10,6 +10,7 @@
 #include "status.h"
 #include "str.h"
 #include "thread-pin.h"
+#include "thread-quota.h"
 #include "unit-limits.h"
 
 typedef struct Retune {
@@ -203,6 +204,8 @@ void retune_pin_again(Domain *d) {
         if (d->live && d->instance && tune_pins(d->live, &pins) >= 0)
                 threads_pin(d->instance->qemu.pid, pins, on_not_pinned, d);
         retune_schedule(d);
+        if (d->live && d->instance)
+                thread_quotas_apply(d, d->live);
 }
 
 static int begin_pins(void *userdata, Fault *f) {
@@ -217,6 +220,7 @@ static int begin_pins(void *userdata, Fault *f) {
                 return fault_oom(f);
         threads_pin(d->instance->qemu.pid, pins, on_not_pinned, d);
         retune_schedule(d);
+        thread_quotas_apply(d, t->after);
         return 1;
 }
 
@@ -237,6 +241,8 @@ static int list_plan(Operation *o, Retune *t) {
                         r = tuning_pins(o->domain->live, t->after, &pins);
                 if (r >= 0 && pins)
                         r = strv_pushf(&t->plan, "threads %s", pins);
+                if (r >= 0 && thread_quotas_differ(o->domain->live, t->after))
+                        r = strv_pushf(&t->plan, "control groups of the threads of %s", o->domain->unit ?: o->domain->name);
         }
         return r < 0 || !t->edit ? r : strv_pushf(&t->plan, "definition of %s", o->domain->name);
 }

@@ -5,6 +5,7 @@
 #include "../plan/launch.h"
 #include "../qmp/qmp-cmd.h"
 #include "caps-probe.h"
+#include "companions.h"
 #include "domain-volumes.h"
 #include "firmware-files.h"
 #include "displays.h"
@@ -22,8 +23,8 @@
 #include "status.h"
 #include "stop.h"
 #include "str.h"
+#include "thread-quota.h"
 #include "unit.h"
-#include "companions.h"
 
 #define HANDOVER_TIMEOUT_USEC (30u * 1000 * 1000)   /* from asking for the unit to the supervisor asking for its plan */
 #define MONITOR_TIMEOUT_USEC (60u * 1000 * 1000)    /* from handing over to QEMU answering: firmware and much memory take a while */
@@ -627,6 +628,7 @@ static int begin_limits(void *userdata, Fault *f) {
         Start *s = o->data;
 
         retune_schedule(o->domain);
+        thread_quotas_apply(o->domain, o->domain->live);
         return limits_apply(o->domain, on_limits, o, &s->limits, f);
 }
 
