@@ -267,21 +267,43 @@ static int append_exec(sd_bus_message *m, char *const *argv) {
 
 #define CAP_DAC_READ_SEARCH_BIT (UINT64_C(1) << 2)
 
-/* A root of its own, with what programs need, and that folder. It reads, and does nothing else. Nothing is hidden in the host's root itself, so
- * that it takes another one, of which nothing is seen. */
-static int append_folder(sd_bus_message *m, const char *folder) {
-        return sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
-                                     "DynamicUser", "b", true,
-                                     "RootDirectory", "s", "/run",
-                                     "MountAPIVFS", "b", true,
-                                     "DevicePolicy", "s", "closed",
-                                     "CapabilityBoundingSet", "t", CAP_DAC_READ_SEARCH_BIT,
-                                     "AmbientCapabilities", "t", CAP_DAC_READ_SEARCH_BIT,
-                                     "TemporaryFileSystem", "a(ss)", 1, "/", "ro",
-                                     "BindReadOnlyPaths", "a(ssbt)", 6, "/usr", "/usr", false, UINT64_C(0), "/bin", "/bin", true, UINT64_C(0),
-                                     "/lib", "/lib", true, UINT64_C(0), "/lib64", "/lib64", true, UINT64_C(0), "/etc/ld.so.cache", "/etc/ld.so.cache", true,
-                                     UINT64_C(0), folder, folder, false, UINT64_C(0),
-                                     "ProtectControlGroups", "b", true);
+static int append_view(sd_bus_message *m, char *const *sees, bool network) {
+        static const char *const usual[] = { "/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache" };
+        static const char *const for_names[] = { "/etc/resolv.conf", "/etc/hosts", "/etc/ssl" };
+        int r = sd_bus_message_open_container(m, 'r', "sv");
+
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", "BindReadOnlyPaths");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', "a(ssbt)");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "(ssbt)");
+        for (size_t i = 0; i < ARRAY_SIZE(usual) && r >= 0; i++)
+                r = sd_bus_message_append(m, "(ssbt)", usual[i], usual[i], true, UINT64_C(0));
+        for (size_t i = 0; i < ARRAY_SIZE(for_names) && network && r >= 0; i++)
+                r = sd_bus_message_append(m, "(ssbt)", for_names[i], for_names[i], true, UINT64_C(0));
+        for (; *sees && r >= 0; sees += 2)
+                r = sd_bus_message_append(m, "(ssbt)", sees[0], sees[1], true, UINT64_C(0)); /* it says best itself what is missing */
+        for (unsigned i = 0; i < 3 && r >= 0; i++)
+                r = sd_bus_message_close_container(m);
+        return r;
+}
+
+#define CAP_DAC_READ_SEARCH_BIT (UINT64_C(1) << 2)
+
+/* A root of its own, with what programs need, and that. It reads, and does nothing else. */
+static int append_confined(sd_bus_message *m, const UnitTransient *spec) {
+        int r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
+                                      "DynamicUser", "b", true,
+                                      "RootDirectory", "s", spec->root,
+                                      "Environment", "as", 1, "HOME=/",
+                                      "MountAPIVFS", "b", true,
+                                      "DevicePolicy", "s", "closed",
+                                      "CapabilityBoundingSet", "t", CAP_DAC_READ_SEARCH_BIT,
+                                      "AmbientCapabilities", "t", CAP_DAC_READ_SEARCH_BIT,
+                                      "ProtectControlGroups", "b", true);
+
+        return r < 0 ? r : append_view(m, spec->sees, !spec->no_network);
 }
 
 static int append_service(sd_bus_message *m, const void *userdata) {
@@ -305,8 +327,8 @@ static int append_service(sd_bus_message *m, const void *userdata) {
         if (r >= 0 && spec->no_network && !spec->user)
                 r = sd_bus_message_append(m, "(sv)", "PrivateNetwork", "b", true);
         /* What only the system's manager can do. */
-        if (r >= 0 && !spec->user && spec->folder)
-                r = append_folder(m, spec->folder);
+        if (r >= 0 && !spec->user && spec->sees)
+                r = append_confined(m, spec);
         else if (r >= 0 && !spec->user && !spec->privileged)
                 r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)",
                                           "DynamicUser", "b", true,

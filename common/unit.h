@@ -40,7 +40,8 @@ typedef struct UnitTransient {
         int output;                 /* likewise; 0: the journal */
         const char *state;          /* a folder below /var/lib; NULL: none */
         bool privileged;            /* it is root, without bounds but its own */
-        const char *folder;         /* of the host's files it sees this one, whoever's it is, and programs; NULL: what others see */
+        char *const *sees;          /* of the host's files it sees these, whoever's they are, and programs: a path, and where it finds it, …; NULL: all */
+        const char *root;           /* with `sees`: an empty folder for that */
         bool no_network;
         bool user;                  /* on the user bus */
 } UnitTransient;

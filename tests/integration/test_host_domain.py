@@ -231,6 +231,37 @@ def test_network_disk(bed):
     bed.run("systemctl stop nbd-server")
 
 
+def test_disk_over_ssh(bed):
+    """The program logs in with the key of the definition, to a server that has to be known; of the host's files it sees these two."""
+    bed.run("mkdir -p -m 0700 /root/.ssh /srv/keys && cd /srv/keys && dropbearkey -t ed25519 -f server && dropbearkey -t ed25519 -f dropbear && "
+            "dropbearconvert dropbear openssh dropbear client && chmod 0600 client && dropbearkey -y -f dropbear | grep ^ssh- >/root/.ssh/authorized_keys && "
+            "chmod 0600 /root/.ssh/authorized_keys && echo [127.0.0.1]:2222 $(dropbearkey -y -f server | grep ^ssh- | cut -d' ' -f 1,2) >known")
+    bed.run("echo from afar >/srv/remote.img && truncate -s 1M /srv/remote.img")
+    bed.run("systemd-run --unit=ssh-server dropbear -F -E -r /srv/keys/server -p 127.0.0.1:2222")
+    source = ("<source protocol='ssh' name='/srv/remote.img'><host name='127.0.0.1' port='2222'/><identity username='root' keyfile='/srv/keys/client'/>"
+              "<knownHosts path='/srv/keys/{}'/></source>")
+    disk = f"<disk type='network' device='disk'>{source}<target dev='vda' bus='virtio'/></disk>"
+    path = define(bed, guest_xml(bed.guest, name="afar", devices=disk.format("known")))
+    call(bed, "StartDomain", "st", "afar", 0)
+    unit = bed.run("systemctl list-units --plain --no-legend 'virtqemu-qemu-nbd-*'").stdout.split()
+    pid = bed.run(f"systemctl show -P MainPID {unit[0]}").stdout.strip()
+    assert bed.run(f"ps -o user= -p {pid}").stdout.strip() != "root"
+    assert bed.run(f"ls /proc/{pid}/root/srv", check=False).returncode
+    assert bed.run(f"ls -A /proc/{pid}/root/.ssh").stdout.split() == ["id_rsa", "known_hosts"]
+    tty = terminal(bed, path)
+    bed.run(f"timeout 25 sed '/READY/q' <{tty} >/dev/null || :")
+    said = bed.run(f"exec 3<>{tty}; echo disks >&3; echo read vda >&3; echo write vda written >&3; timeout 25 sed '/TEXT/q' <&3 || :").stdout
+    assert "TEXT from afar" in said
+    bed.wait(lambda: bed.run("head -c 7 /srv/remote.img").stdout == "written")
+    call(bed, "TerminateDomain", "st", "afar", 0)
+    bed.wait(lambda: "nbd" not in bed.run("systemctl list-units --no-legend --all 'virtqemu-qemu-nbd-*'").stdout)
+    define(bed, tiny_xml("stranger", devices=disk.format("nobody")))
+    said = bed.run("busctl call org.virtbus.qemu1 /org/virtbus/qemu1 org.virtbus.qemu1.Manager StartDomain st stranger 0", check=False).stderr
+    hint = re.search(r"journalctl -u \S+", said).group(0)
+    bed.wait(lambda: "known_hosts" in bed.run(hint).stdout)
+    bed.run("systemctl stop ssh-server")
+
+
 def test_folder_as_a_disk(bed):
     """Its program sees that folder, also where it is closed to others, and no other."""
     bed.run("mkdir -p /root/files && echo hello from the folder >/root/files/hello.txt && chmod 0700 /root/files && chmod 0600 /root/files/hello.txt")
@@ -241,16 +272,17 @@ def test_folder_as_a_disk(bed):
     assert unit[2:4] == ["active", "running"] and "Folder as a Disk virtio-disk0 of Virtual Machine folder" in " ".join(unit)
     pid = bed.run(f"systemctl show -P MainPID {unit[0]}").stdout.strip()
     assert bed.run(f"ps -o user= -p {pid}").stdout.strip() != "root"
-    seen = set(bed.run(f"find /proc/{pid}/root -xdev -mindepth 1 -maxdepth 3 -not -path '*/usr/*' -not -path '*/run/*'").stdout.split())
-    tops = {s.removeprefix(f"/proc/{pid}/root/").split("/")[0] for s in seen}
-    assert tops <= {"usr", "bin", "lib", "lib64", "dev", "proc", "sys", "run", "tmp", "root", "etc", "var"}, tops
-    assert bed.run(f"ls /proc/{pid}/root/root /proc/{pid}/root/etc").stdout.split() == [f"/proc/{pid}/root/etc:", "ld.so.cache", f"/proc/{pid}/root/root:", "files"]
+    seen = bed.run(f"ls -A /proc/{pid}/root").stdout.split()
+    assert set(seen) == {"bin", "dev", "etc", "lib", "lib64", "proc", "root", "run", "sys", "tmp", "usr", "var"} & set(seen) and "root" in seen, seen
+    seen = bed.run(f"cd /proc/{pid}/root && ls root etc && find run tmp var -mindepth 1 -type f").stdout.split()
+    assert seen == ["etc:", "ld.so.cache", "root:", "files"], seen
     assert bed.run(f"cat /proc/{pid}/net/dev").stdout.count(":") == 1
     tty = terminal(bed, path)
     bed.run(f"timeout 25 sed '/READY/q' <{tty} >/dev/null || :")
     asked = "dd if=/dev/vda bs=1M count=4 2>/dev/null | grep -a -o \"hello from the folder\""
     assert "hello from the folder" in bed.run(f"exec 3<>{tty}; echo disks >&3; echo 'sh {asked}' >&3; timeout 25 sed '/^hello/q' <&3 || :").stdout
     call(bed, "TerminateDomain", "st", "folder", 0)
+    assert not [f for f in bed.run("ls -A /run /run/virtbus/qemu").stdout.split() if f in ("usr", "lib64") or f.endswith(".root")]
     bed.wait(lambda: "nbd" not in bed.run("systemctl list-units --no-legend --all 'virtqemu-qemu-nbd-*'").stdout)
 
 

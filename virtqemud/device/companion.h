@@ -19,10 +19,13 @@ typedef struct Companion {
         char **files;                /* the device files it makes usable, also by their class: "char-vfio" */
         bool privileged;             /* it needs the rights of root, and confines itself */
         bool has_network;
-        char *folder;                /* of the host's files it sees this folder, whoever's it is, its own program, and nothing else */
+        char **sees;                 /* of the host's files it sees these, whoever's they are, programs, and nothing else: a path, and where it finds it, … */
+        bool moved;                  /* the two differ */
 } Companion;
 
 void companion_clear(Companion *c);
+/* Appends to `sees`. -ENOMEM. */
+int companion_show(Companion *c, const char *path, const char *as);
 
 /* virtqemu-hostdev for a device of the host, or for a file that QEMU opens by itself. -ENOMEM. */
 int companion_hostdev(Companion *c, const char *kind, const char *name, bool managed);

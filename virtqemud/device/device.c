@@ -115,10 +115,17 @@ int companion_vfio(Companion *c, const char *kind, const char *name, bool manage
         return r < 0 ? r : strv_push(&c->files, "char-vfio");
 }
 
+int companion_show(Companion *c, const char *path, const char *as) {
+        int r = strv_push(&c->sees, path);
+
+        c->moved = c->moved || !streq(path, as);
+        return r < 0 ? r : strv_push(&c->sees, as);
+}
+
 void companion_clear(Companion *c) {
         strv_free(c->argv);
         strv_free(c->files);
-        free(c->folder);
+        strv_free(c->sees);
         *c = (Companion) {};
 }
 

@@ -27,5 +27,5 @@ int disk_dir_companion(const Disk *d, Companion *ret) {
 
         ret->title = "Folder as a Disk";
         ret->has_network = false;
-        return r < 0 ? r : free_and_strdup(&ret->folder, d->folder);
+        return r < 0 ? r : companion_show(ret, d->folder, d->folder);
 }

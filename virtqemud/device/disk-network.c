@@ -203,6 +203,16 @@ static json_t *url_json(const DiskNetwork *n, uint64_t port) {
         return TAKE_PTR(json);
 }
 
+/* Who answers has to be known: by the file that is named, or the host's own. */
+static json_t *ssh_json(const DiskNetwork *n, uint64_t port) {
+        const DiskHost *h = host_of(n, 0);
+        _cleanup_free_ char *number = strf("%" PRIu64, port_of(h, port)), *path = strf("%s%s", n->name[0] == '/' ? "" : "/", n->name);
+        json_auto_t *json = number && path ? json_pack("{s:s, s:{s:s, s:s}, s:s, s:{s:s}}", "driver", "ssh", "server", "host", h->name, "port", number, "path",
+                                                       path, "host-key-check", "mode", "known_hosts") : NULL;
+
+        return json && json_set_text(json, "user", n->login) >= 0 ? TAKE_PTR(json) : NULL;
+}
+
 typedef enum ProtocolTakes {
         TAKES_AUTH = 1 << 0, TAKES_MANY = 1 << 1, TAKES_NONE = 1 << 2, TAKES_UNIX = 1 << 3, TAKES_WRITES = 1 << 4, NEEDS_SLASH = 1 << 5,
         NEEDS_NAME = 1 << 6, TAKES_SSL = 1 << 7,
@@ -225,7 +235,7 @@ static const struct {
         [PROTOCOL_FTP] = { url_json, 21, TAKES_AUTH | NEEDS_NAME, "volume" },
         [PROTOCOL_FTPS] = { url_json, 990, TAKES_AUTH | NEEDS_NAME | TAKES_SSL, "volume" },
         [PROTOCOL_TFTP] = { .refused = "QEMU has no driver for it any more" },
-        [PROTOCOL_SSH] = { .refused = "QEMU logs in with the keys of its user, and here it is a user of its own", .hint = "mount it on the host with sshfs" },
+        [PROTOCOL_SSH] = { ssh_json, 22, TAKES_WRITES | NEEDS_NAME },
         [PROTOCOL_SHEEPDOG] = { .refused = "QEMU has no driver for it any more" },
         [PROTOCOL_VXHS] = { .refused = "QEMU has no driver for it any more" },
 };
@@ -259,8 +269,23 @@ static int check_hosts(const DiskNetwork *n, const Record *head, unsigned takes,
         return 0;
 }
 
+/* The program has a user of its own, to which the files are shown. */
+static int check_ssh(const DiskNetwork *n, const Record *head, Fault *f) {
+        if (n->agent)
+                return xml_fault_below(head, "source/identity/@agentsock", f, FAULT_NOT_SUPPORTED, "an agent answers its own user alone: name a keyfile");
+        if (!n->login || !n->key_file)
+                return xml_fault_below(head, "source", f, FAULT_INVALID_DEFINITION,
+                                       "protocol 'ssh' needs <identity username='…' keyfile='/…'/>: a key that has no passphrase");
+        if (n->key_file[0] != '/')
+                return xml_fault_below(head, "source/identity/@keyfile", f, FAULT_INVALID_DEFINITION, "'%.128s' is not an absolute path", n->key_file);
+        if (n->known_hosts && n->known_hosts[0] != '/')
+                return xml_fault_below(head, "source/knownHosts/@path", f, FAULT_INVALID_DEFINITION, "'%.128s' is not an absolute path", n->known_hosts);
+        return 0;
+}
+
 static int check_options(const DiskNetwork *n, const Record *head, unsigned takes, Fault *f) {
-        const bool is_rbd = n->protocol == PROTOCOL_RBD, is_nbd = n->protocol == PROTOCOL_NBD, is_url = protocols[n->protocol].make == url_json;
+        const bool is_rbd = n->protocol == PROTOCOL_RBD, is_nbd = n->protocol == PROTOCOL_NBD, is_url = protocols[n->protocol].make == url_json,
+                   is_ssh = n->protocol == PROTOCOL_SSH;
         const struct {
                 const char *where;
                 bool said, fits;
@@ -274,6 +299,8 @@ static int check_options(const DiskNetwork *n, const Record *head, unsigned take
                 { "source/config", n->config, is_rbd },
                 { "source/ssl", n->verify != UNSET, takes & TAKES_SSL },
                 { "source/identity", n->user || n->group, n->protocol == PROTOCOL_NFS },
+                { "source/identity", n->login || n->key_file || n->agent, is_ssh },
+                { "source/knownHosts", n->known_hosts, is_ssh },
                 { "source/readahead", n->readahead != NUMBER_UNSET, is_url || n->protocol == PROTOCOL_NFS },
                 { "source/timeout", n->timeout != NUMBER_UNSET, is_url || n->protocol == PROTOCOL_ISCSI },
                 { "source/reconnect", n->reconnect_delay != NUMBER_UNSET, is_nbd },
@@ -310,6 +337,8 @@ int disk_network_check(const DiskNetwork *n, const Record *head, bool writable, 
         if (writable && n->snapshot)
                 return xml_fault_below(head, "source/snapshot", f, FAULT_INVALID_DEFINITION, "nothing is written into snapshots: add <readonly/>");
         r = check_name(n, head, takes, f);
+        if (r >= 0 && n->protocol == PROTOCOL_SSH)
+                r = check_ssh(n, head, f);
         if (r >= 0)
                 r = check_hosts(n, head, takes, f);
         return r < 0 ? r : check_options(n, head, takes, f);
@@ -386,6 +415,16 @@ int disk_nbd_companion(json_t *node, bool writable, Companion *ret) {
         return nbd_companion(node, NULL, writable, ret);
 }
 
+/* Where ssh looks for what a user without a home has. */
+static int show_ssh(const DiskNetwork *n, Companion *c) {
+        const char *known = n->known_hosts ?: "/etc/ssh/ssh_known_hosts";
+        int r = companion_show(c, n->key_file, "/.ssh/id_rsa");
+
+        return r < 0 ? r : companion_show(c, known, "/.ssh/known_hosts");
+}
+
 int disk_network_companion(const DiskNetwork *n, bool writable, Companion *ret) {
-        return nbd_companion(protocols[n->protocol].make(n, protocols[n->protocol].port), n, writable, ret);
+        int r = nbd_companion(protocols[n->protocol].make(n, protocols[n->protocol].port), n, writable, ret);
+
+        return r < 0 || n->protocol != PROTOCOL_SSH ? r : show_ssh(n, ret);
 }

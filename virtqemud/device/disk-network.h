@@ -30,6 +30,7 @@ typedef struct DiskNetwork {
         char *initiator;             /* iscsi: the name we have */
         char *snapshot, *config;     /* rbd */
         char *user, *group;          /* nfs: numbers, "+1000" */
+        char *login, *key_file, *agent, *known_hosts; /* ssh */
         uint64_t readahead, timeout; /* bytes; seconds */
         uint64_t reconnect_delay;    /* seconds for which requests wait for a server that has gone */
 } DiskNetwork;
@@ -53,6 +54,10 @@ extern const EnumTable disk_protocol_table;
         { "source/ssl/@verify", &field_yes_no, (at) + offsetof(DiskNetwork, verify) },                                  \
         { "source/identity/@user", &field_string, (at) + offsetof(DiskNetwork, user), .max_length = 32 },               \
         { "source/identity/@group", &field_string, (at) + offsetof(DiskNetwork, group), .max_length = 32 },             \
+        { "source/identity/@username", &field_string, (at) + offsetof(DiskNetwork, login), .max_length = 255 },         \
+        { "source/identity/@keyfile", &field_string, (at) + offsetof(DiskNetwork, key_file) },                          \
+        { "source/identity/@agentsock", &field_string, (at) + offsetof(DiskNetwork, agent) },                           \
+        { "source/knownHosts/@path", &field_string, (at) + offsetof(DiskNetwork, known_hosts) },                        \
         { "source/readahead/@size", &field_number, (at) + offsetof(DiskNetwork, readahead), .max = 64u << 20 },         \
         { "source/timeout/@seconds", &field_number, (at) + offsetof(DiskNetwork, timeout), .min = 1, .max = 3600 },     \
         { "source/reconnect/@delay", &field_number, (at) + offsetof(DiskNetwork, reconnect_delay), .max = 86400 }

@@ -3,6 +3,7 @@
 
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../device/device.h"
@@ -256,8 +257,22 @@ static bool has_state(const OneCompanion *c) {
         return false;
 }
 
+/* Others look through it, but not into the folder that it is in. */
+static int make_root(const OneCompanion *c, char **ret) {
+        _cleanup_free_ char *path = instance_root(c->all->domain->instance, c->device);
+        int r = path ? mkdir_parents(path, 0700) : -ENOMEM;
+
+        if (r < 0)
+                return r;
+        if (chmod(path, 0755) < 0)
+                return -errno;
+        *ret = TAKE_PTR(path);
+        return 0;
+}
+
 static int start_unit(OneCompanion *c) {
         const Domain *d = c->all->domain;
+        _cleanup_free_ char *root = NULL;
         _cleanup_free_ char *description = strf("%s %s of Virtual Machine %s", c->what.title, c->device, d->name), *state = NULL;
         sd_id128_t chance;
         int r;
@@ -270,12 +285,15 @@ static int start_unit(OneCompanion *c) {
         state = strf(STATE_DIRECTORY "/%s/%s", d->uuid_string, c->device);
         if (!c->unit || !description || !state)
                 return -ENOMEM;
+        r = c->what.sees ? make_root(c, &root) : 0;
+        if (r < 0)
+                return r;
 
         const UnitTransient spec = {
                 .unit = c->unit, .description = description, .part_of = d->unit, .argv = c->what.argv, .input = c->socket,
                 .output = c->secret > 0 ? c->secret : 0, .state = has_state(c) ? state : NULL, .user = d->manager->user,
                 .privileged = c->what.privileged, .no_network = !c->what.has_network,
-                .folder = c->what.folder,
+                .sees = c->what.sees, .root = root,
         };
         return unit_start_transient(d->manager->bus, &spec, on_unit_started, c, &c->call);
 }
@@ -368,6 +386,8 @@ static int start_one(OneCompanion *c, const DomainDef *live, Fault *f) {
         r = check_program(c, d, f);
         if (r < 0)
                 return r;
+        if (c->what.moved && !(c->all->domain->manager->by_unit && !c->all->domain->manager->user))
+                return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "%s takes a unit of the host for it, to which its files are shown", c->what.name);
         if (c->what.by_activation && wrap_activation(c) < 0)
                 return fault_oom(f);
         r = c->all->domain->manager->by_unit ? start_unit(c) : start_child(c, f);

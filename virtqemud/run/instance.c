@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "instance.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -88,6 +87,10 @@ Instance *instance_free(Instance *i) {
 
 char *instance_socket(const Instance *i, const char *name) {
         return strf("%s/%s.sock", i->folder, name);
+}
+
+char *instance_root(const Instance *i, const char *name) {
+        return strf("%s/%s.root", i->folder, name);
 }
 
 static int on_kill_grace_over(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -285,19 +288,6 @@ void instance_forget_console(Instance *i, const char *device_id) {
                 }
 }
 
-static void remove_folder(const char *path) {
-        DIR *folder = opendir(path);
-        struct dirent *e;
-
-        if (!folder)
-                return;
-        while ((e = readdir(folder)))
-                if (!streq(e->d_name, ".") && !streq(e->d_name, ".."))
-                        (void) unlinkat(dirfd(folder), e->d_name, 0);
-        closedir(folder);
-        (void) rmdir(path);
-}
-
 static StateReason end_reason(const Instance *i) {
         if (i->panicked)
                 return REASON_CRASHED;
@@ -341,7 +331,7 @@ void instance_remove(Instance *i) {
         i->companions = companions_abandon(i->companions);
         if (i->unit)
                 limits_reset(d);
-        remove_folder(i->folder);
+        (void) tree_remove(i->folder);
         displays_forget(i->displays);
         for (size_t k = 0; k < i->n_consoles; k++)
                 console_forget(i->consoles[k].console);

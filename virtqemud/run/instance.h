@@ -61,6 +61,8 @@ DEFINE_CLEANUP(Instance *, instance_free)
 
 /* "FOLDER/NAME.sock". */
 char *instance_socket(const Instance *i, const char *name);
+/* "FOLDER/NAME.root": what the program beside QEMU for the device of that id takes for its root. */
+char *instance_root(const Instance *i, const char *name);
 
 /* Takes the supervisor by pid (and start time, unless 0) and watches it. */
 int instance_set_supervisor(Instance *i, pid_t pid, uint64_t start_time, Fault *f);
