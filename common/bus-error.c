@@ -47,6 +47,7 @@ static const char *const own[_FAULT_MAX] = {
         [FAULT_DISCONNECTED] = PREFIX "Disconnected",
         [FAULT_IMAGE] = PREFIX "ImageFailed",
         [FAULT_QEMU] = PREFIX "QemuFailed",
+        [FAULT_GUEST_AGENT] = PREFIX "GuestAgentFailed",
         [FAULT_UNIT] = PREFIX "UnitFailed",
         [FAULT_STORE] = PREFIX "StoreFailed",
 };

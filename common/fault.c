@@ -42,6 +42,7 @@ DEFINE_ENUM(FaultKind, fault_kind,
         [FAULT_DISCONNECTED] = "Disconnected",
         [FAULT_IMAGE] = "ImageFailed",
         [FAULT_QEMU] = "QemuFailed",
+        [FAULT_GUEST_AGENT] = "GuestAgentFailed",
         [FAULT_UNIT] = "UnitFailed",
         [FAULT_STORE] = "StoreFailed",
         [FAULT_NO_MEMORY] = "NoMemory")

@@ -45,6 +45,7 @@ typedef enum FaultKind {
         FAULT_DISCONNECTED,        /* the other side went away */
         FAULT_IMAGE,               /* a disk image, kernel or firmware file can't be used */
         FAULT_QEMU,                /* QEMU refused or died; the text carries its words */
+        FAULT_GUEST_AGENT,         /* the agent in the guest refused, or makes no sense; the text carries its words */
         FAULT_UNIT,                /* systemd could not start or stop the unit */
         FAULT_STORE,               /* a definition or state file can't be read or written */
         FAULT_NO_MEMORY,

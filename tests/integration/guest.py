@@ -265,12 +265,27 @@ def build_parts(init_file, module_names, files=(), cache=None):
         publish(vmlinux, unpack_kernel(image.read_bytes()))
     if not initrd.exists():
         cpio = base_archive(init)
+        for folder in sorted({str(f) for name, _ in extra for f in Path(name).parents} - {".", "bin", "lib"}):
+            cpio.directory(folder)
         for name, data in extra:
             cpio.file(name, data, 0o755)
         add_modules(cpio, Modules(modules), module_names)
         publish(initrd, cpio.finish())
         prune(root, {vmlinux, initrd})
     return vmlinux, image, initrd
+
+
+def program_files(program):
+    """A program with the libraries it wants, as files of an archive."""
+    said = subprocess.run(["ldd", program], capture_output=True, text=True, check=True, timeout=10).stdout
+    libraries = [m.group(1) for m in re.finditer(r"(/\S+) \(0x", said)]
+    return [(f"bin/{Path(program).name}", program), *((f"lib64/{Path(p).name}" if "ld-linux" in p else f"lib/{Path(p).name}", p) for p in libraries)]
+
+
+def build_with(*programs):
+    """Likewise with further programs of the host in it."""
+    files = sorted({f for p in programs for f in program_files(p)})
+    return Guest(*build_parts(HERE / "guest-init", GUEST_MODULES, files), FAST_CMDLINE)
 
 
 def build(cache=None):

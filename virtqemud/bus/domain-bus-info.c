@@ -8,6 +8,7 @@
 #include "bus-error.h"
 #include "mem.h"
 #include "service.h"
+#include "wait-address.h"
 #include "str.h"
 
 /* Looking behind the scenes: what a start would execute, and QEMU's own protocol. */
@@ -80,6 +81,12 @@ BUS_HANDLER(method_plan_start, BUS_OPEN) {
         return 1;
 }
 
+BUS_HANDLER(method_wait_for_address, BUS_OPEN) {
+        Domain *d = userdata;
+
+        return address_wait_new(d->manager->watch_userdata, d, m, error);
+}
+
 static void on_answer(Qmp *q, json_t *result, const Fault *f, void *userdata) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = userdata;
         _cleanup_free_ char *text = result ? json_dumps(result, JSON_ENCODE_ANY | JSON_INDENT(2)) : NULL;
@@ -143,6 +150,8 @@ BUS_HANDLER(method_qmp_command, ACTION_ADMIN) {
 
 const sd_bus_vtable domain_info_vtable[] = {
         SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD_WITH_NAMES("WaitForAddress", "ta{sv}", SD_BUS_PARAM(flags) SD_BUS_PARAM(options), "o", SD_BUS_PARAM(job), method_wait_for_address,
+                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("PlanStart", "ta{sv}", SD_BUS_PARAM(flags) SD_BUS_PARAM(options), "asa{sv}",
                                  SD_BUS_PARAM(argv) SD_BUS_PARAM(resources), method_plan_start, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("QMPCommand", "s", SD_BUS_PARAM(command), "s", SD_BUS_PARAM(result), method_qmp_command,

@@ -72,8 +72,8 @@ BUS_GETTER(get_addresses) {
         const Domain *d = userdata;
         int r = sd_bus_message_open_container(reply, 'a', "(sayys)");
 
-        if (r >= 0 && d->instance)
-                r = domain_addresses_each(d->instance->addresses, append_address, reply);
+        if (r >= 0)
+                r = domain_each_address(d, append_address, reply);
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 

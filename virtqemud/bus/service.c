@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "../run/guest-agent.h"
 #include "service.h"
+#include "wait-address.h"
 
 #include <stdio.h>
 
@@ -11,7 +13,8 @@
 static const BusObject job_object = JOB_OBJECT(QEMU1_ROOT);
 
 const BusObject *const service_objects[] = {
-        &manager_object, &domain_object, &tuning_object, &device_object, &disk_object, &nic_object, &console_object, &graphics_object, &job_object, NULL
+        &manager_object, &domain_object, &tuning_object,
+        &guest_object, &device_object, &disk_object, &nic_object, &console_object, &graphics_object, &job_object, NULL
 };
 
 static Jobs *jobs_from(void *userdata) {
@@ -61,6 +64,12 @@ int service_start(Daemon *d, void **ret) {
 void service_stop(void *state) {
         Service *s = state;
 
+        /* Jobs that are agents' end while there are jobs. */
+        address_waits_free(s);
+        if (s->manager)
+                REGISTRY_FOREACH(Domain, d, s->manager->domains)
+                        if (d->instance)
+                                d->instance->agent = guest_agent_free(d->instance->agent);
         s->jobs = jobs_free(s->jobs);
         if (s->manager)
                 REGISTRY_FOREACH(Domain, d, s->manager->domains)

@@ -10,6 +10,7 @@
 #define QEMU1_MANAGER QEMU1_NAME ".Manager"
 #define QEMU1_DOMAIN QEMU1_NAME ".Domain"
 #define QEMU1_TUNING QEMU1_NAME ".Tuning"
+#define QEMU1_GUEST QEMU1_NAME ".Guest"
 
 /* polkit actions, as in dbus-interfaces/org.virtbus.qemu1.policy */
 #define ACTION_READ_SECURE QEMU1_NAME ".read-secure"
@@ -18,6 +19,8 @@
 #define ACTION_CREATE QEMU1_NAME ".create"
 #define ACTION_CONSOLE QEMU1_NAME ".console"
 #define ACTION_ADMIN QEMU1_NAME ".admin"
+#define ACTION_GUEST_READ QEMU1_NAME ".guest-read"
+#define ACTION_GUEST QEMU1_NAME ".guest"
 
 /* The daemon on the bus: what connects run/ with D-Bus. */
 typedef struct Service {
@@ -25,6 +28,7 @@ typedef struct Service {
         Bus *bus;
         Jobs *jobs;
         Manager *manager;
+        struct AddressWaits *address_waits; /* NULL: nobody waits */
         bool announcing;      /* false while definitions are loaded: nobody can listen yet */
 } Service;
 
@@ -49,7 +53,7 @@ int domain_find_path(const char *path, void *userdata, Domain **ret, const char 
 extern const DomainWatch signal_watch;
 
 /* Rows of the objects and fragments of the Domain interface. */
-extern const BusObject manager_object, domain_object, tuning_object, device_object, disk_object, nic_object, console_object, graphics_object;
+extern const BusObject manager_object, domain_object, tuning_object, guest_object, device_object, disk_object, nic_object, console_object, graphics_object;
 extern const sd_bus_vtable domain_property_vtable[], domain_life_vtable[], domain_info_vtable[], domain_config_vtable[];
 
 /* BusObject.find and .details of the interfaces on a domain's own path. */

@@ -5,6 +5,7 @@
 #include "device-bus.h"
 #include "mem.h"
 #include "service.h"
+#include "wait-address.h"
 
 /* What run/ tells, as D-Bus signals. */
 
@@ -66,6 +67,14 @@ static const struct {
         { DOMAIN_CHANGED_OPERATION, "Job" },
 };
 
+/* Likewise of what its guest says. */
+static void guest_changed(Service *s, const char *path) {
+        static const char *const names[] = { "AgentState", "AgentVersion", "AgentCommands", "Hostname", "OS" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+                bus_changed(s->bus, path, QEMU1_GUEST, names[i]);
+}
+
 static void on_changed(Domain *d, unsigned what, void *userdata) {
         Service *s = userdata;
         char path[DOMAIN_PATH_MAX];
@@ -77,6 +86,10 @@ static void on_changed(Domain *d, unsigned what, void *userdata) {
         if (s->announcing && (what & (DOMAIN_CHANGED_CONFIG | DOMAIN_CHANGED_TUNING)))
                 for (size_t i = 0; tuning_name(i); i++)
                         bus_changed(s->bus, path, QEMU1_TUNING, tuning_name(i));
+        if (what & (DOMAIN_CHANGED_ADDRESSES | DOMAIN_CHANGED_STATE))
+                address_waits_look(s, d);
+        if (s->announcing && (what & DOMAIN_CHANGED_GUEST))
+                guest_changed(s, path);
         if (what & (DOMAIN_CHANGED_CONFIG | DOMAIN_CHANGED_LIVE))
                 device_bus_refresh(s, d);
         if (what & (DOMAIN_CHANGED_LIVE | DOMAIN_CHANGED_DISKS))

@@ -12,6 +12,8 @@ typedef struct Channel {
         char *state;                 /* live */
 } Channel;
 
+#define AGENT_NAME "org.qemu.guest_agent.0"
+
 static const Field channel_fields[] = {
         CHARDEV_FIELDS,
         { "target/@name", &field_string, offsetof(Channel, name), .max_length = 255 },
@@ -76,3 +78,10 @@ const DeviceOps device_channel = {
         .fill = channel_fill, .slot = channel_slot, .check = channel_check, .files = chardev_files, .companion = chardev_companion,
         .fixed = device_never_fixed, .args = channel_args,
 };
+
+const Chardev *domain_find_agent_channel(const DomainDef *def) {
+        DEVICE_FOREACH(Channel, c, def, DEVICE_CHANNEL)
+                if (streq_null(c->name, AGENT_NAME) && c->chardev.type == CHARDEV_UNIX && c->chardev.mode != SOCKET_CONNECT)
+                        return &c->chardev;
+        return NULL;
+}

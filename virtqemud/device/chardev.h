@@ -70,6 +70,9 @@ extern const EnumTable chardev_mouse_table, chardev_protocol_table;
         { "target/model/@name", &field_string, CHARDEV_AT(target_model), .max_length = 32 },            \
         DEVICE_FIELDS(Chardev)
 
+/* The channel of the guest's agent, where QEMU listens for us; NULL: there is none. */
+const Chardev *domain_find_agent_channel(const DomainDef *def);
+
 /* Whether this QEMU and the rest of the definition can do it. */
 int chardev_check(const Chardev *c, const DomainDef *def, const QemuCaps *caps, Fault *f);
 int chardev_check_record(Record *r, Fault *f);

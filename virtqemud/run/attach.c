@@ -13,6 +13,7 @@
 #include "bus-error.h"
 #include "config-edit.h"
 #include "domain-volumes.h"
+#include "guest-agent.h"
 #include "instance.h"
 #include "manager.h"
 #include "mem.h"
@@ -483,6 +484,7 @@ static void plugged(Operation *o) {
         d->live_generation++;
         instance_connect_consoles(i);
         instance_watch_addresses(i);
+        guest_agent_look(i);
         if (changed && a->companions)
                 companions_forget(i->companions, a->id); /* that of the medium before has ended with it */
         i->companions = companions_join(i->companions, TAKE_PTR(a->companions));

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../device/interface.h"
+#include "guest-agent.h"
 #include "instance.h"
 #include "manager.h"
 #include "mem.h"
@@ -189,11 +190,32 @@ int domain_addresses_new(Domain *d, DomainAddresses **ret) {
         return 0;
 }
 
-int domain_addresses_each(const DomainAddresses *a, int (*found)(const DomainAddress *address, void *userdata), void *userdata) {
-        int r = 0;
+typedef struct Search {
+        const DomainAddress *wanted;
+        bool found;
+} Search;
+
+static int compare(const DomainAddress *address, void *userdata) {
+        Search *s = userdata;
+
+        s->found = s->found || (streq(address->device, s->wanted->device) && ip_equal(&address->address, &s->wanted->address));
+        return 0;
+}
+
+static bool agent_knows(const Domain *d, const DomainAddress *a) {
+        Search s = { .wanted = a };
+
+        (void) domain_guest_addresses_each(d, compare, &s);
+        return s.found;
+}
+
+int domain_each_address(const Domain *d, int (*found)(const DomainAddress *address, void *userdata), void *userdata) {
+        const DomainAddresses *a = d->instance ? d->instance->addresses : NULL;
+        int r = domain_guest_addresses_each(d, found, userdata);
 
         for (size_t i = 0; a && i < a->n; i++)
                 for (size_t k = 0; k < a->items[i].n && r >= 0; k++)
-                        r = found(&a->items[i].items[k], userdata);
+                        if (!agent_knows(d, &a->items[i].items[k]))
+                                r = found(&a->items[i].items[k], userdata);
         return r;
 }

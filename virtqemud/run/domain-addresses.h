@@ -11,7 +11,7 @@ typedef struct DomainAddress {
         const char *device;          /* "net0" */
         IpAddress address;
         unsigned prefix;
-        char source[8];              /* lease, arp */
+        char source[8];              /* lease, arp, agent */
 } DomainAddress;
 
 /* Asks, and keeps it true from then on; NULL if there is nothing to ask. Changes are told by domain_changed(). */
@@ -19,5 +19,6 @@ int domain_addresses_new(Domain *d, DomainAddresses **ret);
 DomainAddresses *domain_addresses_free(DomainAddresses *a);
 DEFINE_CLEANUP(DomainAddresses *, domain_addresses_free)
 
-/* Ends with the first error of `found`. */
-int domain_addresses_each(const DomainAddresses *a, int (*found)(const DomainAddress *address, void *userdata), void *userdata);
+/* Those of a domain, with what its guest's agent says (run/guest-agent.h): of an address that both know it is the agent's. Ends with the first
+ * error of `found`. */
+int domain_each_address(const Domain *d, int (*found)(const DomainAddress *address, void *userdata), void *userdata);

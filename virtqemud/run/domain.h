@@ -62,6 +62,7 @@ typedef enum DomainChange {
         DOMAIN_CHANGED_ADDRESSES = 1 << 9,
         DOMAIN_CHANGED_DISKS     = 1 << 10, /* which images it uses */
         DOMAIN_CHANGED_TUNING    = 1 << 11,
+        DOMAIN_CHANGED_GUEST     = 1 << 12, /* what its agent says of it */
 } DomainChange;
 
 /* What bus/ wants to hear. Set once, at start. */

@@ -13,6 +13,7 @@
 #include "domain-addresses.h"
 #include "displays.h"
 #include "fd.h"
+#include "guest-agent.h"
 #include "file.h"
 #include "unit-limits.h"
 #include "manager.h"
@@ -76,6 +77,7 @@ Instance *instance_free(Instance *i) {
                 unplug_free(i->unplugs);
         companions_free(i->companions);
         domain_addresses_free(i->addresses);
+        i->agent = guest_agent_free(i->agent);
         process_close(&i->supervisor);
         process_close(&i->qemu);
         free(i->folder);

@@ -5,6 +5,7 @@
 #include "../device/memory.h"
 #include "../plan/launch.h"
 #include "../qmp/qmp-cmd.h"
+#include "guest-agent.h"
 #include "manager.h"
 #include "mem.h"
 #include "operation.h"
@@ -194,6 +195,14 @@ static void on_device_refused(Instance *i, json_t *data) {
                 unplug_device_refused(i, device);
 }
 
+/* Somebody in the guest has opened a channel, or closed it. */
+static void on_port(Instance *i, json_t *data) {
+        const char *id = json_string_value(json_object_get(data, "id"));
+
+        if (id)
+                guest_agent_port(i, id, json_is_true(json_object_get(data, "open")));
+}
+
 /* A new event is a row here. Those without one are of no concern to the state of a domain. */
 static const struct {
         const char *name;
@@ -211,6 +220,7 @@ static const struct {
         { "SHUTDOWN", on_shutdown },
         { "STOP", on_stop },
         { "SUSPEND", on_suspend },
+        { "VSERPORT_CHANGE", on_port },
         { "WAKEUP", on_wakeup },
         { "WATCHDOG", on_watchdog },
 };
@@ -277,6 +287,7 @@ void monitor_ready(Instance *i) {
 
         assert(i);
 
+        guest_agent_look(i);
         if (start_monitor_ready(i->domain))
                 return;
         r = qmp_send(i->qmp, "query-status", NULL, TELL_TIMEOUT_USEC, on_status, i, NULL);

@@ -9,6 +9,7 @@
 #include "attach.h"
 #include "detach.h"
 #include "caps-probe.h"
+#include "guest-agent.h"
 #include "manager.h"
 #include "mem.h"
 #include "status.h"
@@ -168,6 +169,7 @@ static void forget(Instance *i, const char *id) {
         instance_forget_console(i, id);
         companions_forget(i->companions, id);
         instance_watch_addresses(i);
+        guest_agent_look(i);
         d->live_generation++;
         free_and_replace(&d->live_text, NULL);
         status_save(d);

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The agent in the guest: the real one, and one that is up to no good."""
+
+import json
+import os
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+from gi.repository import GLib
+
+import guest
+from domains import FORMAT, LIVE, SERVICE, console, define, disk_xml, guest_xml, have, job_done, tiny_xml
+from test_hotplug import until
+
+AGENT = "/usr/sbin/qemu-ga"
+pytestmark = [pytest.mark.bus, pytest.mark.skipif(not have(AGENT), reason="no qemu-guest-agent")]
+
+CHANNEL = "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
+GUEST = "org.virtbus.qemu1.Guest"
+START = ("sh mkdir -p /run /etc /root /sbin /var; ln -sf /run /var/run; ln -sf /bin/busybox /sbin/hwclock; "
+         "printf '#!/bin/sh\\ncat >/etc/given\\n' >/bin/chpasswd; chmod +x /bin/chpasswd; "
+         "echo root:x:0:0::/root:/bin/sh >/etc/passwd; echo root:*:0:0:99999:7::: >/etc/shadow; "
+         "printf 'ID=tiny\\nNAME=Tiny\\nPRETTY_NAME=Tiny\\n' >/etc/os-release; hostname tiny; "
+         "p=$(grep -l guest_agent /sys/class/virtio-ports/*/name); p=${p%/name}; qemu-ga -d -p /dev/${p##*/} -t /run -f /run/ga.pid")
+
+
+@pytest.fixture(scope="session")
+def agent_image():
+    return guest.build_with(AGENT)
+
+
+def inside(bus, domain):
+    return bus.object(SERVICE, domain.path, GUEST)
+
+
+@pytest.fixture
+def running(bus, qemud, agent_image, tmp_path):
+    """A guest with its agent, and an ext4 file system that it has mounted."""
+    with open(tmp_path / "disk.img", "wb") as f:
+        f.truncate(16 << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-F", tmp_path / "disk.img"], check=True, timeout=30)
+    disk = disk_xml(tmp_path / "disk.img").replace("type='raw'", "type='raw' discard='unmap'")
+    d = define(bus, guest_xml(agent_image, devices=CHANNEL + disk, memory=192))
+    g = inside(bus, d)
+    assert g.AgentState == "absent"
+    d.Start(0, {}, timeout=60)
+    con = console(bus, d)
+    con.ready()
+    assert g.AgentState == "disconnected"
+    with bus.fails("Disconnected", "no agent runs in the guest"):
+        g.Ping(0, {})
+    con.ask("ports")
+    con.ask("disks")
+    con.ask("sh modprobe -a crc32c_generic ext4; mkdir -p /m; mount -t ext4 /dev/vda /m")
+    con.ask(START)
+    bus.wait_property(g, "AgentState", "connected")
+    yield d, g, con
+    d.Terminate(0, {})
+    assert g.AgentState == "absent"
+
+
+def text(data):
+    return bytes(data).decode()
+
+
+def test_what_it_says(bus, running):
+    d, g, con = running
+    g.Ping(0, {})
+    bus.wait_property(g, "Hostname", "tiny")
+    until(lambda: g.OS.get("id") == "tiny")
+    assert g.AgentVersion == "7.2.22" and "guest-exec" in g.AgentCommands and g.OS["kernel-release"] == con.ask("sh uname -r")[0]
+    assert g.GetHostname(0, {}) == "tiny" and g.GetUsers(0, {}) == []
+    assert g.GetTimezone(0, {})[1] == 0
+    filesystems = {f[1]: f for f in g.GetFilesystems(0, {})}
+    assert filesystems["/m"][2] == "ext4" and filesystems["/m"][3] > 8 << 20
+    assert {"/dev/vda"} <= {x[0] for x in g.GetDisks(0, {})}
+    assert [i[0] for i in g.GetInterfaces(0, {})] == ["lo"]
+    assert g.GetVCPUs(0, {})[0][:2] == (0, True)
+    assert json.loads(g.Command("guest-get-time", 0, {})) > 0
+    answer = g.Command(json.dumps({"execute": "guest-file-open", "arguments": {"path": "/etc/os-release"}}), 0, {})
+    assert json.loads(answer) == 1000
+    with bus.fails("GuestAgentFailed", "No such file"):
+        g.Command(json.dumps({"execute": "guest-file-open", "arguments": {"path": "/nothing"}}), 0, {})
+    with bus.fails("NotSupported", "does not do guest-nonsense"):
+        g.Command("guest-nonsense", 0, {})
+
+
+def test_time(running):
+    _, g, con = running
+    g.SetTime(1_000_000_000_000_000, 0, {})
+    assert abs(g.GetTime(0, {}) - 1_000_000_000_000_000) < 60_000_000 and con.ask("sh date +%Y") == ["2001"]
+    g.SetTime(0, 0, {})
+    assert abs(g.GetTime(0, {}) - time.time() * 1e6) < 60_000_000
+
+
+def test_frozen(bus, running):
+    """What writes waits, and goes on."""
+    _, g, con = running
+    con.ask("sh while :; do date +%s.%N >>/m/written; usleep 20000; done 2>/dev/null &")
+    assert g.GetFreezeStatus(0, {}) == "thawed"
+    assert g.FreezeFilesystems([], 0, {}) >= 1 and g.GetFreezeStatus(0, {}) == "frozen"
+    con.ask("sh sleep 1")
+    size = con.ask("sh wc -c </m/written")
+    con.ask("sh sleep 1")
+    assert con.ask("sh wc -c </m/written") == size
+    with bus.fails("NotSupported", "guest-get-fsinfo"):
+        g.GetFilesystems(0, {})
+    assert g.ThawFilesystems(0, {}) >= 1
+    until(lambda: con.ask("sh wc -c </m/written") != size)
+    trimmed = g.TrimFilesystems(0, 0, {})
+    assert [t[0] for t in trimmed] == ["/m"] and trimmed[0][1] > 0 and not trimmed[0][2]
+
+
+def test_passwords_and_keys(bus, running):
+    _, g, con = running
+    g.SetPassword("root", "secret word", False, 0, {})
+    assert con.ask("sh cat /etc/given") == ["root:secret word"]
+    keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOEcjLRkl33fnWnM1u3HU6aUr44gwvVBJcPHbzzL8slA one", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 two"]
+    g.AddSSHKeys("root", keys, False, 0, {})
+    assert sorted(g.GetSSHKeys("root", 0, {})) == sorted(keys)
+    g.RemoveSSHKeys("root", keys[:1], 0, {})
+    assert g.GetSSHKeys("root", 0, {}) == keys[1:]
+
+
+def test_programs(bus, running):
+    _, g, con = running
+    code, sig, out, err, more = g.Exec("/bin/sh", ["-c", "read x; echo $x $A; echo no >&2; exit 3"], ["A=b", "PATH=/bin"], b"given\n", 0, {})
+    assert (code, sig, text(out), text(err), more) == (3, 0, "given b\n", "no\n", False)
+    pid = g.Spawn("/bin/sleep", ["1000"], [], b"", 0, {})
+    assert not g.GetExecStatus(pid, 0, {})[0]
+    con.ask(f"sh kill -9 {pid}")
+    until(lambda: g.GetExecStatus(pid, 0, {})[:3] == (True, 0, 9))
+    with bus.fails("Timeout", "has not ended in time"):
+        g.Exec("/bin/sleep", ["1000"], [], b"", 0, {"timeout": GLib.Variant("t", 300_000)})
+    with bus.fails("GuestAgentFailed", "guest-exec"):
+        g.Exec("/bin/nothing", [], [], b"", 0, {})
+
+
+def test_files(bus, running):
+    _, g, con = running
+    data = os.urandom(1_500_000)
+    pipe, job = g.WriteFile("/m/random", False, 0, {})
+    with os.fdopen(pipe.detach(), "wb") as f:
+        f.write(data)
+    assert job_done(bus, job)[0] == "done"
+    pipe, job = g.ReadFile("/m/random", 0, {})
+    with os.fdopen(pipe.detach(), "rb") as f:
+        assert f.read() == data
+    assert job_done(bus, job)[0] == "done"
+    with bus.fails("GuestAgentFailed", "/nothing"):
+        g.ReadFile("/nothing", 0, {})
+
+
+def test_addresses(bus, qemud, agent_image):
+    """What the guest says of its interfaces is known soon, and told; WaitForAddress waits for it."""
+    nic = "<interface type='user'><mac address='52:54:00:00:00:07'/></interface>"
+    d = define(bus, guest_xml(agent_image, devices=CHANNEL + nic, memory=192))
+    g = inside(bus, d)
+    d.Start(0, {}, timeout=60)
+    con = console(bus, d)
+    con.ready()
+    con.ask("ports")
+    con.ask("nics")
+    con.ask(START)
+    bus.wait_property(g, "AgentState", "connected")
+    con.ask("sh ifconfig eth0 198.51.100.7 netmask 255.255.255.0 up")
+    job = d.WaitForAddress(0, {"interface": "net0", "family": "ipv4"})
+    assert job_done(bus, job)[0] == "done"
+    assert ("net0", bytes([198, 51, 100, 7]), 24, "agent") in [(a, bytes(b), c, s) for a, b, c, s in d.Addresses]
+    assert job_done(bus, d.WaitForAddress(0, {"interface": "net0", "family": "ipv6", "timeout": GLib.Variant("t", 10)}))[0] in ("done", "timeout", "failed")
+    con.ask("sh ifconfig eth0 0.0.0.0")
+    g.GetInterfaces(0, {})
+    until(lambda: not [a for a in d.Addresses if len(a[1]) == 4])
+    con.ask("sh kill $(cat /run/ga.pid)")
+    bus.wait_property(g, "AgentState", "disconnected")
+    assert d.Addresses == [] and g.Hostname == ""
+    d.Terminate(0, {})
+
+
+def test_one_that_is_up_to_no_good(bus, qemud, guest_image):
+    """Its channel is full of anything but answers: calls fail in their time, and everything else goes on."""
+    d = define(bus, guest_xml(guest_image, devices=CHANNEL))
+    g = inside(bus, d)
+    d.Start(0, {}, timeout=60)
+    con = console(bus, d)
+    con.ready()
+    con.ask("ports")
+    port = "p=$(grep -l guest_agent /sys/class/virtio-ports/*/name); p=${p%/name}; p=/dev/${p##*/}"
+    con.ask(f"sh {port}; cat /dev/zero >$p &")
+    bus.wait_property(g, "AgentState", lambda s: s != "disconnected")
+    failed = threading.Event()
+
+    def ping():
+        with bus.fails("Timeout", "did not answer guest-ping"):
+            g.Ping(0, {"timeout": GLib.Variant("t", 1_000_000)}, timeout=20)
+        failed.set()
+
+    slowest, end = 0, time.monotonic() + 3
+    client = threading.Thread(target=ping)
+    client.start()
+    while time.monotonic() < end:
+        began = time.monotonic()
+        assert d.State == "running"
+        slowest = max(slowest, time.monotonic() - began)
+    client.join(20)
+    assert failed.is_set() and slowest < 0.2, slowest
+    bus.wait_property(g, "AgentState", "silent")
+    d.Terminate(0, {})
