@@ -81,6 +81,17 @@ int verb_export_secret(Client *c, int argc, char **argv);
 int verb_set_secret(Client *c, int argc, char **argv);
 int verb_get_secret(Client *c, int argc, char **argv);
 int verb_console(Client *c, int argc, char **argv);
+int verb_guest_info(Client *c, int argc, char **argv);
+int verb_wait_address(Client *c, int argc, char **argv);
+int verb_exec(Client *c, int argc, char **argv);
+int verb_copy_to(Client *c, int argc, char **argv);
+int verb_copy_from(Client *c, int argc, char **argv);
+int verb_freeze(Client *c, int argc, char **argv);
+int verb_thaw(Client *c, int argc, char **argv);
+int verb_trim(Client *c, int argc, char **argv);
+int verb_set_password(Client *c, int argc, char **argv);
+int verb_sync_time(Client *c, int argc, char **argv);
+int verb_agent(Client *c, int argc, char **argv);
 
 /* Which of the running domain and its definition a change is meant for: what was said, else all there are. */
 int change_flags(Client *c, const char *domain, uint64_t *ret);

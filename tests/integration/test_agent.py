@@ -14,6 +14,7 @@ from gi.repository import GLib
 import guest
 from domains import FORMAT, LIVE, SERVICE, console, define, disk_xml, guest_xml, have, job_done, tiny_xml
 from test_hotplug import until
+from test_virtctl import virtctl  # noqa: F401
 
 AGENT = "/usr/sbin/qemu-ga"
 pytestmark = [pytest.mark.bus, pytest.mark.skipif(not have(AGENT), reason="no qemu-guest-agent")]
@@ -23,7 +24,7 @@ GUEST = "org.virtbus.qemu1.Guest"
 START = ("sh mkdir -p /run /etc /root /sbin /var; ln -sf /run /var/run; ln -sf /bin/busybox /sbin/hwclock; "
          "printf '#!/bin/sh\\ncat >/etc/given\\n' >/bin/chpasswd; chmod +x /bin/chpasswd; "
          "echo root:x:0:0::/root:/bin/sh >/etc/passwd; echo root:*:0:0:99999:7::: >/etc/shadow; "
-         "printf 'ID=tiny\\nNAME=Tiny\\nPRETTY_NAME=Tiny\\n' >/etc/os-release; hostname tiny; "
+         "printf 'ID=tiny\\nNAME=Tiny\\nPRETTY_NAME=Tiny\\n' >/etc/os-release; hostname tiny; ifconfig lo 127.0.0.1; "
          "p=$(grep -l guest_agent /sys/class/virtio-ports/*/name); p=${p%/name}; qemu-ga -d -p /dev/${p##*/} -t /run -f /run/ga.pid")
 
 
@@ -154,6 +155,31 @@ def test_files(bus, running):
         g.ReadFile("/nothing", 0, {})
 
 
+def test_virtctl_and_the_guest(running, virtctl, tmp_path):  # noqa: F811
+    _, _, con = running
+    until(lambda: "System: Tiny" in virtctl("guest-info", "web").stdout)
+    info = virtctl("guest-info", "web").stdout
+    assert "Agent: connected 7.2.22" in info and "Hostname: tiny" in info and "/m (ext4" in info and "127.0.0.1/8 on lo" in info
+    assert json.loads(virtctl("guest-info", "web", "--json=short").stdout)["Interfaces"][0][0] == "lo"
+    done = virtctl("exec", "web", "--", "/bin/sh", "-c", "echo out; echo err >&2; exit 7", check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ("out\n", "err\n", 7)
+    (tmp_path / "in").write_bytes(os.urandom(300_000))
+    virtctl("copy-to", "web", tmp_path / "in", "/m/there")
+    virtctl("copy-from", "web", "/m/there", tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "in").read_bytes()
+    failed = virtctl("copy-from", "web", "/nowhere", "-", check=False)
+    assert failed.returncode == 1 and "/nowhere" in failed.stderr
+    assert "1 file system" in virtctl("freeze", "web", "/m").stdout and "1 file system" in virtctl("thaw", "web").stdout
+    assert "/m: " in virtctl("trim", "web").stdout
+    (tmp_path / "password").write_text("a b c")
+    virtctl("set-password", "web", "root", tmp_path / "password")
+    assert con.ask("sh cat /etc/given") == ["root:a b c"]
+    virtctl("sync-time", "web")
+    assert json.loads(virtctl("agent", "web", "guest-fsfreeze-status").stdout) == "thawed"
+    late = virtctl("wait-address", "web", "ipv9", check=False)
+    assert late.returncode and "the family is ipv4 or ipv6" in late.stderr
+
+
 def test_addresses(bus, qemud, agent_image):
     """What the guest says of its interfaces is known soon, and told; WaitForAddress waits for it."""
     nic = "<interface type='user'><mac address='52:54:00:00:00:07'/></interface>"
@@ -208,4 +234,39 @@ def test_one_that_is_up_to_no_good(bus, qemud, guest_image):
     client.join(20)
     assert failed.is_set() and slowest < 0.2, slowest
     bus.wait_property(g, "AgentState", "silent")
+    d.Terminate(0, {})
+
+
+def start_guest(bus, agent_image, more=""):
+    d = define(bus, guest_xml(agent_image, devices=CHANNEL, memory=192))
+    d.Start(0, {}, timeout=60)
+    con = console(bus, d)
+    con.ready()
+    con.ask("ports")
+    con.ask(START)
+    con.ask(f"sh printf '#!/bin/sh\\necho $* >/dev/console; {more}\\n' >/sbin/shutdown; chmod +x /sbin/shutdown")
+    bus.wait_property(inside(bus, d), "AgentState", "connected")
+    return d, con
+
+
+def test_shutdown(bus, qemud, agent_image):
+    """By the agent alone, and by it and the power button."""
+    d, con = start_guest(bus, agent_image, "poweroff -f")
+    assert job_done(bus, d.Shutdown("agent", 0, {}))[0] == "done" and d.State == "shutoff"
+    assert "-P +0" in con.transcript() or "-h" in con.transcript()
+    d.Start(0, {}, timeout=60)
+    con = console(bus, d)
+    con.ready()
+    result = job_done(bus, d.Shutdown("agent", 0, {}))
+    assert result[0] == "failed" and "no agent runs in the guest" in result[2], result
+    assert job_done(bus, d.Shutdown("any", 0, {}))[0] == "done" and d.State == "shutoff"
+    d.Undefine(0, {})
+
+
+def test_reboot(bus, qemud, agent_image):
+    """By the agent."""
+    d, con = start_guest(bus, agent_image, "reboot -f")
+    assert job_done(bus, d.Reboot(0, {"mode": "agent"}))[0] == "done"
+    assert "-r" in con.transcript()
+    bus.wait_property(inside(bus, d), "AgentState", "disconnected")
     d.Terminate(0, {})

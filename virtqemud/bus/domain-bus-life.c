@@ -45,21 +45,34 @@ int domain_start_call(Domain *d, sd_bus_message *m, uint64_t flags, bool paused,
         return r < 0 ? fault_to_bus(&f, r, error) : attach_job(o, m, flags & BUS_FLAG_NO_WAIT, new_domain, error);
 }
 
-int domain_shutdown_call(Domain *d, sd_bus_message *m, uint64_t timeout_usec, sd_bus_error *error) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        Operation *o;
-        int r;
+static int read_mode(const char *text, StopMode *ret, Fault *f) {
+        StopMode mode = *text ? stop_mode_from_string(text) : STOP_ANY;
 
-        r = stop_shutdown(d, timeout_usec, &o, &f);
+        if (mode < 0)
+                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "\"%.64s\" is no way to ask a guest, expected acpi, agent or any", text);
+        *ret = mode;
+        return 0;
+}
+
+int domain_shutdown_call(Domain *d, sd_bus_message *m, const char *text, uint64_t timeout_usec, sd_bus_error *error) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        StopMode mode = STOP_ANY;
+        Operation *o;
+        int r = read_mode(text, &mode, &f);
+
+        if (r >= 0)
+                r = stop_shutdown(d, mode, timeout_usec, &o, &f);
         return r < 0 ? fault_to_bus(&f, r, error) : attach_job(o, m, true, false, error);
 }
 
-int domain_reboot_call(Domain *d, sd_bus_message *m, sd_bus_error *error) {
+int domain_reboot_call(Domain *d, sd_bus_message *m, const char *text, sd_bus_error *error) {
         _cleanup_fault_ Fault f = FAULT_INIT;
+        StopMode mode = STOP_ANY;
         Operation *o;
-        int r;
+        int r = read_mode(text, &mode, &f);
 
-        r = stop_reboot(d, &o, &f);
+        if (r >= 0)
+                r = stop_reboot(d, mode, &o, &f);
         return r < 0 ? fault_to_bus(&f, r, error) : attach_job(o, m, true, false, error);
 }
 
@@ -160,18 +173,17 @@ BUS_HANDLER(method_shutdown, ACTION_POWER) {
         r = sd_bus_message_read(m, "s", &mode);
         if (r >= 0)
                 r = bus_read_options(m, BUS_FLAG_NO_WAIT, &flags, options, ARRAY_SIZE(options), &f);
-        if (r >= 0 && streq(mode, "agent"))
-                r = fault_set(&f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "guests can't be shut down by their agent yet, use \"acpi\" or \"any\"");
-        else if (r >= 0 && !streq(mode, "acpi") && !streq(mode, "any") && !streq(mode, ""))
-                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "\"%.64s\" is no way to shut down, expected acpi, agent or any", mode);
-        return r < 0 ? fault_to_bus(&f, r, error) : domain_shutdown_call(userdata, m, timeout, error);
+        return r < 0 ? fault_to_bus(&f, r, error) : domain_shutdown_call(userdata, m, mode, timeout, error);
 }
 
 BUS_HANDLER(method_reboot, ACTION_POWER) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        const char *mode = NULL;
+        const BusOption options[] = { { "mode", 's', &mode } };
         uint64_t flags;
-        int r = read_flags(m, BUS_FLAG_NO_WAIT, &flags, error);
+        int r = bus_read_options(m, BUS_FLAG_NO_WAIT, &flags, options, ARRAY_SIZE(options), &f);
 
-        return r < 0 ? r : domain_reboot_call(userdata, m, error);
+        return r < 0 ? fault_to_bus(&f, r, error) : domain_reboot_call(userdata, m, mode ?: "", error);
 }
 
 BUS_HANDLER(method_reset, ACTION_POWER) {

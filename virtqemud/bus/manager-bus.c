@@ -312,7 +312,7 @@ BUS_HANDLER(method_shutdown_domain, ACTION_POWER) {
         Domain *d;
         int r = read_verb(m, userdata, BUS_FLAG_NO_WAIT, &d, &flags, error);
 
-        return r < 0 ? r : domain_shutdown_call(d, m, 0, error);
+        return r < 0 ? r : domain_shutdown_call(d, m, "", 0, error);
 }
 
 BUS_HANDLER(method_reboot_domain, ACTION_POWER) {
@@ -320,7 +320,7 @@ BUS_HANDLER(method_reboot_domain, ACTION_POWER) {
         Domain *d;
         int r = read_verb(m, userdata, BUS_FLAG_NO_WAIT, &d, &flags, error);
 
-        return r < 0 ? r : domain_reboot_call(d, m, error);
+        return r < 0 ? r : domain_reboot_call(d, m, "", error);
 }
 
 BUS_HANDLER(method_terminate_domain, ACTION_POWER) {

@@ -63,8 +63,9 @@ int domain_object_details(void *object, sd_bus_message *call);
 /* Verbs that the Manager has by name as well; each answers the message. */
 /* With `new_domain` the answer begins with the domain's path. */
 int domain_start_call(Domain *d, sd_bus_message *m, uint64_t flags, bool paused, bool new_domain, sd_bus_error *error);
-int domain_shutdown_call(Domain *d, sd_bus_message *m, uint64_t timeout_usec, sd_bus_error *error);
-int domain_reboot_call(Domain *d, sd_bus_message *m, sd_bus_error *error);
+/* `mode`: any, acpi or agent; empty: any. */
+int domain_shutdown_call(Domain *d, sd_bus_message *m, const char *mode, uint64_t timeout_usec, sd_bus_error *error);
+int domain_reboot_call(Domain *d, sd_bus_message *m, const char *mode, sd_bus_error *error);
 int domain_terminate_call(Domain *d, sd_bus_message *m, uint64_t flags, sd_bus_error *error);
 int domain_suspend_call(Domain *d, sd_bus_message *m, bool suspend, sd_bus_error *error);
 

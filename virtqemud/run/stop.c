@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "guest-agent.h"
 #include "instance.h"
 #include "manager.h"
 #include "mem.h"
@@ -13,16 +14,47 @@
 /* What a shutdown or reboot that is under way holds. */
 typedef struct Stopping {
         bool reboot;
+        StopMode mode;
         uint64_t timeout_usec;
         sd_event_source *again, *timeout;
+        QgaCall *asked;
 } Stopping;
+
+DEFINE_ENUM(StopMode, stop_mode, "any", "acpi", "agent")
 
 static void stopping_free(void *data) {
         Stopping *s = data;
 
         sd_event_source_disable_unref(s->again);
         sd_event_source_disable_unref(s->timeout);
+        qga_call_free(s->asked);
         free(s);
+}
+
+/* --- the agent --- */
+
+/* One that does as it is told says nothing more. */
+static void on_agent(json_t *result, const Fault *why, void *userdata) {
+        Operation *o = userdata;
+        Stopping *s = o->data;
+
+        if (!why || why->kind == FAULT_TIMEOUT || why->kind == FAULT_DISCONNECTED)
+                return;
+        if (s->mode == STOP_AGENT)
+                operation_continue(o, why);
+        else
+                log_domain_notice(o->domain, "%s", fault_text(why));
+}
+
+/* 0: it was asked. */
+static int ask_agent(Operation *o, const char *mode, Fault *f) {
+        Stopping *s = o->data;
+
+        return domain_ask_guest(o->domain, "guest-shutdown", json_pack("{s:s}", "mode", mode), 0, on_agent, o, &s->asked, f);
+}
+
+static bool has_agent(const Domain *d) {
+        return domain_agent_state(d) == AGENT_CONNECTED;
 }
 
 static int on_again(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -67,9 +99,16 @@ static int begin_shutdown(void *userdata, Fault *f) {
                 monitor_tell(i, "cont", NULL);
         if (o->domain->state == DOMAIN_PMSUSPENDED)
                 monitor_tell(i, "system_wakeup", NULL);
-        monitor_tell(i, "system_powerdown", NULL);
+        if (s->mode == STOP_AGENT) {
+                r = ask_agent(o, "powerdown", f);
+                if (r < 0)
+                        return r;
+        } else if (s->mode == STOP_ANY && has_agent(o->domain))
+                (void) ask_agent(o, "powerdown", NULL);
+        if (s->mode != STOP_AGENT)
+                monitor_tell(i, "system_powerdown", NULL);
 
-        r = sd_event_add_time_relative(event, &s->again, CLOCK_MONOTONIC, POWERDOWN_INTERVAL_USEC, 0, on_again, o);
+        r = s->mode == STOP_AGENT ? 0 : sd_event_add_time_relative(event, &s->again, CLOCK_MONOTONIC, POWERDOWN_INTERVAL_USEC, 0, on_again, o);
         if (r >= 0)
                 r = sd_event_add_time_relative(event, &s->timeout, CLOCK_MONOTONIC, s->timeout_usec, 0, on_timeout, o);
         return r < 0 ? r : 0;
@@ -90,16 +129,37 @@ static int undo_shutdown(void *userdata) {
 }
 
 /* The supervisor presses the power button and resets the guest when it has powered off, as it does for "machinectl reboot". */
+static int press_button(Operation *o, Fault *f) {
+        int r = process_signal(&o->domain->instance->supervisor, SIGINT);
+
+        return r < 0 ? fault_set(f, FAULT_UNIT, -r, "%s: the supervisor can't be reached: %s", o->domain->name, strerror(-r)) : 0;
+}
+
+static int on_agent_slow(sd_event_source *source, uint64_t usec, void *userdata) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        Operation *o = userdata;
+        int r;
+
+        log_domain_notice(o->domain, "the guest's agent has not rebooted it, pressing the power button");
+        r = press_button(o, &f);
+        if (r < 0)
+                steps_continue(o->steps, r, &f);
+        return 0;
+}
+
 static int begin_reboot(void *userdata, Fault *f) {
         Operation *o = userdata;
         Stopping *s = o->data;
+        bool by_agent = s->mode == STOP_AGENT || (s->mode == STOP_ANY && has_agent(o->domain));
         int r;
 
         if (!o->domain->instance)
                 return 1;
-        r = process_signal(&o->domain->instance->supervisor, SIGINT);
+        r = by_agent ? ask_agent(o, "reboot", f) : press_button(o, f);
+        if (r >= 0 && by_agent && s->mode == STOP_ANY)
+                r = sd_event_add_time_relative(o->domain->manager->event, &s->again, CLOCK_MONOTONIC, AGENT_REBOOT_USEC, 0, on_agent_slow, o);
         if (r < 0)
-                return fault_set(f, FAULT_UNIT, -r, "%s: the supervisor can't be reached: %s", o->domain->name, strerror(-r));
+                return r;
         r = sd_event_add_time_relative(o->domain->manager->event, &s->timeout, CLOCK_MONOTONIC, s->timeout_usec, 0, on_timeout, o);
         return r < 0 ? r : 0;
 }
@@ -149,7 +209,7 @@ static int check_can_ask(const Domain *d, Fault *f) {
         return 0;
 }
 
-static int begin(Domain *d, const OperationType *type, bool reboot, uint64_t timeout_usec, Operation **ret, Fault *f) {
+static int begin(Domain *d, const OperationType *type, bool reboot, StopMode mode, uint64_t timeout_usec, Operation **ret, Fault *f) {
         Stopping *s;
         int r;
 
@@ -162,16 +222,17 @@ static int begin(Domain *d, const OperationType *type, bool reboot, uint64_t tim
         if (!s)
                 return fault_oom(f);
         s->reboot = reboot;
+        s->mode = mode;
         s->timeout_usec = timeout_usec;
         return operation_begin(d, type, 0, s, ret, f);
 }
 
-int stop_shutdown(Domain *d, uint64_t timeout_usec, Operation **ret, Fault *f) {
-        return begin(d, &shutdown_type, false, timeout_usec ?: SHUTDOWN_TIMEOUT_USEC, ret, f);
+int stop_shutdown(Domain *d, StopMode mode, uint64_t timeout_usec, Operation **ret, Fault *f) {
+        return begin(d, &shutdown_type, false, mode, timeout_usec ?: SHUTDOWN_TIMEOUT_USEC, ret, f);
 }
 
-int stop_reboot(Domain *d, Operation **ret, Fault *f) {
-        return begin(d, &reboot_type, true, REBOOT_TIMEOUT_USEC, ret, f);
+int stop_reboot(Domain *d, StopMode mode, Operation **ret, Fault *f) {
+        return begin(d, &reboot_type, true, mode, REBOOT_TIMEOUT_USEC, ret, f);
 }
 
 void stop_guest_reset(Domain *d) {

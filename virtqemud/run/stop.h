@@ -10,10 +10,22 @@
 #define POWERDOWN_INTERVAL_USEC (5u * 1000 * 1000)   /* the power button is pressed again: guests miss it while they boot */
 #define TERMINATE_TIMEOUT_USEC (10u * 1000 * 1000)
 
-/* Presses the power button until the guest has powered off. 0 as timeout: the default. */
-int stop_shutdown(Domain *d, uint64_t timeout_usec, Operation **ret, Fault *f);
-/* Power button, then reset: the guest shuts down cleanly and boots again under the same QEMU. */
-int stop_reboot(Domain *d, Operation **ret, Fault *f);
+/* Who in the guest is asked. */
+typedef enum StopMode {
+        STOP_ANY,      /* its agent, if there is one, and the power button */
+        STOP_ACPI,
+        STOP_AGENT,
+        _STOP_MODE_MAX,
+        _STOP_MODE_INVALID = -EINVAL,
+} StopMode;
+DECLARE_ENUM(StopMode, stop_mode);
+
+#define AGENT_REBOOT_USEC (15u * 1000 * 1000)        /* an agent that has not rebooted the guest by then is followed by the power button */
+
+/* Asks the agent, and presses the power button until the guest has powered off. 0 as timeout: the default. */
+int stop_shutdown(Domain *d, StopMode mode, uint64_t timeout_usec, Operation **ret, Fault *f);
+/* By its agent; else power button, then reset: the guest shuts down cleanly and boots again under the same QEMU. */
+int stop_reboot(Domain *d, StopMode mode, Operation **ret, Fault *f);
 
 /* Ends QEMU at once, whatever it is doing and whatever operation is under way: that one is cancelled. `done` is called exactly once
  * when nothing is left, or with FAULT_TIMEOUT. */
