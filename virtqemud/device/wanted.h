@@ -28,9 +28,11 @@ typedef struct WantedFile {
         char *path;
         char *format;           /* "raw", "qcow2"; NULL where it does not matter */
         char *template;         /* WANTED_NVRAM */
-        bool writable, append, optional; /* the last: it may be missing */
+        bool writable, append;
+        bool optional, silent;  /* it may be missing; that is no warning */
         WantedLease lease;      /* of the file itself; of what is below it always LEASE_WITH_OTHERS */
         unsigned line;          /* of the element that asks, for error texts */
+        const char *purpose;    /* static: "domain/…: what it is for"; NULL: the path says it */
 } WantedFile;
 
 typedef struct WantedFiles {

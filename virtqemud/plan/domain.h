@@ -15,6 +15,7 @@ typedef struct DomainDefaults {
         bool kvm;                    /* /dev/kvm usable */
         uint64_t host_memory;        /* bytes; 0: not known, no limit */
         unsigned spare_root_ports;   /* free root ports for hotplug; each costs QEMU start time, so the usual number is 0 */
+        const char *certificates;    /* the folder of those for TLS of SPICE */
 } DomainDefaults;
 
 /* Reads a text; syntax, known names and rules within one element only. */
@@ -34,8 +35,8 @@ int domain_expand_machine(DomainDef *def, const QemuCaps *caps, Fault *f);
 /* Gives each device its QEMU id: a live alias or a user's one, else PREFIX + number. Part of domain_fill(). */
 int domain_assign_ids(DomainDef *def, Fault *f);
 
-/* Makes a live definition of a filled one: a copy whose devices carry their ids as aliases. */
-int domain_make_live(const DomainDef *def, uint64_t id, DomainDef **ret);
+/* Makes a live definition of a filled one: a copy whose devices carry their ids as aliases, and what the settings say about all runs. */
+int domain_make_live(const DomainDef *def, uint64_t id, const DomainDefaults *defaults, DomainDef **ret);
 
 /* Completes: uuid, defaults, implied controllers, addresses, ids. Filling twice changes nothing. What it adds stays in the
  * definition, so that addresses are stable for the guest. */

@@ -32,7 +32,8 @@ static int fill_defaults(Manager *m) {
         m->arch = strdup(u.machine);
         m->emulator = m->arch ? strf("/usr/bin/qemu-system-%s", m->arch) : NULL;
         m->nvram_folder = strf("%s/nvram", m->dirs.state);
-        if (!m->emulator || !m->nvram_folder)
+        m->certificates = m->user ? strf("%s/pki/libvirt-spice", m->dirs.config) : strdup("/etc/pki/libvirt-spice");
+        if (!m->emulator || !m->nvram_folder || !m->certificates)
                 return -ENOMEM;
         m->defaults = (DomainDefaults) {
                 .emulator = m->settings.emulator ?: m->emulator,
@@ -41,6 +42,7 @@ static int fill_defaults(Manager *m) {
                 .kvm = access("/dev/kvm", R_OK | W_OK) == 0,
                 .host_memory = host_memory(),
                 .spare_root_ports = m->settings.spare_root_ports,
+                .certificates = m->settings.spice_certificates ?: m->certificates,
         };
         return 0;
 }
@@ -232,6 +234,7 @@ Manager *manager_free(Manager *m) {
         free(m->arch);
         free(m->emulator);
         free(m->nvram_folder);
+        free(m->certificates);
         sd_bus_unref(m->bus);
         sd_bus_slot_unref(m->addresses_heard);
         sd_bus_close_unref(m->system_bus);
@@ -287,6 +290,7 @@ int manager_reload(Manager *m) {
         m->settings = fresh;
         m->defaults.emulator = m->settings.emulator ?: m->emulator;
         m->defaults.spare_root_ports = m->settings.spare_root_ports;
+        m->defaults.certificates = m->settings.spice_certificates ?: m->certificates;
 
         REGISTRY_FOREACH(Domain, d, m->domains)
                 if (d->config && !store_exists(m->configs, d->name))
