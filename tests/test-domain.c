@@ -18,6 +18,7 @@ static const DomainDefaults defaults = {
         .nvram_folder = "/var/lib/virtbus/nvram",
         .host_memory = UINT64_C(64) << 30,
         .certificates = "/etc/pki/libvirt-spice",
+        .encryption = { .cpu_sev = true, .cpu_sev_snp = true, .kvm_sev = 'Y', .kvm_sev_snp = 'N' },
 };
 
 static const char uefi_plain[] =
@@ -275,6 +276,38 @@ TEST(test_live) {
         assert_true(record_equal(&def->head, &live->head));
 }
 
+TEST(test_encryption_of_the_host) {
+        static const char amd[] = "processor\t: 0\nvendor_id\t: AuthenticAMD\nflags\t\t: fpu sme sev sev_es debug_swap\nbugs\t\t: sev_snp\n\nprocessor\t: 1\n";
+        static const char intel[] = "vendor_id\t: GenuineIntel\nvmx flags\t: sev\nflags\t\t: fpu tsev sevx";
+        static const struct {
+                const char *cpuinfo, *type, *answer;
+                char kvm;
+        } rows[] = {
+                { amd, "sev", "this host has AMD SEV, but", '1' },
+                { amd, "sev", "kvm_amd/parameters/sev is 0)", '0' },
+                { amd, "sev", "there is no /sys/module/kvm_amd/parameters/sev)", '\0' },
+                { amd, "sev-snp", "CPU has no AMD SEV-SNP", '\0' },
+                { amd, "tdx", "CPU has no Intel TDX", '\0' },
+                { intel, "sev", "CPU has no AMD SEV", '\0' },
+                { intel, "tdx", "there is no /sys/module/kvm_intel/parameters/tdx)", '\0' },
+                { intel, "tdx", "this host has Intel TDX, but", 'Y' },
+                { "", "sev", "CPU has no AMD SEV", '\0' },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                HostEncryption host = { .kvm_sev = rows[i].kvm, .kvm_tdx = rows[i].kvm };
+                _cleanup_free_ char *text = strf("<domain type='qemu'><name>x</name><memory>65536</memory><os><type>hvm</type></os>"
+                                                 "<launchSecurity type='%s'/></domain>", rows[i].type);
+                _cleanup_(domain_def_freep) DomainDef *def = parse(text);
+                _cleanup_fault_ Fault f = FAULT_INIT;
+
+                memory_encryption_read_cpu(rows[i].cpuinfo, &host);
+                assert_error(memory_encryption_check(def, &host, &f), EINVAL);
+                if (!strstr(fault_text(&f), rows[i].answer))
+                        fail_msg("%s: %s", rows[i].answer, fault_text(&f));
+        }
+}
+
 static const Graphics *first_display(const DomainDef *def) {
         const Graphics *g = domain_find_graphics(def, GRAPHICS_SPICE);
 
@@ -324,4 +357,5 @@ TEST(test_certificates) {
 }
 
 TEST_MAIN(TEST_ROW(test_golden), TEST_ROW(test_names), TEST_ROW(test_many_devices_on_q35), TEST_ROW(test_many_devices_on_pc),
-          TEST_ROW(test_spare_ports), TEST_ROW(test_live), TEST_ROW(test_certificates))
+          TEST_ROW(test_spare_ports), TEST_ROW(test_live), TEST_ROW(test_certificates),
+          TEST_ROW(test_encryption_of_the_host))

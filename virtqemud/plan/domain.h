@@ -3,6 +3,7 @@
 
 #include "../def/caps.h"
 #include "../def/domain-def.h"
+#include "memory-encryption.h"
 #include "xml-read.h"
 
 /* Pure functions: text -> DomainDef -> completed and checked DomainDef -> text. */
@@ -13,6 +14,7 @@ typedef struct DomainDefaults {
         const char *arch;            /* "x86_64" */
         const char *nvram_folder;    /* where <nvram> of a new UEFI domain goes: FOLDER/NAME_VARS.fd */
         bool kvm;                    /* /dev/kvm usable */
+        HostEncryption encryption;
         uint64_t host_memory;        /* bytes; 0: not known, no limit */
         unsigned spare_root_ports;   /* free root ports for hotplug; each costs QEMU start time, so the usual number is 0 */
         const char *certificates;    /* the folder of those for TLS of SPICE */

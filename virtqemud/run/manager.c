@@ -9,6 +9,7 @@
 #include "adopt.h"
 #include "autostart.h"
 #include "define.h"
+#include "host-encryption.h"
 #include "instance.h"
 #include "lease-guard.h"
 #include "log-guard.h"
@@ -44,6 +45,7 @@ static int fill_defaults(Manager *m) {
                 .spare_root_ports = m->settings.spare_root_ports,
                 .certificates = m->settings.spice_certificates ?: m->certificates,
         };
+        host_encryption_read(&m->defaults.encryption);
         return 0;
 }
 
