@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "../virtqemud/def/controller-def.h"
 #include "../virtqemud/device/device.h"
+#include "../virtqemud/device/spice-tls.h"
 #include "../virtqemud/plan/domain.h"
 #include "../virtqemud/plan/firmware.h"
 #include "../virtqemud/plan/launch.h"
@@ -16,6 +17,8 @@ static const DomainDefaults defaults = {
         .arch = "x86_64",
         .nvram_folder = "/var/lib/virtbus/nvram",
         .host_memory = UINT64_C(64) << 30,
+        .certificates = "/etc/pki/libvirt-spice",
+        .encryption = { .cpu_sev = true, .cpu_sev_snp = true, .kvm_sev = 'Y', .kvm_sev_snp = 'N' },
 };
 
 static const char uefi_plain[] =
@@ -138,6 +141,12 @@ static void check_stable(const char *path, const char *text, const QemuCaps *cap
         assert_true(record_equal(&def->head, &copy->head));
 }
 
+/* A host that has some. */
+static void name_certificates(DomainDef *def) {
+        DEVICE_FOREACH(Graphics, g, def, DEVICE_GRAPHICS)
+                assert_ok(spice_tls_name_certificates(g, defaults.certificates));
+}
+
 static void run_case(const char *path, const char *name, void *userdata) {
         const QemuCaps *caps = userdata;
         _cleanup_(domain_def_freep) DomainDef *def = NULL;
@@ -157,8 +166,11 @@ static void run_case(const char *path, const char *name, void *userdata) {
                 r = domain_format(def, 0, &out, &f);
         if (r < 0)
                 error = strf("%s: %s\n%s%s", fault_kind_to_string(f.kind), fault_text(&f), f.hint ?: "", f.hint ? "\n" : "");
-        else
+        else {
+                if (strstr(name, "certificates"))
+                        name_certificates(def);
                 argv = argv_text(def, caps, (strstr(name, "no-network") ? LAUNCH_NO_NETWORK : 0) | (strstr(name, "logged") ? LAUNCH_LOG_CONSOLES : 0));
+        }
 
         same = golden_compare(path, "out.xml", out);
         same = golden_compare(path, "argv", argv) && same;
@@ -256,7 +268,7 @@ TEST(test_live) {
         _cleanup_(domain_def_freep) DomainDef *def = parse(SIMPLE("q35", "")), *live = NULL;
 
         assert_ok(domain_fill(def, &defaults, NULL));
-        assert_ok(domain_make_live(def, 7, &live));
+        assert_ok(domain_make_live(def, 7, &defaults, &live));
         assert_int_equal(live->id, 7);
         assert_non_null(domain_find_device(live, "pci.1"));
         assert_string_equal(domain_find_device(live, "pci.1")->alias, "pci.1");
@@ -264,5 +276,86 @@ TEST(test_live) {
         assert_true(record_equal(&def->head, &live->head));
 }
 
+TEST(test_encryption_of_the_host) {
+        static const char amd[] = "processor\t: 0\nvendor_id\t: AuthenticAMD\nflags\t\t: fpu sme sev sev_es debug_swap\nbugs\t\t: sev_snp\n\nprocessor\t: 1\n";
+        static const char intel[] = "vendor_id\t: GenuineIntel\nvmx flags\t: sev\nflags\t\t: fpu tsev sevx";
+        static const struct {
+                const char *cpuinfo, *type, *answer;
+                char kvm;
+        } rows[] = {
+                { amd, "sev", "this host has AMD SEV, but", '1' },
+                { amd, "sev", "kvm_amd/parameters/sev is 0)", '0' },
+                { amd, "sev", "there is no /sys/module/kvm_amd/parameters/sev)", '\0' },
+                { amd, "sev-snp", "CPU has no AMD SEV-SNP", '\0' },
+                { amd, "tdx", "CPU has no Intel TDX", '\0' },
+                { intel, "sev", "CPU has no AMD SEV", '\0' },
+                { intel, "tdx", "there is no /sys/module/kvm_intel/parameters/tdx)", '\0' },
+                { intel, "tdx", "this host has Intel TDX, but", 'Y' },
+                { "", "sev", "CPU has no AMD SEV", '\0' },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                HostEncryption host = { .kvm_sev = rows[i].kvm, .kvm_tdx = rows[i].kvm };
+                _cleanup_free_ char *text = strf("<domain type='qemu'><name>x</name><memory>65536</memory><os><type>hvm</type></os>"
+                                                 "<launchSecurity type='%s'/></domain>", rows[i].type);
+                _cleanup_(domain_def_freep) DomainDef *def = parse(text);
+                _cleanup_fault_ Fault f = FAULT_INIT;
+
+                memory_encryption_read_cpu(rows[i].cpuinfo, &host);
+                assert_error(memory_encryption_check(def, &host, &f), EINVAL);
+                if (!strstr(fault_text(&f), rows[i].answer))
+                        fail_msg("%s: %s", rows[i].answer, fault_text(&f));
+        }
+}
+
+static const Graphics *first_display(const DomainDef *def) {
+        const Graphics *g = domain_find_graphics(def, GRAPHICS_SPICE);
+
+        assert_non_null(g);
+        return g;
+}
+
+static DomainDef *make_live_display(const char *attributes) {
+        _cleanup_free_ char *text = strf(SIMPLE("q35", "<graphics type='spice' %s/>"), attributes);
+        _cleanup_(domain_def_freep) DomainDef *def = parse(text);
+        DomainDef *live = NULL;
+
+        assert_ok(domain_fill(def, &defaults, NULL));
+        assert_ok(domain_make_live(def, 1, &defaults, &live));
+        return live;
+}
+
+/* Where nobody asks for TLS a host without certificates has none. */
+TEST(test_certificates) {
+        static const struct {
+                const char *attributes;
+                bool named, optional;
+        } rows[] = {
+                { "autoport='yes'", true, true },
+                { "port='-1' tlsPort='-1'", true, true },
+                { "autoport='yes' defaultMode='secure'", true, false },
+                { "tlsPort='5901'", true, false },
+                { "port='5900'", false, false },
+                { "autoport='yes' defaultMode='insecure'", false, false },
+                { "autoport='yes' socket='/run/x'", false, false },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                _cleanup_(domain_def_freep) DomainDef *live = make_live_display(rows[i].attributes);
+                _cleanup_(wanted_files_clear) WantedFiles files = {};
+                _cleanup_free_ char *lost = NULL;
+
+                assert_int_equal(first_display(live)->certificates != NULL, rows[i].named);
+                assert_ok(launch_files(live, &files, NULL));
+                assert_int_equal(files.n, rows[i].named ? 3 : 0);
+                for (size_t k = 0; k < files.n; k++)
+                        assert_int_equal(files.items[k].optional, rows[i].optional);
+                assert_ok(launch_lose_file(live, "/etc/pki/libvirt-spice/server-key.pem", &lost));
+                assert_int_equal(lost != NULL, rows[i].named && rows[i].optional);
+                assert_int_equal(first_display(live)->certificates != NULL, rows[i].named && !rows[i].optional);
+        }
+}
+
 TEST_MAIN(TEST_ROW(test_golden), TEST_ROW(test_names), TEST_ROW(test_many_devices_on_q35), TEST_ROW(test_many_devices_on_pc),
-          TEST_ROW(test_spare_ports), TEST_ROW(test_live))
+          TEST_ROW(test_spare_ports), TEST_ROW(test_live), TEST_ROW(test_certificates),
+          TEST_ROW(test_encryption_of_the_host))

@@ -16,7 +16,8 @@ static json_t *read_bytes(sd_bus_message *m) {
         size_t n;
 
         /* Of a struct's 16 bytes only its signature says whether they are an IP address. */
-        bool address = streq_null(sd_bus_message_get_signature(m, false), "sayys");
+        const char *around = sd_bus_message_get_signature(m, false);
+        bool address = streq_null(around, "sayys") || streq_null(around, "ayy");
 
         if (sd_bus_message_read_array(m, 'y', &bytes, &n) < 0)
                 return json_null();

@@ -142,6 +142,18 @@ static const char *source_text(const json_t *source) {
         return "";
 }
 
+static void show_display(const json_t *o) {
+        json_int_t port = json_integer_value(json_object_get(o, "Port")), tls = json_integer_value(json_object_get(o, "TLSPort"));
+        const char *type = text_of(o, "Type"), *listen = text_of(o, "Listen"), *socket = text_of(o, "Socket");
+
+        if (port > 0 && tls > 0)
+                line("Display", "%s at %s port %" JSON_INTEGER_FORMAT ", with TLS %" JSON_INTEGER_FORMAT, type, listen, port, tls);
+        else if (port > 0 || tls > 0)
+                line("Display", "%s at %s %s %" JSON_INTEGER_FORMAT, type, listen, port > 0 ? "port" : "TLS port", MAX(port, tls));
+        else
+                line("Display", "%s%s%s", type, *socket ? " at " : "", socket);
+}
+
 static void show_device(const json_t *interfaces) {
         const json_t *device = json_object_get(interfaces, QEMU1 ".Device"), *o;
         const char *path;
@@ -158,11 +170,8 @@ static void show_device(const json_t *interfaces) {
                 line("Network", "%s %s (%s)%s", text_of(o, "MAC"), text_of(o, "Model"), text_of(o, "Type"),
                      json_is_true(json_object_get(o, "LinkUp")) ? "" : ", link down");
         o = json_object_get(interfaces, QEMU1 ".Graphics");
-        if (o && json_integer_value(json_object_get(o, "Port")) > 0)
-                line("Display", "%s at %s port %" JSON_INTEGER_FORMAT, text_of(o, "Type"), text_of(o, "Listen"),
-                     json_integer_value(json_object_get(o, "Port")));
-        else if (o)
-                line("Display", "%s%s%s", text_of(o, "Type"), *text_of(o, "Socket") ? " at " : "", text_of(o, "Socket"));
+        if (o)
+                show_display(o);
         o = json_object_get(interfaces, QEMU1 ".Console");
         if (o)
                 line("Console", "%s%s%s", text_of(device, "Alias"), *text_of(o, "TTY") ? " on " : "", text_of(o, "TTY"));

@@ -20,7 +20,7 @@ static DomainDef *make_live(void) {
         _cleanup_(domain_def_freep) DomainDef *def = NULL;
         DomainDef *live;
 
-        if (domain_parse(machine, strlen(machine), &def, NULL) < 0 || domain_fill(def, &defaults, NULL) < 0 || domain_make_live(def, 1, &live) < 0)
+        if (domain_parse(machine, strlen(machine), &def, NULL) < 0 || domain_fill(def, &defaults, NULL) < 0 || domain_make_live(def, 1, &defaults, &live) < 0)
                 abort();
         return live;
 }

@@ -2,6 +2,7 @@
 """Whatever comes in, the daemon gives a clear error (or it works), lives on, and nothing is half done."""
 
 import os
+import re
 import signal
 import socket
 import stat
@@ -321,3 +322,17 @@ def test_private_socket_takes_garbage(bus, alive):
     assert alive.ListDomains() == []
     for s in waiting:
         s.close()
+
+
+def test_memory_that_is_encrypted(alive, bus):
+    """It is refused with what this host lacks for it, if that is anything."""
+    flags = re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.M)
+    setting = Path("/sys/module/kvm_amd/parameters/sev")
+    if not flags or "sev" not in flags[1].split():
+        answer = "this host's CPU has no AMD SEV"
+    elif not setting.exists() or setting.read_text().strip() in ("N", "0"):
+        answer = "KVM does not offer AMD SEV"
+    else:
+        answer = "this host has AMD SEV, but encrypted memory is not done"
+    with bus.fails("NotSupported", f"domain/launchSecurity: @type: 'sev': {answer}"):
+        define(bus, tiny_xml("secret", extra="<launchSecurity type='sev'><policy>0x3</policy></launchSecurity>"))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import certificates
 import guest
 from rawqemu import Qmp, QemuError, die_with_parent
 
@@ -152,6 +153,9 @@ def open_file(path, tmp_path, read_only, encrypted):
         return open(guest.find_kernel()[0], "rb")
     if path in FIRMWARE:
         return open(FIRMWARE[path], "rb")
+    if path.endswith(".pem"):
+        file = tmp_path / "pki" / Path(path).name
+        return open(file if file.exists() else certificates.make(file.parent) / file.name, "rb")
     copy = tmp_path / path.replace("/", "_")
     if "VARS" in path:
         shutil.copyfile(OVMF / "OVMF_VARS_4M.fd", copy)

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import certificates
 from domains import disk_xml, guest_xml, tiny_xml
 from host import USER
 
@@ -451,6 +452,31 @@ def test_death_of_the_daemon(bed):
     bed.wait(lambda: bed.run("systemctl is-active virtqemu@steady", check=False).stdout.strip() == "inactive", 40)
     bed.run("systemctl start virtqemud.socket")
     assert state(bed, "steady") == "shutoff"
+
+
+LINK = """
+import socket, ssl, struct, sys
+with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=20) as s:
+    s = ssl.create_default_context(cafile="/etc/pki/libvirt-spice/ca-cert.pem").wrap_socket(s, server_hostname="127.0.0.1")
+    s.sendall(struct.pack("<4sIIIIBBIIII", b"REDQ", 2, 2, 22, 0, 1, 0, 1, 0, 18, 1))
+    print(s.recv(4))
+"""
+
+
+def test_display_with_tls(bed, tmp_path):
+    """The sandbox lets QEMU have the certificates, and nothing of it be reached from outside."""
+    certificates.make(tmp_path)
+    for name in ("ca-cert.pem", "server-cert.pem", "server-key.pem"):
+        bed.put(f"/etc/pki/libvirt-spice/{name}", (tmp_path / name).read_bytes(), mode=0o600)
+    path = define(bed, tiny_xml("shown", devices="<graphics type='spice' autoport='yes'/>"))
+    call(bed, "StartDomain", "st", "shown", 0)
+    port = bed.run(f"busctl get-property org.virtbus.qemu1 {path}/device/graphics0 org.virtbus.qemu1.Graphics TLSPort").stdout.split()[1]
+    assert bed.run(["/usr/bin/python3", "-c", LINK, port]).stdout == "b'REDQ'\n"
+    # Its monitor is a socket with a path, made for it.
+    listening = bed.run("ss -Htlnp; ss -Hxlp").stdout.splitlines()
+    assert any(f"127.0.0.1:{port}" in line and "virtqemud" in line for line in listening)
+    assert not [line for line in listening if "qemu-system" in line and "/run/virtbus/" not in line]
+    bed.run("systemctl stop virtqemu@shown; rm -r /etc/pki/libvirt-spice", timeout=100)
 
 
 def test_autostart_and_host_shutdown(bed):

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from domains import disk_xml, disk_xml, guest_xml, tiny_xml
+import certificates
+from domains import disk_xml, guest_xml, tiny_xml
 
 pytestmark = pytest.mark.bus
 
@@ -94,6 +95,17 @@ def test_link_and_display(bus, virtctl, tmp_path):
     assert "a link is up or down" in virtctl("set-link", "a", "net0", "open", check=False).stderr
     assert "net7" in virtctl("set-link", "a", "net7", "up", check=False).stderr
     virtctl("kill", "a")
+
+
+def test_display_with_tls(bus, virtctl, tmp_path):
+    certificates.make(bus.directory / "config/virtbus/pki/libvirt-spice")
+    for name, more in (("a", ""), ("b", " defaultMode='secure'")):
+        (tmp_path / f"{name}.xml").write_text(tiny_xml(name, devices=f"<graphics type='spice' autoport='yes'{more}/>"))
+        virtctl("define", tmp_path / f"{name}.xml")
+        virtctl("start", name)
+    assert re.search(r"Display: spice at 127.0.0.1 port 59\d\d, with TLS 59\d\d\n", virtctl("status", "a").stdout)
+    assert re.search(r"Display: spice at 127.0.0.1 TLS port 59\d\d\n", virtctl("status", "b").stdout)
+    virtctl("kill", "a", "b")
 
 
 def test_power_verbs(bus, virtctl, tmp_path):

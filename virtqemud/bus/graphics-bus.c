@@ -45,6 +45,12 @@ BUS_GETTER(get_port) {
         return sd_bus_message_append(reply, "q", (uint16_t) (g && g->port > 0 ? g->port : 0));
 }
 
+BUS_GETTER(get_tls_port) {
+        const Graphics *g = live_graphics(userdata);
+
+        return sd_bus_message_append(reply, "q", (uint16_t) (g && g->tls_port > 0 ? g->tls_port : 0));
+}
+
 BUS_GETTER(get_socket) {
         const Graphics *g = live_graphics(userdata);
 
@@ -77,7 +83,7 @@ static void on_opened(const Fault *why, void *userdata) {
                 (void) sd_bus_reply_method_return(o->call, "h", o->fd);
 }
 
-static int open_display(const DeviceObject *object, sd_bus_message *call, Fault *f) {
+static int open_display(const DeviceObject *object, bool tls, sd_bus_message *call, Fault *f) {
         Instance *i = object->domain->instance;
         const Graphics *g = live_graphics(object);
         _cleanup_(opening_freep) Opening *o = NULL;
@@ -86,6 +92,8 @@ static int open_display(const DeviceObject *object, sd_bus_message *call, Fault 
         if (!g || !i || !i->displays || !i->qmp) /* commands wait until it answers */
                 return fault_set(f, FAULT_INVALID_STATE, ENOTCONN, "%s is %s: its display %s is not there", object->domain->name,
                                  domain_state_to_string(object->domain->state), object->id);
+        if (tls && !g->certificates)
+                return fault_set(f, FAULT_INVALID_STATE, EOPNOTSUPP, "the display %s of %s was started without TLS", object->id, object->domain->name);
         o = new0(Opening, 1);
         if (!o)
                 return fault_oom(f);
@@ -94,7 +102,7 @@ static int open_display(const DeviceObject *object, sd_bus_message *call, Fault 
                 return fault_set(f, FAULT_NONE, errno, "can't make a socket pair: %m");
         o->fd = pair[0];
         o->call = sd_bus_message_ref(call);
-        r = displays_add_client(i->displays, g, pair[1], true, on_opened, o, f);
+        r = displays_add_client(i->displays, g, pair[1], CLIENT_TRUSTED | (tls ? CLIENT_TLS : 0), on_opened, o, f);
         if (r >= 0)
                 TAKE_PTR(o);
         return r;
@@ -103,11 +111,12 @@ static int open_display(const DeviceObject *object, sd_bus_message *call, Fault 
 BUS_HANDLER(method_open, ACTION_CONSOLE) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         uint64_t flags;
-        int r;
+        int tls = false, r;
+        const BusOption options[] = { { "tls", 'b', &tls } };
 
-        r = bus_read_options(m, 0, &flags, NULL, 0, &f);
+        r = bus_read_options(m, 0, &flags, options, ARRAY_SIZE(options), &f);
         if (r >= 0)
-                r = open_display(userdata, m, &f);
+                r = open_display(userdata, tls, m, &f);
         return r < 0 ? fault_to_bus(&f, r, error) : 1;
 }
 
@@ -221,6 +230,7 @@ static const sd_bus_vtable graphics_vtable[] = {
         SD_BUS_PROPERTY("Type", "s", get_type, 0, 0),
         SD_BUS_PROPERTY("Listen", "s", get_listen, 0, EMITS),
         SD_BUS_PROPERTY("Port", "q", get_port, 0, EMITS),
+        SD_BUS_PROPERTY("TLSPort", "q", get_tls_port, 0, EMITS),
         SD_BUS_PROPERTY("Socket", "s", get_socket, 0, EMITS),
         SD_BUS_METHOD_WITH_NAMES("Open", "ta{sv}", SD_BUS_PARAM(flags) SD_BUS_PARAM(options), "h", SD_BUS_PARAM(stream), method_open,
                                  SD_BUS_VTABLE_UNPRIVILEGED),

@@ -178,6 +178,7 @@ static const Field domain_fields[] = {
         { "title", &field_string, AT(title) },
         { "description", &field_string, AT(description), .max_length = 65536 },
         { "metadata", &field_xml, AT(metadata) },
+        { "launchSecurity", &field_xml, AT(launch_security) },
         { "memory", &field_size, AT(memory), FIELD_REQUIRED, .unit = "KiB" },
         { "maxMemory", &field_size, AT(memory_max), .unit = "KiB" },
         { "maxMemory/@slots", &field_number, AT(memory_slots), .max = 256 },

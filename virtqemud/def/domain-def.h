@@ -172,6 +172,7 @@ struct DomainDef {
         sd_id128_t genid;
         char *title, *description;
         struct _xmlNode *metadata;
+        struct _xmlNode *launch_security; /* nothing of it is done */
 
         uint64_t memory, current_memory;
         uint64_t memory_max, memory_slots; /* <maxMemory>: with all that can be plugged in */

@@ -20,6 +20,7 @@ static const ConfRow rows[] = {
         { "Leases", "Disks", conf_bool, AT(lease_disks) },
         { "Leases", "SharedLockspace", conf_string, AT(shared_lockspace) },
         { "Leases", "OnLost", conf_enum, AT(on_lease_lost), .words = &lock_failure_table },
+        { "Displays", "SpiceCertificates", conf_path, AT(spice_certificates) },
         { "Shutdown", "StopTimeout", conf_duration, AT(stop_timeout_usec), .min = SECOND, .max = 24 * 3600 * SECOND },
         { "Shutdown", "PowerButtonInterval", conf_duration, AT(powerdown_interval_usec), .min = SECOND, .max = 3600 * SECOND },
 };
@@ -49,5 +50,6 @@ void settings_clear(Settings *s) {
         free(s->emulator);
         free(s->memory_folder);
         free(s->shared_lockspace);
+        free(s->spice_certificates);
         *s = (Settings) {};
 }

@@ -24,6 +24,7 @@ typedef struct Settings {
         bool lease_disks;              /* images are leased from virtlockd */
         char *shared_lockspace;        /* where images that other hosts see are leased as well; NULL: nowhere */
         int on_lease_lost;             /* LockFailure, where a definition does not say */
+        char *spice_certificates;      /* the folder of those for TLS of SPICE; NULL: the usual one */
         uint64_t stop_timeout_usec;    /* how long a guest may take to power off when its unit is stopped */
         uint64_t powerdown_interval_usec; /* until the power button is pressed again */
 } Settings;

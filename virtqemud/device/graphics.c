@@ -6,6 +6,7 @@
 
 #include "audio.h"
 #include "mem.h"
+#include "spice-tls.h"
 #include "video.h"
 #include "str.h"
 #include "virtio.h"
@@ -18,10 +19,6 @@ static const char *const connected_words[] = { NULL, "keep", "disconnect", "fail
 static const EnumTable connected_table = { connected_words, ARRAY_SIZE(connected_words) };
 static const char *const share_words[] = { NULL, "allow-exclusive", "force-shared", "ignore" };
 static const EnumTable share_table = { share_words, ARRAY_SIZE(share_words) };
-static const char *const mode_words[] = { NULL, "any", "secure", "insecure" };
-static const EnumTable mode_table = { mode_words, ARRAY_SIZE(mode_words) };
-static const char *const channel_words[] = { NULL, "main", "display", "inputs", "cursor", "playback", "record", "smartcard", "usbredir" };
-static const EnumTable channel_table = { channel_words, ARRAY_SIZE(channel_words) };
 static const char *const image_words[] = { NULL, "auto_glz", "auto_lz", "quic", "glz", "lz", "off" };
 static const EnumTable image_table = { image_words, ARRAY_SIZE(image_words) };
 static const char *const wan_words[] = { NULL, "auto", "never", "always" };
@@ -31,7 +28,7 @@ static const EnumTable streaming_table = { streaming_words, ARRAY_SIZE(streaming
 static const char *const mouse_words[] = { NULL, "client", "server" };
 static const EnumTable mouse_table = { mouse_words, ARRAY_SIZE(mouse_words) };
 
-enum { MODE_SECURE = 2, MOUSE_SERVER = 2 };
+enum { MOUSE_SERVER = 2 };
 
 #define AT(member) offsetof(GraphicsListen, member)
 static const Field listen_fields[] = {
@@ -46,8 +43,8 @@ static const RecordType listen_record = { "listen", sizeof(GraphicsListen), RECO
 
 #define AT(member) offsetof(GraphicsChannel, member)
 static const Field channel_fields[] = {
-        { "@name", &field_enum, AT(name), FIELD_REQUIRED, .words = &channel_table },
-        { "@mode", &field_enum, AT(mode), FIELD_REQUIRED, .words = &mode_table },
+        { "@name", &field_enum, AT(name), FIELD_REQUIRED, .words = &spice_channel_table },
+        { "@mode", &field_enum, AT(mode), FIELD_REQUIRED, .words = &spice_mode_table },
 };
 #undef AT
 static const RecordType channel_record = { "channel", sizeof(GraphicsChannel), RECORD_FIELDS(channel_fields) };
@@ -67,7 +64,7 @@ static const Field graphics_fields[] = {
         { "@connected", &field_enum, AT(connected), .words = &connected_table },
         { "@sharePolicy", &field_enum, AT(share), .words = &share_table },
         { "@powerControl", &field_yes_no, AT(power_control) },
-        { "@defaultMode", &field_enum, AT(default_mode), .words = &mode_table },
+        { "@defaultMode", &field_enum, AT(default_mode), .words = &spice_mode_table },
         { "@p2p", &field_yes_no, AT(p2p) },
         { "@address", &field_string, AT(address), .max_length = 255 },
         { "listen", &field_list, AT(listens), .record = &listen_record, .max = 8 },
@@ -83,6 +80,7 @@ static const Field graphics_fields[] = {
         { "gl/@enable", &field_yes_no, AT(gl) },
         { "gl/@rendernode", &field_string, AT(render_node) },
         { "audio/@id", &field_number, AT(audio), .min = 1, .max = 64 },
+        { "virtbus:certificates", &field_string, AT(certificates), FIELD_LIVE },
         DEVICE_FIELDS(Graphics),
 };
 #undef AT
@@ -142,17 +140,29 @@ const GraphicsListen *graphics_listen(const Graphics *g) {
         return l && l->type != LISTEN_NONE ? l : NULL;
 }
 
+bool graphics_listens_by_port(const Graphics *g) {
+        const GraphicsListen *l;
+
+        assert(g);
+
+        l = graphics_listen(g);
+        return l && l->type == LISTEN_ADDRESS;
+}
+
+/* One that nobody has asked for is not opened if no channel would answer there. */
+bool graphics_has_port(const Graphics *g, bool tls) {
+        assert(g);
+
+        if (tls)
+                return g->certificates != NULL;
+        return graphics_listens_by_port(g) && g->port != INTEGER_UNSET && !(g->autoport == YES && spice_tls_only(g));
+}
+
 const char *graphics_protocol(const Graphics *g) {
         return g->type == GRAPHICS_DBUS ? "@dbus-display" : graphics_type_to_string((GraphicsType) g->type);
 }
 
 /* --- filling --- */
-
-static bool listens_by_port(const Graphics *g) {
-        const GraphicsListen *l = graphics_listen(g);
-
-        return l && l->type == LISTEN_ADDRESS;
-}
 
 static int add_listen(Graphics *g) {
         GraphicsListen *l = record_new(&listen_record);
@@ -192,6 +202,18 @@ static int fill_address(Graphics *g) {
         return g->listen ? 0 : free_and_strdup(&g->listen, l->address);
 }
 
+/* A display with a TLS port alone has no other one. */
+static void fill_ports(Graphics *g) {
+        bool ports = graphics_listens_by_port(g);
+
+        if (ports && g->port == INTEGER_UNSET && (g->autoport == YES || g->tls_port <= 0))
+                g->port = -1;
+        if (ports && g->autoport == UNSET)
+                g->autoport = g->port == -1 && g->tls_port <= 0 ? YES : NO;
+        if (g->autoport == YES && g->tls_port == -1)
+                g->tls_port = INTEGER_UNSET;
+}
+
 static int graphics_fill(Device *d, DomainDef *def, Fault *f) {
         Graphics *g = (Graphics *) d;
         int r = add_video(def);
@@ -210,10 +232,7 @@ static int graphics_fill(Device *d, DomainDef *def, Fault *f) {
                 r = fill_address(g);
         if (r < 0)
                 return fault_oom(f);
-        if (listens_by_port(g) && g->port == INTEGER_UNSET)
-                g->port = -1;
-        if (listens_by_port(g) && g->autoport == UNSET)
-                g->autoport = g->port == -1 ? YES : NO;
+        fill_ports(g);
         return 0;
 }
 
@@ -221,12 +240,12 @@ static int graphics_fill(Device *d, DomainDef *def, Fault *f) {
 static void graphics_drop_live(Device *d) {
         Graphics *g = (Graphics *) d;
 
+        free_and_replace(&g->certificates, NULL);
         if (g->autoport != YES)
                 return;
         if (g->port != INTEGER_UNSET)
                 g->port = -1;
-        if (g->tls_port != INTEGER_UNSET)
-                g->tls_port = -1;
+        g->tls_port = INTEGER_UNSET;
 }
 
 /* --- rules --- */
@@ -258,16 +277,7 @@ static int check_type(const Graphics *g, Fault *f) {
         return 0;
 }
 
-static bool wants_tls(const Graphics *g) {
-        RECORD_FOREACH(GraphicsChannel, c, g->channels)
-                if (c->mode == MODE_SECURE)
-                        return true;
-        return g->tls_port > 0 || g->default_mode == MODE_SECURE;
-}
-
 static int check_settings(const Graphics *g, Fault *f) {
-        if (wants_tls(g))
-                return cannot(g, f, "TLS of SPICE is not supported", "let the viewer come through ssh, or D-Bus: the VM's display need not be on the network");
         if (g->websocket != INTEGER_UNSET)
                 return cannot(g, f, "websocket: QEMU does not listen by itself, and takes over no client of that kind", "put websockify before the port");
         if (g->gl == YES)
@@ -308,6 +318,8 @@ static int graphics_check(const Device *d, const DomainDef *def, const QemuCaps 
         if (r >= 0)
                 r = check_settings(g, f);
         if (r >= 0)
+                r = spice_tls_check(g, f);
+        if (r >= 0)
                 r = check_time(g, f);
         if (r >= 0 && caps && g->type == GRAPHICS_SPICE && !caps_has_chardev(caps, "spicevmc"))
                 r = xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "this QEMU has no SPICE");
@@ -318,6 +330,14 @@ static int graphics_check(const Device *d, const DomainDef *def, const QemuCaps 
 
 /* --- QEMU --- */
 
+static int graphics_files(const Device *d, WantedFiles *requests) {
+        return spice_tls_files((const Graphics *) d, requests);
+}
+
+static int graphics_lose_file(Device *d, const char *path) {
+        return spice_tls_lose_file((Graphics *) d, path);
+}
+
 static void add_word(Text *t, const char *key, const char *word) {
         if (word)
                 text_addf(t, ",%s=%s", key, word);
@@ -326,8 +346,12 @@ static void add_word(Text *t, const char *key, const char *word) {
 static int spice_args(const Graphics *g, Args *a) {
         _cleanup_text_ Text t = TEXT_INIT;
         _cleanup_free_ char *text = NULL;
+        int r;
 
         text_add(&t, "port=0");
+        r = spice_tls_args(g, a, &t);
+        if (r < 0)
+                return r;
         if (!g->password)
                 text_add(&t, ",disable-ticketing=on");
         text_add(&t, ",seamless-migration=on");
@@ -414,6 +438,8 @@ static void graphics_inherit(Device *after, const Device *before) {
 
         if (g->autoport == YES && (g->port == INTEGER_UNSET || g->port == -1))
                 g->port = was->port;
+        if (g->autoport == YES && (g->tls_port == INTEGER_UNSET || g->tls_port == -1))
+                g->tls_port = was->tls_port;
 }
 
 /* Only a display that was started with a password can have another one. */
@@ -438,7 +464,8 @@ static int graphics_update(const Device *before, const Device *after, const Doma
 
 const DeviceOps device_graphics = {
         .kind = DEVICE_GRAPHICS, .element = "graphics", .type = &graphics_record, .drop_live = graphics_drop_live,
-        .fill = graphics_fill, .check = graphics_check, .args = graphics_args, .settle = graphics_settle,
+        .fill = graphics_fill, .check = graphics_check, .files = graphics_files, .lose_file = graphics_lose_file, .args = graphics_args,
+        .settle = graphics_settle,
         .inherit = graphics_inherit, .verdict = graphics_verdict, .update = graphics_update,
 };
 

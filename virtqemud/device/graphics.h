@@ -30,14 +30,14 @@ typedef struct GraphicsListen {
 /* <channel>: which parts of SPICE want TLS. */
 typedef struct GraphicsChannel {
         Record head;
-        int name, mode;
+        int name, mode;              /* the latter: SpiceMode */
 } GraphicsChannel;
 
 /* <graphics>: what people see and type into. QEMU listens nowhere: the daemon does, and hands on who comes. */
 typedef struct Graphics {
         Device device;
         int type;                    /* GraphicsType */
-        int64_t port, tls_port;      /* -1: chosen by us */
+        int64_t port, tls_port;      /* -1: chosen by us; a tls_port that is absent is, too, with autoport */
         Tristate autoport;
         int64_t websocket;
         char *listen, *socket;       /* older forms of <listen> */
@@ -47,8 +47,9 @@ typedef struct Graphics {
         RecordList listens;          /* GraphicsListen; what `listen` and `socket` say is in it, too, once filled */
 
         /* spice */
-        int default_mode;
+        int default_mode;            /* SpiceMode */
         RecordList channels;         /* GraphicsChannel */
+        char *certificates;          /* live: the folder they are in; NULL: it has no TLS */
         int image, jpeg, zlib, streaming, mouse;
         Tristate playback, copypaste, filetransfer;
         Tristate gl;
@@ -65,5 +66,8 @@ Graphics *device_as_graphics(const Device *d);
 
 /* Where clients come in; NULL: nowhere but over D-Bus. */
 const GraphicsListen *graphics_listen(const Graphics *g);
+bool graphics_listens_by_port(const Graphics *g);
+/* Whether a port is opened for it, without or with TLS. */
+bool graphics_has_port(const Graphics *g, bool tls);
 /* The protocol as add_client() calls it. */
 const char *graphics_protocol(const Graphics *g);

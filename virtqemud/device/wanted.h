@@ -31,9 +31,11 @@ typedef struct WantedFile {
         char *format;           /* "raw", "qcow2"; NULL where it does not matter */
         char *template;         /* WANTED_NVRAM */
         char *key;              /* of those without a name: by what PLAN_FD_SCRATCH asks for it */
-        bool writable, append, optional; /* the last: it may be missing */
+        bool writable, append;
+        bool optional, silent;  /* it may be missing; that is no warning */
         WantedLease lease;      /* of the file itself; of what is below it always LEASE_WITH_OTHERS */
         unsigned line;          /* of the element that asks, for error texts */
+        const char *purpose;    /* static: "domain/…: what it is for"; NULL: the path says it */
 } WantedFile;
 
 typedef struct WantedFiles {

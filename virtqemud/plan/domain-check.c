@@ -279,6 +279,8 @@ int domain_check(const DomainDef *def, const QemuCaps *caps, const DomainDefault
                 r = check_lifecycle(def, f);
         if (r >= 0)
                 r = check_clock(def, f);
+        if (r >= 0)
+                r = memory_encryption_check(def, &defaults->encryption, f);
         if (r >= 0 && caps)
                 r = check_machine(def, caps, f);
         if (r >= 0)

@@ -3,6 +3,7 @@
 
 #include "../def/controller-def.h"
 #include "../device/device.h"
+#include "../device/spice-tls.h"
 #include "iothread.h"
 #include "mem.h"
 #include "numa.h"
@@ -240,11 +241,11 @@ int domain_assign_ids(DomainDef *def, Fault *f) {
         return 0;
 }
 
-int domain_make_live(const DomainDef *def, uint64_t id, DomainDef **ret) {
+int domain_make_live(const DomainDef *def, uint64_t id, const DomainDefaults *defaults, DomainDef **ret) {
         _cleanup_(domain_def_freep) DomainDef *live = NULL;
         int r;
 
-        assert(def);
+        assert(def && defaults);
         assert(ret);
 
         r = domain_copy(def, &live);
@@ -256,6 +257,11 @@ int domain_make_live(const DomainDef *def, uint64_t id, DomainDef **ret) {
                 Device *d = (Device *) live->devices.items[i];
 
                 r = d->alias ? 0 : free_and_strdup(&d->alias, d->id);
+                if (r < 0)
+                        return r;
+        }
+        DEVICE_FOREACH(Graphics, g, live, DEVICE_GRAPHICS) {
+                r = spice_tls_name_certificates(g, defaults->certificates);
                 if (r < 0)
                         return r;
         }

@@ -3,6 +3,7 @@
 
 #include "../def/caps.h"
 #include "../def/domain-def.h"
+#include "memory-encryption.h"
 #include "xml-read.h"
 
 /* Pure functions: text -> DomainDef -> completed and checked DomainDef -> text. */
@@ -13,8 +14,10 @@ typedef struct DomainDefaults {
         const char *arch;            /* "x86_64" */
         const char *nvram_folder;    /* where <nvram> of a new UEFI domain goes: FOLDER/NAME_VARS.fd */
         bool kvm;                    /* /dev/kvm usable */
+        HostEncryption encryption;
         uint64_t host_memory;        /* bytes; 0: not known, no limit */
         unsigned spare_root_ports;   /* free root ports for hotplug; each costs QEMU start time, so the usual number is 0 */
+        const char *certificates;    /* the folder of those for TLS of SPICE */
 } DomainDefaults;
 
 /* Reads a text; syntax, known names and rules within one element only. */
@@ -34,8 +37,8 @@ int domain_expand_machine(DomainDef *def, const QemuCaps *caps, Fault *f);
 /* Gives each device its QEMU id: a live alias or a user's one, else PREFIX + number. Part of domain_fill(). */
 int domain_assign_ids(DomainDef *def, Fault *f);
 
-/* Makes a live definition of a filled one: a copy whose devices carry their ids as aliases. */
-int domain_make_live(const DomainDef *def, uint64_t id, DomainDef **ret);
+/* Makes a live definition of a filled one: a copy whose devices carry their ids as aliases, and what the settings say about all runs. */
+int domain_make_live(const DomainDef *def, uint64_t id, const DomainDefaults *defaults, DomainDef **ret);
 
 /* Completes: uuid, defaults, implied controllers, addresses, ids. Filling twice changes nothing. What it adds stays in the
  * definition, so that addresses are stable for the guest. */

@@ -17,7 +17,6 @@ static const struct {
         { "domain", "idmap", "that is for containers", NULL },
         { "domain", "perf", "performance counters are not supported", "perf stat -p PID of the VM's QEMU" },
         { "domain", "keywrap", "that is for machines of type s390x", NULL },
-        { "domain", "launchSecurity", "encrypted memory (SEV, TDX) is not supported", NULL },
         { "domain", "bootloader", "that is for Xen", NULL },
         { "domain/features", "gic", "that is for machines of type aarch64", NULL },
         { "domain/features", "hap", "that is for Xen", NULL },

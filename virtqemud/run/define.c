@@ -468,7 +468,7 @@ int define_transient(Manager *m, const char *text, size_t length, Domain **ret, 
                                  manager_find_uuid(m, def->uuid)->name);
         if (registry_count(m->domains) >= DOMAINS_MAX)
                 return fault_set(f, FAULT_LIMIT, ENOSPC, "there are %u domains already", DOMAINS_MAX);
-        r = domain_make_live(def, 0, &live);
+        r = domain_make_live(def, 0, &m->defaults, &live);
         if (r >= 0)
                 r = domain_new(m, def->name, def->uuid, NULL, &d);
         if (r < 0)

@@ -25,6 +25,7 @@ typedef struct Display {
         Displays *all;
         char *id;                    /* of its <graphics> */
         char *socket;                /* a name in the file system that is ours to remove; NULL: none */
+        bool tls;
         int fd;
         sd_event_source *source;
         struct Display *next;
@@ -34,7 +35,7 @@ typedef struct Display {
 typedef struct Client {
         Displays *all;
         char *name, *protocol;
-        bool trusted;
+        ClientFlags flags;
         DisplayDone done;
         void *userdata;
         QmpRequest *request;
@@ -141,7 +142,8 @@ static void on_taken(Qmp *q, json_t *result, const Fault *fault, void *userdata)
                 client_done(c, fault);
                 return;
         }
-        arguments = json_pack("{s:s, s:s, s:b}", "protocol", c->protocol, "fdname", c->name, "skipauth", (int) c->trusted);
+        arguments = json_pack("{s:s, s:s, s:b, s:b}", "protocol", c->protocol, "fdname", c->name, "skipauth", c->flags & CLIENT_TRUSTED,
+                              "tls", c->flags & CLIENT_TLS);
         r = arguments ? qmp_send(q, "add_client", arguments, 0, on_added, c, &c->request) : -ENOMEM;
         if (r >= 0)
                 return;
@@ -149,7 +151,7 @@ static void on_taken(Qmp *q, json_t *result, const Fault *fault, void *userdata)
         client_done(c, &f);
 }
 
-static int client_new(Displays *s, const Graphics *g, bool trusted, Client **ret) {
+static int client_new(Displays *s, const Graphics *g, ClientFlags flags, Client **ret) {
         _cleanup_(client_freep) Client *c = new0(Client, 1);
 
         if (!c)
@@ -157,19 +159,19 @@ static int client_new(Displays *s, const Graphics *g, bool trusted, Client **ret
         c->all = s;
         c->name = strf("virtbus-client-%" PRIu64, s->count++);
         c->protocol = strdup(graphics_protocol(g));
-        c->trusted = trusted;
+        c->flags = flags;
         if (!c->name || !c->protocol)
                 return -ENOMEM;
         *ret = TAKE_PTR(c);
         return 0;
 }
 
-int displays_add_client(Displays *s, const Graphics *g, int fd, bool trusted, DisplayDone done, void *userdata, Fault *f) {
+int displays_add_client(Displays *s, const Graphics *g, int fd, ClientFlags flags, DisplayDone done, void *userdata, Fault *f) {
         Qmp *q = s->domain->instance ? s->domain->instance->qmp : NULL;
         Client *c;
         int r;
 
-        if (!q || client_new(s, g, trusted, &c) < 0) {
+        if (!q || client_new(s, g, flags, &c) < 0) {
                 fd_close(fd);
                 return fault_set(f, FAULT_INVALID_STATE, ENOTCONN, "the QEMU of %s can't be asked to take a client", s->domain->name);
         }
@@ -198,7 +200,7 @@ static int on_client(sd_event_source *source, int fd, uint32_t events, void *use
                 return 0;
         if (!g)
                 fd_close(client);
-        else if (displays_add_client(s, g, client, false, NULL, NULL, &f) < 0)
+        else if (displays_add_client(s, g, client, p->tls ? CLIENT_TLS : 0, NULL, NULL, &f) < 0)
                 log_domain_warning(s->domain, "a client of its display was not let in: %s", fault_text(&f));
         wake_displays(s);
         return 0;
@@ -214,8 +216,9 @@ static int read_address(const char *text, IpAddress *ret, Fault *f) {
         return -EINVAL;
 }
 
-static int listen_by_port(Graphics *g, const GraphicsListen *l, Fault *f) {
-        int first = g->port > 0 ? (int) g->port : PORT_FIRST, last = g->port > 0 ? (int) g->port : PORT_LAST, fd = -EADDRINUSE;
+static int listen_by_port(Graphics *g, const GraphicsListen *l, bool tls, Fault *f) {
+        int64_t *number = tls ? &g->tls_port : &g->port;
+        int first = *number > 0 ? (int) *number : PORT_FIRST, last = *number > 0 ? (int) *number : PORT_LAST, fd = -EADDRINUSE;
         IpAddress ip;
         int r = read_address(l->address ?: "127.0.0.1", &ip, f);
 
@@ -224,7 +227,7 @@ static int listen_by_port(Graphics *g, const GraphicsListen *l, Fault *f) {
         for (int port = first; port <= last && fd == -EADDRINUSE; port++) {
                 fd = socket_listen_ip(&ip, (uint16_t) port);
                 if (fd >= 0)
-                        g->port = port;
+                        *number = port;
         }
         if (fd >= 0)
                 return fd;
@@ -259,22 +262,23 @@ static int listen_by_name(Display *p, GraphicsListen *l, Fault *f) {
         return fd;
 }
 
-static int add(Displays *s, Graphics *g, Fault *f) {
+static int add(Displays *s, Graphics *g, bool tls, Fault *f) {
         GraphicsListen *l = (GraphicsListen *) graphics_listen(g);
         _cleanup_(display_freep) Display *p = NULL;
         int r;
 
-        if (!l)
+        if (!l || (l->type == LISTEN_SOCKET ? tls : !graphics_has_port(g, tls)))
                 return 0;
         p = new0(Display, 1);
         if (!p)
                 return fault_oom(f);
         p->fd = -1;
         p->all = s;
+        p->tls = tls;
         p->id = strdup(g->device.id);
         if (!p->id)
                 return fault_oom(f);
-        p->fd = l->type == LISTEN_SOCKET ? listen_by_name(p, l, f) : listen_by_port(g, l, f);
+        p->fd = l->type == LISTEN_SOCKET ? listen_by_name(p, l, f) : listen_by_port(g, l, tls, f);
         if (p->fd < 0)
                 return p->fd;
         r = sd_event_add_io(s->domain->manager->event, &p->source, p->fd, EPOLLIN, on_client, p);
@@ -285,8 +289,20 @@ static int add(Displays *s, Graphics *g, Fault *f) {
         return 0;
 }
 
+/* Whatever was there before a restart and is not now is a warning. */
+static int open_one(Displays *s, Graphics *g, bool tls, bool again, Fault *f) {
+        _cleanup_fault_ Fault why = FAULT_INIT;
+        int r = add(s, g, tls, again ? &why : f);
+
+        if (r >= 0 || !again)
+                return r;
+        (void) domain_warn(s->domain, "%s", fault_text(&why));
+        return 0;
+}
+
 int displays_open(Domain *d, bool again, Displays **ret, Fault *f) {
         _cleanup_(displays_freep) Displays *s = new0(Displays, 1);
+        int r;
 
         assert(d && d->live && ret);
 
@@ -294,15 +310,12 @@ int displays_open(Domain *d, bool again, Displays **ret, Fault *f) {
                 return fault_oom(f);
         s->domain = d;
         free_and_replace(&d->live_text, NULL); /* ports are written into it */
-        for (size_t i = 0; i < d->live->devices.n; i++) {
-                Graphics *g = device_as_graphics((const Device *) d->live->devices.items[i]);
-                _cleanup_fault_ Fault why = FAULT_INIT;
-                int r = g ? add(s, g, again ? &why : f) : 0;
-
-                if (r < 0 && !again)
-                        return r;
+        DEVICE_FOREACH(Graphics, g, d->live, DEVICE_GRAPHICS) {
+                r = open_one(s, g, false, again, f);
+                if (r >= 0)
+                        r = open_one(s, g, true, again, f);
                 if (r < 0)
-                        (void) domain_warn(d, "%s", fault_text(&why));
+                        return r;
         }
         *ret = TAKE_PTR(s);
         return 0;

@@ -33,6 +33,7 @@ struct ImageOpen {
         Helper *helper;
         uint64_t deadline_usec;
         char *busy_with;                /* the path the worker is at */
+        size_t failed;                  /* the request it could not do; SIZE_MAX: none */
         ImageFunc done;
         void *userdata;
         size_t n;
@@ -75,6 +76,12 @@ ImageOpen *image_open_free(ImageOpen *o) {
         return NULL;
 }
 
+size_t image_open_failed(const ImageOpen *o) {
+        assert(o);
+
+        return o->failed;
+}
+
 /* `o` may be gone afterwards. */
 static void image_finish(ImageOpen *o, const Fault *fault) {
         ImageResult *results = TAKE_PTR(o->results);
@@ -91,7 +98,7 @@ static int worker_nonsense(Fault *f) {
         return fault_set(f, FAULT_IMAGE, EBADMSG, "the program that opens images answered in a way that can't be read");
 }
 
-static int take_error(const json_t *error, Fault *f) {
+static int take_error(ImageOpen *o, const json_t *error, json_int_t request, Fault *f) {
         FaultKind kind = fault_kind_from_string(json_string_value(json_object_get(error, "kind")));
         json_int_t e = json_integer_value(json_object_get(error, "errno"));
         const char *message = json_string_value(json_object_get(error, "message"));
@@ -99,6 +106,8 @@ static int take_error(const json_t *error, Fault *f) {
 
         if (kind <= FAULT_NONE || e <= 0 || e > 4095 || !message)
                 return worker_nonsense(f);
+        if (request >= 0 && (size_t) request < o->n)
+                o->failed = (size_t) request;
         fault_set(f, kind, (int) e, "%s", message);
         if (hint)
                 fault_hint(f, "%s", hint);
@@ -148,7 +157,7 @@ static int take_message(ImageOpen *o, const char *data, size_t length, int *fd, 
         const json_t *error = json_object_get(json, "error");
 
         if (error)
-                return take_error(error, f);
+                return take_error(o, error, json_integer_value(json_object_get(json, "i")), f);
         if (json_object_get(json, "end"))
                 return take_end(o, f);
         if (path)
@@ -278,6 +287,7 @@ int image_open(sd_event *e, const char *worker, const ImageRequest *requests, si
         o->deadline_usec = deadline_usec ?: IMAGE_DEADLINE_USEC;
         o->results = new0(ImageResult, n);
         o->n = n;
+        o->failed = SIZE_MAX;
         o->busy_with = strdup(requests[0].path);
         input = requests_to_fd(requests, n);
         if (!o->results || !o->busy_with || input == -ENOMEM)

@@ -68,5 +68,8 @@ int image_open(sd_event *e, const char *worker, const ImageRequest *requests, si
 ImageOpen *image_open_free(ImageOpen *o);
 DEFINE_CLEANUP(ImageOpen *, image_open_free)
 
+/* Inside `done`, with a fault: the request it is about; SIZE_MAX: none of them. */
+size_t image_open_failed(const ImageOpen *o);
+
 /* Moves a result out, so that it outlives the callback. */
 void image_result_clear(ImageResult *r);

@@ -9,6 +9,7 @@
 #include "adopt.h"
 #include "autostart.h"
 #include "define.h"
+#include "host-encryption.h"
 #include "instance.h"
 #include "lease-guard.h"
 #include "log-guard.h"
@@ -33,7 +34,8 @@ static int fill_defaults(Manager *m) {
         m->emulator = m->arch ? strf("/usr/bin/qemu-system-%s", m->arch) : NULL;
         m->nvram_folder = strf("%s/nvram", m->dirs.state);
         m->memory_folder = strf("%s/ram", m->dirs.state);
-        if (!m->emulator || !m->nvram_folder || !m->memory_folder)
+        m->certificates = m->user ? strf("%s/pki/libvirt-spice", m->dirs.config) : strdup("/etc/pki/libvirt-spice");
+        if (!m->emulator || !m->nvram_folder || !m->memory_folder || !m->certificates)
                 return -ENOMEM;
         m->defaults = (DomainDefaults) {
                 .emulator = m->settings.emulator ?: m->emulator,
@@ -42,7 +44,9 @@ static int fill_defaults(Manager *m) {
                 .kvm = access("/dev/kvm", R_OK | W_OK) == 0,
                 .host_memory = host_memory(),
                 .spare_root_ports = m->settings.spare_root_ports,
+                .certificates = m->settings.spice_certificates ?: m->certificates,
         };
+        host_encryption_read(&m->defaults.encryption);
         return 0;
 }
 
@@ -234,6 +238,7 @@ Manager *manager_free(Manager *m) {
         free(m->emulator);
         free(m->nvram_folder);
         free(m->memory_folder);
+        free(m->certificates);
         sd_bus_unref(m->bus);
         sd_bus_slot_unref(m->addresses_heard);
         sd_bus_close_unref(m->system_bus);
@@ -289,6 +294,7 @@ int manager_reload(Manager *m) {
         m->settings = fresh;
         m->defaults.emulator = m->settings.emulator ?: m->emulator;
         m->defaults.spare_root_ports = m->settings.spare_root_ports;
+        m->defaults.certificates = m->settings.spice_certificates ?: m->certificates;
 
         REGISTRY_FOREACH(Domain, d, m->domains)
                 if (d->config && !store_exists(m->configs, d->name))

@@ -102,7 +102,7 @@ int plan_only(Domain *d, PlanDone done, void *userdata, Fault *f) {
                 return fault_oom(f);
         *p = (PlanOnly) { .domain = d, .done = done, .userdata = userdata, .next = d->plans };
         d->plans = p;
-        r = domain_make_live(d->config, 0, &p->live);
+        r = domain_make_live(d->config, 0, &d->manager->defaults, &p->live);
         if (r >= 0)
                 r = caps_store_get(d->manager->caps, p->live->emulator, on_caps, p, &p->caps_wait);
         if (r < 0)

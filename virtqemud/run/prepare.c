@@ -126,7 +126,7 @@ static int go_without(Prepare *p, size_t i, Fault *f) {
 
         if (launch_lose_file(p->live, path, &device) < 0)
                 return fault_oom(f);
-        if (device && !p->spec.look_only)
+        if (device && !p->spec.look_only && !p->wanted.items[i].silent)
                 (void) domain_warn(p->domain, "disk %s: started without %s, which is missing", device, path);
         return 0;
 }
@@ -158,12 +158,21 @@ static void finish(Prepare *p, int error, Fault *f) {
         p->done(p, MIN(error, 0), f, p->userdata);
 }
 
+/* Files whose paths are not in the definition. */
+static void say_purpose(const Prepare *p, size_t i, Fault *f) {
+        const WantedFile *w = i < p->wanted.n ? &p->wanted.items[i] : NULL;
+
+        if (w && w->purpose)
+                fault_prefix(f, "line %u, %s", w->line, w->purpose);
+}
+
 static void on_opened(ImageOpen *o, ImageResult *results, size_t n, const Fault *why, void *userdata) {
         Prepare *p = userdata;
         _cleanup_fault_ Fault f = FAULT_INIT;
 
         if (!results) {
                 (void) fault_copy(&f, why);
+                say_purpose(p, image_open_failed(o), &f);
                 finish(p, -why->error, &f);
                 return;
         }
@@ -212,15 +221,16 @@ static int open_files(Prepare *p, Fault *f) {
         return image_open(event, p->domain->manager->image_worker, requests, p->wanted.n, 0, on_opened, p, &p->open, f);
 }
 
-/* Only these decide about the plan. */
-static void keep_chains(WantedFiles *w) {
+/* Only these decide about the plan, and what is in them does not matter but for chains. */
+static void keep_deciding(WantedFiles *w) {
         size_t kept = 0;
 
         for (size_t i = 0; i < w->n; i++) {
                 WantedFile item = w->items[i];
 
-                if (item.want == WANTED_CHAIN) {
+                if (item.want == WANTED_CHAIN || item.optional) {
                         item.writable = false;
+                        item.want = item.want == WANTED_MEMFD ? WANTED_FD : item.want;
                         w->items[i] = w->items[kept];
                         w->items[kept++] = item;
                 }
@@ -264,7 +274,7 @@ int prepare_new(Domain *d, const PrepareSpec *spec, PrepareDone done, void *user
         p->live = spec->hotplug ? (DomainDef *) &spec->hotplug->part : spec->live;
         r = launch_files(p->live, &p->wanted, f);
         if (r >= 0 && spec->look_only)
-                keep_chains(&p->wanted);
+                keep_deciding(&p->wanted);
         if (r >= 0 && !spec->look_only)
                 r = make_folders(p, f);
         if (r >= 0)

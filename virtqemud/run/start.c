@@ -144,7 +144,7 @@ static int build_live(Operation *o, Fault *f) {
         int r = 0;
 
         if (!d->live) { /* a transient domain has brought its own */
-                r = domain_make_live(d->config, o->id, &d->live);
+                r = domain_make_live(d->config, o->id, &d->manager->defaults, &d->live);
                 if (r < 0)
                         return r;
         }

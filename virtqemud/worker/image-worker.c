@@ -57,9 +57,9 @@ static int send_level(const Level *l, const ImageFile *file) {
                                    "size", (json_int_t) l->guest_size, "shared-key", shared_key), file->fd);
 }
 
-static int send_fault(const Fault *f) {
-        return send_json(json_pack("{s:{s:s,s:i,s:s,s:s*}}", "error", "kind", fault_kind_to_string(f->kind), "errno", f->error,
-                                   "message", fault_text(f), "hint", f->hint), -1);
+static int send_fault(const Fault *f, size_t request) {
+        return send_json(json_pack("{s:{s:s,s:i,s:s,s:s*},s:I}", "error", "kind", fault_kind_to_string(f->kind), "errno", f->error,
+                                   "message", fault_text(f), "hint", f->hint, "i", (json_int_t) request), -1);
 }
 
 /* QEMU opens extents and backing files of these by name, which it can't in its sandbox. */
@@ -315,19 +315,22 @@ static int serve(size_t i, const json_t *request, Fault *f) {
         return open_chain(i, path, format ?: "raw", writable, streq_null(want, "chain"), f);
 }
 
-static int serve_all(Fault *f) {
+/* On failure *ret_failed is the request that could not be done, or the first where none could even be read. */
+static int serve_all(size_t *ret_failed, Fault *f) {
         _cleanup_free_ char *text = NULL;
         json_auto_t *requests = NULL;
         const json_t *request;
         size_t length, i;
         int r;
 
+        *ret_failed = 0;
         r = fd_read_all(STDIN_FILENO, REQUEST_MAX, &text, &length);
         if (r >= 0)
                 requests = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
         if (!json_is_array(requests))
                 return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "no list of requests on standard input");
         json_array_foreach(requests, i, request) {
+                *ret_failed = i;
                 r = serve(i, request, f);
                 if (r < 0)
                         return r;
@@ -338,6 +341,7 @@ static int serve_all(Fault *f) {
 int main(int argc, char *argv[]) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         struct stat st;
+        size_t failed;
         int r;
 
         if (argc > 1 || fstat(SOCKET_FD, &st) < 0 || !S_ISSOCK(st.st_mode)) {
@@ -345,8 +349,8 @@ int main(int argc, char *argv[]) {
                 return argc > 1 && streq(argv[1], "--help") ? EXIT_SUCCESS : EXIT_FAILURE;
         }
         umask(077);
-        r = serve_all(&f);
-        r = r < 0 ? send_fault(&f) : send_json(json_pack("{s:b}", "end", 1), -1);
+        r = serve_all(&failed, &f);
+        r = r < 0 ? send_fault(&f, failed) : send_json(json_pack("{s:b}", "end", 1), -1);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
