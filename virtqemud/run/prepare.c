@@ -228,7 +228,7 @@ static void keep_deciding(WantedFiles *w) {
         for (size_t i = 0; i < w->n; i++) {
                 WantedFile item = w->items[i];
 
-                if (item.want == WANTED_CHAIN || item.optional) {
+                if ((item.want == WANTED_CHAIN || item.optional) && item.want != WANTED_LAYER) {
                         item.writable = false;
                         item.want = item.want == WANTED_MEMFD ? WANTED_FD : item.want;
                         w->items[i] = w->items[kept];
