@@ -174,6 +174,32 @@ def test_quotas_of_threads(installed_machine):
     machine.run("for i in $(seq 50); do [ -e /sys/fs/cgroup/machine.slice/virtqemu@slow.service ] || exit 0; sleep 0.2; done; exit 1")
 
 
+def test_host_that_sleeps(installed_machine):
+    """Guests are paused before, and go on afterwards; those that somebody else has paused stay so. logind does all but the sleep itself."""
+    machine = installed_machine
+    machine.run("mkdir -p /run/systemd/system/systemd-suspend.service.d && "
+                "printf '[Service]\\nExecStart=\\nExecStart=/bin/sleep 20\\n' >/run/systemd/system/systemd-suspend.service.d/short.conf && "
+                "systemctl daemon-reload && systemctl start systemd-logind")
+    for name in ("awake", "dozing"):
+        define(machine, name, tiny_xml(name))
+        machine.run(f"virtctl start {name}", timeout=SLOW)
+    machine.run("virtctl suspend dozing", timeout=SLOW)
+    locked = "for i in $(seq 60); do systemd-inhibit --list | grep -q 'Guests are paused before' && exit 0; sleep 1; done; exit 1"
+    machine.run(locked, timeout=SLOW)
+    machine.run("systemctl suspend", timeout=SLOW)
+    state = "busctl --json=short get-property org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain State StateReason"
+    paths = {name: manager(machine, "GetDomain", f"s {name}").split('"')[1] for name in ("awake", "dozing")}
+
+    def look(name):
+        return re.findall(r'"data":"([^"]*)"', machine.run(state.format(path=paths[name]), timeout=SLOW).stdout)
+    assert look("awake") == ["paused", "host-sleep"] and look("dozing") == ["paused", "user"]
+    machine.run(f"for i in $(seq 120); do {state.format(path=paths['awake'])} | grep -q wakeup && exit 0; sleep 1; done; exit 1", timeout=SLOW)
+    assert look("awake") == ["running", "wakeup"] and look("dozing") == ["paused", "user"]
+    machine.run(locked, timeout=SLOW)
+    for name in ("awake", "dozing"):
+        terminate(machine, name)
+
+
 PCI = "<hostdev mode='subsystem' type='pci' managed='{managed}'><source><address domain='0x0000' bus='0x{bus}' slot='0x00' function='0x0'/></source></hostdev>"
 
 

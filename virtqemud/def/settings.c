@@ -21,6 +21,7 @@ static const ConfRow rows[] = {
         { "Leases", "SharedLockspace", conf_string, AT(shared_lockspace) },
         { "Leases", "OnLost", conf_enum, AT(on_lease_lost), .words = &lock_failure_table },
         { "Displays", "SpiceCertificates", conf_path, AT(spice_certificates) },
+        { "Sleep", "PauseGuests", conf_bool, AT(pause_on_sleep) },
         { "Shutdown", "StopTimeout", conf_duration, AT(stop_timeout_usec), .min = SECOND, .max = 24 * 3600 * SECOND },
         { "Shutdown", "PowerButtonInterval", conf_duration, AT(powerdown_interval_usec), .min = SECOND, .max = 3600 * SECOND },
 };
@@ -28,7 +29,7 @@ static const ConfRow rows[] = {
 int settings_load(const char *config_dir, Settings *ret, Fault *f) {
         _cleanup_free_ char *path = strf("%s/qemu.conf", config_dir);
         Settings s = {
-                .launch = LAUNCH_AUTO, .log_consoles = true, .lease_disks = true, .on_lease_lost = LOCK_FAILURE_PAUSE,
+                .launch = LAUNCH_AUTO, .log_consoles = true, .pause_on_sleep = true, .lease_disks = true, .on_lease_lost = LOCK_FAILURE_PAUSE,
                 .stop_timeout_usec = 90 * SECOND, .powerdown_interval_usec = 5 * SECOND,
         };
         int r;

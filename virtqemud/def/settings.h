@@ -26,6 +26,7 @@ typedef struct Settings {
         int on_lease_lost;             /* LockFailure, where a definition does not say */
         char *spice_certificates;      /* the folder of those for TLS of SPICE; NULL: the usual one */
         uint64_t stop_timeout_usec;    /* how long a guest may take to power off when its unit is stopped */
+        bool pause_on_sleep;           /* guests are paused when the host sleeps */
         uint64_t powerdown_interval_usec; /* until the power button is pressed again */
 } Settings;
 

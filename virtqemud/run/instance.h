@@ -49,6 +49,7 @@ struct Instance {
         bool shutdown_by_guest;
         bool panicked;
         bool lease_lost;       /* … and that is why it is to be stopped */
+        bool host_sleep;       /* likewise */
 };
 
 /* Asks the QEMU of a domain, as qmp_send(); -ENOTCONN: there is none to be asked. */

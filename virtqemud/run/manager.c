@@ -10,6 +10,7 @@
 #include "autostart.h"
 #include "define.h"
 #include "host-encryption.h"
+#include "host-sleep.h"
 #include "instance.h"
 #include "lease-guard.h"
 #include "log-guard.h"
@@ -195,6 +196,8 @@ int manager_new(const ManagerOptions *options, Manager **ret) {
                 r = log_guard_new(m->bus, runs_any, m, &m->log_guard);
                 if (r >= 0)
                         r = lease_guard_new(m, &m->lease_guard);
+                if (r >= 0)
+                        r = host_sleep_new(m, &m->host_sleep);
                 if (r < 0)
                         return r;
         }
@@ -229,6 +232,7 @@ Manager *manager_free(Manager *m) {
         caps_store_free(m->caps);
         log_guard_free(m->log_guard);
         lease_guard_free(m->lease_guard);
+        host_sleep_free(m->host_sleep);
         sd_bus_slot_unref(m->unit_files);
         settings_clear(&m->settings);
         free(m->peer_socket);

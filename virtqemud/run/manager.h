@@ -47,6 +47,7 @@ struct Manager {
         sd_bus_slot *unit_files;
         struct LogGuard *log_guard;
         struct LeaseGuard *lease_guard;
+        struct HostSleep *host_sleep;
         AutostartCall *autostart_calls;
         Defining *defining;          /* definitions that wait for capabilities */
         unsigned last_operation;

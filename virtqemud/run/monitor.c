@@ -6,6 +6,7 @@
 #include "../plan/launch.h"
 #include "../qmp/qmp-cmd.h"
 #include "guest-agent.h"
+#include "host-sleep.h"
 #include "manager.h"
 #include "mem.h"
 #include "operation.h"
@@ -52,17 +53,22 @@ static void on_stop(Instance *i, json_t *data) {
 
         /* A panic, an I/O error, the end or a sleep have set their own state; STOP only says that the vCPUs stand. */
         if (d->state == DOMAIN_RUNNING && !i->panicked)
-                domain_set_state(d, DOMAIN_PAUSED, i->lease_lost ? REASON_LEASE_LOST : d->pause_reason ? REASON_IO_ERROR : REASON_USER);
+                domain_set_state(d, DOMAIN_PAUSED, i->lease_lost   ? REASON_LEASE_LOST
+                                                   : i->host_sleep ? REASON_HOST_SLEEP
+                                                   : d->pause_reason ? REASON_IO_ERROR : REASON_USER);
 }
 
 static void on_resume(Instance *i, json_t *data) {
         Domain *d = i->domain;
+        bool slept = d->state == DOMAIN_PAUSED && d->reason == REASON_HOST_SLEEP;
 
         i->running_guest = true;
-        i->lease_lost = false;
+        i->lease_lost = i->host_sleep = false;
         free_and_replace(&d->pause_reason, NULL);
         if (d->state != DOMAIN_STARTING)
-                domain_set_state(d, DOMAIN_RUNNING, d->state == DOMAIN_PMSUSPENDED ? REASON_WAKEUP : REASON_USER);
+                domain_set_state(d, DOMAIN_RUNNING, slept || d->state == DOMAIN_PMSUSPENDED ? REASON_WAKEUP : REASON_USER);
+        if (slept)
+                host_sleep_resumed(d);
 }
 
 /* What comes after the guest's power off is the supervisor's to do: it is there also when we are not. */
@@ -278,6 +284,7 @@ static void on_status(Qmp *q, json_t *result, const Fault *why, void *userdata) 
         if (i->qemu.pid == 0 && instance_find_qemu(i, NULL) < 0)
                 log_domain_warning(i->domain, "can't find QEMU's process");
         adopt_state(i, &status);
+        host_sleep_adopted(i->domain);
         unplug_look(i);
         domain_changed(i->domain, DOMAIN_CHANGED_LIVE);
 }

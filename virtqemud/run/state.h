@@ -30,6 +30,7 @@ typedef enum StateReason {
         REASON_PANICKED,
         REASON_IO_ERROR,
         REASON_LEASE_LOST,   /* paused: its disks are not safe from others any more */
+        REASON_HOST_SLEEP,   /* paused: the host is about to sleep, or has just woken up */
         REASON_WATCHDOG,
         REASON_STARTING_UP,
         REASON_WAKEUP,
