@@ -25,6 +25,7 @@ static const Verb verbs[] = {
         { "suspend", "NAME...", "Stop the guests' processors", 1, -1, verb_suspend },
         { "resume", "NAME...", "Let them go on", 1, -1, verb_resume },
         { "console", "NAME [DEVICE]", "Connect the terminal to a guest's console (--force)", 1, 2, verb_console },
+        { "send-break", "NAME [DEVICE]", "Send a break to a guest's serial port", 1, 2, verb_send_break },
         { "guest-info", "NAME", "Show what the agent in the guest says of it", 1, 1, verb_guest_info },
         { "wait-address", "NAME [ipv4|ipv6]", "Wait until the guest has an address, and print it", 1, 2, verb_wait_address },
         { "exec", "NAME PROGRAM [ARGUMENT...]", "Run a program in the guest; -- before what has options", 2, -1, verb_exec },

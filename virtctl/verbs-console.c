@@ -147,3 +147,10 @@ int verb_console(Client *c, int argc, char **argv) {
                 fprintf(stderr, "\nDisconnected.\n");
         return 0;
 }
+
+int verb_send_break(Client *c, int argc, char **argv) {
+        _cleanup_free_ char *domain = NULL, *console = NULL;
+
+        return client_domain(c, argv[0], &domain) ?: find_console(c, domain, argc > 1 ? argv[1] : NULL, &console) ?:
+               client_call(c, console, QEMU1 ".Console", "SendBreak", NULL, "ta{sv}", UINT64_C(0), 0);
+}

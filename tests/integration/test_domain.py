@@ -426,3 +426,43 @@ def test_secure_boot(bus, qemud):
     assert d.Firmware == "efi" and "secure='yes'" in d.ExportDefinition(FORMAT, LIVE).replace('"', "'")
     console(bus, d).wait("BdsDxe|Boot Manager", timeout=180)
     d.Terminate(0, {})
+
+
+def test_break(bus, qemud, guest_image):
+    """A guest's kernel listens to what follows one."""
+    d = define(bus, guest_xml(guest_image))
+    d.Start(0, {}, timeout=60)
+    con = console(bus, d)
+    con.ready()
+    con.ask("sh echo 1 >/proc/sys/kernel/sysrq; echo 7 >/proc/sys/kernel/printk")
+    device(bus, d, "serial0").SendBreak(0, {})
+    con.stream.send(b"h")
+    con.wait("HELP")
+    d.Terminate(0, {})
+    with bus.fails("InvalidState", "shutoff"):
+        device(bus, d, "serial0").SendBreak(0, {})
+
+
+def test_channel(bus, qemud, guest_image):
+    """One that is nobody's is whose who opens it: all of them read, one writes."""
+    d = define(bus, guest_xml(guest_image, devices="<channel type='unix'><target type='virtio' name='org.example.0'/></channel>"))
+    d.Start(0, {}, timeout=60)
+    con = console(bus, d)
+    con.ready()
+    con.ask("ports")
+    port = "/dev/" + con.ask("sh basename $(dirname $(grep -l org.example /sys/class/virtio-ports/*/name))")[0]
+    channel = device(bus, d, "channel0")
+    con.ask(f"sh echo from before >{port}")
+    first, second = channel.Open(0, {}).socket(), channel.Open(0, {"write": False}).socket()
+    assert channel.TTY == ""
+    for s in (first, second):
+        s.settimeout(10)
+        assert s.recv(100) == b"from before\n"
+    con.ask(f"sh head -n 1 {port} >/got &")
+    first.send(b"from the host\n")
+    assert con.ask("sh while ! [ -s /got ]; do usleep 50000; done; cat /got") == ["from the host"]
+    with bus.fails("Busy"):
+        channel.Open(0, {})
+    for s in (first, second):
+        s.close()
+    d.Terminate(0, {})

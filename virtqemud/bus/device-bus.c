@@ -210,7 +210,7 @@ static int find_console(const char *path, void *userdata, void **ret) {
         DeviceObject *o = object_at(path, userdata);
         const Device *device = o ? device_object_device(o) : NULL;
 
-        if (!device || !device_is_console(device))
+        if (!device || !device_is_stream(device))
                 return 0;
         *ret = o;
         return 1;
@@ -458,6 +458,37 @@ BUS_HANDLER(method_open, ACTION_CONSOLE) {
         return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, "h", fd);
 }
 
+static void on_break_sent(Qmp *q, json_t *result, const Fault *why, void *userdata) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = userdata;
+
+        if (why)
+                (void) bus_reply_fault(call, why, -why->error);
+        else
+                (void) sd_bus_reply_method_return(call, NULL);
+}
+
+static int send_break(sd_bus_message *m, const DeviceObject *o, Fault *f) {
+        _cleanup_free_ char *id = strf("char%s", o->id);
+        uint64_t flags;
+        int r = id ? bus_read_options(m, 0, &flags, NULL, 0, f) : -ENOMEM;
+
+        if (r < 0)
+                return r;
+        r = domain_ask(o->domain, "chardev-send-break", json_pack("{s:s}", "id", id), on_break_sent, m, NULL);
+        if (r < 0)
+                return fault_set(f, FAULT_INVALID_STATE, -r, "%s is %s", o->domain->name, domain_state_to_string(o->domain->state));
+        sd_bus_message_ref(m); /* the answer comes later */
+        return 0;
+}
+
+/* What a guest's kernel takes for its attention key. */
+BUS_HANDLER(method_send_break, ACTION_CONSOLE) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        int r = send_break(m, userdata, &f);
+
+        return r < 0 ? fault_to_bus(&f, r, error) : 1;
+}
+
 static const sd_bus_vtable console_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_PROPERTY("Kind", "s", get_console_kind, 0, 0),
@@ -465,6 +496,7 @@ static const sd_bus_vtable console_vtable[] = {
         SD_BUS_PROPERTY("Log", "s", get_log, 0, 0),
         SD_BUS_METHOD_WITH_NAMES("Open", "ta{sv}", SD_BUS_PARAM(flags) SD_BUS_PARAM(options), "h", SD_BUS_PARAM(stream), method_open,
                                  SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("SendBreak", "ta{sv}", SD_BUS_PARAM(flags) SD_BUS_PARAM(options), NULL,, method_send_break, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END
 };
 

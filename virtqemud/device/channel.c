@@ -79,9 +79,13 @@ const DeviceOps device_channel = {
         .fixed = device_never_fixed, .args = channel_args,
 };
 
+bool channel_is_agent(const Device *d) {
+        return streq_null(((const Channel *) d)->name, AGENT_NAME);
+}
+
 const Chardev *domain_find_agent_channel(const DomainDef *def) {
         DEVICE_FOREACH(Channel, c, def, DEVICE_CHANNEL)
-                if (streq_null(c->name, AGENT_NAME) && c->chardev.type == CHARDEV_UNIX && c->chardev.mode != SOCKET_CONNECT)
+                if (channel_is_agent(&c->chardev.device) && c->chardev.type == CHARDEV_UNIX && c->chardev.mode != SOCKET_CONNECT)
                         return &c->chardev;
         return NULL;
 }

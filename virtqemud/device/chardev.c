@@ -325,3 +325,11 @@ bool device_is_console(const Device *d) {
                 return false;
         return ((const Chardev *) d)->type == CHARDEV_PTY && !console_is_mirror(d);
 }
+
+bool device_is_stream(const Device *d) {
+        const Chardev *c = (const Chardev *) d;
+
+        if (device_kind(d) != DEVICE_CHANNEL)
+                return device_is_console(d);
+        return c->type == CHARDEV_PTY || (c->type == CHARDEV_UNIX && !c->path && c->mode != SOCKET_CONNECT && !channel_is_agent(d));
+}

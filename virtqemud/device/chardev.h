@@ -92,5 +92,9 @@ bool chardev_is_logged(const Device *d);
 
 /* A console the daemon serves: a pty of a device that exists in QEMU (not a <console> that only mirrors a <serial>). */
 bool device_is_console(const Device *d);
+/* What is served to whoever opens it over D-Bus: consoles, and channels whose other end is nobody's. */
+bool device_is_stream(const Device *d);
+/* Of a channel: the guest agent's. */
+bool channel_is_agent(const Device *d);
 /* A <console> that is another name for the serial port of the same number. */
 bool console_is_mirror(const Device *d);

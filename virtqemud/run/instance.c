@@ -229,22 +229,22 @@ int instance_connect_monitor(Instance *i, Fault *f) {
 static int add_console(Instance *i, Device *d, Fault *f) {
         const char *id = d->id;
         _cleanup_free_ char *name = strf("console-%s", id), *path = NULL, *copy = strdup(id);
-        _cleanup_free_ char *pty = strf("%s.%s", i->domain->uuid_string, id);
+        _cleanup_free_ char *kept = strf("%s.%s", i->domain->uuid_string, id);
         _cleanup_(console_freep) Console *c = NULL;
         InstanceConsole *grown;
         int r;
 
         path = name ? instance_socket(i, name) : NULL;
-        if (!path || !copy || !pty)
+        if (!path || !copy || !kept)
                 return fault_oom(f);
-        r = console_new(i->domain->manager->event, path, pty, &c, f);
+        r = console_new(i->domain->manager->event, path, device_is_console(d) ? kept : NULL, &c, f);
         if (r < 0)
                 return r;
         grown = reallocarray(i->consoles, i->n_consoles + 1, sizeof(*grown));
         if (!grown)
                 return fault_oom(f);
         i->consoles = grown;
-        if (chardev_set_tty(i->domain->live, d, console_tty(c)) < 0)
+        if (console_tty(c) && chardev_set_tty(i->domain->live, d, console_tty(c)) < 0)
                 return fault_oom(f);
         i->consoles[i->n_consoles++] = (InstanceConsole) { TAKE_PTR(copy), TAKE_PTR(c) };
         return 0;
@@ -261,7 +261,7 @@ void instance_connect_consoles(Instance *i) {
                 Device *d = (Device *) def->devices.items[k];
                 _cleanup_fault_ Fault f = FAULT_INIT;
 
-                if (!device_is_console(d) || instance_find_console(i, d->id))
+                if (!device_is_stream(d) || instance_find_console(i, d->id))
                         continue;
                 if (add_console(i, d, &f) < 0)
                         (void) domain_warn(i->domain, "console %s can't be used: %s", d->id, fault_text(&f));
