@@ -140,6 +140,23 @@ def test_programs(bus, running):
         g.Exec("/bin/nothing", [], [], b"", 0, {})
 
 
+def test_output_that_is_read_while_it_comes(bus, running):
+    _, g, con = running
+    script = "echo first; while ! [ -e /go ]; do usleep 20000; done; echo then >&2; exit 5"
+    pipe, job = g.ExecStream("/bin/sh", ["-c", script], ["PATH=/bin"], b"", 0, {}, timeout=30)
+    with os.fdopen(pipe.detach(), "rb") as f:
+        assert f.readline() == b"first\n"
+        con.ask("sh touch /go")
+        assert f.read() == b"then\n"
+    result = job_done(bus, job)
+    assert result[0] == "failed" and "has ended with 5" in result[2], result
+    until(lambda: con.ask("sh ls -A /tmp") == [])
+    pipe, job = g.ExecStream("/bin/echo", ["hello"], [], b"", 0, {}, timeout=30)
+    with os.fdopen(pipe.detach(), "rb") as f:
+        assert f.read() == b"hello\n"
+    assert job_done(bus, job)[0] == "done"
+
+
 def test_files(bus, running):
     _, g, con = running
     data = os.urandom(1_500_000)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "../run/guest-file.h"
+#include "../run/guest-stream.h"
 #include "base64.h"
 #include "bus-auth.h"
 #include "bus-error.h"
@@ -310,6 +311,92 @@ BUS_HANDLER(method_write_file, ACTION_GUEST) {
         return r < 0 ? r : read_file_call(m, userdata, path, append ? GUEST_FILE_APPEND : GUEST_FILE_WRITE, error);
 }
 
+/* --- a program whose output is read while it runs --- */
+
+typedef struct Stream {
+        sd_bus_message *call;        /* until it runs */
+        Job *job;
+        GuestStream *stream;
+} Stream;
+
+static void on_stream_opened(int fd, void *userdata) {
+        Stream *s = userdata;
+
+        (void) sd_bus_reply_method_return(s->call, "ho", fd, job_path(s->job));
+        s->call = sd_bus_message_unref(s->call);
+        fd_close(fd);
+}
+
+static void on_stream_progress(uint64_t bytes, void *userdata) {
+        job_set_progress(((Stream *) userdata)->job, bytes, 0);
+}
+
+static void on_stream_done(const Fault *why, int code, void *userdata) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        Stream *s = userdata;
+
+        if (!why && code != 0)
+                fault_set(&f, FAULT_GUEST_AGENT, EIO, code > 128 ? "the program was ended by signal %d" : "the program has ended with %d",
+                          code > 128 ? code - 128 : code);
+        why = why ?: fault_is_set(&f) ? &f : NULL;
+        if (s->call)
+                (void) bus_reply_fault(s->call, why, -why->error);
+        job_finish(s->job, why ? -why->error : 0, why);
+        sd_bus_message_unref(s->call);
+        free(s);
+}
+
+static int on_stream_cancel(Job *j, void *userdata, Fault *f) {
+        guest_stream_cancel(((Stream *) userdata)->stream);
+        return 0;
+}
+
+static int stream_new(Domain *d, sd_bus_message *m, const json_t *program, Fault *f) {
+        Service *service = d->manager->watch_userdata;
+        Stream *s = new0(Stream, 1);
+        char object[DOMAIN_PATH_MAX];
+        int r;
+
+        if (!s)
+                return fault_oom(f);
+
+        const GuestStreamSpec spec = {
+                .path = json_string_value(json_object_get(program, "path")), .arguments = json_object_get(program, "arg"),
+                .environment = json_object_get(program, "env"), .opened = on_stream_opened, .progress = on_stream_progress, .done = on_stream_done,
+                .userdata = s,
+        };
+        const JobSpec job = { .operation = "run-in-guest", .object = domain_path(d, object), .cancel = on_stream_cancel, .userdata = s };
+
+        r = job_new(service->jobs, &job, &s->job, f);
+        if (r >= 0) {
+                r = guest_stream_new(d, &spec, &s->stream, f);
+                if (r < 0)
+                        job_finish(s->job, r, f);
+        }
+        if (r < 0) {
+                free(s);
+                return r;
+        }
+        s->call = sd_bus_message_ref(m);
+        return 0;
+}
+
+BUS_HANDLER(method_exec_stream, ACTION_GUEST) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        json_auto_t *program = NULL;
+        uint64_t flags;
+        int r = read_program(m, &program);
+
+        if (r < 0)
+                return r;
+        r = bus_read_options(m, 0, &flags, NULL, 0, &f);
+        if (r >= 0 && json_object_get(program, "input-data"))
+                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "a program whose output is read while it runs takes no input");
+        if (r >= 0)
+                r = stream_new(userdata, m, program, &f);
+        return r < 0 ? fault_to_bus(&f, r, error) : 1;
+}
+
 /* --- the interface --- */
 
 #define FLAGS SD_BUS_PARAM(flags) SD_BUS_PARAM(options)
@@ -321,6 +408,7 @@ BUS_HANDLER(method_write_file, ACTION_GUEST) {
 const sd_bus_vtable guest_exec_vtable[] = {
         SD_BUS_VTABLE_START(0),
         METHOD("Exec", "sasasay", PROGRAM, "iiayayb", END, method_exec),
+        METHOD("ExecStream", "sasasay", PROGRAM, "ho", SD_BUS_PARAM(pipe) SD_BUS_PARAM(job), method_exec_stream),
         METHOD("Spawn", "sasasay", PROGRAM, "t", SD_BUS_PARAM(pid), method_spawn),
         METHOD("GetExecStatus", "t", SD_BUS_PARAM(pid), "biiayayb", SD_BUS_PARAM(exited) END, method_get_status),
         METHOD("ReadFile", "s", SD_BUS_PARAM(path), "ho", SD_BUS_PARAM(pipe) SD_BUS_PARAM(job), method_read_file),

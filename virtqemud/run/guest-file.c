@@ -136,10 +136,24 @@ static void on_read(json_t *result, const Fault *why, void *userdata) {
 }
 
 static void read_more(GuestFile *g) {
-        if (g->end)
+        if (g->end && g->spec.at_end)
+                g->spec.at_end(g->spec.userdata);
+        else if (g->end)
                 finish(g, NULL);
         else
                 ask(g, "guest-file-read", json_pack("{s:I, s:i}", "handle", g->handle, "count", (int) PIECE), on_read);
+}
+
+void guest_file_go_on(GuestFile *g, bool more) {
+        assert(g);
+
+        if (g->defer)
+                return; /* it has been given up meanwhile */
+        g->end = !more;
+        if (more)
+                read_more(g);
+        else
+                finish(g, NULL);
 }
 
 static void pipe_takes(GuestFile *g) {
@@ -151,7 +165,8 @@ static void pipe_takes(GuestFile *g) {
         }
         g->done += (size_t) MAX(n, 0);
         g->bytes += (uint64_t) MAX(n, 0);
-        g->spec.progress(g->bytes, g->spec.userdata);
+        if (n > 0)
+                g->spec.progress(g->bytes, g->spec.userdata);
         if (g->done < g->length)
                 wait_for_pipe(g);
         else
