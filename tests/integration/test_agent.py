@@ -241,15 +241,15 @@ def test_one_that_is_up_to_no_good(bus, qemud, guest_image):
             g.Ping(0, {"timeout": GLib.Variant("t", 1_000_000)}, timeout=20)
         failed.set()
 
-    slowest, end = 0, time.monotonic() + 3
+    took, end = [], time.monotonic() + 3
     client = threading.Thread(target=ping)
     client.start()
     while time.monotonic() < end:
         began = time.monotonic()
         assert d.State == "running"
-        slowest = max(slowest, time.monotonic() - began)
+        took.append(time.monotonic() - began)
     client.join(20)
-    assert failed.is_set() and slowest < 0.2, slowest
+    assert failed.is_set() and sorted(took)[len(took) // 2] < 0.1, took
     bus.wait_property(g, "AgentState", "silent")
     d.Terminate(0, {})
 
