@@ -417,6 +417,9 @@ def test_a_guest_on_a_network(bed, client, networkd, vms, guest_image):
     [port] = network.Ports
     assert f'<target dev="{port}"/>' in domain.ExportDefinition("libvirt-xml", 1)
     assert "virtbus:web" in bed.run(f"ip -d link show {port}").stdout
+    number = bed.run(f"cat /sys/class/net/{port}/ifindex").stdout.strip()
+    assert bed.run("busctl get-property org.freedesktop.machine1 /org/freedesktop/machine1/machine/web org.freedesktop.machine1.Machine "
+                   "NetworkInterfaces").stdout.split() == ["ai", "1", number]
     with client.fails("InvalidState", f"the network lab is in use: {port} (of web) is on its bridge"):
         network.Stop(0, {})
     con = console(client, domain)

@@ -15,6 +15,8 @@ struct MachineRegistration {
         char *domain_name, *name;
         sd_id128_t uuid;
         pid_t leader;
+        int links[MACHINE_LINKS_MAX];
+        size_t n_links;
         bool second_try;
         sd_bus_slot *slot;
         MachineDone done;
@@ -92,7 +94,7 @@ static int send_register(MachineRegistration *m) {
         int r;
 
         r = sd_bus_message_new_method_call(m->bus, &call, "org.freedesktop.machine1", "/org/freedesktop/machine1",
-                                           "org.freedesktop.machine1.Manager", "RegisterMachine");
+                                           "org.freedesktop.machine1.Manager", "RegisterMachineWithNetwork");
         if (r < 0)
                 return r;
         r = sd_bus_message_append(call, "s", m->name);
@@ -100,27 +102,30 @@ static int send_register(MachineRegistration *m) {
                 r = sd_bus_message_append_array(call, 'y', m->uuid.bytes, sizeof(m->uuid.bytes));
         if (r >= 0)
                 r = sd_bus_message_append(call, "ssus", "virtqemud", "vm", (uint32_t) m->leader, "");
+        if (r >= 0)
+                r = sd_bus_message_append_array(call, 'i', m->links, m->n_links * sizeof(*m->links));
         if (r < 0)
                 return r;
         return sd_bus_call_async(m->bus, &m->slot, call, on_registered, m, REGISTER_TIMEOUT_USEC);
 }
 
-int machine_register(sd_bus *bus, const char *name, sd_id128_t uuid, pid_t leader, MachineDone done, void *userdata,
-                     MachineRegistration **ret) {
+int machine_register(sd_bus *bus, const MachineSpec *spec, MachineDone done, void *userdata, MachineRegistration **ret) {
         _cleanup_(machine_registration_freep) MachineRegistration *m = NULL;
         int r;
 
-        assert(bus && name && done && ret);
+        assert(bus && spec && spec->name && spec->n_links <= MACHINE_LINKS_MAX && done && ret);
 
         m = new0(MachineRegistration, 1);
         if (!m)
                 return -ENOMEM;
         *m = (MachineRegistration) {
-                .bus = sd_bus_ref(bus), .uuid = uuid, .leader = leader, .done = done, .userdata = userdata,
-                .domain_name = strdup(name), .name = machine_name_from_domain(name, NULL),
+                .bus = sd_bus_ref(bus), .uuid = spec->uuid, .leader = spec->leader, .n_links = spec->n_links, .done = done, .userdata = userdata,
+                .domain_name = strdup(spec->name), .name = machine_name_from_domain(spec->name, NULL),
         };
         if (!m->domain_name || !m->name)
                 return -ENOMEM;
+        for (size_t i = 0; i < spec->n_links; i++)
+                m->links[i] = spec->links[i];
         r = send_register(m);
         if (r < 0)
                 return r;

@@ -13,9 +13,16 @@ typedef struct MachineRegistration MachineRegistration;
 /* Exactly once. `name` is what it was registered as; NULL with a Fault when it was not. */
 typedef void (*MachineDone)(const char *name, const Fault *f, void *userdata);
 
-/* `leader` must be in the VM's unit. A name that machined does not allow is made fit, one that is taken gets a part of the uuid. */
-int machine_register(sd_bus *bus, const char *name, sd_id128_t uuid, pid_t leader, MachineDone done, void *userdata,
-                     MachineRegistration **ret);
+typedef struct MachineSpec {
+        const char *name;            /* one that machined does not allow is made fit, one that is taken gets a part of the uuid */
+        sd_id128_t uuid;
+        pid_t leader;                /* in the VM's unit */
+        const int *links;            /* the host's ends of its interfaces, as their numbers; at most MACHINE_LINKS_MAX */
+        size_t n_links;
+} MachineSpec;
+#define MACHINE_LINKS_MAX 64u
+
+int machine_register(sd_bus *bus, const MachineSpec *spec, MachineDone done, void *userdata, MachineRegistration **ret);
 MachineRegistration *machine_registration_free(MachineRegistration *m);
 DEFINE_CLEANUP(MachineRegistration *, machine_registration_free)
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "start.h"
 
+#include <net/if.h>
+
+#include "../device/interface.h"
 #include "../device/tpm.h"
 #include "../plan/launch.h"
 #include "../qmp/qmp-cmd.h"
@@ -656,16 +659,34 @@ static void on_registered(const char *name, const Fault *why, void *userdata) {
         steps_continue(o->steps, 0, NULL);
 }
 
+static size_t find_links(const DomainDef *def, int links[static MACHINE_LINKS_MAX]) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < def->devices.n && n < MACHINE_LINKS_MAX; i++) {
+                const Interface *nic = device_as_interface((const Device *) def->devices.items[i]);
+                unsigned number = nic && interface_has_tap(nic) && nic->host ? if_nametoindex(nic->host) : 0;
+
+                if (number > 0)
+                        links[n++] = (int) number;
+        }
+        return n;
+}
+
 static int begin_register(void *userdata, Fault *f) {
         Operation *o = userdata;
         Domain *d = o->domain;
         Start *s = o->data;
-        int r;
+        int links[MACHINE_LINKS_MAX], r;
+        size_t n;
 
         /* A process in a user's session would be registered as that user's whole session, which "terminate" then ends. */
         if (!d->manager->by_unit || d->manager->user || !d->manager->bus || d->instance->machine_name)
                 return 1;
-        r = machine_register(d->manager->bus, d->name, d->uuid, d->instance->supervisor.pid, on_registered, o, &s->registration);
+        n = find_links(d->live, links);
+
+        const MachineSpec spec = { .name = d->name, .uuid = d->uuid, .leader = d->instance->supervisor.pid, .links = links, .n_links = n };
+
+        r = machine_register(d->manager->bus, &spec, on_registered, o, &s->registration);
         if (r < 0) {
                 (void) domain_warn(d, "not registered with systemd-machined: %s", strerror(-r));
                 return 1;
