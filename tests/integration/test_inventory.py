@@ -212,3 +212,27 @@ def test_end_while_a_qemu_is_asked(bus, qemud):
               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     bus.pump(0.1)
     bus.stop_service("virtqemud")
+
+
+def virtctl(bus, *arguments, check=True):
+    program = Path(os.environ["VIRTBUS_BUILD"]) / "virtctl" / "virtctl"
+    return bus.run(program, "--user", *arguments, check=check)
+
+
+def test_virtctl(bus, qemud):
+    text = virtctl(bus, "host").stdout
+    assert os.uname().machine in text and "Node: 0: " in text and f"{len(qemud.HostTopology)} online" in text
+    host = json.loads(virtctl(bus, "--json=short", "host").stdout)
+    assert host["HostNodes"][0]["id"] == 0 and host["HostTopology"][0]["cpu"] == qemud.HostTopology[0][0]
+    assert host["HostCPU"]["model"] == qemud.HostCPU["model"]
+    rows = json.loads(virtctl(bus, "--json=short", "host-devices", "--kind=pci").stdout)
+    assert [r["name"] for r in rows] == [r[0] for r in qemud.ListHostDevices("pci", {})] and {r["domain"] for r in rows} <= {""}
+    assert "NAME" in virtctl(bus, "host-devices").stdout
+    assert virtctl(bus, "host-devices", "--kind=toaster", check=False).returncode == 1
+    assert ElementTree.fromstring(virtctl(bus, "capabilities").stdout).tag == "capabilities"
+    root = ElementTree.fromstring(virtctl(bus, "capabilities", "--domain", "machine=pc").stdout)
+    assert root.find("machine").text.startswith("pc-i440fx-") and "ide" in values(root, "devices/disk", "bus")
+    caps = json.loads(virtctl(bus, "--json=short", "capabilities", "--domain", "machine=q35", "type=qemu").stdout)
+    assert caps["type"] == "qemu" and "sound" in caps["enums"]
+    assert virtctl(bus, "capabilities", "machine=pc", check=False).returncode == 2
+    assert virtctl(bus, "capabilities", "--domain", "x=y", check=False).returncode == 2
