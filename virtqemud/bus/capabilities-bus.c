@@ -10,6 +10,8 @@
 #include "mem.h"
 #include "str.h"
 
+#define CALLS_MAX 256u      /* that wait for a QEMU at a time */
+
 typedef struct CapabilityCall CapabilityCall;
 
 /* What is asked for; the strings are the message's. */
@@ -50,18 +52,25 @@ void capability_calls_clear(Service *s) {
                 call_free(s->capability_calls);
 }
 
-static CapabilityCall *call_new(Service *s, sd_bus_message *m, const Wanted *wanted, bool as_xml) {
-        CapabilityCall *c = new0(CapabilityCall, 1);
+static int call_new(Service *s, sd_bus_message *m, const Wanted *wanted, bool as_xml, CapabilityCall **ret, Fault *f) {
+        unsigned n = 0;
+        CapabilityCall *c;
 
+        for (c = s->capability_calls; c; c = c->next)
+                n++;
+        if (n >= CALLS_MAX)
+                return fault_set(f, FAULT_LIMIT, EUSERS, "%u others wait for capabilities already", n);
+        c = new0(CapabilityCall, 1);
         if (!c)
-                return NULL;
+                return fault_oom(f);
         c->service = s;
         c->message = sd_bus_message_ref(m);
         c->wanted = *wanted;
         c->as_xml = as_xml;
         c->next = s->capability_calls;
         s->capability_calls = c;
-        return c;
+        *ret = c;
+        return 0;
 }
 
 static void refuse(CapabilityCall *c, const Fault *f, int r) {
@@ -281,11 +290,10 @@ static int ask_domain(Service *s, sd_bus_message *m, const Wanted *wanted, bool 
         CapabilityCall *c;
         int r = choose_emulator(s->manager, wanted, &emulator, &f);
 
+        if (r >= 0)
+                r = call_new(s, m, wanted, as_xml, &c, &f);
         if (r < 0)
                 return fault_to_bus(&f, r, error);
-        c = call_new(s, m, wanted, as_xml);
-        if (!c)
-                return -ENOMEM;
         /* `c` is gone when the answer is known already. */
         r = caps_store_get(s->manager->caps, emulator, on_caps, c, &c->wait);
         if (r < 0)
@@ -322,10 +330,14 @@ static void on_emulators(const HostEmulator *emulators, size_t n, void *userdata
                 call_free(c);
 }
 
-static int ask_host(Service *s, sd_bus_message *m) {
-        CapabilityCall *c = call_new(s, m, &(Wanted) {}, true);
-        int r = c ? emulators_ask(s->manager, on_emulators, c, &c->scan) : -ENOMEM;
+static int ask_host(Service *s, sd_bus_message *m, sd_bus_error *error) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        CapabilityCall *c;
+        int r = call_new(s, m, &(Wanted) {}, true, &c, &f);
 
+        if (r < 0)
+                return fault_to_bus(&f, r, error);
+        r = emulators_ask(s->manager, on_emulators, c, &c->scan);
         if (r < 0)
                 call_free(c);
         return r < 0 ? r : 1;
@@ -347,7 +359,7 @@ BUS_HANDLER(method_export_capabilities, BUS_OPEN) {
                 r = bus_read_dict(m, options, streq(what, "domain") ? ARRAY_SIZE(options) : 0, &f);
         if (r < 0)
                 return fault_to_bus(&f, r, error);
-        return streq(what, "host") ? ask_host(service_of(userdata), m) : ask_domain(service_of(userdata), m, &wanted, true, error);
+        return streq(what, "host") ? ask_host(service_of(userdata), m, error) : ask_domain(service_of(userdata), m, &wanted, true, error);
 }
 
 const sd_bus_vtable manager_capabilities_vtable[] = {

@@ -87,7 +87,8 @@ static int set_name(HostDevice *d, const char *prefix, const char *kernel_name, 
         return 0;
 }
 
-/* SCSI pads its texts with blanks, and others end in some. What is no UTF-8 can't be told on D-Bus. */
+/* SCSI pads its texts with blanks, and others end in some. What is no UTF-8 can't be told on D-Bus, and what a device says of itself may be meant
+ * for the terminal of who reads it. */
 static int set_text(char **p, const char *value) {
         size_t n = value ? strlen(value) : 0;
 
@@ -96,6 +97,8 @@ static int set_text(char **p, const char *value) {
         if (n == 0 || !is_utf8(value))
                 return 0;
         free_and_replace(p, strndup(value, n));
+        for (char *c = *p; c && *c; c++)
+                *c = (unsigned char) *c < ' ' || *c == 0x7f ? ' ' : *c;
         return *p ? 0 : -ENOMEM;
 }
 
@@ -261,6 +264,9 @@ int host_device_read(sd_device *device, HostDevice **ret) {
         if (r < 0)
                 return r;
         d->group = read_group(d);
+        /* What was read of a device that is just leaving may be half of it. */
+        if (access(d->syspath, F_OK) < 0)
+                return -ENODEV;
         *ret = TAKE_PTR(d);
         return 0;
 }

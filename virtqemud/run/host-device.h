@@ -44,7 +44,7 @@ typedef struct HostDevice {
 /* The subsystem that a kind is, for enumerators and monitors. */
 const char *host_kind_subsystem(HostKind kind);
 
-/* Reads /sys and udev's data base: some ten small files. -ENODEV: it is of no kind that we know. */
+/* Reads /sys and udev's data base: some ten small files. -ENODEV: it is of no kind that we know, or has gone. */
 int host_device_read(sd_device *device, HostDevice **ret);
 HostDevice *host_device_free(HostDevice *d);
 DEFINE_CLEANUP(HostDevice *, host_device_free)

@@ -176,13 +176,11 @@ static uint64_t meminfo_bytes(const char *text, const char *name) {
 
 /* Those in large pages are none of the usual ones. */
 static int add_usual_pages(HostNode *node) {
-        uint64_t size = (uint64_t) sysconf(_SC_PAGESIZE), large = 0, large_free = 0;
+        uint64_t size = (uint64_t) sysconf(_SC_PAGESIZE), large = 0;
         HostPagesList *list = &node->pages;
 
-        for (size_t i = 0; i < list->n; i++) {
+        for (size_t i = 0; i < list->n; i++)
                 large += list->items[i].size * list->items[i].total;
-                large_free += list->items[i].size * list->items[i].free;
-        }
         if (!GROW(list->items, list->allocated, list->n + 1))
                 return -ENOMEM;
         if (list->n > 0)
