@@ -3,8 +3,8 @@
 
 #include "xml-lib.h"
 
-/* A document made piece by piece, for what is only ever written. A failed allocation is remembered; the end then says so, and nodes in
- * between may be NULL. */
+/* A document made piece by piece, for what is only ever written. A failed allocation is remembered; the end then says so, and nodes
+ * in between may be NULL. */
 typedef struct XmlBuild {
         xmlDoc *doc;
         bool failed;

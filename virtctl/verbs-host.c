@@ -109,8 +109,8 @@ static void show_cpu(const json_t *host) {
         line("Architecture", "%s", text_of(host, "HostArchitecture"));
         line("CPU", "%s", *model ? model : "unknown");
         line("Topology", "%zu online; %" PRIu64 " sockets, %" PRIu64 " dies each, %" PRIu64 " cores each, %" PRIu64 " threads each",
-             json_array_size(json_object_get(host, "HostTopology")), number_of(cpu, "sockets"), number_of(cpu, "dies"), number_of(cpu, "cores"),
-             number_of(cpu, "threads"));
+             json_array_size(json_object_get(host, "HostTopology")), number_of(cpu, "sockets"), number_of(cpu, "dies"),
+             number_of(cpu, "cores"), number_of(cpu, "threads"));
 }
 
 static void show_memory(const json_t *host) {
@@ -134,7 +134,7 @@ static void show_memory(const json_t *host) {
 static void show_virtualization(const json_t *host) {
         _cleanup_free_ char *words = words_of(json_object_get(host, "KVMFeatures"));
 
-        line("KVM", "%s%s%s", json_is_true(json_object_get(host, "KVMAvailable")) ? "yes" : "no", is_empty(words) ? "" : "; ", words ?: "");
+        line("KVM", "%s%s%s", yes_no(json_is_true(json_object_get(host, "KVMAvailable"))), is_empty(words) ? "" : "; ", words ?: "");
         if (number_of(host, "IOMMUGroups") > 0)
                 line("IOMMU", "%" PRIu64 " groups of devices", number_of(host, "IOMMUGroups"));
         else
@@ -265,7 +265,8 @@ static int print_domain_capabilities(Client *c, const Choice *choices) {
 
 int verb_capabilities(Client *c, int argc, char **argv) {
         Choice choices[N_CHOICES] = {
-                [EMULATOR] = { .key = "emulator" }, [ARCH] = { .key = "arch" }, [MACHINE] = { .key = "machine" }, [TYPE] = { .key = "type" },
+                [EMULATOR] = { .key = "emulator" }, [ARCH] = { .key = "arch" },
+                [MACHINE] = { .key = "machine" }, [TYPE] = { .key = "type" },
         };
         int r;
 

@@ -189,7 +189,8 @@ static int append_firmware(sd_bus_message *reply, const DomainCaps *c) {
 }
 
 static int append_all(sd_bus_message *reply, const DomainCaps *c) {
-        _cleanup_free_ char *version = strf("%u.%u.%u", c->qemu->version / 1000000, c->qemu->version / 1000 % 1000, c->qemu->version % 1000);
+        const uint32_t v = c->qemu->version;
+        _cleanup_free_ char *version = strf("%u.%u.%u", v / 1000000, v / 1000 % 1000, v % 1000);
         int r = version ? sd_bus_message_open_container(reply, 'a', "{sv}") : -ENOMEM;
 
         if (r >= 0)
@@ -239,7 +240,9 @@ static int offer(CapabilityCall *c, const char *binary, QemuCaps *caps, DomainCa
                 return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "\"%.64s\" is no type of domain: kvm or qemu", c->wanted.type);
         if (machine)
                 r = firmware_files_offers(m, caps->target, machine->name, &firmware, &n_firmware);
-        return r < 0 ? fault_oom(f) : domain_caps_new(caps, binary, c->wanted.machine, type, &m->defaults, firmware, n_firmware, ret, f);
+        if (r < 0)
+                return fault_oom(f);
+        return domain_caps_new(caps, binary, c->wanted.machine, type, &m->defaults, firmware, n_firmware, ret, f);
 }
 
 static void on_caps(CapsStore *store, const char *binary, QemuCaps *caps, const Fault *why, void *userdata) {
@@ -263,7 +266,8 @@ static void on_caps(CapsStore *store, const char *binary, QemuCaps *caps, const 
 
 /* No caller makes us run a program that is not one of those we know. */
 static int choose_emulator(const Manager *m, const Wanted *w, char **ret, Fault *f) {
-        _cleanup_free_ char *of_arch = is_empty(w->arch) || streq(w->arch, m->arch) ? NULL : strf("/usr/bin/qemu-system-%s", w->arch);
+        bool foreign = !is_empty(w->arch) && !streq(w->arch, m->arch);
+        _cleanup_free_ char *of_arch = foreign ? strf("/usr/bin/qemu-system-%s", w->arch) : NULL;
         const char *path = !is_empty(w->emulator) ? w->emulator : of_arch ?: m->defaults.emulator;
         _cleanup_strv_ char **paths = NULL;
         int r = emulators_list(m, &paths);
@@ -347,25 +351,30 @@ BUS_HANDLER(method_export_capabilities, BUS_OPEN) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         Wanted wanted = {};
         const BusOption options[] = {
-                { "emulator", 's', &wanted.emulator }, { "arch", 's', &wanted.arch }, { "machine", 's', &wanted.machine }, { "type", 's', &wanted.type },
+                { "emulator", 's', &wanted.emulator }, { "arch", 's', &wanted.arch },
+                { "machine", 's', &wanted.machine }, { "type", 's', &wanted.type },
         };
         const char *what;
         int r;
 
         r = sd_bus_message_read(m, "s", &what);
         if (r >= 0 && !streq(what, "host") && !streq(what, "domain"))
-                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "there are capabilities of \"host\" and \"domain\", not \"%.64s\"", what);
+                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "there are capabilities of \"host\" and \"domain\", not \"%.64s\"",
+                              what);
         if (r >= 0)
                 r = bus_read_dict(m, options, streq(what, "domain") ? ARRAY_SIZE(options) : 0, &f);
         if (r < 0)
                 return fault_to_bus(&f, r, error);
-        return streq(what, "host") ? ask_host(service_of(userdata), m, error) : ask_domain(service_of(userdata), m, &wanted, true, error);
+        if (streq(what, "host"))
+                return ask_host(service_of(userdata), m, error);
+        return ask_domain(service_of(userdata), m, &wanted, true, error);
 }
 
 const sd_bus_vtable manager_capabilities_vtable[] = {
         SD_BUS_VTABLE_START(0),
-        SD_BUS_METHOD_WITH_NAMES("DomainCapabilities", "sssa{sv}", SD_BUS_PARAM(emulator) SD_BUS_PARAM(machine) SD_BUS_PARAM(type) SD_BUS_PARAM(options),
-                                 "a{sv}", SD_BUS_PARAM(capabilities), method_domain_capabilities, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("DomainCapabilities", "sssa{sv}",
+                                 SD_BUS_PARAM(emulator) SD_BUS_PARAM(machine) SD_BUS_PARAM(type) SD_BUS_PARAM(options), "a{sv}",
+                                 SD_BUS_PARAM(capabilities), method_domain_capabilities, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("ExportCapabilities", "sa{sv}", SD_BUS_PARAM(what) SD_BUS_PARAM(options), "s", SD_BUS_PARAM(text),
                                  method_export_capabilities, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END

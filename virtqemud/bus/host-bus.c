@@ -54,12 +54,12 @@ HOST_GETTER(get_cpu) {
         int r = sd_bus_message_open_container(reply, 'a', "{sv}");
 
         if (r >= 0)
-                r = sd_bus_message_append(reply, "{sv}{sv}{sv}{sv}{sv}{sv}", "model", "s", h->model ?: "", "vendor", "s", h->vendor ?: "",
-                                          "family", "u", h->family, "model-number", "u", h->model_number, "stepping", "u", h->stepping,
-                                          "microcode", "u", h->microcode);
+                r = sd_bus_message_append(reply, "{sv}{sv}{sv}{sv}{sv}{sv}", "model", "s", h->model ?: "",
+                                          "vendor", "s", h->vendor ?: "", "family", "u", h->family, "model-number", "u", h->model_number,
+                                          "stepping", "u", h->stepping, "microcode", "u", h->microcode);
         if (r >= 0)
-                r = sd_bus_message_append(reply, "{sv}{sv}{sv}{sv}{sv}", "address-bits", "u", h->address_bits, "sockets", "u", shape.sockets,
-                                          "dies", "u", shape.dies, "cores", "u", shape.cores, "threads", "u", shape.threads);
+                r = sd_bus_message_append(reply, "{sv}{sv}{sv}{sv}{sv}", "address-bits", "u", h->address_bits,
+                                          "sockets", "u", shape.sockets, "dies", "u", shape.dies, "cores", "u", shape.cores, "threads", "u", shape.threads);
         if (r >= 0)
                 r = append_words(reply, "flags", h->flags);
         return r < 0 ? r : sd_bus_message_close_container(reply);

@@ -148,7 +148,8 @@ const BusObject hostdev_object = {
 /* --- all of them --- */
 
 static int append_device(sd_bus_message *reply, const HostDevice *d) {
-        _cleanup_free_ char *path = path_of(d), *text = strf("%s%s%s", d->vendor ?: "", d->vendor && d->product ? " " : "", d->product ?: "");
+        const char *between = d->vendor && d->product ? " " : "";
+        _cleanup_free_ char *path = path_of(d), *text = strf("%s%s%s", d->vendor ?: "", between, d->product ?: "");
         char path_of_domain[DOMAIN_PATH_MAX];
 
         if (!path || !text)
@@ -183,14 +184,16 @@ BUS_HANDLER(method_list_host_devices, BUS_OPEN) {
                 r = bus_read_dict(m, NULL, 0, &f);
         if (r >= 0 && !is_empty(word)) {
                 kind = host_kind_from_string(word);
-                r = kind < 0 ? fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "\"%.64s\" is no kind of device: pci, usb, mdev, scsi, net or block", word) : 0;
+                if (kind < 0)
+                        r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "\"%.64s\" is no kind of device: pci, usb, mdev, scsi, net or block",
+                                      word);
         }
         return r < 0 ? fault_to_bus(&f, r, error) : reply_devices(m, devices_of(userdata), kind);
 }
 
 const sd_bus_vtable manager_hostdev_vtable[] = {
         SD_BUS_VTABLE_START(0),
-        SD_BUS_METHOD_WITH_NAMES("ListHostDevices", "sa{sv}", SD_BUS_PARAM(kind) SD_BUS_PARAM(options), "a(ssssoo)", SD_BUS_PARAM(devices),
-                                 method_list_host_devices, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("ListHostDevices", "sa{sv}", SD_BUS_PARAM(kind) SD_BUS_PARAM(options), "a(ssssoo)",
+                                 SD_BUS_PARAM(devices), method_list_host_devices, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END
 };

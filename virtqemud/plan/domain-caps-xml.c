@@ -103,7 +103,8 @@ static void add_cpu(XmlBuild *b, xmlNode *root, const DomainCaps *c) {
 
 static void add_devices(XmlBuild *b, xmlNode *root, const DomainCaps *c) {
         static const char *const groups[] = {
-                "disk", "graphics", "video", "hostdev", "rng", "filesystem", "tpm", "redirdev", "channel", "crypto", "interface", "panic", "console",
+                "disk", "graphics", "video", "hostdev", "rng", "filesystem", "tpm", "redirdev", "channel", "crypto", "interface", "panic",
+                "console",
         };
         xmlNode *devices = xml_build_add(b, root, "devices");
 

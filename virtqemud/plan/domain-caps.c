@@ -20,6 +20,7 @@ typedef struct EnumRow {
 #define SPICE "<graphics type='spice'/>"
 #define SHARED "<memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>|"
 #define VIRTIO "<target type='virtio' name='x'/>"
+#define GIVEN "<hostdev mode='subsystem' type='"
 
 static const EnumRow enum_rows[] = {
         { "os", "firmware", NULL, "os/@firmware", { "@firmware|" } },
@@ -43,15 +44,15 @@ static const EnumRow enum_rows[] = {
         { "hostdev", "mode", "hostdev", "@mode", {
                 "<hostdev mode='@' type='pci'><source><address bus='0x1' slot='0' function='0'/></source></hostdev>" } },
         { "hostdev", "startupPolicy", "hostdev", "source/@startupPolicy", {
-                "<hostdev mode='subsystem' type='usb'><source startupPolicy='@'><vendor id='0x1'/><product id='0x1'/></source></hostdev>" } },
+                GIVEN "usb'><source startupPolicy='@'><vendor id='0x1'/><product id='0x1'/></source></hostdev>" } },
         { "hostdev", "subsysType", "hostdev", "@type", {
-                "<hostdev mode='subsystem' type='@'><source><vendor id='0x1'/><product id='0x1'/></source></hostdev>",
-                "<hostdev mode='subsystem' type='@'><source><address domain='0' bus='0x1' slot='0' function='0'/></source></hostdev>",
-                "<hostdev mode='subsystem' type='@'><source><address uuid='0c2f1a5e-1122-4344-8566-778899aabbcc'/></source></hostdev>",
-                "<hostdev mode='subsystem' type='@'><source><adapter name='scsi_host0'/><address bus='0' target='0' unit='0'/></source></hostdev>",
-                "<hostdev mode='subsystem' type='@'><source protocol='vhost' wwpn='naa.5123456789abcde0'/></hostdev>" } },
+                GIVEN "@'><source><vendor id='0x1'/><product id='0x1'/></source></hostdev>",
+                GIVEN "@'><source><address domain='0' bus='0x1' slot='0' function='0'/></source></hostdev>",
+                GIVEN "@'><source><address uuid='0c2f1a5e-1122-4344-8566-778899aabbcc'/></source></hostdev>",
+                GIVEN "@'><source><adapter name='scsi_host0'/><address bus='0' target='0' unit='0'/></source></hostdev>",
+                GIVEN "@'><source protocol='vhost' wwpn='naa.5123456789abcde0'/></hostdev>" } },
         { "hostdev", "pciBackend", "hostdev", "driver/@name", {
-                "<hostdev mode='subsystem' type='pci'><driver name='@'/><source><address bus='0x1' slot='0' function='0'/></source></hostdev>" } },
+                GIVEN "pci'><driver name='@'/><source><address bus='0x1' slot='0' function='0'/></source></hostdev>" } },
         { "rng", "model", "rng", "@model", { "<rng model='@'><backend model='random'>/dev/urandom</backend></rng>" } },
         { "rng", "backendModel", "rng", "backend/@model", {
                 "<rng model='virtio'><backend model='@'>/dev/urandom</backend></rng>", "<rng model='virtio'><backend model='@'/></rng>",
@@ -62,7 +63,8 @@ static const EnumRow enum_rows[] = {
         { "tpm", "backendModel", "tpm", "backend/@type", {
                 "<tpm><backend type='@'/></tpm>", "<tpm><backend type='@'><device path='/dev/tpm0'/></backend></tpm>",
                 "<tpm><backend type='@'><source type='unix' mode='connect' path='/x'/></backend></tpm>" } },
-        { "tpm", "backendVersion", "tpm", "backend/@version", { "<tpm model='tpm-tis'><backend type='emulator' version='@'/></tpm>" } },
+        { "tpm", "backendVersion", "tpm", "backend/@version", {
+                "<tpm model='tpm-tis'><backend type='emulator' version='@'/></tpm>" } },
         { "redirdev", "bus", "redirdev", "@bus", { SPICE "<redirdev bus='@' type='spicevmc'/>" } },
         { "channel", "type", "channel", "@type", {
                 "<channel type='@'>" VIRTIO "</channel>", "<channel type='@'><source path='/dev/x'/>" VIRTIO "</channel>",
@@ -75,9 +77,11 @@ static const EnumRow enum_rows[] = {
                 SPICE "<serial type='@'><source channel='x'/></serial>" } },
         { "crypto", "model", "crypto", "@model", { "<crypto model='@' type='qemu'><backend model='builtin'/></crypto>" } },
         { "crypto", "type", "crypto", "@type", { "<crypto model='virtio' type='@'><backend model='builtin'/></crypto>" } },
-        { "crypto", "backendModel", "crypto", "backend/@model", { "<crypto model='virtio' type='qemu'><backend model='@'/></crypto>" } },
+        { "crypto", "backendModel", "crypto", "backend/@model", {
+                "<crypto model='virtio' type='qemu'><backend model='@'/></crypto>" } },
         { "interface", "backendType", "interface", "backend/@type", { "<interface type='user'><backend type='@'/></interface>" } },
-        { "interface", "model", "interface", "model/@type", { "<interface type='user'><model type='@'/></interface>" }, .is_ours = true },
+        { "interface", "model", "interface", "model/@type", {
+                "<interface type='user'><model type='@'/></interface>" }, .is_ours = true },
         { "panic", "model", "panic", "@model", { "<panic model='@'/>" } },
         { "sound", "model", "sound", "@model", { "<sound model='@'/>" }, .is_ours = true },
         { "watchdog", "model", "watchdog", "@model", { "<watchdog model='@'/>" }, .is_ours = true },
@@ -85,7 +89,8 @@ static const EnumRow enum_rows[] = {
         { "input", "type", "input", "@type", {
                 "<input type='@'/>", "<input type='@' bus='virtio'><source evdev='/dev/input/event0'/></input>",
                 "<input type='@'><source dev='/dev/input/event0'/></input>" }, .is_ours = true },
-        { "input", "bus", "input", "@bus", { "<input type='mouse' bus='@'/>", "<input type='keyboard' bus='@'/>" }, .is_ours = true },
+        { "input", "bus", "input", "@bus", {
+                "<input type='mouse' bus='@'/>", "<input type='keyboard' bus='@'/>" }, .is_ours = true },
         { "hyperv", "features", NULL, "features/hyperv/*/@state", { "<features><hyperv><@ state='on'/></hyperv></features>|" } },
 };
 
@@ -95,8 +100,8 @@ static const struct {
         { "iothreads", "<iothreads>1</iothreads>|" },
         { "vmcoreinfo", "<features><vmcoreinfo/></features>|" },
         { "genid", "<genid>0c2f1a5e-1122-4344-8566-778899aabbcc</genid>|" },
-        { "backingStoreInput", "<disk type='file'><driver type='qcow2'/><source file='/x'/><backingStore type='file'><format type='raw'/><source file='/y'/>"
-          "<backingStore/></backingStore><target dev='vda' bus='virtio'/></disk>" },
+        { "backingStoreInput", "<disk type='file'><driver type='qcow2'/><source file='/x'/><backingStore type='file'><format type='raw'/>"
+          "<source file='/y'/><backingStore/></backingStore><target dev='vda' bus='virtio'/></disk>" },
         { "launchSecurity", "<launchSecurity type='sev'/>|" },
         { "smm", "<features><smm/></features>|" },
 };
@@ -153,7 +158,9 @@ static int try_form(const Trial *trial, const char *form, const char *word, Faul
 
 /* What has to be there for it to be chosen is no question of the definition. */
 static bool has_firmware(const Trial *trial, const EnumRow *row, const char *word) {
-        return !streq(row->name, "firmware") || !streq(word, os_firmware_to_string(OS_FIRMWARE_EFI)) || trial->offered->n_firmware > 0;
+        bool efi = streq(row->name, "firmware") && streq(word, os_firmware_to_string(OS_FIRMWARE_EFI));
+
+        return !efi || trial->offered->n_firmware > 0;
 }
 
 static int try_word(const Trial *trial, const EnumRow *row, const char *word, OfferedEnum *e) {

@@ -4,8 +4,8 @@
 #include "domain.h"
 #include "firmware.h"
 
-/* What a definition may say for one QEMU, machine type and accelerator. Nothing here is a list of its own: the words are those of the
- * parser's tables, and those are offered with which a small definition passes all checks. */
+/* What a definition may say for one QEMU, machine type and accelerator. Nothing here is a list of its own: the words are those of
+ * the parser's tables, and those are offered with which a small definition passes all checks. */
 
 /* A set of words: of "disk" the "bus" may be "virtio", "sata", … */
 typedef struct OfferedEnum {

@@ -146,8 +146,10 @@ static void add_machines(XmlBuild *b, xmlNode *arch, const QemuCaps *caps) {
 }
 
 static unsigned word_size(const char *target) {
-        static const char *const small[] = { "i386", "arm", "mips", "mipsel", "ppc", "riscv32", "sparc", "m68k", "hppa", "sh4", "sh4eb",
-                                             "microblaze", "microblazeel", "or1k", "xtensa", "xtensaeb", "avr", "cris", "nios2", "rx", "tricore" };
+        static const char *const small[] = {
+                "i386", "arm", "mips", "mipsel", "ppc", "riscv32", "sparc", "m68k", "hppa", "sh4", "sh4eb", "microblaze", "microblazeel",
+                "or1k", "xtensa", "xtensaeb", "avr", "cris", "nios2", "rx", "tricore",
+        };
 
         for (size_t i = 0; i < ARRAY_SIZE(small); i++)
                 if (streq(small[i], target))

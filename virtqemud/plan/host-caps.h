@@ -10,5 +10,5 @@ typedef struct HostEmulator {
         QemuCaps *caps;
 } HostEmulator;
 
-/* libvirt's <capabilities>: the host, and the guests it can have. Verbs that virtqemud has not (migration) are not in it. -ENOMEM. */
+/* libvirt's <capabilities>: the host, and the guests it can have. What virtqemud can't do (migration) is not in it. -ENOMEM. */
 int host_caps_to_xml(const HostInfo *host, const HostEmulator *emulators, size_t n, char **ret);

@@ -13,9 +13,9 @@ int emulators_list(const Manager *m, char ***ret);
 
 typedef struct EmulatorScan EmulatorScan;
 
-/* `emulators` is borrowed; those that can't describe themselves are left out. The scan may be freed inside, and has to be by whoever has it. */
+/* `emulators` is borrowed; those that can't describe themselves are left out. The scan stays its owner's, who may free it inside. */
 typedef void (*EmulatorsDone)(const HostEmulator *emulators, size_t n, void *userdata);
 
-/* Asks one after another, each only once as long as it is the same program. Calls back from the loop, never from inside this call. */
+/* Asks one after another, each only once as long as it is the same program. Calls back later, never from inside this call. */
 int emulators_ask(Manager *m, EmulatorsDone done, void *userdata, EmulatorScan **ret);
 EmulatorScan *emulator_scan_free(EmulatorScan *s);

@@ -87,8 +87,8 @@ static int set_name(HostDevice *d, const char *prefix, const char *kernel_name, 
         return 0;
 }
 
-/* SCSI pads its texts with blanks, and others end in some. What is no UTF-8 can't be told on D-Bus, and what a device says of itself may be meant
- * for the terminal of who reads it. */
+/* SCSI pads its texts with blanks, and others end in some. What is no UTF-8 can't be told on D-Bus, and what a device says of itself
+ * may be meant for the terminal of who reads it. */
 static int set_text(char **p, const char *value) {
         size_t n = value ? strlen(value) : 0;
 
@@ -149,7 +149,8 @@ static int32_t read_group(const HostDevice *d) {
 static int read_pci(sd_device *device, HostDevice *d) {
         int r;
 
-        if (sscanf(d->sysname, "%8" SCNx32 ":%2" SCNx32 ":%2" SCNx32 ".%1" SCNx32, &d->pci[0], &d->pci[1], &d->pci[2], &d->pci[3]) != 4)
+        if (sscanf(d->sysname, "%8" SCNx32 ":%2" SCNx32 ":%2" SCNx32 ".%1" SCNx32, &d->pci[0], &d->pci[1], &d->pci[2],
+                   &d->pci[3]) != 4)
                 return -ENODEV;
         d->class = hex_attribute(device, "class");
         d->vendor_id = hex_attribute(device, "vendor");

@@ -4,8 +4,8 @@
 #include "host-device.h"
 #include "manager.h"
 
-/* All devices of the host that are of interest, and which VM has them. They are found in small slices after the daemon has started; who
- * asks before that is done has the rest found at once, so that every answer is whole and no news is needed of what it held. */
+/* All devices of the host that are of interest, and which VM has them. They are found in small slices after the daemon has started;
+ * who asks before that is done has the rest found at once, so that every answer is whole and no news is needed of what it held. */
 typedef struct HostDevices HostDevices;
 
 #define HOST_DEVICES_MAX 65536u

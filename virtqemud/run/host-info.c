@@ -294,7 +294,8 @@ static int compare_ids(const void *a, const void *b) {
 }
 
 /* A node lists also those that are offline. */
-static int add_processors_of(HostInfo *h, const char *root, uint32_t node, const char *list, const uint32_t *online, size_t n_online) {
+static int add_processors_of(HostInfo *h, const char *root, uint32_t node, const char *list, const uint32_t *online,
+                             size_t n_online) {
         _cleanup_free_ uint32_t *ids = NULL;
         size_t n = 0;
         int r = read_list(list, &ids, &n);
@@ -347,7 +348,9 @@ static uint32_t count_groups(const char *root) {
 /* Parameters of the module that are switches, and on. */
 static int read_kvm(HostInfo *h, const char *root) {
         static const char *const modules[] = { "kvm_intel", "kvm_amd", "kvm" };
-        static const char *const switches[] = { "nested", "sev", "sev_es", "sev_snp", "tdx", "sgx", "ept", "npt", "avic", "enable_apicv", "vgif" };
+        static const char *const switches[] = {
+                "nested", "sev", "sev_es", "sev_snp", "tdx", "sgx", "ept", "npt", "avic", "enable_apicv", "vgif",
+        };
         int r = 0;
 
         for (size_t i = 0; i < ARRAY_SIZE(modules); i++)
