@@ -34,6 +34,8 @@ typedef struct Client {
         JsonMode json;
         const char *address;     /* of a bus; NULL: the usual one */
         const char *timeout;     /* --timeout=, seconds */
+        const char *kind;        /* --kind=, of devices */
+        bool domain;             /* --domain: not of the host */
         json_t *ended;           /* jobs by path: what went wrong, or "" */
 } Client;
 

@@ -47,6 +47,9 @@ static const Verb verbs[] = {
         { "set-link", "NAME DEVICE up|down", "Plug a network cable in, or pull it", 3, 3, verb_set_link },
         { "pending", "NAME", "Show how a machine differs from its definition, and when that changes", 1, 1, verb_pending },
         { "plan", "NAME", "Show what a start would execute", 1, 1, verb_plan },
+        { "host", "", "Show what the host is made of", 0, 0, verb_host },
+        { "host-devices", "", "List devices of the host, and which VM has them (--kind=pci|usb|mdev|scsi|net|block)", 0, 0, verb_host_devices },
+        { "capabilities", "[KEY=VALUE...]", "Print what the host, or (--domain) a definition, can have, as libvirt's XML", 0, -1, verb_capabilities },
         { "leases", "[LOCKSPACE]", "Show which VM has which image", 0, 1, verb_leases },
         { "lockspaces", "", "Show the folders where leases are kept", 0, 0, verb_lockspaces },
         { "add-lockspace", "NAME FOLDER", "Keep leases in a folder, shared with other hosts perhaps", 2, 2, verb_add_lockspace },
@@ -107,6 +110,8 @@ static int help(void) {
                "     --force           Take a console over; stop a network that is in use; build over what is there; open a locked drive\n"
                "     --live --config   Only the machine that runs, or only its definition\n"
                "     --secrets         Export passwords, too\n"
+               "     --kind=KIND       Only devices of that kind\n"
+               "     --domain          Capabilities of definitions, not of the host\n"
                "     --validate        Check definitions only; show what a change would do\n"
                "  -q --quiet           Say only what went wrong\n"
                "     --no-pager        Accepted; nothing is paged\n"
@@ -147,7 +152,7 @@ static int set_json(Client *c, const char *mode) {
 }
 
 enum { OPT_VERSION = 0x100, OPT_USER, OPT_SYSTEM, OPT_JSON, OPT_NO_WAIT, OPT_TIMEOUT, OPT_FORCE, OPT_LIVE, OPT_CONFIG, OPT_SECRETS, OPT_VALIDATE,
-       OPT_NO_PAGER, OPT_ADDRESS };
+       OPT_NO_PAGER, OPT_ADDRESS, OPT_KIND, OPT_DOMAIN };
 
 /* -1: go on; else the exit status. */
 static int take_option(Client *c, int option) {
@@ -167,6 +172,8 @@ static int take_option(Client *c, int option) {
         case OPT_VALIDATE: c->validate = true; break;
         case OPT_NO_PAGER: break;
         case OPT_ADDRESS: c->address = optarg; break;
+        case OPT_KIND: c->kind = optarg; break;
+        case OPT_DOMAIN: c->domain = true; break;
         default: return USAGE;
         }
         return -1;
@@ -180,7 +187,8 @@ int main(int argc, char *argv[]) {
                 { "timeout", required_argument, NULL, OPT_TIMEOUT }, { "force", no_argument, NULL, OPT_FORCE },
                 { "live", no_argument, NULL, OPT_LIVE }, { "config", no_argument, NULL, OPT_CONFIG }, { "secrets", no_argument, NULL, OPT_SECRETS },
                 { "validate", no_argument, NULL, OPT_VALIDATE }, { "no-pager", no_argument, NULL, OPT_NO_PAGER },
-                { "address", required_argument, NULL, OPT_ADDRESS }, {}
+                { "address", required_argument, NULL, OPT_ADDRESS },
+                { "kind", required_argument, NULL, OPT_KIND }, { "domain", no_argument, NULL, OPT_DOMAIN }, {}
         };
         const Verb *verb;
         Client c = {};

@@ -4,7 +4,7 @@
 _virtctl() {
         local word=${COMP_WORDS[COMP_CWORD]} verb= bus= i
         local verbs="$(virtctl --help 2>/dev/null | awk '/^Verbs:/ { on = 1; next } /^$/ { on = 0 } on { print $1 }')"
-        local options="--user --system --json= --no-wait --timeout= --force --live --config --secrets --validate --quiet --help --version"
+        local options="--user --system --json= --no-wait --timeout= --force --live --config --secrets --kind= --domain --validate --quiet --help --version"
 
         for ((i = 1; i < COMP_CWORD; i++)); do
                 case ${COMP_WORDS[i]} in
@@ -27,6 +27,10 @@ _virtctl() {
                 mapfile -t COMPREPLY < <(compgen -W "$(virtctl $bus -q pools 2>/dev/null | awk 'NR > 1 { print $1 }')" -- "$word")
         elif [[ $verb == *-secret ]]; then
                 mapfile -t COMPREPLY < <(compgen -W "$(virtctl $bus -q secrets 2>/dev/null | awk 'NR > 1 { print $1 }')" -- "$word")
+        elif [[ $verb == capabilities ]]; then
+                mapfile -t COMPREPLY < <(compgen -W "emulator= arch= machine= type=" -- "$word")
+        elif [[ $verb == host || $verb == host-devices ]]; then
+                COMPREPLY=()
         elif [[ $verb == add-lockspace ]]; then
                 mapfile -t COMPREPLY < <(compgen -d -- "$word")
         else

@@ -13,9 +13,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         FirmwareText text = { .name = "50.json", .folder = "/f", .text = (const char *) data, .length = size };
         _cleanup_(domain_def_freep) DomainDef *def = NULL;
         _cleanup_fault_ Fault f = FAULT_INIT;
+        FirmwareOffer *offers;
+        size_t n;
 
         if (domain_parse(xml, strlen(xml), &def, &f) < 0 || domain_fill(def, &defaults, &f) < 0)
                 abort();
         (void) firmware_select(&text, 1, def, "/nvram", &f);
+        if (firmware_offers(&text, 1, def->arch, def->machine, &offers, &n) >= 0)
+                firmware_offers_free(offers, n);
         return 0;
 }

@@ -12,7 +12,10 @@
 #include "../supervisor/plan-format.h"
 #include "bus-auth.h"
 #include "bus-error.h"
+#include "capabilities-bus.h"
 #include "disk-resize.h"
+#include "host-bus.h"
+#include "hostdev-bus.h"
 #include "mem.h"
 #include "service.h"
 #include "str.h"
@@ -522,6 +525,6 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_VTABLE_END
 };
 
-static const sd_bus_vtable *const manager_vtables[] = { manager_vtable, NULL };
+static const sd_bus_vtable *const manager_vtables[] = { manager_vtable, manager_hostdev_vtable, manager_host_vtable, manager_capabilities_vtable, NULL };
 
 const BusObject manager_object = { .path = QEMU1_ROOT, .interface = QEMU1_MANAGER, .vtables = manager_vtables };

@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "../run/guest-agent.h"
 #include "service.h"
-#include "wait-address.h"
 
 #include <stdio.h>
 
+#include "../run/guest-agent.h"
 #include "../run/operation.h"
+#include "capabilities-bus.h"
 #include "device-bus.h"
+#include "host-bus.h"
+#include "hostdev-bus.h"
 #include "mem.h"
 #include "str.h"
+#include "wait-address.h"
 
 static const BusObject job_object = JOB_OBJECT(QEMU1_ROOT);
 
 const BusObject *const service_objects[] = {
-        &manager_object, &domain_object, &tuning_object,
-        &guest_object, &device_object, &disk_object, &nic_object, &console_object, &graphics_object, &job_object, NULL
+        &manager_object, &domain_object, &tuning_object, &guest_object, &device_object, &disk_object, &nic_object,
+        &console_object, &graphics_object, &hostdev_object, &job_object, NULL
 };
 
 static Jobs *jobs_from(void *userdata) {
@@ -54,6 +57,8 @@ int service_start(Daemon *d, void **ret) {
         r = jobs_new(&jobs, &s->jobs);
         if (r >= 0)
                 r = new_manager(s);
+        if (r >= 0)
+                r = host_devices_new(s->manager, &hostdev_watch, s, &s->host_devices);
         /* Before the first call is answered: what is defined and what runs. Nothing of it waits for QEMU. */
         if (r >= 0)
                 r = manager_load(s->manager);
@@ -71,6 +76,9 @@ void service_stop(void *state) {
                         if (d->instance)
                                 d->instance->agent = guest_agent_free(d->instance->agent);
         s->jobs = jobs_free(s->jobs);
+        capability_calls_clear(s);
+        host_info_free(s->host_info);
+        s->host_devices = host_devices_free(s->host_devices);
         if (s->manager)
                 REGISTRY_FOREACH(Domain, d, s->manager->domains)
                         device_bus_clear(d);

@@ -29,6 +29,10 @@ typedef struct Service {
         Jobs *jobs;
         Manager *manager;
         struct AddressWaits *address_waits; /* NULL: nobody waits */
+        struct HostDevices *host_devices;
+        struct HostInfo *host_info;      /* as last read */
+        uint64_t host_info_usec;         /* CLOCK_MONOTONIC of that */
+        struct CapabilityCall *capability_calls; /* that wait for a QEMU to describe itself */
         bool announcing;      /* false while definitions are loaded: nobody can listen yet */
 } Service;
 

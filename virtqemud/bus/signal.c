@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "../plan/tuning.h"
+#include "../run/host-devices.h"
 #include "../run/instance.h"
 #include "../run/operation.h"
 #include "device-bus.h"
@@ -16,6 +17,7 @@ static void on_added(Domain *d, void *userdata) {
         if (s->announcing)
                 bus_added(s->bus, domain_path(d, path));
         device_bus_refresh(s, d);
+        host_devices_claims_changed(s->host_devices, d, false);
         if (!s->announcing)
                 return;
         (void) bus_emit(s->bus, QEMU1_ROOT, QEMU1_MANAGER, "DomainNew", "so", d->name, path);
@@ -29,6 +31,7 @@ static void on_removed(Domain *d, void *userdata) {
         (void) domain_path(d, path);
         (void) bus_emit(s->bus, QEMU1_ROOT, QEMU1_MANAGER, "DomainRemoved", "so", d->name, path);
         device_bus_forget(s, d);
+        host_devices_claims_changed(s->host_devices, d, true);
         bus_removed(s->bus, path);
         bus_changed(s->bus, QEMU1_ROOT, QEMU1_MANAGER, "DomainCount");
 }
@@ -92,6 +95,8 @@ static void on_changed(Domain *d, unsigned what, void *userdata) {
                 guest_changed(s, path);
         if (what & (DOMAIN_CHANGED_CONFIG | DOMAIN_CHANGED_LIVE))
                 device_bus_refresh(s, d);
+        if (what & DOMAIN_CHANGED_LIVE)
+                host_devices_claims_changed(s->host_devices, d, false);
         if (what & (DOMAIN_CHANGED_LIVE | DOMAIN_CHANGED_DISKS))
                 (void) bus_emit(s->bus, QEMU1_ROOT, QEMU1_MANAGER, "DisksChanged", "");
         if ((what & DOMAIN_CHANGED_OPERATION) && d->operation && d->operation->watcher)

@@ -22,16 +22,16 @@ static bool has_word(const json_t *array, const char *word) {
         return false;
 }
 
-static bool fits_machine(const json_t *targets, const DomainDef *def) {
+static bool fits_machine(const json_t *targets, const char *arch, const char *machine_type) {
         for (size_t i = 0; i < json_array_size(targets); i++) {
                 const json_t *target = json_array_get(targets, i), *machines = json_object_get(target, "machines");
 
-                if (!streq_null(json_string_value(json_object_get(target, "architecture")), def->arch))
+                if (!streq_null(json_string_value(json_object_get(target, "architecture")), arch))
                         continue;
                 for (size_t j = 0; j < json_array_size(machines); j++) {
                         const char *pattern = json_string_value(json_array_get(machines, j));
 
-                        if (pattern && fnmatch(pattern, def->machine, 0) == 0)
+                        if (pattern && fnmatch(pattern, machine_type, 0) == 0)
                                 return true;
                 }
         }
@@ -78,9 +78,13 @@ static bool is_split_flash(const json_t *mapping) {
                image_of(mapping, "executable") && image_of(mapping, "nvram-template");
 }
 
-static bool fits(const json_t *descriptor, const DomainDef *def) {
+static bool is_uefi_for(const json_t *descriptor, const char *arch, const char *machine) {
         return has_word(json_object_get(descriptor, "interface-types"), "uefi") && is_split_flash(json_object_get(descriptor, "mapping")) &&
-               fits_machine(json_object_get(descriptor, "targets"), def) && fits_features(json_object_get(descriptor, "features"), def);
+               fits_machine(json_object_get(descriptor, "targets"), arch, machine);
+}
+
+static bool fits(const json_t *descriptor, const DomainDef *def) {
+        return is_uefi_for(descriptor, def->arch, def->machine) && fits_features(json_object_get(descriptor, "features"), def);
 }
 
 static int apply(const json_t *descriptor, DomainDef *def, const char *nvram_folder) {
@@ -105,6 +109,13 @@ static int apply(const json_t *descriptor, DomainDef *def, const char *nvram_fol
         return 0;
 }
 
+/* The one whose folder comes first hides the others of its name. */
+static json_t *read_descriptor(const FirmwareText *texts, size_t i) {
+        if (i > 0 && streq(texts[i].name, texts[i - 1].name))
+                return NULL;
+        return json_loadb(texts[i].text, texts[i].length, JSON_REJECT_DUPLICATES, NULL);
+}
+
 int firmware_select(FirmwareText *texts, size_t n, DomainDef *def, const char *nvram_folder, Fault *f) {
         assert(texts || n == 0);
         assert(def);
@@ -116,11 +127,8 @@ int firmware_select(FirmwareText *texts, size_t n, DomainDef *def, const char *n
         if (n > 0)
                 qsort(texts, n, sizeof(*texts), compare_texts);
         for (size_t i = 0; i < n; i++) {
-                json_auto_t *descriptor = NULL;
+                json_auto_t *descriptor = read_descriptor(texts, i);
 
-                if (i > 0 && streq(texts[i].name, texts[i - 1].name))
-                        continue;
-                descriptor = json_loadb(texts[i].text, texts[i].length, JSON_REJECT_DUPLICATES, NULL);
                 if (descriptor && fits(descriptor, def))
                         return apply(descriptor, def, nvram_folder) < 0 ? fault_oom(f) : 0;
         }
@@ -129,4 +137,49 @@ int firmware_select(FirmwareText *texts, size_t n, DomainDef *def, const char *n
                   wants_secure_boot(def) ? " with secure boot" : "", def->arch, def->machine);
         fault_hint(f, "install an EDK2 package for this architecture (ovmf), or name the images in <loader> and <nvram>");
         return -ENOENT;
+}
+
+void firmware_offers_free(FirmwareOffer *offers, size_t n) {
+        for (size_t i = 0; i < n; i++) {
+                free(offers[i].loader);
+                free(offers[i].nvram_template);
+        }
+        free(offers);
+}
+
+static int set_offer(FirmwareOffer *o, const json_t *descriptor) {
+        const json_t *mapping = json_object_get(descriptor, "mapping"), *features = json_object_get(descriptor, "features");
+
+        o->loader = strdup(image_of(mapping, "executable"));
+        o->nvram_template = strdup(image_of(mapping, "nvram-template"));
+        o->secure_boot = has_word(features, "secure-boot");
+        o->enrolled_keys = has_word(features, "enrolled-keys");
+        return o->loader && o->nvram_template ? 0 : -ENOMEM;
+}
+
+int firmware_offers(FirmwareText *texts, size_t n, const char *arch, const char *machine, FirmwareOffer **ret, size_t *ret_n) {
+        FirmwareOffer *offers = new0(FirmwareOffer, n);
+        size_t n_offers = 0;
+        int r = 0;
+
+        assert(texts || n == 0);
+        assert(arch && machine && ret && ret_n);
+
+        if (!offers)
+                return -ENOMEM;
+        if (n > 0)
+                qsort(texts, n, sizeof(*texts), compare_texts);
+        for (size_t i = 0; i < n && r >= 0; i++) {
+                json_auto_t *descriptor = read_descriptor(texts, i);
+
+                if (descriptor && is_uefi_for(descriptor, arch, machine))
+                        r = set_offer(&offers[n_offers++], descriptor);
+        }
+        if (r < 0) {
+                firmware_offers_free(offers, n_offers);
+                return r;
+        }
+        *ret = offers;
+        *ret_n = n_offers;
+        return 0;
 }

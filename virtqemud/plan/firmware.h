@@ -20,3 +20,13 @@ typedef struct FirmwareText {
  * it. Does nothing without <os firmware='efi'> or where a loader is there already. Secure boot only if asked for. Descriptors that
  * can't be understood are left out; FAULT_NOT_SUPPORTED, -ENOENT if nothing fits. `texts` is sorted in place. */
 int firmware_select(FirmwareText *texts, size_t n, DomainDef *def, const char *nvram_folder, Fault *f);
+
+/* One that firmware_select() may choose. */
+typedef struct FirmwareOffer {
+        char *loader, *nvram_template;
+        bool secure_boot, enrolled_keys;
+} FirmwareOffer;
+
+/* All for one machine type, by its name, in the order in which they are tried. -ENOMEM. */
+int firmware_offers(FirmwareText *texts, size_t n, const char *arch, const char *machine, FirmwareOffer **ret, size_t *ret_n);
+void firmware_offers_free(FirmwareOffer *offers, size_t n);

@@ -3,7 +3,6 @@
 
 #include <dirent.h>
 
-#include "../plan/firmware.h"
 #include "file.h"
 #include "mem.h"
 #include "str.h"
@@ -59,23 +58,40 @@ static int read_folder(Texts *t, const char *folder, unsigned rank) {
         return r;
 }
 
-int firmware_files_choose(Manager *m, DomainDef *def, Fault *f) {
+/* The texts point to the name of the user's own folder. */
+static int read_all(const Manager *m, Texts *t, char **ret_own) {
         const char *home = getenv("XDG_CONFIG_HOME");
+        int r = 0;
+
+        if (m->user) {
+                *ret_own = home ? strf("%s/qemu/firmware", home) : strf("%s/.config/qemu/firmware", getenv("HOME") ?: "");
+                r = *ret_own ? read_folder(t, *ret_own, 0) : -ENOMEM;
+        }
+        if (r >= 0)
+                r = read_folder(t, "/etc/qemu/firmware", 1);
+        return r < 0 ? r : read_folder(t, "/usr/share/qemu/firmware", 2);
+}
+
+int firmware_files_offers(const Manager *m, const char *arch, const char *machine, FirmwareOffer **ret, size_t *ret_n) {
         _cleanup_(texts_clear) Texts t = {};
         _cleanup_free_ char *own = NULL;
-        int r = 0;
+        int r;
+
+        assert(m && arch && machine);
+
+        r = read_all(m, &t, &own);
+        return r < 0 ? r : firmware_offers(t.items, t.n, arch, machine, ret, ret_n);
+}
+
+int firmware_files_choose(Manager *m, DomainDef *def, Fault *f) {
+        _cleanup_(texts_clear) Texts t = {};
+        _cleanup_free_ char *own = NULL;
+        int r;
 
         assert(m && def);
 
         if (def->os_firmware != OS_FIRMWARE_EFI || def->loader)
                 return 0;
-        if (m->user) {
-                own = home ? strf("%s/qemu/firmware", home) : strf("%s/.config/qemu/firmware", getenv("HOME") ?: "");
-                r = own ? read_folder(&t, own, 0) : -ENOMEM;
-        }
-        if (r >= 0)
-                r = read_folder(&t, "/etc/qemu/firmware", 1);
-        if (r >= 0)
-                r = read_folder(&t, "/usr/share/qemu/firmware", 2);
+        r = read_all(m, &t, &own);
         return r < 0 ? fault_oom(f) : firmware_select(t.items, t.n, def, m->nvram_folder, f);
 }

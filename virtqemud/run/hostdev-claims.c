@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hostdev-claims.h"
 
-#include "../device/device.h"
+#include "../device/hostdev.h"
 #include "manager.h"
 #include "registry.h"
 #include "str.h"
@@ -40,4 +40,20 @@ int hostdevs_check_claims(const Domain *d, const DomainDef *live, Fault *f) {
                         return r;
         }
         return 0;
+}
+
+void hostdevs_each_claim(const DomainDef *live, void (*f)(const HostClaim *claim, void *userdata), void *userdata) {
+        assert(f);
+
+        for (size_t i = 0; live && i < live->devices.n; i++) {
+                const Hostdev *h = device_as_hostdev((const Device *) live->devices.items[i]);
+                _cleanup_free_ char *text = claim_of(live, i);
+                HostClaim claim = { .name = text };
+
+                if (h && h->type == HOSTDEV_USB && h->found_bus != NUMBER_UNSET)
+                        claim = (HostClaim) { .bus = h->found_bus, .number = h->found_number };
+                else if (!text)
+                        continue;
+                f(&claim, userdata);
+        }
 }
