@@ -40,6 +40,8 @@ typedef struct UnitTransient {
         int output;                 /* likewise; 0: the journal */
         const char *state;          /* a folder below /var/lib; NULL: none */
         bool privileged;            /* it is root, without bounds but its own */
+        bool any_file;              /* it is root with the right to pass by modes of files, none of which it can make or change, and no other */
+        bool confined;              /* it does with sockets and files what every program can, and no more */
         bool no_network;
         bool user;                  /* on the user bus */
 } UnitTransient;
