@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include <ctype.h>
+#include <linux/capability.h>
 
 #include "mem.h"
 #include "str.h"
@@ -265,8 +266,6 @@ static int append_exec(sd_bus_message *m, char *const *argv) {
         return r;
 }
 
-#define CAP_DAC_READ_SEARCH_BIT (UINT64_C(1) << 2)
-
 static int append_view(sd_bus_message *m, char *const *sees, bool network) {
         static const char *const usual[] = { "/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache" };
         static const char *const for_names[] = { "/etc/resolv.conf", "/etc/hosts", "/etc/ssl" };
@@ -289,21 +288,60 @@ static int append_view(sd_bus_message *m, char *const *sees, bool network) {
         return r;
 }
 
-#define CAP_DAC_READ_SEARCH_BIT (UINT64_C(1) << 2)
-
 /* A root of its own, with what programs need, and that. It reads, and does nothing else. */
-static int append_confined(sd_bus_message *m, const UnitTransient *spec) {
+static int append_own_root(sd_bus_message *m, const UnitTransient *spec) {
         int r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
                                       "DynamicUser", "b", true,
                                       "RootDirectory", "s", spec->root,
                                       "Environment", "as", 1, "HOME=/",
                                       "MountAPIVFS", "b", true,
                                       "DevicePolicy", "s", "closed",
-                                      "CapabilityBoundingSet", "t", CAP_DAC_READ_SEARCH_BIT,
-                                      "AmbientCapabilities", "t", CAP_DAC_READ_SEARCH_BIT,
+                                      "CapabilityBoundingSet", "t", UINT64_C(1) << CAP_DAC_READ_SEARCH,
+                                      "AmbientCapabilities", "t", UINT64_C(1) << CAP_DAC_READ_SEARCH,
                                       "ProtectControlGroups", "b", true);
 
         return r < 0 ? r : append_view(m, spec->sees, !spec->no_network);
+}
+
+/* What only the system's manager can do. Who opens any file finds none hidden; but all is read-only, of which sockets and FIFOs
+ * take no notice. */
+static int append_rights(sd_bus_message *m, const UnitTransient *spec) {
+        const uint64_t pass_by_modes = UINT64_C(1) << CAP_DAC_OVERRIDE | UINT64_C(1) << CAP_DAC_READ_SEARCH;
+        int r;
+
+        if (spec->any_file)
+                r = sd_bus_message_append(m, "(sv)(sv)",
+                                          "CapabilityBoundingSet", "t", pass_by_modes,
+                                          "ProtectSystem", "s", "strict");
+        else
+                r = sd_bus_message_append(m, "(sv)(sv)(sv)",
+                                          "DynamicUser", "b", true,
+                                          "CapabilityBoundingSet", "t", UINT64_C(0),
+                                          "ProtectHome", "s", "yes");
+        return r < 0 ? r : sd_bus_message_append(m, "(sv)(sv)(sv)",
+                                                 "ProtectClock", "b", true,
+                                                 "ProtectKernelModules", "b", true,
+                                                 "ProtectControlGroups", "b", true);
+}
+
+static int append_confinement(sd_bus_message *m) {
+        int r;
+
+        r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
+                                  "ProtectHostname", "b", true,
+                                  "ProtectKernelLogs", "b", true,
+                                  "ProtectKernelTunables", "b", true,
+                                  "ProtectProc", "s", "invisible",
+                                  "ProcSubset", "s", "pid",
+                                  "DevicePolicy", "s", "closed",
+                                  "RestrictNamespaces", "t", UINT64_C(0),
+                                  "RestrictSUIDSGID", "b", true);
+        return r < 0 ? r : sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)",
+                                                 "RestrictAddressFamilies", "(bas)", true, 3, "AF_UNIX", "AF_INET", "AF_INET6",
+                                                 "SystemCallArchitectures", "as", 1, "native",
+                                                 "SystemCallFilter", "(bas)", true, 1, "@system-service",
+                                                 "SystemCallFilter", "(bas)", false, 2, "@privileged", "@resources",
+                                                 "UMask", "u", (uint32_t) 0077);
 }
 
 static int append_service(sd_bus_message *m, const void *userdata) {
@@ -326,17 +364,10 @@ static int append_service(sd_bus_message *m, const void *userdata) {
                 r = sd_bus_message_append(m, "(sv)(sv)", "StateDirectory", "as", 1, spec->state, "StateDirectoryMode", "u", (uint32_t) 0700);
         if (r >= 0 && spec->no_network && !spec->user)
                 r = sd_bus_message_append(m, "(sv)", "PrivateNetwork", "b", true);
-        /* What only the system's manager can do. */
-        if (r >= 0 && !spec->user && spec->sees)
-                r = append_confined(m, spec);
-        else if (r >= 0 && !spec->user && !spec->privileged)
-                r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)",
-                                          "DynamicUser", "b", true,
-                                          "CapabilityBoundingSet", "t", UINT64_C(0),
-                                          "ProtectHome", "s", "yes",
-                                          "ProtectClock", "b", true,
-                                          "ProtectKernelModules", "b", true,
-                                          "ProtectControlGroups", "b", true);
+        if (r >= 0 && !spec->user && !spec->privileged)
+                r = spec->sees ? append_own_root(m, spec) : append_rights(m, spec);
+        if (r >= 0 && !spec->user && spec->confined)
+                r = append_confinement(m);
         return r < 0 ? r : append_exec(m, spec->argv);
 }
 

@@ -42,6 +42,8 @@ typedef struct UnitTransient {
         bool privileged;            /* it is root, without bounds but its own */
         char *const *sees;          /* of the host's files it sees these, whoever's they are, and programs: a path, and where it finds it, …; NULL: all */
         const char *root;           /* with `sees`: an empty folder for that */
+        bool any_file;              /* it is root with the right to pass by modes of files, none of which it can make or change, and no other */
+        bool confined;              /* it does with sockets and files what every program can, and no more */
         bool no_network;
         bool user;                  /* on the user bus */
 } UnitTransient;

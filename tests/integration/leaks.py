@@ -81,6 +81,16 @@ class Watch:
         mine = descendants(os.getpid(), table, without=self.before) | marked(self.test_id, table)
         return {p for p in mine if table[p][1] not in "ZX" and p != os.getpid()}
 
+    def named(self, name):
+        """Pids of those that run a program of that name, of which the kernel knows 15 letters."""
+        found = []
+        for pid in sorted(self.alive()):
+            try:
+                found += [pid] if Path(f"/proc/{pid}/comm").read_text().strip() == name else []
+            except OSError:
+                pass
+        return found
+
     def settle(self, seconds, but=frozenset()):
         """Give what is ending time to end, then return what still runs, other than the pids in `but`."""
         deadline = time.monotonic() + seconds

@@ -13,18 +13,6 @@ pytestmark = pytest.mark.bus
 TPM = "<tpm model='{model}'><backend type='emulator' version='2.0'{more}/></tpm>"
 
 
-def programs(bus, name):
-    """Process ids of those that run now."""
-    found = []
-    for pid in bus.watch.alive():
-        try:
-            with open(f"/proc/{pid}/comm", encoding="ascii") as f:
-                found += [pid] if f.read().strip() == name else []
-        except FileNotFoundError:
-            pass
-    return found
-
-
 @pytest.mark.once
 @pytest.mark.skipif(not have("swtpm"), reason="no swtpm")
 def test_tpm(bus, qemud, guest_image):
@@ -39,7 +27,7 @@ def test_tpm(bus, qemud, guest_image):
         if first:
             con.ready()
             assert "2" in con.ask("sh cat /sys/class/tpm/tpm0/tpm_version_major")
-        assert len(programs(bus, "swtpm")) == 1
+        assert len(bus.watch.named("swtpm")) == 1
         d.Terminate(0, {})
         assert [files for _, _, files in os.walk(folder) if "tpm2-00.permall" in files]
     assert d.Warnings == []
@@ -61,7 +49,7 @@ def test_tpm_that_dies(bus, qemud):
     """The machine lives on, and says what it lacks."""
     d = define(bus, tiny_xml("web", devices=TPM.format(model="tpm-crb", more="")))
     d.Start(0, {}, timeout=60)
-    os.kill(programs(bus, "swtpm")[0], 9)
+    os.kill(bus.watch.named("swtpm")[0], 9)
     bus.wait_property(d, "Warnings", ["tpm tpm0 does not answer any more: swtpm has ended, its log tells why (in the log of virtqemud)"])
     assert d.State == "running"
     d.Terminate(0, {})
@@ -86,7 +74,7 @@ def test_shared_folder_over_9p(bus, qemud, guest_image, tmp_path):
     assert "hello guest" in con.ask("sh cat /m/file /k/file; echo") or "hello guesthello guest" in " ".join(con.ask("sh cat /m/file /k/file; echo"))
     con.ask("sh echo hello host >/m/answer")
     assert (tmp_path / "answer").read_text() == "hello host\n"
-    assert len(programs(bus, "virtfs-proxy-he")) == 2
+    assert len(bus.watch.named("virtfs-proxy-he")) == 2
     d.Terminate(0, {})
     assert d.Warnings == []
 
@@ -119,7 +107,7 @@ def test_shared_folder(bus, qemud, guest_image, tmp_path):
     con.ready()
     use_share(con, tmp_path)
     device(bus, d, "fs0").Detach(LIVE, {}, timeout=60)
-    assert programs(bus, "virtiofsd") == [] and d.Warnings == []
+    assert bus.watch.named("virtiofsd") == [] and d.Warnings == []
     path, _ = d.AttachDevice(FORMAT, share_xml(tmp_path), LIVE, {})
     use_share(con, tmp_path)
     bus.object("org.virtbus.qemu1", path).Detach(LIVE, {}, timeout=60)

@@ -269,7 +269,7 @@ def test_command_line(folder, tmp_path):
             held.append(open(VHOST, "r+b", buffering=0))
         elif kind == "tap":
             held.append(tap(path, [p for _, k, p in case.fds if k == "tap"]))
-        elif kind in ("monitor", "console", "listen", "listen-tcp"):
+        elif kind in ("monitor", "console", "relay", "listen", "listen-tcp"):
             held.append(listener(tmp_path / f"socket{number}"))
         elif kind in ("log", "output"):
             held.append(open(tmp_path / f"output{number}", "wb"))

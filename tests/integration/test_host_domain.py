@@ -287,6 +287,66 @@ def test_folder_as_a_disk(bed):
     bed.wait(lambda: "nbd" not in bed.run("systemctl list-units --no-legend --all 'virtqemu-qemu-nbd-*'").stdout)
 
 
+SERVER = """
+import socket, sys
+kind, place, heard = sys.argv[1:]
+s = socket.socket(socket.AF_UNIX if kind == "unix" else socket.AF_INET, socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM)
+s.bind(place if kind == "unix" else ("127.0.0.1", int(place)))
+if kind != "udp":
+    s.listen()
+    s = s.accept()[0]
+while data := s.recv(1000):
+    open(heard, "ab").write(data)
+"""
+
+
+def test_relays(bed):
+    """Who only needs the network has a user of its own; who has to get at any file is root for nothing else. Their other ends come later."""
+    bed.put("/srv/server.py", SERVER)
+    bed.run(f"mkdir -m 700 /home/{USER}/private && mkfifo -m 600 /tmp/fifo.in /tmp/fifo.out && chown {USER} /home/{USER}/private /tmp/fifo.*")
+    again = "<reconnect enabled='yes' timeout='1'/>"
+    places = {"tcp": "2445", "unix": f"/home/{USER}/private/console.sock", "udp": "2446"}
+    devices = (f"<serial type='tcp'><source mode='connect' host='127.0.0.1' service='2445'>{again}</source></serial>"
+               f"<serial type='unix'><source mode='connect' path='{places['unix']}'>{again}</source></serial>"
+               "<serial type='pipe'><source path='/tmp/fifo'/></serial>"
+               "<console type='udp'><source mode='bind' host='127.0.0.1' service='2447'/><source mode='connect' host='127.0.0.1' service='2446'/>"
+               "<target type='virtio'/></console>")
+    path = define(bed, guest_xml(bed.guest, name="relayed", devices=devices))
+    call(bed, "StartDomain", "st", "relayed", 0)
+    tty = terminal(bed, path)
+    list_units = "systemctl list-units --plain --no-legend 'virtqemu-relay-*'"
+    listed = bed.run(list_units).stdout
+    units = re.findall(r"virtqemu-relay-\S+?-(\w+)-\w+\.service", listed)
+    assert sorted(units) == ["console0", "serial1", "serial2", "serial3"] and "Connection serial1 of Virtual Machine relayed" in listed
+    for unit in re.findall(r"^\S+", listed, re.M):
+        pid = bed.run(f"systemctl show -P MainPID {unit}").stdout.strip()
+        status = bed.read(f"/proc/{pid}/status")
+        capabilities = int(re.search(r"^CapBnd:\s+(\w+)", status, re.M).group(1), 16)
+        network = "serial1" in unit or "console0" in unit
+        assert int(re.search(r"^Uid:\s+(\d+)", status, re.M).group(1)) >= 61184 if network else capabilities == 0b110, status
+        assert capabilities & ~0b110 == 0
+        exposed = bed.run(f"systemd-analyze security --no-pager {unit}").stdout
+        assert float(re.search(r"exposure level for .*: (\d+\.\d+)", exposed).group(1)) < (3 if network else 2.5), exposed
+    bed.run("systemctl restart virtqemud")
+    for kind, place in places.items():
+        bed.run(f"systemd-run --unit=server-{kind} {'-p User=' + USER if kind == 'unix' else ''} /usr/bin/python3 /srv/server.py {kind} {place} "
+                f"/tmp/heard-{kind}")
+    bed.run("systemd-run --unit=server-pipe sh -c 'exec cat /tmp/fifo.out >/tmp/heard-pipe'")
+    bed.run(f"timeout 25 sed '/READY/q' <{tty} >/dev/null || :")
+    bed.wait(lambda: "connected" in bed.run("journalctl -u 'virtqemu-relay-*-serial1-*'").stdout and
+             "connected" in bed.run("journalctl -u 'virtqemu-relay-*-serial2-*'").stdout)
+    bed.run(f"echo ports >{tty}")
+    for kind, where in (("tcp", "ttyS1"), ("unix", "ttyS2"), ("pipe", "ttyS3"), ("udp", "hvc0")):
+        say = f"echo 'sh echo hello {kind} >/dev/{where}' >{tty}; sleep 0.5; cat /tmp/heard-{kind}"
+        bed.wait(lambda: bed.run(say, check=False).stdout.startswith(f"hello {kind}"))
+    bed.run(f"echo 'sh read line </dev/ttyS3; echo \"$line\"' >{tty}; sleep 1; echo from a fifo >/tmp/fifo.in")
+    assert "from a fifo" in bed.run(f"timeout 25 sed '/from a fifo/q' <{tty} || :").stdout
+    assert bed.run(list_units).stdout == listed
+    call(bed, "TerminateDomain", "st", "relayed", 0)
+    bed.wait(lambda: "relay" not in bed.run("systemctl list-units --no-legend --all 'virtqemu-relay-*'").stdout)
+    bed.run("systemctl stop 'server-*'", check=False)
+
+
 def test_user_networking(bed):
     """The guest talks to the world through passt, although its QEMU has no network."""
     bed.run("ip link add outer type veth peer name inner && ip link set inner up && ip link set outer up && "
@@ -406,9 +466,11 @@ def test_polkit_refuses_ordinary_users(bed):
 
 def test_session_mode(bed):
     bed.run("systemctl --user start virtqemud.socket", user=USER)
-    bed.run("mkdir -p /home/tester/vm && cp /srv/kernel /srv/initrd /home/tester/vm/ && chown -R tester /home/tester/vm")
+    bed.run("mkdir -p /home/tester/vm && cp /srv/kernel /srv/initrd /home/tester/vm/ && mkfifo /home/tester/vm/fifo.in /home/tester/vm/fifo.out && "
+            "chown -R tester /home/tester/vm")
     image = SimpleNamespace(kernel=f"/home/{USER}/vm/kernel", initrd=f"/home/{USER}/vm/initrd", cmdline=bed.guest.cmdline)
-    bed.put("/srv/definition.xml", guest_xml(image, name="own").replace(
+    fifo = f"<serial type='pipe'><source path='/home/{USER}/vm/fifo'/></serial>"
+    bed.put("/srv/definition.xml", guest_xml(image, name="own", devices=fifo).replace(
         "<serial type='pty'/>", f"<serial type='file'><source path='/home/{USER}/vm/own.txt'/></serial>"))
     define(bed, bed.read("/srv/definition.xml"), user=USER)
     bed.run("systemctl --user start virtqemu@own", user=USER)
@@ -416,7 +478,10 @@ def test_session_mode(bed):
     assert state(bed, "own") is None, "the system's virtqemud has nothing to do with it"
     assert "own" not in machines(bed)
     bed.wait(lambda: "VIRTBUS-GUEST-READY" in bed.read(f"/home/{USER}/vm/own.txt"), 60)
+    relay = "systemctl --user list-units --all --no-legend 'virtqemu-relay-*'"
+    assert "running Connection serial1 of Virtual Machine own" in " ".join(bed.run(relay, user=USER).stdout.split())
     bed.run("systemctl --user stop virtqemu@own", user=USER, timeout=60)
+    bed.wait(lambda: "relay" not in bed.run(relay, user=USER).stdout)
     assert "VIRTBUS-GUEST-POWERDOWN" in bed.read(f"/home/{USER}/vm/own.txt")
     assert bed.exists(f"/home/{USER}/.config/virtbus/domains/own.xml")
 

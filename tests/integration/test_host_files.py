@@ -7,7 +7,6 @@ import re
 import pytest
 
 from domains import console, define, guest_xml, tiny_xml
-from test_companions import programs
 from test_hotplug import until
 
 pytestmark = pytest.mark.bus
@@ -33,7 +32,7 @@ def test_memory_that_is_kept(bus, qemud, guest_image, tmp_path, model, size):
     con.ask("write pmem0 of-the-guest")
     d.Terminate(0, {})
     assert path.read_bytes().startswith(b"of-the-guest")
-    until(lambda: programs(bus, "virtqemu-hostde") == [])
+    until(lambda: bus.watch.named("virtqemu-hostde") == [])
 
 
 def test_shared_memory(bus, qemud, guest_image):

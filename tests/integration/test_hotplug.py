@@ -34,6 +34,11 @@ DEVICES = {
     "interface-udp": "<interface type='udp'><mac address='52:54:00:00:00:02'/><source address='127.0.0.1' port='9'><local address='127.0.0.1' port='{port}'/>"
                      "</source></interface>",
     "channel-dev": "<channel type='dev'><source path='{tty}'/><target type='virtio' name='org.example.0'/></channel>",
+    "channel-reconnect": "<channel type='tcp'><source mode='connect' host='127.0.0.1' service='9'><reconnect enabled='yes' timeout='1'/></source>"
+                         "<target type='virtio' name='org.example.1'/></channel>",
+    "console-udp": "<console type='udp'><source mode='bind' host='127.0.0.1' service='{port}'/><source mode='connect' host='127.0.0.1' service='9'/>"
+                   "<target type='virtio'/></console>",
+    "redirdev": "<redirdev bus='usb' type='unix'><source mode='connect' path='{dir}/redir.sock'><reconnect enabled='yes' timeout='1'/></source></redirdev>",
     "shmem": "<shmem name='virtbus-hotplug'><model type='ivshmem-plain'/><size unit='MiB'>1</size></shmem>",
     "interface": "<interface type='user'><mac address='52:54:00:00:00:02'/></interface>",
     "interface-down": "<interface type='user'><mac address='52:54:00:00:00:02'/><link state='down'/></interface>",
@@ -120,7 +125,7 @@ def until(what, expected=True, seconds=20):
 SEEN = {
     "disk-network": ("disks", "from.a.server"), "disk-virtio": ("disks", "from.the.base"), "disk-scsi": ("disks", "plugged.in"), "disk-usb": ("disks", "plugged.in"),
     "interface": ("nics", "52:54:00:00:00:02"), "interface-down": ("nics", "52:54:00:00:00:02"), "interface-e1000": ("nics", "52:54:00:00:00:02"),
-    "channel": ("ports", "org.example.0"), "memory-dimm": ("sh ls /sys/bus/memory/devices", "memory32"),
+    "channel": ("ports", "org.example.0"), "channel-reconnect": ("ports", "org.example.1"), "memory-dimm": ("sh ls /sys/bus/memory/devices", "memory32"),
     "tablet": ("sh cat /sys/class/input/*/name", "Tablet"), "keyboard": ("sh cat /sys/class/input/*/name", "Virtio Keyboard"),
 }
 

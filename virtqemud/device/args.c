@@ -8,7 +8,7 @@
 #include "str.h"
 
 DEFINE_ENUM(PlanFdKind, plan_fd_kind, "image", "memfd", "output", "scratch", "listen", "listen-tcp", "connect", "connect-tcp", "udp",
-            "console", "companion", "tap", "vhost", "vsock", "usb",
+            "console", "relay", "companion", "tap", "vhost", "vsock", "usb",
             "log", "log-keep", "lease", "secret", "monitor", "monitor-run")
 
 void args_clear(Args *a) {

@@ -85,7 +85,7 @@ bool channel_is_agent(const Device *d) {
 
 const Chardev *domain_find_agent_channel(const DomainDef *def) {
         DEVICE_FOREACH(Channel, c, def, DEVICE_CHANNEL)
-                if (channel_is_agent(&c->chardev.device) && c->chardev.type == CHARDEV_UNIX && c->chardev.mode != SOCKET_CONNECT)
+                if (channel_is_agent(&c->chardev.device) && chardev_waits_for_us(&c->chardev))
                         return &c->chardev;
         return NULL;
 }

@@ -8,7 +8,8 @@
 typedef enum ChardevType {
         CHARDEV_NONE, CHARDEV_PTY, CHARDEV_FILE, CHARDEV_UNIX, CHARDEV_NULL,
         CHARDEV_SPICEVMC, CHARDEV_SPICEPORT, CHARDEV_VDAGENT,        /* the viewer's; vdagent: QEMU's own */
-        CHARDEV_TCP, CHARDEV_DEV, CHARDEV_UDP, CHARDEV_PIPE, CHARDEV_STDIO, CHARDEV_VC, CHARDEV_DBUS, CHARDEV_NMDM, /* not supported */
+        CHARDEV_TCP, CHARDEV_DEV, CHARDEV_UDP, CHARDEV_PIPE,
+        CHARDEV_STDIO, CHARDEV_VC, CHARDEV_DBUS, CHARDEV_NMDM,       /* not supported */
         _CHARDEV_TYPE_MAX, _CHARDEV_TYPE_INVALID = -EINVAL,
 } ChardevType;
 DECLARE_ENUM(ChardevType, chardev_type);
@@ -22,29 +23,36 @@ DECLARE_ENUM(SerialTarget, serial_target);
 typedef enum SocketMode { SOCKET_NONE, SOCKET_BIND, SOCKET_CONNECT, _SOCKET_MODE_MAX, _SOCKET_MODE_INVALID = -EINVAL } SocketMode;
 DECLARE_ENUM(SocketMode, socket_mode);
 
+/* <source>: what the host's end is. */
+typedef struct ChardevSource {
+        Record head;
+        int mode;              /* SocketMode; unix, tcp, udp */
+        char *path;            /* file, unix, dev, pipe; live: of the pty */
+        char *host;            /* tcp, udp: an address, "localhost", or "0.0.0.0" */
+        uint64_t service;      /* tcp, udp: the port */
+        Tristate reconnect;    /* tcp, unix: when the other side has gone */
+        uint64_t reconnect_timeout; /* seconds */
+        Tristate append;       /* file */
+        char *spice_port;      /* @channel: the viewer knows it by that name */
+        Tristate clipboard;    /* vdagent */
+        int mouse;             /* vdagent: 1 client, 2 server */
+} ChardevSource;
+extern const RecordType chardev_source_record;
+
 typedef struct Chardev {
         Device device;
         int type;              /* ChardevType */
         char *tty;             /* live: "/dev/pts/3" */
-        char *path;            /* file, unix; live: of the pty */
-        int mode;              /* SocketMode; unix */
-        Tristate append;       /* file */
+        RecordList sources;    /* ChardevSource: one at most; udp: where we are, and where they are */
         char *log;             /* <log file=…>: gets everything the guest writes */
         Tristate log_append;
-        char *host;            /* tcp: an address, "localhost", or "0.0.0.0" */
-        uint64_t service;      /* tcp: the port */
         int protocol;          /* tcp: 1 raw, 2 telnet */
-        Tristate reconnect;    /* tcp, unix: when the other side has gone */
-        uint64_t reconnect_timeout;
         int target;            /* SerialTarget */
         uint64_t port;
         char *target_model;    /* <target><model name=…>: as other tools write it; says the same as the type */
-        char *spice_port;      /* <source channel=…>: the viewer knows it by that name */
-        Tristate clipboard;    /* vdagent */
-        int mouse;             /* vdagent: 1 client, 2 server */
 } Chardev;
 
-extern const EnumTable chardev_mouse_table, chardev_protocol_table;
+extern const EnumTable chardev_protocol_table;
 
 #define CHARDEV_AT(member) offsetof(Chardev, member)
 #define CHARDEV_FIELDS                                                                                  \
@@ -52,17 +60,8 @@ extern const EnumTable chardev_mouse_table, chardev_protocol_table;
         CHARDEV_SOURCE_FIELDS
 #define CHARDEV_SOURCE_FIELDS                                                                           \
         { "@tty", &field_string, CHARDEV_AT(tty), FIELD_LIVE },                                         \
-        { "source/@mode", &field_enum, CHARDEV_AT(mode), .words = &socket_mode_table },                 \
-        { "source/@path", &field_string, CHARDEV_AT(path) },                                            \
-        { "source/@host", &field_string, CHARDEV_AT(host), .max_length = 255 },                         \
-        { "source/@service", &field_number, CHARDEV_AT(service), .min = 1, .max = 65535 },              \
+        { "source", &field_list, CHARDEV_AT(sources), .record = &chardev_source_record, .max = 2 },     \
         { "protocol/@type", &field_enum, CHARDEV_AT(protocol), .words = &chardev_protocol_table },      \
-        { "source/reconnect/@enabled", &field_yes_no, CHARDEV_AT(reconnect) },                          \
-        { "source/reconnect/@timeout", &field_number, CHARDEV_AT(reconnect_timeout), .max = 86400 },    \
-        { "source/@append", &field_on_off, CHARDEV_AT(append) },                                        \
-        { "source/@channel", &field_string, CHARDEV_AT(spice_port), .max_length = 255 },                \
-        { "source/clipboard/@copypaste", &field_yes_no, CHARDEV_AT(clipboard) },                        \
-        { "source/mouse/@mode", &field_enum, CHARDEV_AT(mouse), .words = &chardev_mouse_table },        \
         { "log/@file", &field_string, CHARDEV_AT(log) },                                                \
         { "log/@append", &field_on_off, CHARDEV_AT(log_append) },                                       \
         { "target/@type", &field_enum, CHARDEV_AT(target), .words = &serial_target_table },             \
@@ -79,7 +78,7 @@ int chardev_check_record(Record *r, Fault *f);
 int chardev_files(const Device *d, WantedFiles *requests);
 /* Appends the -chardev for it; its id is "char" + the device's. */
 int chardev_args(const Chardev *c, Args *a);
-/* DeviceOps.companion: a device of the host is opened to the VM's user. */
+/* DeviceOps.companion: a device of the host is opened to the VM's user, or the relay carries bytes where QEMU can't. */
 int chardev_companion(const Device *d, const char *state, Companion *ret);
 int chardev_copy_source(Chardev *to, const Chardev *from);
 
@@ -90,6 +89,9 @@ void chardev_drop_live(Device *d);
 /* Whether its output is kept by virtlogd, if consoles are: a line to the guest that the definition does not log itself. */
 bool chardev_is_logged(const Device *d);
 
+const char *chardev_path(const Chardev *c);
+/* QEMU listens at a socket of the host, whatever its path. */
+bool chardev_waits_for_us(const Chardev *c);
 /* A console the daemon serves: a pty of a device that exists in QEMU (not a <console> that only mirrors a <serial>). */
 bool device_is_console(const Device *d);
 /* What is served to whoever opens it over D-Bus: consoles, and channels whose other end is nobody's. */

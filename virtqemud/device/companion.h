@@ -2,9 +2,10 @@
 #pragma once
 
 #include "../def/device-def.h"
+#include "fault.h"
 
 /* A program that stands beside QEMU for a device, with the other end of a socket as its standard input: passt, swtpm, virtiofsd,
- * qemu-nbd. */
+ * qemu-nbd, and our own virtqemu-hostdev and virtqemu-relay. */
 typedef struct Companion {
         const char *name;            /* "passt" */
         const char *package;         /* what to install */
@@ -14,10 +15,13 @@ typedef struct Companion {
         bool listens;                /* its end is a listening socket, */
         bool by_activation;          /* which it takes as systemd gives it to services */
         bool greets;                 /* it says the first word, once it can do what it is for; */
-        bool explains;               /* to us: an empty line, or why it can't. QEMU only holds the connection */
+        FaultKind explains;          /* to us: an empty line, or why it can't, which is of that kind. QEMU only holds the connection */
+        bool connects;               /* to a socket of QEMU's, which is the first thing that comes over its standard input */
         bool needs_user;             /* its last argument is to be the number of the VM's user */
         char **files;                /* the device files it makes usable, also by their class: "char-vfio" */
         bool privileged;             /* it needs the rights of root, and confines itself */
+        bool any_file;               /* of root's rights it needs that to any file, and no other */
+        bool confined;               /* it does with sockets and files what every program can, and no more */
         bool has_network;
         char **sees;                 /* of the host's files it sees these, whoever's they are, programs, and nothing else: a path, and where it finds it, … */
         bool moved;                  /* the two differ */

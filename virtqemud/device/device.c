@@ -98,7 +98,7 @@ int companion_hostdev(Companion *c, const char *kind, const char *name, bool man
 
         *c = (Companion) {
                 .name = "hostdev", .package = "virtbus", .title = "Host Device", .lost = "does not come back to the host by itself",
-                .greets = true, .explains = true, .needs_user = true, .privileged = true,
+                .greets = true, .explains = FAULT_NOT_SUPPORTED, .needs_user = true, .privileged = true,
         };
         for (size_t i = 0; i < ARRAY_SIZE(words) && r >= 0; i++)
                 r = strv_push(&c->argv, words[i]);

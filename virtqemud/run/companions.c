@@ -190,7 +190,7 @@ static void explained(OneCompanion *c, const char *text) {
                 greeted(c, NULL);
                 return;
         }
-        fault_set(&f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "%s %s: %s", c->element, c->device, text);
+        fault_set(&f, c->what.explains, EOPNOTSUPP, "%s %s: %s", c->element, c->device, text);
         greeted(c, &f);
 }
 
@@ -292,8 +292,8 @@ static int start_unit(OneCompanion *c) {
         const UnitTransient spec = {
                 .unit = c->unit, .description = description, .part_of = d->unit, .argv = c->what.argv, .input = c->socket,
                 .output = c->secret > 0 ? c->secret : 0, .state = has_state(c) ? state : NULL, .user = d->manager->user,
-                .privileged = c->what.privileged, .no_network = !c->what.has_network,
-                .sees = c->what.sees, .root = root,
+                .privileged = c->what.privileged, .any_file = c->what.any_file, .confined = c->what.confined,
+                .no_network = !c->what.has_network, .sees = c->what.sees, .root = root,
         };
         return unit_start_transient(d->manager->bus, &spec, on_unit_started, c, &c->call);
 }

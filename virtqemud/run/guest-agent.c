@@ -263,7 +263,7 @@ static int new_agent(Domain *d, const Chardev *c, GuestAgent **ret) {
         a->domain = d;
         a->state = AGENT_DISCONNECTED;
         a->device = strdup(c->device.id);
-        r = a->device ? qga_new(d->manager->event, d->name, c->path ?: ours, on_answered, a, &a->qga) : -ENOMEM;
+        r = a->device ? qga_new(d->manager->event, d->name, chardev_path(c) ?: ours, on_answered, a, &a->qga) : -ENOMEM;
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(a);

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "../device/device.h"
 #include "../device/disk.h"
@@ -458,13 +459,16 @@ static int monitor_pair(Prepare *p, Fault *f) {
         return pair[0];
 }
 
-static void how_it_meets(const Prepare *p, const char *id, bool *ret_listens, bool *ret_greets) {
+typedef struct Meeting {
+        bool listens, greets, connects;
+} Meeting;
+
+static Meeting how_it_meets(const Prepare *p, const char *id) {
         const Device *d = domain_device_by_id(p->live, id);
         _cleanup_(companion_clear) Companion c = {};
         bool known = d && d->ops->companion && d->ops->companion(d, "", &c) >= 0;
 
-        *ret_listens = known && c.listens;
-        *ret_greets = known && c.greets;
+        return (Meeting) { .listens = known && c.listens, .greets = known && c.greets, .connects = known && c.connects };
 }
 
 /* QEMU connects to it before it is there: the socket waits. */
@@ -483,23 +487,55 @@ static int listening_pair(Prepare *p, const char *id, int pair[static 2], Fault 
         return fault_set(f, FAULT_STORE, -pair[0], "can't make the socket %s: %s", path, strerror(-pair[0]));
 }
 
+static char *relay_socket(const Instance *i, const char *id) {
+        _cleanup_free_ char *name = strf("relay-%s", id);
+
+        return name ? instance_socket(i, name) : NULL;
+}
+
+/* Who connects to it has another user than we have, and what leads to it is a descriptor: nobody else gets into our folder. */
+static int listen_relay(const Instance *i, const char *id, Fault *f) {
+        _cleanup_free_ char *path = relay_socket(i, id);
+        int fd;
+
+        if (!path)
+                return fault_oom(f);
+        fd = socket_listen_unix(path, 0666);
+        return fd >= 0 ? fd : fault_set(f, FAULT_STORE, -fd, "can't make the socket %s: %s", path, strerror(-fd));
+}
+
+/* That descriptor waits for the program in its standard input. A path would not do: the program sees none of our folders. */
+static int lead_to_relay(const Prepare *p, const char *id, int end, Fault *f) {
+        _cleanup_free_ char *path = relay_socket(p->domain->instance, id);
+        _cleanup_fd_ int fd = path ? open(path, O_PATH | O_CLOEXEC) : -1;
+        ssize_t n;
+
+        if (!path)
+                return fault_oom(f);
+        n = fd < 0 ? -errno : fd_send(end, "", 1, &fd, 1);
+        (void) unlink(path);
+        return n < 0 ? fault_set(f, FAULT_STORE, (int) -n, "can't hand on the socket %s: %s", path, strerror((int) -n)) : 0;
+}
+
 static int companion_pair(Prepare *p, const PlanFd *want, Fault *f) {
         struct CompanionEnd *grown = reallocarray(p->companions, p->n_companions + 1, sizeof(*grown));
-        bool listens, greets;
+        const Meeting how = how_it_meets(p, want->path);
         int pair[2], r = 0;
 
         if (!grown)
                 return fault_oom(f);
         p->companions = grown;
-        how_it_meets(p, want->path, &listens, &greets);
-        if (listens)
+        if (how.listens)
                 r = listening_pair(p, want->path, pair, f);
         else if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
                 r = fault_set(f, FAULT_QEMU, errno, "can't make a socket pair: %m");
         if (r < 0)
                 return r;
-        p->companions[p->n_companions++] = (struct CompanionEnd) { want->path, pair[1], greets ? fd_copy(pair[0]) : -1 };
-        return pair[0];
+        p->companions[p->n_companions++] = (struct CompanionEnd) { want->path, pair[1], how.greets ? fd_copy(pair[0]) : -1 };
+        r = how.connects ? lead_to_relay(p, want->path, pair[0], f) : 0;
+        if (r < 0)
+                fd_close(pair[0]);
+        return r < 0 ? r : pair[0];
 }
 
 size_t prepare_count_companions(const Prepare *p) {
@@ -608,6 +644,8 @@ static int get_descriptor(Prepare *p, const PlanFd *want, Fault *f) {
                 return listen_tcp(want, f);
         case PLAN_FD_CONSOLE:
                 return listen_console(i, want->path, f);
+        case PLAN_FD_RELAY:
+                return listen_relay(i, want->path, f);
         case PLAN_FD_COMPANION:
                 return companion_pair(p, want, f);
         case PLAN_FD_TAP:

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "greeting.h"
 #include "mem.h"
 #include "str.h"
 
@@ -44,19 +45,6 @@ typedef struct HostDevice {
         uid_t user;
         bool admitted;
 } HostDevice;
-
-static _noreturn_ _printf_(1, 2) void give_up(const char *fmt, ...) {
-        _cleanup_free_ char *text = NULL;
-        va_list ap;
-
-        va_start(ap, fmt);
-        if (vasprintf(&text, fmt, ap) < 0)
-                text = NULL;
-        va_end(ap);
-        fprintf(stderr, "%s\n", text ?: "out of memory");
-        (void) !write(STDIN_FILENO, text ?: "out of memory", strlen(text ?: "out of memory"));
-        exit(EXIT_FAILURE);
-}
 
 static char *path_of(const char *fmt, ...) _printf_(1, 2);
 static char *path_of(const char *fmt, ...) {
@@ -297,7 +285,7 @@ int main(int argc, char **argv) {
         if (d.kind == KIND_PCI)
                 take_pci(&d);
         admit(&d);
-        (void) !write(STDIN_FILENO, "\n", 1);
+        greet();
         wait_for_end();
         if (d.admitted)
                 (void) set_access(d.node, d.user, false);
