@@ -34,6 +34,7 @@ typedef struct Client {
         JsonMode json;
         const char *address;     /* of a bus; NULL: the usual one */
         const char *timeout;     /* --timeout=, seconds */
+        const char *groups;      /* --groups=, of statistics */
         json_t *ended;           /* jobs by path: what went wrong, or "" */
 } Client;
 

@@ -34,6 +34,8 @@ static const Verb verbs[] = {
         { "set", "NAME PROPERTY=VALUE...", "Change what it gets of its host", 2, -1, verb_set },
         { "set-link", "NAME DEVICE up|down", "Plug a network cable in, or pull it", 3, 3, verb_set_link },
         { "pending", "NAME", "Show how a machine differs from its definition, and when that changes", 1, 1, verb_pending },
+        { "statistics", "[NAME...]", "Show what VMs use and do (--groups=LIST)", 0, -1, verb_statistics },
+        { "domstats", "[NAME...]", "The same", 0, -1, verb_statistics },
         { "plan", "NAME", "Show what a start would execute", 1, 1, verb_plan },
         { "leases", "[LOCKSPACE]", "Show which VM has which image", 0, 1, verb_leases },
         { "lockspaces", "", "Show the folders where leases are kept", 0, 0, verb_lockspaces },
@@ -95,6 +97,7 @@ static int help(void) {
                "     --force           Take a console over; stop a network that is in use; build over what is there; open a locked drive\n"
                "     --live --config   Only the machine that runs, or only its definition\n"
                "     --secrets         Export passwords, too\n"
+               "     --groups=LIST     Of statistics: cpu,block or all\n"
                "     --validate        Check definitions only; show what a change would do\n"
                "  -q --quiet           Say only what went wrong\n"
                "     --no-pager        Accepted; nothing is paged\n"
@@ -135,7 +138,7 @@ static int set_json(Client *c, const char *mode) {
 }
 
 enum { OPT_VERSION = 0x100, OPT_USER, OPT_SYSTEM, OPT_JSON, OPT_NO_WAIT, OPT_TIMEOUT, OPT_FORCE, OPT_LIVE, OPT_CONFIG, OPT_SECRETS, OPT_VALIDATE,
-       OPT_NO_PAGER, OPT_ADDRESS };
+       OPT_NO_PAGER, OPT_ADDRESS, OPT_GROUPS };
 
 /* -1: go on; else the exit status. */
 static int take_option(Client *c, int option) {
@@ -155,6 +158,7 @@ static int take_option(Client *c, int option) {
         case OPT_VALIDATE: c->validate = true; break;
         case OPT_NO_PAGER: break;
         case OPT_ADDRESS: c->address = optarg; break;
+        case OPT_GROUPS: c->groups = optarg; break;
         default: return USAGE;
         }
         return -1;
@@ -168,7 +172,7 @@ int main(int argc, char *argv[]) {
                 { "timeout", required_argument, NULL, OPT_TIMEOUT }, { "force", no_argument, NULL, OPT_FORCE },
                 { "live", no_argument, NULL, OPT_LIVE }, { "config", no_argument, NULL, OPT_CONFIG }, { "secrets", no_argument, NULL, OPT_SECRETS },
                 { "validate", no_argument, NULL, OPT_VALIDATE }, { "no-pager", no_argument, NULL, OPT_NO_PAGER },
-                { "address", required_argument, NULL, OPT_ADDRESS }, {}
+                { "address", required_argument, NULL, OPT_ADDRESS }, { "groups", required_argument, NULL, OPT_GROUPS }, {}
         };
         const Verb *verb;
         Client c = {};

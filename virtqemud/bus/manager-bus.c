@@ -15,6 +15,7 @@
 #include "disk-resize.h"
 #include "mem.h"
 #include "service.h"
+#include "statistics-bus.h"
 #include "str.h"
 #include "version.h"
 
@@ -522,6 +523,6 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_VTABLE_END
 };
 
-static const sd_bus_vtable *const manager_vtables[] = { manager_vtable, NULL };
+static const sd_bus_vtable *const manager_vtables[] = { manager_vtable, statistics_manager_vtable, NULL };
 
 const BusObject manager_object = { .path = QEMU1_ROOT, .interface = QEMU1_MANAGER, .vtables = manager_vtables };

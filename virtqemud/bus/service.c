@@ -6,6 +6,7 @@
 #include "../run/operation.h"
 #include "device-bus.h"
 #include "mem.h"
+#include "statistics-bus.h"
 #include "str.h"
 
 static const BusObject job_object = JOB_OBJECT(QEMU1_ROOT);
@@ -61,6 +62,7 @@ int service_start(Daemon *d, void **ret) {
 void service_stop(void *state) {
         Service *s = state;
 
+        statistics_bus_clear(s);
         s->jobs = jobs_free(s->jobs);
         if (s->manager)
                 REGISTRY_FOREACH(Domain, d, s->manager->domains)

@@ -26,6 +26,7 @@ typedef struct Service {
         Jobs *jobs;
         Manager *manager;
         bool announcing;      /* false while definitions are loaded: nobody can listen yet */
+        struct Subscription *subscriptions; /* to statistics */
 } Service;
 
 extern const BusObject *const service_objects[];
