@@ -211,7 +211,7 @@ def bench_statistics(n=50):
             began = now()
             values = all_of_them()
             took.append(now() - began)
-        show(f"statistics of {n} VMs", statistics.median(took), 10, detail=f"{values.get_size() // 1024} KiB, at most {max(took):.1f} ms")
+        show(f"statistics of {n} VMs", statistics.median(took), 10, detail=f"{values.get_size() // 1024} KiB, {min(took):.1f} to {max(took):.1f} ms")
         os.kill(domains[0].MainPID, signal.SIGSTOP)
         time.sleep(11)
         all_of_them()

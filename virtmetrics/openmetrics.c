@@ -164,16 +164,18 @@ static void add_sample(Text *t, const MetricDomain *d, const Row *row, const Met
         add_value(t, row->scale, v->text ? 1 : v->number);
 }
 
-static void add_head(Text *t, const Row *row) {
-        text_addf(t, "# TYPE %s %s\n", row->family, row->counter ? "counter" : "gauge");
-        if (str_ends(row->family, "_bytes"))
+static void add_head(Text *t, MetricFormat format, const Row *row) {
+        const char *end = format == FORMAT_PROMETHEUS && row->counter ? "_total" : "";
+
+        text_addf(t, "# TYPE %s%s %s\n", row->family, end, row->counter ? "counter" : "gauge");
+        if (format == FORMAT_OPENMETRICS && str_ends(row->family, "_bytes"))
                 text_addf(t, "# UNIT %s bytes\n", row->family);
-        else if (str_ends(row->family, "_seconds"))
+        else if (format == FORMAT_OPENMETRICS && str_ends(row->family, "_seconds"))
                 text_addf(t, "# UNIT %s seconds\n", row->family);
-        text_addf(t, "# HELP %s %s\n", row->family, row->help);
+        text_addf(t, "# HELP %s%s %s\n", row->family, end, row->help);
 }
 
-void openmetrics_write(const MetricDomain *domains, size_t n, Text *t) {
+void openmetrics_write(const MetricDomain *domains, size_t n, MetricFormat format, Text *t) {
         char star[CAPTURE_MAX] = "";
 
         assert((domains || n == 0) && t);
@@ -182,11 +184,12 @@ void openmetrics_write(const MetricDomain *domains, size_t n, Text *t) {
                 const Row *row = &rows[r];
 
                 if (r == 0 || !streq(row->family, rows[r - 1].family))
-                        add_head(t, row);
+                        add_head(t, format, row);
                 for (size_t i = 0; i < n; i++)
                         for (size_t k = 0; k < domains[i].n; k++)
                                 if (match(row->key, domains[i].values[k].key, star))
                                         add_sample(t, &domains[i], row, &domains[i].values[k], star);
         }
-        text_add(t, "# EOF\n");
+        if (format == FORMAT_OPENMETRICS)
+                text_add(t, "# EOF\n");
 }

@@ -3,7 +3,10 @@
 
 #include "str.h"
 
-/* Statistics as virtqemud gives them, in the text format of OpenMetrics 1.0. Names are for good: dashboards are made of them. */
+/* Statistics as virtqemud gives them, as text. Names are for good: dashboards are made of them. */
+
+/* OpenMetrics 1.0, and what Prometheus had before: there a counter's family is called as its samples are, and there are no units. */
+typedef enum MetricFormat { FORMAT_OPENMETRICS, FORMAT_PROMETHEUS, _METRIC_FORMAT_MAX } MetricFormat;
 
 typedef struct MetricValue {
         const char *key, *text; /* text NULL: a number or flag */
@@ -16,4 +19,4 @@ typedef struct MetricDomain {
         size_t n, allocated;
 } MetricDomain;
 
-void openmetrics_write(const MetricDomain *domains, size_t n, Text *t);
+void openmetrics_write(const MetricDomain *domains, size_t n, MetricFormat format, Text *t);

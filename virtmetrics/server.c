@@ -16,7 +16,6 @@
 
 #define LISTENERS_MAX 16u
 #define OPENMETRICS_TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
-/* The same text, to those who know the older format only: what it does not have is a comment there. */
 #define PROMETHEUS_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
 typedef struct Client {
@@ -30,6 +29,7 @@ typedef struct Client {
         char *head;              /* of the answer; NULL: not yet */
         size_t n_head, sent;     /* of both */
         Page *page;
+        MetricFormat format;
         LIST_ENTRY(Client) link;
 } Client;
 
@@ -88,13 +88,14 @@ static int on_late(sd_event_source *source, uint64_t usec, void *userdata) {
 
 /* 1: all is sent; -EAGAIN: the client has to read first. */
 static int send_some(Client *c) {
-        size_t n_page = c->page ? c->page->length : 0;
+        const char *page = c->page ? c->page->text[c->format] : "";
+        size_t n_page = c->page ? c->page->length[c->format] : 0;
         ssize_t n;
 
         while (c->sent < c->n_head + n_page) {
                 size_t in_head = MIN(c->sent, c->n_head), in_page = c->sent - in_head;
                 struct iovec parts[] = {
-                        { c->head + in_head, c->n_head - in_head }, { c->page ? c->page->text + in_page : NULL, n_page - in_page },
+                        { c->head + in_head, c->n_head - in_head }, { (char *) page + in_page, n_page - in_page },
                 };
                 const struct msghdr m = { .msg_iov = parts, .msg_iovlen = ARRAY_SIZE(parts) };
 
@@ -119,12 +120,13 @@ static void answer(Client *c, int status, Page *page, const char *why) {
         const char *type = !page ? "text/plain; charset=utf-8" : c->wants.openmetrics ? OPENMETRICS_TYPE : PROMETHEUS_TYPE;
 
         c->waiting = false;
+        c->format = c->wants.openmetrics ? FORMAT_OPENMETRICS : FORMAT_PROMETHEUS;
         if (own && !page) {
                 own->n_refs = 1;
-                own->text = strf("%s\n", why ?: http_reason(status));
-                own->length = own->text ? strlen(own->text) : 0;
+                own->text[c->format] = strf("%s\n", why ?: http_reason(status));
+                own->length[c->format] = own->text[c->format] ? strlen(own->text[c->format]) : 0;
         }
-        c->head = own && own->text ? http_answer(status, type, own->length) : NULL;
+        c->head = own && own->text[c->format] ? http_answer(status, type, own->length[c->format]) : NULL;
         if (!c->head || sd_event_source_set_time_relative(c->deadline, SERVER_WRITE_USEC) < 0) {
                 end_client(c);
                 return;

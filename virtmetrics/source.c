@@ -5,7 +5,6 @@
 
 #include "log.h"
 #include "mem.h"
-#include "openmetrics.h"
 #include "sdbus.h"
 #include "str.h"
 
@@ -31,7 +30,8 @@ Page *page_ref(Page *p) {
 Page *page_unref(Page *p) {
         if (!p || --p->n_refs > 0)
                 return NULL;
-        free(p->text);
+        for (size_t i = 0; i < _METRIC_FORMAT_MAX; i++)
+                free(p->text[i]);
         free(p);
         return NULL;
 }
@@ -128,7 +128,6 @@ static int read_domains(sd_bus_message *m, Domains *all) {
 static int make_page(sd_bus_message *m, Page **ret) {
         _cleanup_(domains_clear) Domains all = {};
         _cleanup_(page_unrefp) Page *page = new0(Page, 1);
-        _cleanup_text_ Text t = TEXT_INIT;
         int r;
 
         if (!page)
@@ -137,11 +136,15 @@ static int make_page(sd_bus_message *m, Page **ret) {
         r = read_domains(m, &all);
         if (r < 0)
                 return r;
-        openmetrics_write(all.items, all.n, &t);
-        page->length = t.length;
-        page->text = text_finish(&t);
-        if (!page->text)
-                return -ENOMEM;
+        for (MetricFormat f = 0; f < _METRIC_FORMAT_MAX; f++) {
+                Text t = TEXT_INIT;
+
+                openmetrics_write(all.items, all.n, f, &t);
+                page->length[f] = t.length;
+                page->text[f] = text_finish(&t);
+                if (!page->text[f])
+                        return -ENOMEM;
+        }
         *ret = TAKE_PTR(page);
         return 0;
 }

@@ -3,16 +3,16 @@
 
 #include <systemd/sd-event.h>
 
-#include "macro.h"
+#include "openmetrics.h"
 
 /* Where pages come from: virtqemud, over the message bus. */
 typedef struct Source Source;
 
-/* A page of text, which several clients may be sent at a time. */
+/* The same page in each format; several clients may be sent it at a time. */
 typedef struct Page {
         unsigned n_refs;
-        char *text;
-        size_t length;
+        char *text[_METRIC_FORMAT_MAX];
+        size_t length[_METRIC_FORMAT_MAX];
 } Page;
 Page *page_ref(Page *p);
 Page *page_unref(Page *p);

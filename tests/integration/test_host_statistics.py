@@ -6,6 +6,7 @@ import json
 import pytest
 
 from domains import console, guest_xml
+from host import USER
 from netbed import bed, client, define, networkd  # noqa: F401
 from test_host_network import NIC, vms  # noqa: F401
 from test_metrics import families, value
@@ -44,6 +45,18 @@ def scrape(bed, *where):
     return families(body)
 
 
+def of_the_guest(con, *names):
+    """What the guest itself has counted."""
+    return [int(n) for n in con.ask("sh cd /sys/class/net/eth0/statistics; cat " + " ".join(names))[-len(names):]]
+
+
+def test_session(bed, installed):    # noqa: F811
+    installed.run("systemctl --user start virtbus-metrics.socket", user=USER)
+    said = installed.run(["python3", "-c", SCRAPE, f"/run/user/{installed.run(['id', '-u', USER]).stdout.strip()}/virtbus/metrics.sock"], user=USER).stdout
+    assert said.startswith("HTTP/1.1 200 ") and said.endswith("# EOF\n")
+    installed.run("systemctl --user stop virtbus-metrics.socket virtbus-metrics.service virtqemud.service virtqemud.socket", user=USER)
+
+
 def test_units_and_taps(bed, client, networkd, vms, guest_image):    # noqa: F811
     define(client, networkd)
     domain = vms(guest_xml(guest_image, devices=NIC))
@@ -56,7 +69,10 @@ def test_units_and_taps(bed, client, networkd, vms, guest_image):    # noqa: F81
     for ours, theirs in (("time", "usage_usec"), ("user", "user_usec"), ("system", "system_usec")):
         assert before[theirs] * 1000 <= s[f"cpu.unit.{ours}"] <= after[theirs] * 1000
     con.ask("sh busybox ip link set eth0 up; busybox ip addr add 10.77.0.10/24 dev eth0; busybox ping -c 3 -s 1000 10.77.0.1")
-    name = statistics(client, domain, NET)["net.0.name"]
+    rx, tx = of_the_guest(con, "rx_packets", "tx_packets")
+    s = statistics(client, domain, NET)
+    assert abs(s["net.0.tx.pkts"] - tx) <= 3 and abs(s["net.0.rx.pkts"] - rx) <= 5
+    name = s["net.0.name"]
     before = tap(bed, name)
     bed.run("sleep 0.2")
     s = statistics(client, domain, NET)

@@ -31,7 +31,8 @@ class Metrics:
         program = Path(os.environ["VIRTBUS_BUILD"]) / "virtmetrics" / "virtbus-metrics"
         fds = self.tcp.fileno(), self.unix.fileno()
         said = " ".join(f"{k}={v}" for k, v in environment.items())
-        self.process = bus.spawn("bash", "-c", f"exec 3<&{fds[0]} 4<&{fds[1]}; LISTEN_PID=$$ LISTEN_FDS=2 {said} exec {program} --session", pass_fds=fds)
+        self.process = bus.spawn("bash", "-c", f"exec 3<&{fds[0]} 4<&{fds[1]}; LISTEN_PID=$$ LISTEN_FDS=2 {said} exec {program} --session", pass_fds=fds,
+                                 stderr=bus.log)
 
     def connect(self, unix=False):
         if unix:
@@ -148,6 +149,7 @@ def test_older_format(bus, qemud):
         kind, body = page(m, extra="")
         assert kind == "text/plain; version=0.0.4; charset=utf-8"
         assert [s for f in text_string_to_metric_families(body) for s in f.samples if s.name == "virtbus_domain_state" and s.labels["domain"] == "a"]
+        assert "# TYPE virtbus_domain_cpu_seconds_total counter\n" in body and "# EOF" not in body and "# UNIT" not in body
 
 
 def test_names_are_escaped(bus, qemud):

@@ -246,6 +246,19 @@ def test_subscriber_that_leaves(bus, qemud):
     d.Terminate(0, {})
 
 
+def test_subscriber_of_nothing(bus):
+    """virtqemud does not end for having nothing to do: there may be something later."""
+    program = Path(os.environ["VIRTBUS_BUILD"]) / "virtqemud" / "virtqemud"
+    bus.add_service("org.virtbus.qemu1", ["/usr/bin/env", "VIRTBUS_IDLE_SEC=1", program, "--session"])
+    qemud = bus.manager("qemu1")
+    qemud.SubscribeStatistics([], STATE, 1000000, {})
+    pid = bus.owner_pid("org.virtbus.qemu1")
+    time.sleep(3)
+    assert bus.owner_pid("org.virtbus.qemu1") == pid
+    qemud.UnsubscribeStatistics()
+    wait_until(lambda: bus.owner_pid("org.virtbus.qemu1") is None)
+
+
 def test_refused(bus, qemud):
     with bus.fails("InvalidArgs", "there are no groups 0x1000"):
         qemud.GetStatistics([], 4096, {})

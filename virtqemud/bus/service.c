@@ -36,6 +36,10 @@ static int new_manager(Service *s) {
         return manager_new(&options, &s->manager);
 }
 
+void service_busy_changed(Service *s) {
+        daemon_set_busy(s->daemon, s->subscriptions || (s->manager && manager_is_busy(s->manager)));
+}
+
 int service_start(Daemon *d, void **ret) {
         const JobsOptions jobs = {
                 .bus = daemon_bus(d), .root = QEMU1_ROOT, .manager_interface = QEMU1_MANAGER, .cancel_action = ACTION_POWER,

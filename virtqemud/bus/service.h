@@ -31,6 +31,9 @@ typedef struct Service {
 
 extern const BusObject *const service_objects[];
 
+/* Something runs or is under way, or somebody is to be told of it: then the daemon stays. */
+void service_busy_changed(Service *s);
+
 int service_start(Daemon *d, void **ret);
 void service_stop(void *state);
 int service_reload(void *state);

@@ -242,6 +242,7 @@ static Subscription *subscription_free(Subscription *s) {
         for (Subscription **p = &s->service->subscriptions; *p; p = &(*p)->next)
                 if (*p == s) {
                         *p = s->next;
+                        service_busy_changed(s->service);
                         break;
                 }
         stats_collect_free(s->collect);
@@ -379,6 +380,7 @@ static int subscribe(sd_bus_message *m, Service *service, Fault *f) {
         subscription_free(find_subscription(service, s->client));
         s->next = service->subscriptions;
         service->subscriptions = TAKE_PTR(s);
+        service_busy_changed(service);
         return 0;
 }
 
