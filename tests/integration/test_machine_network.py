@@ -224,6 +224,10 @@ def test_statistics_of_a_macvtap(networked):
     s = figures()
     assert s["net.0.name"] == link["ifname"] and s["net.0.tx.bytes"] >= link["stats64"]["tx"]["bytes"] >= 1000
     assert s["net.0.rx.pkts"] >= link["stats64"]["rx"]["packets"] and s["net.0.rx.bytes"] < s["net.0.tx.bytes"]
+    # Here units have a memory controller, too.
+    group = "/sys/fs/cgroup$(systemctl show -P ControlGroup virtqemu@asking.service)"
+    said = machine.run(f"virtctl --groups=memory --json=short statistics asking; cat {group}/memory.current", timeout=SLOW).stdout.splitlines()
+    assert abs(json.loads(said[0])[0]["memory.unit.current"] - int(said[1])) < 16 << 20
     machine.run("virtctl kill asking; virtctl undefine asking; ip netns del mute", timeout=SLOW)
 
 

@@ -97,12 +97,13 @@ void stats_read_cpu(const Domain *d, StatsHost *h, StatsSet *s) {
         static const struct {
                 const char *name, *key;
         } rows[] = { { "usage_usec", "time" }, { "user_usec", "user" }, { "system_usec", "system" }, { "throttled_usec", "throttled" } };
-        const char *group = find_group(d, h);
         uint64_t user, kernel, usec;
         char text[FILE_MAX], state;
+        const char *group;
 
-        assert(d->instance && s);
+        assert(d->instance && h && s);
 
+        group = find_group(d, h);
         stats_set_begin(s);
         if (read_small(text, "/proc/%d/stat", (int) d->instance->qemu.pid) && read_stat(text, &state, &user, &kernel)) {
                 stats_number(s, ticks_to_nsec(user + kernel), "cpu.time");
@@ -157,6 +158,14 @@ static void find_threads(const Domain *d, StatsHost *h) {
                 qsort(h->threads, h->n_threads, sizeof(*h->threads), compare_threads);
 }
 
+/* Its number may be another thread's by now. */
+static bool is_still(const char *stat, const VcpuThread *t) {
+        const char *name = strchr(stat, '(');
+        unsigned number;
+
+        return name && is_vcpu(name + 1, &number) && number == t->number;
+}
+
 /* A processor that has nothing to do, or waits for QEMU, is a thread that sleeps. */
 static bool add_thread(const Domain *d, const VcpuThread *t, StatsSet *s) {
         int pid = (int) d->instance->qemu.pid, tid = (int) t->tid;
@@ -164,7 +173,7 @@ static bool add_thread(const Domain *d, const VcpuThread *t, StatsSet *s) {
         uint64_t user, kernel;
         char text[FILE_MAX], state;
 
-        if (!read_small(text, "/proc/%d/task/%d/stat", pid, tid) || !read_stat(text, &state, &user, &kernel))
+        if (!read_small(text, "/proc/%d/task/%d/stat", pid, tid) || !is_still(text, t) || !read_stat(text, &state, &user, &kernel))
                 return false;
         stats_flag(s, state == 'S', "vcpu.%u.halted", t->number);
         stats_number(s, ticks_to_nsec(user), "vcpu.%u.user", t->number);
@@ -205,12 +214,13 @@ void stats_read_vcpu(const Domain *d, StatsHost *h, StatsSet *s) {
 /* --- memory --- */
 
 void stats_read_memory(const Domain *d, StatsHost *h, StatsSet *s) {
-        const char *group = find_group(d, h);
         unsigned long long pages, shared;
         char text[FILE_MAX];
+        const char *group;
 
-        assert(d->instance && s);
+        assert(d->instance && h && s);
 
+        group = find_group(d, h);
         stats_set_begin(s);
         if (read_small(text, "/proc/%d/statm", (int) d->instance->qemu.pid) && sscanf(text, "%*u %llu %llu", &pages, &shared) == 2) {
                 stats_number(s, pages * (uint64_t) sysconf(_SC_PAGESIZE), "memory.rss");
