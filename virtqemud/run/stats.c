@@ -409,6 +409,9 @@ int stats_collect(Manager *m, const sd_id128_t *ids, size_t n, uint64_t groups, 
         r = choose_domains(m, ids, n, c);
         if (r >= 0)
                 r = sd_event_add_time_relative(m->event, &c->deadline, CLOCK_MONOTONIC, STATS_DEADLINE_USEC, DEADLINE_ACCURACY_USEC, on_deadline, c);
+        /* Answers that come late by then must not make it later still. */
+        if (r >= 0)
+                r = sd_event_source_set_priority(c->deadline, SD_EVENT_PRIORITY_IMPORTANT);
         if (r >= 0 && max_age >= STATS_INTERVAL_USEC)
                 r = arm_rounds(sampler);
         if (r < 0)
