@@ -13,8 +13,9 @@
 #define MAX_AGE_USEC UINT64_C(1000000)
 
 /* Bits of GetStatistics() by position. */
-static const char *const groups[] = { "state", "cpu", "vcpu", "memory", "balloon", "guest-memory", "block", "block-backing", "block-latency", "net",
-                                      "dirty-rate", "job" };
+static const char *const groups[] = {
+        "state", "cpu", "vcpu", "memory", "balloon", "guest-memory", "block", "block-backing", "block-latency", "net", "dirty-rate", "job",
+};
 
 static int add_group(const char *word, uint64_t *mask) {
         const char *near;

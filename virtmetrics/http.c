@@ -128,6 +128,7 @@ const char *http_reason(int status) {
 }
 
 char *http_answer(int status, const char *type, size_t length) {
-        return strf("HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n%sCache-Control: no-store\r\nConnection: close\r\n\r\n", status,
-                    http_reason(status), type, length, status == 405 ? "Allow: GET, HEAD\r\n" : "");
+        return strf("HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n%s"
+                    "Cache-Control: no-store\r\nConnection: close\r\n\r\n",
+                    status, http_reason(status), type, length, status == 405 ? "Allow: GET, HEAD\r\n" : "");
 }

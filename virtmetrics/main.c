@@ -15,7 +15,8 @@
 #define IDLE_USEC UINT64_C(60000000)   /* longer than most are asked */
 
 static int print_help(void) {
-        printf("virtbus-metrics [OPTION...]\n\nGives statistics of virtual machines in the format of OpenMetrics, on the sockets it is passed.\n\n"
+        printf("virtbus-metrics [OPTION...]\n\nGives statistics of virtual machines in the format of OpenMetrics, on the sockets "
+               "it is passed.\n\n"
                "  -h --help        Show this help\n"
                "     --version     Show the version\n"
                "     --system      VMs of the host (default for root)\n"
@@ -104,8 +105,11 @@ static int run(bool user) {
 int main(int argc, char *argv[]) {
         enum { OPT_VERSION = 0x100, OPT_SYSTEM, OPT_SESSION };
         static const struct option options[] = {
-                { "help", no_argument, NULL, 'h' }, { "version", no_argument, NULL, OPT_VERSION }, { "system", no_argument, NULL, OPT_SYSTEM },
-                { "session", no_argument, NULL, OPT_SESSION }, {}
+                { "help", no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, OPT_VERSION },
+                { "system", no_argument, NULL, OPT_SYSTEM },
+                { "session", no_argument, NULL, OPT_SESSION },
+                {}
         };
         bool user = geteuid() != 0;
         int c;

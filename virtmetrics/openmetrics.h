@@ -5,7 +5,8 @@
 
 /* Statistics as virtqemud gives them, as text. Names are for good: dashboards are made of them. */
 
-/* OpenMetrics 1.0, and what Prometheus had before: there a counter's family is called as its samples are, and there are no units. */
+/* OpenMetrics 1.0, and what Prometheus had before: there a counter's family is called as its samples are, and units
+ * are not told. */
 typedef enum MetricFormat { FORMAT_OPENMETRICS, FORMAT_PROMETHEUS, _METRIC_FORMAT_MAX } MetricFormat;
 
 typedef struct MetricValue {

@@ -5,8 +5,8 @@
 
 #include "macro.h"
 
-/* Answers requests on listening sockets. Each client has one request, SERVER_READ_USEC to say it and SERVER_WRITE_USEC to take the answer, and
- * holds up nobody else: while SERVER_CLIENTS_MAX are there, further ones wait for one of them to go. */
+/* Answers requests on listening sockets. Each client has one request, SERVER_READ_USEC to say it and SERVER_WRITE_USEC to take
+ * the answer, and holds up nobody else: while SERVER_CLIENTS_MAX are there, further ones wait for one of them to go. */
 #define SERVER_CLIENTS_MAX 64u
 #define SERVER_READ_USEC UINT64_C(5000000)
 #define SERVER_WRITE_USEC UINT64_C(30000000)

@@ -184,8 +184,8 @@ static int connect_bus(Source *s) {
         if (r >= 0)
                 r = sd_bus_attach_event(bus, s->event, SD_EVENT_PRIORITY_NORMAL);
         if (r >= 0)
-                r = sd_bus_match_signal_async(bus, NULL, "org.freedesktop.DBus.Local", NULL, "org.freedesktop.DBus.Local", "Disconnected",
-                                              on_disconnected, NULL, s);
+                r = sd_bus_match_signal_async(bus, NULL, "org.freedesktop.DBus.Local", NULL, "org.freedesktop.DBus.Local",
+                                              "Disconnected", on_disconnected, NULL, s);
         if (r < 0)
                 return log_warning_errno(r, "the message bus can't be reached: %m");
         s->bus = TAKE_PTR(bus);

@@ -25,5 +25,6 @@ int source_new(sd_event *event, bool user, SourceDone done, void *userdata, Sour
 Source *source_free(Source *s);
 DEFINE_CLEANUP(Source *, source_free)
 
-/* Asks for a page: done() is called once for all that ask before it, later. Negative: it can't be asked, and done() is not called. */
+/* Asks for a page: done() is called once for all that ask before it, later. Negative: it can't be asked, and done() is not
+ * called. */
 int source_ask(Source *s);

@@ -74,14 +74,16 @@ static int append_group(sd_bus_message *m, const Domain *d, StatsGroup group, ui
 }
 
 static int append_state(sd_bus_message *m, const Domain *d) {
-        return sd_bus_message_append(m, "{sv}{sv}{sv}{sv}", "state.state", "s", domain_state_to_string(d->state), "state.reason", "s",
-                                     state_reason_to_string(d->reason), "state.since", "t", d->state_usec, "state.started", "t", d->start_usec);
+        return sd_bus_message_append(m, "{sv}{sv}{sv}{sv}", "state.state", "s", domain_state_to_string(d->state), "state.reason",
+                                     "s", state_reason_to_string(d->reason), "state.since", "t", d->state_usec, "state.started",
+                                     "t", d->start_usec);
 }
 
 static int append_job(sd_bus_message *m, const Domain *d) {
         if (!d->operation)
                 return 0;
-        return sd_bus_message_append(m, "{sv}{sv}", "job.operation", "s", d->operation->name, "job.phase", "s", steps_current(d->operation->steps) ?: "");
+        return sd_bus_message_append(m, "{sv}{sv}", "job.operation", "s", d->operation->name, "job.phase", "s",
+                                     steps_current(d->operation->steps) ?: "");
 }
 
 /* As a{sv}. */
@@ -307,7 +309,8 @@ static int on_round(sd_event_source *source, uint64_t usec, void *userdata) {
         int r;
 
         if (!s->collect)
-                (void) stats_collect(s->service->manager, s->wanted.ids, s->wanted.n, s->wanted.groups, max_age, on_round_collected, s, &s->collect);
+                (void) stats_collect(s->service->manager, s->wanted.ids, s->wanted.n, s->wanted.groups, max_age,
+                                     on_round_collected, s, &s->collect);
         r = sd_event_source_set_time_relative(source, s->interval_usec);
         return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
@@ -330,14 +333,15 @@ static int on_has_owner(sd_bus_message *reply, void *userdata, sd_bus_error *err
 }
 
 static int watch_client(Subscription *s) {
-        _cleanup_free_ char *match = strf("type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='%s'", s->client);
+        _cleanup_free_ char *match =
+                strf("type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='%s'", s->client);
         sd_bus *bus = bus_broker(s->service->bus);
         int r = match ? sd_bus_add_match_async(bus, &s->watch, match, on_client_gone, NULL, s) : -ENOMEM;
 
         if (r < 0)
                 return r;
-        return sd_bus_call_method_async(bus, &s->question, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "NameHasOwner",
-                                        on_has_owner, s, "s", s->client);
+        return sd_bus_call_method_async(bus, &s->question, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                        "org.freedesktop.DBus", "NameHasOwner", on_has_owner, s, "s", s->client);
 }
 
 static int check_subscriber(Service *s, sd_bus_message *m, uint64_t interval, Fault *f) {
@@ -345,13 +349,15 @@ static int check_subscriber(Service *s, sd_bus_message *m, uint64_t interval, Fa
         unsigned n = 0;
 
         if (bus_is_peer(s->bus, sd_bus_message_get_bus(m)) || !client)
-                return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "subscriptions are for clients on the message bus; here GetStatistics() tells");
+                return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP,
+                                 "subscriptions are for clients on the message bus; here GetStatistics() tells");
         if (interval < INTERVAL_MIN_USEC || interval > INTERVAL_MAX_USEC)
-                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "an interval is %" PRIu64 " to %" PRIu64 " µs, not %" PRIu64, INTERVAL_MIN_USEC,
-                                 INTERVAL_MAX_USEC, interval);
+                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "an interval is %" PRIu64 " to %" PRIu64 " µs, not %" PRIu64,
+                                 INTERVAL_MIN_USEC, INTERVAL_MAX_USEC, interval);
         for (const Subscription *i = s->subscriptions; i; i = i->next)
                 n += !streq(i->client, client);
-        return n < SUBSCRIPTIONS_MAX ? 0 : fault_set(f, FAULT_LIMIT, EUSERS, "there are %u subscribers already", SUBSCRIPTIONS_MAX);
+        return n < SUBSCRIPTIONS_MAX ? 0 :
+               fault_set(f, FAULT_LIMIT, EUSERS, "there are %u subscribers already", SUBSCRIPTIONS_MAX);
 }
 
 static int subscribe(sd_bus_message *m, Service *service, Fault *f) {
@@ -420,10 +426,12 @@ static int measure_dirty_rate(sd_bus_message *m, const Domain *d, Fault *f) {
         if (r < 0)
                 return r;
         if (seconds < 1 || seconds > DIRTY_RATE_SECONDS_MAX)
-                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "it is measured for 1 to %u seconds, not %u", DIRTY_RATE_SECONDS_MAX, seconds);
+                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "it is measured for 1 to %u seconds, not %u",
+                                 DIRTY_RATE_SECONDS_MAX, seconds);
         r = -ENOTCONN;
         if (d->instance && d->instance->monitor_ready)
-                r = domain_ask(d, "calc-dirty-rate", json_pack("{s:i}", "calc-time", (int) seconds), on_measuring, sd_bus_message_ref(m), NULL);
+                r = domain_ask(d, "calc-dirty-rate", json_pack("{s:i}", "calc-time", (int) seconds), on_measuring,
+                               sd_bus_message_ref(m), NULL);
         if (r >= 0)
                 return 0;
         if (d->instance && d->instance->monitor_ready)
@@ -442,18 +450,19 @@ BUS_HANDLER(method_measure_dirty_rate, ACTION_POWER) {
 
 const sd_bus_vtable statistics_manager_vtable[] = {
         SD_BUS_VTABLE_START(0),
-        SD_BUS_METHOD_WITH_NAMES("GetStatistics", "aota{sv}", SD_BUS_PARAM(domains) SD_BUS_PARAM(groups) SD_BUS_PARAM(options), "a(oa{sv})",
-                                 SD_BUS_PARAM(statistics), method_get_statistics, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_NAMES("SubscribeStatistics", "aotta{sv}", SD_BUS_PARAM(domains) SD_BUS_PARAM(groups) SD_BUS_PARAM(interval)
-                                 SD_BUS_PARAM(options), NULL,, method_subscribe, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("GetStatistics", "aota{sv}", SD_BUS_PARAM(domains) SD_BUS_PARAM(groups) SD_BUS_PARAM(options),
+                                 "a(oa{sv})", SD_BUS_PARAM(statistics), method_get_statistics, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("SubscribeStatistics", "aotta{sv}",
+                                 SD_BUS_PARAM(domains) SD_BUS_PARAM(groups) SD_BUS_PARAM(interval) SD_BUS_PARAM(options), NULL,,
+                                 method_subscribe, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("UnsubscribeStatistics", NULL, NULL, method_unsubscribe, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END
 };
 
 const sd_bus_vtable statistics_domain_vtable[] = {
         SD_BUS_VTABLE_START(0),
-        SD_BUS_METHOD_WITH_NAMES("MeasureDirtyRate", "uta{sv}", SD_BUS_PARAM(seconds) SD_BUS_PARAM(flags) SD_BUS_PARAM(options), NULL,,
-                                 method_measure_dirty_rate, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("MeasureDirtyRate", "uta{sv}", SD_BUS_PARAM(seconds) SD_BUS_PARAM(flags) SD_BUS_PARAM(options),
+                                 NULL,, method_measure_dirty_rate, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_NAMES("StatisticsUpdated", "ta{sv}", SD_BUS_PARAM(timestamp) SD_BUS_PARAM(statistics), 0),
         SD_BUS_VTABLE_END
 };

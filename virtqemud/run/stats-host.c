@@ -222,7 +222,8 @@ void stats_read_memory(const Domain *d, StatsHost *h, StatsSet *s) {
 
         group = find_group(d, h);
         stats_set_begin(s);
-        if (read_small(text, "/proc/%d/statm", (int) d->instance->qemu.pid) && sscanf(text, "%*u %llu %llu", &pages, &shared) == 2) {
+        if (read_small(text, "/proc/%d/statm", (int) d->instance->qemu.pid) &&
+            sscanf(text, "%*u %llu %llu", &pages, &shared) == 2) {
                 stats_number(s, pages * (uint64_t) sysconf(_SC_PAGESIZE), "memory.rss");
                 stats_number(s, shared * (uint64_t) sysconf(_SC_PAGESIZE), "memory.shared");
         }
@@ -311,7 +312,9 @@ static bool is_swapped(const char *host) {
 }
 
 static void add_interface(const Interface *i, const NetDevices *all, unsigned number, StatsSet *s) {
-        static const char *const keys[] = { [NET_BYTES] = "bytes", [NET_PACKETS] = "pkts", [NET_ERRORS] = "errs", [NET_DROPS] = "drop" };
+        static const char *const keys[] = {
+                [NET_BYTES] = "bytes", [NET_PACKETS] = "pkts", [NET_ERRORS] = "errs", [NET_DROPS] = "drop",
+        };
         const NetDevice *found;
         NetDevice wanted = {};
         bool swapped;

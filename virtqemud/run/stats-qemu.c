@@ -83,10 +83,20 @@ static const json_t *find_entry(const json_t *result, const Disk *disk) {
 
 static void add_io(StatsSet *s, unsigned number, const json_t *entry) {
         static const Row rows[] = {
-                { "rd_operations", "rd.reqs" }, { "rd_bytes", "rd.bytes" }, { "rd_total_time_ns", "rd.times" }, { "failed_rd_operations", "rd.errors" },
-                { "wr_operations", "wr.reqs" }, { "wr_bytes", "wr.bytes" }, { "wr_total_time_ns", "wr.times" }, { "failed_wr_operations", "wr.errors" },
-                { "flush_operations", "fl.reqs" }, { "flush_total_time_ns", "fl.times" }, { "failed_flush_operations", "fl.errors" },
-                { "unmap_operations", "discard.reqs" }, { "unmap_bytes", "discard.bytes" }, { "unmap_total_time_ns", "discard.times" },
+                { "rd_operations", "rd.reqs" },
+                { "rd_bytes", "rd.bytes" },
+                { "rd_total_time_ns", "rd.times" },
+                { "failed_rd_operations", "rd.errors" },
+                { "wr_operations", "wr.reqs" },
+                { "wr_bytes", "wr.bytes" },
+                { "wr_total_time_ns", "wr.times" },
+                { "failed_wr_operations", "wr.errors" },
+                { "flush_operations", "fl.reqs" },
+                { "flush_total_time_ns", "fl.times" },
+                { "failed_flush_operations", "fl.errors" },
+                { "unmap_operations", "discard.reqs" },
+                { "unmap_bytes", "discard.bytes" },
+                { "unmap_total_time_ns", "discard.times" },
         };
         const json_t *below = json_object_get(json_object_get(entry, "parent"), "stats");
         char prefix[32];
@@ -113,7 +123,9 @@ static void add_list(StatsSet *s, const json_t *list, unsigned number, const cha
 }
 
 static void add_latency(StatsSet *s, unsigned number, const json_t *stats) {
-        static const Row rows[] = { { "rd_latency_histogram", "rd" }, { "wr_latency_histogram", "wr" }, { "flush_latency_histogram", "fl" } };
+        static const Row rows[] = {
+                { "rd_latency_histogram", "rd" }, { "wr_latency_histogram", "wr" }, { "flush_latency_histogram", "fl" },
+        };
         char name[32];
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

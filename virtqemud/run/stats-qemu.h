@@ -19,6 +19,6 @@ void stats_read_backing(const DomainDef *def, const json_t *result, StatsSet *s)
 /* query-dirty-rate */
 void stats_read_dirty_rate(const json_t *result, StatsSet *s);
 
-/* The devices in an answer of query-blockstats that do not count how long requests take: their names for block-latency-histogram-set, each a
- * borrowed string, at most `max`. */
+/* The devices in an answer of query-blockstats that do not count how long requests take: their names for
+ * block-latency-histogram-set, each a borrowed string, at most `max`. */
 size_t stats_find_uncounted(const DomainDef *def, const json_t *result, const char **ret, size_t max);

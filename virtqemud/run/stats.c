@@ -89,8 +89,8 @@ static void count_latency(const DomainStats *s, const json_t *result) {
         size_t n = stats_find_uncounted(s->domain->live, result, names, ARRAY_SIZE(names));
 
         for (size_t i = 0; i < n; i++) {
-                json_t *arguments = json_pack("{s:s, s:[i, i, i, i, i, I, I]}", "id", names[i], "boundaries", 10000, 100000, 1000000, 10000000,
-                                              100000000, (json_int_t) 1000000000, (json_int_t) 10000000000);
+                json_t *arguments = json_pack("{s:s, s:[i, i, i, i, i, I, I]}", "id", names[i], "boundaries", 10000, 100000,
+                                              1000000, 10000000, 100000000, (json_int_t) 1000000000, (json_int_t) 10000000000);
 
                 if (arguments)
                         (void) domain_ask(s->domain, "block-latency-histogram-set", arguments, NULL, NULL, NULL);
@@ -281,7 +281,8 @@ static bool is_awaited(const StatsCollect *c, const Domain *d) {
         const DomainStats *s = d && d->instance ? d->instance->stats : NULL;
 
         for (size_t i = 0; s && i < _QUESTION_MAX; i++)
-                if ((questions[i].groups & c->groups) && s->asked[i].request && c->began_usec < s->asked[i].asked_usec + STATS_DEADLINE_USEC)
+                if ((questions[i].groups & c->groups) && s->asked[i].request &&
+                    c->began_usec < s->asked[i].asked_usec + STATS_DEADLINE_USEC)
                         return true;
         return false;
 }
@@ -337,7 +338,8 @@ static int arm_rounds(Sampler *s) {
         int enabled, r;
 
         if (!s->timer)
-                return sd_event_add_time_relative(s->manager->event, &s->timer, CLOCK_MONOTONIC, STATS_INTERVAL_USEC, 0, on_round, s);
+                return sd_event_add_time_relative(s->manager->event, &s->timer, CLOCK_MONOTONIC, STATS_INTERVAL_USEC, 0, on_round,
+                                                  s);
         r = sd_event_source_get_enabled(s->timer, &enabled);
         if (r < 0 || enabled != SD_EVENT_OFF)
                 return r;
@@ -393,7 +395,8 @@ static void take_samples(StatsCollect *c, Sampler *sampler, uint64_t max_age) {
         }
 }
 
-int stats_collect(Manager *m, const sd_id128_t *ids, size_t n, uint64_t groups, uint64_t max_age, StatsDone done, void *userdata, StatsCollect **ret) {
+int stats_collect(Manager *m, const sd_id128_t *ids, size_t n, uint64_t groups, uint64_t max_age, StatsDone done, void *userdata,
+                  StatsCollect **ret) {
         _cleanup_(stats_collect_freep) StatsCollect *c = new0(StatsCollect, 1);
         uint64_t now = now_usec(CLOCK_MONOTONIC);
         Sampler *sampler;
@@ -408,7 +411,8 @@ int stats_collect(Manager *m, const sd_id128_t *ids, size_t n, uint64_t groups, 
         *c = (StatsCollect) { .groups = groups, .began_usec = now, .done = done, .userdata = userdata };
         r = choose_domains(m, ids, n, c);
         if (r >= 0)
-                r = sd_event_add_time_relative(m->event, &c->deadline, CLOCK_MONOTONIC, STATS_DEADLINE_USEC, DEADLINE_ACCURACY_USEC, on_deadline, c);
+                r = sd_event_add_time_relative(m->event, &c->deadline, CLOCK_MONOTONIC, STATS_DEADLINE_USEC,
+                                               DEADLINE_ACCURACY_USEC, on_deadline, c);
         /* Answers that come late by then must not make it later still. */
         if (r >= 0)
                 r = sd_event_source_set_priority(c->deadline, SD_EVENT_PRIORITY_IMPORTANT);

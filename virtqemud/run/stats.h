@@ -4,11 +4,12 @@
 #include "domain.h"
 #include "stats-set.h"
 
-/* Samples of what running domains do. What the host's kernel knows is read when it is asked for. QEMU is asked over its monitor, and nobody waits
- * longer than STATS_DEADLINE_USEC for it: one that does not answer has its own samples grow old, and is asked nothing more until it does.
+/* Samples of what running domains do. What the host's kernel knows is read when it is asked for. QEMU is asked over its monitor,
+ * and nobody waits longer than STATS_DEADLINE_USEC for it: one that does not answer has its own samples grow old, and is asked
+ * nothing more until it does.
  *
- * Nothing is sampled for nobody. Who takes samples that are up to STATS_INTERVAL_USEC old and comes again within STATS_INTEREST_USEC finds
- * them ready: as long, QEMUs are asked again at that interval for what he wanted. */
+ * Nothing is sampled for nobody. Who takes samples that are up to STATS_INTERVAL_USEC old and comes again within
+ * STATS_INTEREST_USEC finds them ready: as long, QEMUs are asked again at that interval for what he wanted. */
 #define STATS_DEADLINE_USEC UINT64_C(100000)
 #define STATS_INTERVAL_USEC UINT64_C(5000000)
 #define STATS_INTEREST_USEC UINT64_C(60000000)
@@ -21,9 +22,11 @@ typedef struct StatsCollect StatsCollect;
 /* The samples are as good as they get. */
 typedef void (*StatsDone)(void *userdata);
 
-/* Takes samples of these domains, or of all if there are none, that are older than `max_age`. `done` is called exactly once, perhaps at
- * once, at the latest when the Manager goes. With `ret` it can be forgotten until then: NULL there after done() was called. */
-int stats_collect(Manager *m, const sd_id128_t *ids, size_t n, uint64_t groups, uint64_t max_age, StatsDone done, void *userdata, StatsCollect **ret);
+/* Takes samples of these domains, or of all if there are none, that are older than `max_age`. `done` is called exactly once,
+ * perhaps at once, at the latest when the Manager goes. With `ret` it can be forgotten until then: NULL there after done() was
+ * called. */
+int stats_collect(Manager *m, const sd_id128_t *ids, size_t n, uint64_t groups, uint64_t max_age, StatsDone done, void *userdata,
+                  StatsCollect **ret);
 /* Forgets it: done() is not called. */
 StatsCollect *stats_collect_free(StatsCollect *c);
 DEFINE_CLEANUP(StatsCollect *, stats_collect_free)
