@@ -36,6 +36,7 @@ typedef struct Client {
         const char *timeout;     /* --timeout=, seconds */
         const char *kind;        /* --kind=, of devices */
         bool domain;             /* --domain: not of the host */
+        const char *groups;      /* --groups=, of statistics */
         json_t *ended;           /* jobs by path: what went wrong, or "" */
 } Client;
 

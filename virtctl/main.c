@@ -46,6 +46,8 @@ static const Verb verbs[] = {
         { "set", "NAME PROPERTY=VALUE...", "Change what it gets of its host", 2, -1, verb_set },
         { "set-link", "NAME DEVICE up|down", "Plug a network cable in, or pull it", 3, 3, verb_set_link },
         { "pending", "NAME", "Show how a machine differs from its definition, and when that changes", 1, 1, verb_pending },
+        { "statistics", "[NAME...]", "Show what VMs use and do (--groups=LIST)", 0, -1, verb_statistics },
+        { "domstats", "[NAME...]", "The same", 0, -1, verb_statistics },
         { "plan", "NAME", "Show what a start would execute", 1, 1, verb_plan },
         { "host", "", "Show what the host is made of", 0, 0, verb_host },
         { "host-devices", "", "List devices of the host, and which VM has them (--kind=pci|usb|mdev|scsi|net|block)", 0, 0, verb_host_devices },
@@ -112,6 +114,7 @@ static int help(void) {
                "     --secrets         Export passwords, too\n"
                "     --kind=KIND       Only devices of that kind\n"
                "     --domain          Capabilities of definitions, not of the host\n"
+               "     --groups=LIST     Of statistics: cpu,block or all\n"
                "     --validate        Check definitions only; show what a change would do\n"
                "  -q --quiet           Say only what went wrong\n"
                "     --no-pager        Accepted; nothing is paged\n"
@@ -152,7 +155,7 @@ static int set_json(Client *c, const char *mode) {
 }
 
 enum { OPT_VERSION = 0x100, OPT_USER, OPT_SYSTEM, OPT_JSON, OPT_NO_WAIT, OPT_TIMEOUT, OPT_FORCE, OPT_LIVE, OPT_CONFIG, OPT_SECRETS, OPT_VALIDATE,
-       OPT_NO_PAGER, OPT_ADDRESS, OPT_KIND, OPT_DOMAIN };
+       OPT_NO_PAGER, OPT_ADDRESS, OPT_KIND, OPT_DOMAIN, OPT_GROUPS };
 
 /* -1: go on; else the exit status. */
 static int take_option(Client *c, int option) {
@@ -174,6 +177,7 @@ static int take_option(Client *c, int option) {
         case OPT_ADDRESS: c->address = optarg; break;
         case OPT_KIND: c->kind = optarg; break;
         case OPT_DOMAIN: c->domain = true; break;
+        case OPT_GROUPS: c->groups = optarg; break;
         default: return USAGE;
         }
         return -1;
@@ -188,7 +192,8 @@ int main(int argc, char *argv[]) {
                 { "live", no_argument, NULL, OPT_LIVE }, { "config", no_argument, NULL, OPT_CONFIG }, { "secrets", no_argument, NULL, OPT_SECRETS },
                 { "validate", no_argument, NULL, OPT_VALIDATE }, { "no-pager", no_argument, NULL, OPT_NO_PAGER },
                 { "address", required_argument, NULL, OPT_ADDRESS },
-                { "kind", required_argument, NULL, OPT_KIND }, { "domain", no_argument, NULL, OPT_DOMAIN }, {}
+                { "kind", required_argument, NULL, OPT_KIND }, { "domain", no_argument, NULL, OPT_DOMAIN },
+                { "groups", required_argument, NULL, OPT_GROUPS }, {}
         };
         const Verb *verb;
         Client c = {};

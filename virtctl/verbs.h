@@ -80,6 +80,7 @@ int verb_undefine_secret(Client *c, int argc, char **argv);
 int verb_export_secret(Client *c, int argc, char **argv);
 int verb_set_secret(Client *c, int argc, char **argv);
 int verb_get_secret(Client *c, int argc, char **argv);
+int verb_statistics(Client *c, int argc, char **argv);
 int verb_console(Client *c, int argc, char **argv);
 int verb_send_break(Client *c, int argc, char **argv);
 int verb_guest_info(Client *c, int argc, char **argv);

@@ -4,7 +4,7 @@
 _virtctl() {
         local word=${COMP_WORDS[COMP_CWORD]} verb= bus= i
         local verbs="$(virtctl --help 2>/dev/null | awk '/^Verbs:/ { on = 1; next } /^$/ { on = 0 } on { print $1 }')"
-        local options="--user --system --json= --no-wait --timeout= --force --live --config --secrets --kind= --domain --validate --quiet --help --version"
+        local options="--user --system --json= --no-wait --timeout= --force --live --config --secrets --kind= --domain --groups= --validate --quiet --help --version"
 
         for ((i = 1; i < COMP_CWORD; i++)); do
                 case ${COMP_WORDS[i]} in

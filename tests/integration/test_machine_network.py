@@ -207,6 +207,30 @@ def test_macvtap(networked):
     networked.run("ip netns del far")
 
 
+def test_statistics_of_a_macvtap(networked):
+    """It is the guest's own end: what it sends is what the guest sends. Here that is what asks for an address, and nobody answers."""
+    machine = networked
+    machine.run("ip netns add mute && ip link add beside type veth peer name mute netns mute && ip link set beside up && ip -n mute link set mute up")
+    nic = "<interface type='direct'><source dev='beside' mode='bridge'/><driver name='qemu'/><boot order='1'/></interface>"
+    machine.put("/srv/asking.xml", tiny_xml("asking", nic, memory=64))
+    machine.run("virtctl define /srv/asking.xml && virtctl start asking", timeout=SLOW)
+
+    def figures():
+        (values,) = json.loads(machine.run("virtctl --groups=net --json=short statistics asking", timeout=SLOW).stdout)
+        return values
+    sent = "for i in $(seq 240); do virtctl --groups=net statistics asking | grep -qE 'net.0.tx.bytes=[0-9]{4}' && exit 0; sleep 0.5; done; exit 1"
+    machine.run(sent, timeout=SLOW)
+    link, = json.loads(machine.run("ip -s -j link show type macvtap").stdout)
+    s = figures()
+    assert s["net.0.name"] == link["ifname"] and s["net.0.tx.bytes"] >= link["stats64"]["tx"]["bytes"] >= 1000
+    assert s["net.0.rx.pkts"] >= link["stats64"]["rx"]["packets"] and s["net.0.rx.bytes"] < s["net.0.tx.bytes"]
+    # Here units have a memory controller, too.
+    group = "/sys/fs/cgroup$(systemctl show -P ControlGroup virtqemu@asking.service)"
+    said = machine.run(f"virtctl --groups=memory --json=short statistics asking; cat {group}/memory.current", timeout=SLOW).stdout.splitlines()
+    assert abs(json.loads(said[0])[0]["memory.unit.current"] - int(said[1])) < 16 << 20
+    machine.run("virtctl kill asking; virtctl undefine asking; ip netns del mute", timeout=SLOW)
+
+
 def test_vhost(networked):
     """Where the kernel can, it carries frames between tap and guest itself: here those of a network boot, which gets an address."""
     machine = networked

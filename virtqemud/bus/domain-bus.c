@@ -9,6 +9,7 @@
 #include "mem.h"
 #include "pending.h"
 #include "service.h"
+#include "statistics-bus.h"
 #include "str.h"
 #include "xml-lib.h"
 
@@ -242,7 +243,7 @@ const sd_bus_vtable domain_property_vtable[] = {
 /* --- the object --- */
 
 static const sd_bus_vtable *const domain_vtables[] = {
-        domain_property_vtable, domain_life_vtable, domain_config_vtable, domain_info_vtable, NULL
+        domain_property_vtable, domain_life_vtable, domain_config_vtable, domain_info_vtable, statistics_domain_vtable, NULL
 };
 
 int domain_object_find(const char *path, void *userdata, void **ret) {

@@ -18,6 +18,7 @@
 #include "hostdev-bus.h"
 #include "mem.h"
 #include "service.h"
+#include "statistics-bus.h"
 #include "str.h"
 #include "version.h"
 
@@ -525,6 +526,8 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_VTABLE_END
 };
 
-static const sd_bus_vtable *const manager_vtables[] = { manager_vtable, manager_hostdev_vtable, manager_host_vtable, manager_capabilities_vtable, NULL };
+static const sd_bus_vtable *const manager_vtables[] = {
+        manager_vtable, manager_hostdev_vtable, manager_host_vtable, manager_capabilities_vtable, statistics_manager_vtable, NULL
+};
 
 const BusObject manager_object = { .path = QEMU1_ROOT, .interface = QEMU1_MANAGER, .vtables = manager_vtables };

@@ -10,6 +10,7 @@
 #include "host-bus.h"
 #include "hostdev-bus.h"
 #include "mem.h"
+#include "statistics-bus.h"
 #include "str.h"
 #include "wait-address.h"
 
@@ -39,6 +40,10 @@ static int new_manager(Service *s) {
         };
 
         return manager_new(&options, &s->manager);
+}
+
+void service_busy_changed(Service *s) {
+        daemon_set_busy(s->daemon, s->subscriptions || (s->manager && manager_is_busy(s->manager)));
 }
 
 int service_start(Daemon *d, void **ret) {
@@ -75,6 +80,7 @@ void service_stop(void *state) {
                 REGISTRY_FOREACH(Domain, d, s->manager->domains)
                         if (d->instance)
                                 d->instance->agent = guest_agent_free(d->instance->agent);
+        statistics_bus_clear(s);
         s->jobs = jobs_free(s->jobs);
         capability_calls_clear(s);
         host_info_free(s->host_info);

@@ -34,9 +34,13 @@ typedef struct Service {
         uint64_t host_info_usec;         /* CLOCK_MONOTONIC of that */
         struct CapabilityCall *capability_calls; /* that wait for a QEMU to describe itself */
         bool announcing;      /* false while definitions are loaded: nobody can listen yet */
+        struct Subscription *subscriptions; /* to statistics */
 } Service;
 
 extern const BusObject *const service_objects[];
+
+/* Something runs or is under way, or somebody is to be told of it: then the daemon stays. */
+void service_busy_changed(Service *s);
 
 int service_start(Daemon *d, void **ret);
 void service_stop(void *state);

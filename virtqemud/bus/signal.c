@@ -135,9 +135,7 @@ static void on_io_error(Domain *d, const char *device, const char *action, const
 }
 
 static void on_busy(bool busy, void *userdata) {
-        Service *s = userdata;
-
-        daemon_set_busy(s->daemon, busy);
+        service_busy_changed(userdata);
 }
 
 const DomainWatch signal_watch = {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "device.h"
+#include "memballoon.h"
+
 #include "mem.h"
 #include "str.h"
 #include "virtio.h"
@@ -91,6 +92,18 @@ static int balloon_settle(const Device *d, const DomainDef *def, json_t *command
         return path ? args_command(commands, "qom-set", json_pack("{s:s, s:s, s:I}", "path", path, "property",
                                                                   "guest-stats-polling-interval", "value",
                                                                   (json_int_t) b->stats_period)) : -ENOMEM;
+}
+
+const char *memballoon_id(const DomainDef *def, bool *ret_tells) {
+        assert(def);
+
+        DEVICE_FOREACH(Balloon, b, def, DEVICE_MEMBALLOON)
+                if (b->model != BALLOON_NONE) {
+                        if (ret_tells)
+                                *ret_tells = b->stats_period != NUMBER_UNSET && b->stats_period > 0;
+                        return b->device.id;
+                }
+        return NULL;
 }
 
 const DeviceOps device_memballoon = {

@@ -23,6 +23,7 @@
 #include "sdbus.h"
 #include "socket.h"
 #include "start.h"
+#include "stats.h"
 #include "stop.h"
 #include "str.h"
 #include "unplug.h"
@@ -62,6 +63,7 @@ Instance *instance_free(Instance *i) {
                 return NULL;
         if (i->domain && i->domain->instance == i)
                 i->domain->instance = NULL;
+        domain_stats_free(i->stats);
         qmp_free(i->qmp);
         sd_event_source_disable_unref(i->supervisor_source);
         sd_event_source_disable_unref(i->qemu_source);

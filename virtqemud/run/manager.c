@@ -18,6 +18,7 @@
 #include "operation.h"
 #include "program.h"
 #include "sdbus.h"
+#include "stats.h"
 #include "str.h"
 #include "unit.h"
 
@@ -221,6 +222,7 @@ Manager *manager_free(Manager *m) {
         if (!m)
                 return NULL;
         m->watch = silent; /* that we end does not end what runs */
+        m->sampler = sampler_free(m->sampler);
         if (m->domains)
                 REGISTRY_FOREACH(Domain, d, m->domains)
                         domain_free(d);

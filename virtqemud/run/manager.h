@@ -51,6 +51,7 @@ struct Manager {
         AutostartCall *autostart_calls;
         Defining *defining;          /* definitions that wait for capabilities */
         unsigned last_operation;
+        struct Sampler *sampler;     /* once somebody wanted statistics */
 
         DomainWatch watch;
         void *watch_userdata;
