@@ -81,6 +81,8 @@ int verb_export_secret(Client *c, int argc, char **argv);
 int verb_set_secret(Client *c, int argc, char **argv);
 int verb_get_secret(Client *c, int argc, char **argv);
 int verb_console(Client *c, int argc, char **argv);
+int verb_screenshot(Client *c, int argc, char **argv);
+int verb_send_keys(Client *c, int argc, char **argv);
 
 /* Which of the running domain and its definition a change is meant for: what was said, else all there are. */
 int change_flags(Client *c, const char *domain, uint64_t *ret);

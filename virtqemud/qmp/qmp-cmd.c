@@ -149,7 +149,7 @@ unsigned qmp_read_next_fdset(const json_t *result) {
         json_array_foreach(result, i, set) {
                 json_int_t id = json_integer_value(json_object_get(set, "fdset-id"));
 
-                next = id >= next && id < INT32_MAX ? id + 1 : next;
+                next = id >= next && id < QMP_FDSET_PASSING ? id + 1 : next;
         }
         return (unsigned) next;
 }

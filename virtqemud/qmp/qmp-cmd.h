@@ -70,7 +70,9 @@ typedef struct QmpChardevs {
 void qmp_chardevs_clear(QmpChardevs *list);
 int qmp_read_chardevs(const json_t *result, QmpChardevs *ret, Fault *f);
 
-/* query-fdsets: the first number above all that are taken. */
+/* Sets from here on are there for one command, whoever has them counts on. */
+#define QMP_FDSET_PASSING 0x40000000u
+/* query-fdsets: the first number above all that are taken, but for those. */
 unsigned qmp_read_next_fdset(const json_t *result);
 
 int qmp_read_balloon(const json_t *result, uint64_t *ret_bytes, Fault *f);

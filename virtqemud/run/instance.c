@@ -19,6 +19,7 @@
 #include "mem.h"
 #include "operation.h"
 #include "monitor.h"
+#include "screenshot.h"
 #include "sdbus.h"
 #include "socket.h"
 #include "start.h"
@@ -61,6 +62,7 @@ Instance *instance_free(Instance *i) {
                 return NULL;
         if (i->domain && i->domain->instance == i)
                 i->domain->instance = NULL;
+        screenshots_abandon(i);
         qmp_free(i->qmp);
         sd_event_source_disable_unref(i->supervisor_source);
         sd_event_source_disable_unref(i->qemu_source);
