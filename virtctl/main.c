@@ -27,6 +27,7 @@ static const Verb verbs[] = {
         { "console", "NAME [DEVICE]", "Connect the terminal to a guest's console (--force)", 1, 2, verb_console },
         { "screenshot", "NAME FILE [SCREEN]", "Write what the guest shows to a file, as PNG; - is standard output", 2, 3, verb_screenshot },
         { "send-keys", "NAME KEY...", "Press keys together, and let go of them: ctrl alt delete", 2, -1, verb_send_keys },
+        { "dump", "NAME FILE [FORMAT]", "Write the guest's memory to a file, for crash(8); - is standard output", 2, 3, verb_dump },
         { "attach", "NAME FILE...", "Plug devices in, from their XML; - is standard input", 2, -1, verb_attach },
         { "detach", "NAME DEVICE", "Take a device away (--no-wait for the guest)", 2, 2, verb_detach },
         { "update", "NAME DEVICE FILE", "Change a device into what its XML says", 3, 3, verb_update },

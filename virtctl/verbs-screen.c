@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -47,6 +48,24 @@ int verb_screenshot(Client *c, int argc, char **argv) {
                 return r;
         r = sd_bus_message_read(reply, "h", &fd);
         return r < 0 ? client_garbled(r) : write_picture(argv[1], fd);
+}
+
+int verb_dump(Client *c, int argc, char **argv) {
+        _cleanup_fd_ int fd = streq(argv[1], "-") ? fd_copy(STDOUT_FILENO) : open(argv[1], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_free_ char *domain = NULL;
+        const char *job;
+        int r;
+
+        if (fd < 0)
+                return client_fail("%s: %s", argv[1], strerror(errno));
+        r = client_domain(c, argv[0], &domain);
+        if (r == 0)
+                r = client_call(c, domain, DOMAIN_INTERFACE, "CoreDump", &reply, "shta{sv}", argc > 2 ? argv[2] : "", fd, UINT64_C(0), 0);
+        if (r != 0)
+                return r;
+        r = sd_bus_message_read(reply, "o", &job);
+        return r < 0 ? client_garbled(r) : client_wait_job(c, job);
 }
 
 int verb_send_keys(Client *c, int argc, char **argv) {

@@ -81,6 +81,7 @@ int verb_export_secret(Client *c, int argc, char **argv);
 int verb_set_secret(Client *c, int argc, char **argv);
 int verb_get_secret(Client *c, int argc, char **argv);
 int verb_console(Client *c, int argc, char **argv);
+int verb_dump(Client *c, int argc, char **argv);
 int verb_screenshot(Client *c, int argc, char **argv);
 int verb_send_keys(Client *c, int argc, char **argv);
 

@@ -12,7 +12,7 @@ static const BusObject job_object = JOB_OBJECT(QEMU1_ROOT);
 
 const BusObject *const service_objects[] = {
         &manager_object, &domain_object, &tuning_object, &device_object, &disk_object, &nic_object, &console_object, &graphics_object, &job_object,
-        &screen_object, NULL
+        &screen_object, &events_object, NULL
 };
 
 static Jobs *jobs_from(void *userdata) {

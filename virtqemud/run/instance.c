@@ -10,10 +10,12 @@
 
 #include "../device/chardev.h"
 #include "../device/device.h"
+#include "clock-keep.h"
 #include "domain-addresses.h"
 #include "displays.h"
 #include "fd.h"
 #include "file.h"
+#include "io-retry.h"
 #include "unit-limits.h"
 #include "manager.h"
 #include "mem.h"
@@ -78,6 +80,7 @@ Instance *instance_free(Instance *i) {
                 unplug_free(i->unplugs);
         companions_free(i->companions);
         domain_addresses_free(i->addresses);
+        io_retry_free(i->io_retry);
         process_close(&i->supervisor);
         process_close(&i->qemu);
         free(i->folder);
@@ -374,6 +377,7 @@ void instance_ended(Instance *i) {
         d->live_generation = 0;
         domain_set_state(d, DOMAIN_SHUTOFF, reason);
         domain_changed(d, DOMAIN_CHANGED_LIVE | DOMAIN_CHANGED_TUNING);
+        clock_keep(d);
         stop_domain_off(d);
         domain_settle(d);
 }

@@ -41,6 +41,7 @@ struct Instance {
         struct Unplug *unplugs; /* devices that have gone and of which something is left */
         struct DomainAddresses *addresses; /* of its guest, while it has run */
         struct Screenshot *screenshots; /* that are being taken */
+        struct IORetry *io_retry; /* it stands for want of space */
 
         bool handed_over;      /* the plan was given away: from here on there may be a QEMU */
         bool running_guest;    /* the guest has run */
