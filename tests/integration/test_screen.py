@@ -10,7 +10,7 @@ import threading
 import zlib
 
 import pytest
-from gi.repository import GLib
+from gi.repository import Gio, GLib
 
 from bus import BusError, Client
 from domains import console, define, device, guest_xml, tiny_xml
@@ -215,3 +215,29 @@ def test_virtctl(bus, qemud, guest_image, tmp_path):
     assert bus.run(program, "--user", "screenshot", "web", tmp_path / "c.png", "1", check=False).returncode != 0
     assert not (tmp_path / "c.png").exists()
     d.Terminate(0, {})
+
+
+def test_displays_without_a_port(bus, qemud):
+    """A viewer gets a connection to each kind of display by the bus alone, and can use it."""
+    kinds = ("<graphics type='vnc'><listen type='none'/></graphics>", "<graphics type='spice'><listen type='none'/></graphics>", "<graphics type='dbus'/>")
+    for kind in kinds:
+        d = define(bus, tiny_xml(devices=VGA + kind))
+        d.Start(0, {}, timeout=60)
+        g = device(bus, d, "graphics0")
+        assert (g.Listen, g.Port, g.Socket) == ("", 0, "")
+        with g.Open(0, {}).socket() as s:
+            s.settimeout(20)
+            if g.Type == "vnc":
+                assert s.recv(12) == b"RFB 003.008\n"
+            elif g.Type == "spice":
+                s.sendall(struct.pack("<4sIII", b"REDQ", 2, 2, 22) + struct.pack("<IBBIII", 0, 1, 0, 1, 0, 18) + struct.pack("<I", 1))
+                assert s.recv(16)[:4] == b"REDQ"
+            else:
+                stream = Gio.Socket.new_from_fd(os.dup(s.fileno())).connection_factory_create_connection()
+                viewer = Gio.DBusConnection.new_sync(stream, None, Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT, None, None)
+                name = viewer.call_sync(None, "/org/qemu/Display1/VM", "org.freedesktop.DBus.Properties", "Get",
+                                        GLib.Variant("(ss)", ("org.qemu.Display1.VM", "Name")), None, Gio.DBusCallFlags.NONE, 20000, None)
+                assert name.unpack() == ("tiny",)
+                viewer.close_sync(None)
+        d.Terminate(0, {})
+        d.Undefine(0, {})
