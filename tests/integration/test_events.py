@@ -61,6 +61,15 @@ def test_panic(bus, qemud, guest_image):
     d.Terminate(0, {})
 
 
+def test_crash_kernel(bus, qemud, guest_image):
+    """What a guest's kernel says to pvpanic before its crash kernel takes over."""
+    d, con = started(bus, guest_image, devices="<panic model='isa'/>", extra="<on_crash>preserve</on_crash>")
+    con.ask(r"sh printf '\002' | dd of=/dev/port bs=1 seek=1285 2>/dev/null")
+    told(bus, d, "CrashLoaded", action="run")
+    assert d.State == "running"
+    d.Terminate(0, {})
+
+
 def drive_xml(path):
     return f"<disk type='file' device='cdrom'><source file='{path}'/><target dev='sda' bus='sata'/><readonly/></disk>"
 
