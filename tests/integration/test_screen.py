@@ -7,6 +7,7 @@ import signal
 import struct
 import subprocess
 import threading
+import time
 import zlib
 
 import pytest
@@ -214,6 +215,15 @@ def test_virtctl(bus, qemud, guest_image, tmp_path):
             assert png(f)[0] >= 640
     assert bus.run(program, "--user", "screenshot", "web", tmp_path / "c.png", "1", check=False).returncode != 0
     assert not (tmp_path / "c.png").exists()
+    d.Terminate(0, {})
+
+
+def test_password_of_spice(bus, qemud):
+    d = define(bus, tiny_xml(devices=VGA + "<graphics type='spice' passwd='sesame'><listen type='none'/></graphics>"))
+    d.Start(0, {}, timeout=60)
+    g = device(bus, d, "graphics0")
+    g.SetPassword("for an hour", int(time.time() + 3600) * 1000000, 0, {})
+    g.SetPassword("forever", 0, 0, {})
     d.Terminate(0, {})
 
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "monitor.h"
 
+#include <limits.h>
+
 #include "../device/disk.h"
 #include "../device/memory.h"
 #include "../plan/launch.h"
@@ -103,7 +105,7 @@ static void on_panicked(Instance *i, json_t *data) {
                 domain_set_state(d, DOMAIN_CRASHED, REASON_PANICKED);
 }
 
-/* By what QEMU calls it: its id, or a block node of a disk. */
+/* By what QEMU calls it: its id, or a block node of a disk. What is none of ours keeps its name, if it may be one. */
 static const char *device_of(const DomainDef *def, const char *name) {
         for (size_t k = 0; def && name && k < def->devices.n; k++) {
                 const Device *d = (const Device *) def->devices.items[k];
@@ -112,7 +114,7 @@ static const char *device_of(const DomainDef *def, const char *name) {
                 if (d->id && (streq(d->id, name) || (disk && blockdev_owns(disk, name))))
                         return d->id;
         }
-        return name;
+        return name && strlen(name) <= NAME_MAX ? name : NULL;
 }
 
 static void on_io_error(Instance *i, json_t *data) {
