@@ -61,7 +61,7 @@ int log_get_max_level(void) {
 
 static void send_journal(int level, int error, const LogScope *scope, const char *file, int line, const char *func,
                          const char *text) {
-        struct iovec iov[10];
+        struct iovec iov[12];
         int n = 0;
 
 #define FIELD(...)                                                                                      \
@@ -86,6 +86,10 @@ static void send_journal(int level, int error, const LogScope *scope, const char
                 FIELD("VIRTBUS_DOMAIN=%s", scope->domain);
         if (scope && scope->uuid)
                 FIELD("VIRTBUS_DOMAIN_UUID=%s", scope->uuid);
+        if (scope && scope->unit)
+                FIELD("OBJECT_SYSTEMD_%sUNIT=%s", scope->user ? "USER_" : "", scope->unit);
+        if (scope && scope->message_id)
+                FIELD("MESSAGE_ID=" SD_ID128_FORMAT_STR, SD_ID128_FORMAT_VAL(*scope->message_id));
 #undef FIELD
 
         (void) sd_journal_sendv(iov, n);

@@ -3,13 +3,17 @@
 
 #include <string.h>
 #include <syslog.h>
+#include <systemd/sd-id128.h>
 
 #include "macro.h"
 
-/* Journal fields of the object a line is about; either may be NULL. */
+/* Journal fields of the object a line is about; any may be NULL. */
 typedef struct LogScope {
         const char *domain;  /* VIRTBUS_DOMAIN= */
         const char *uuid;    /* VIRTBUS_DOMAIN_UUID= */
+        const char *unit;    /* whose lines these are, too: "journalctl -u" shows them */
+        bool user;           /* it is one of a user's manager */
+        const sd_id128_t *message_id; /* what kind of message it is, which a catalog explains */
 } LogScope;
 
 /* Lines go to the journal with fields where stderr is the journal, else to stderr. Default LOG_INFO, or $VIRTBUS_LOG_LEVEL. */

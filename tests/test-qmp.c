@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "guest-event.h"
+#include "keys.h"
 #include "mem.h"
 #include "qmp-cmd.h"
 #include "str.h"
@@ -531,12 +533,90 @@ TEST(test_big_integers) {
         assert_int_equal(p.replies, 1);
         assert_ok(json_get_u64(p.last_result, "small", &n));
         assert_int_equal(n, 12);
-        assert_error(json_get_u64(p.last_result, "actual", &n), EBADMSG);
+        assert_ok(json_get_u64(p.last_result, "actual", &n));
+        assert_true(n == UINT64_MAX);
         say(&p, "{\"event\":\"E\",\"data\":{\"x\":9223372036854775808},\"timestamp\":{\"seconds\":3,\"microseconds\":4}}\n");
         assert_int_equal(p.event_usec, 3000004);
         say(&p, "{\"event\":\"E\",\"timestamp\":{\"seconds\":18446744073709551615,\"microseconds\":-1}}\n");
         assert_int_equal(p.event_usec, 0);
         play_end(&p);
+}
+
+/* Out of QEMU's data as it is written, down to a line of the journal. */
+static void assert_event(GuestEvent e, const char *data, const char *details, const char *text) {
+        json_auto_t *in = json_loads(data, 0, NULL), *wanted = json_loads(details, 0, NULL), *got = NULL;
+        _cleanup_free_ char *line = NULL;
+
+        assert_non_null(in);
+        assert_non_null(wanted);
+        got = guest_event_details(e, in);
+        assert_true(json_equal(got, wanted));
+        line = guest_event_text(e, guest_event_device(in), got);
+        assert_string_equal(line, text);
+}
+
+TEST(test_guest_events) {
+        assert_event(GUEST_EVENT_WATCHDOG, "{\"action\":\"reset\"}", "{\"action\":\"reset\"}", "the guest's watchdog fired: reset");
+        assert_event(GUEST_EVENT_WATCHDOG, "{\"action\":[1]}", "{}", "the guest's watchdog fired: ?");
+        assert_event(GUEST_EVENT_PANICKED,
+                     "{\"action\":\"pause\",\"info\":{\"type\":\"hyper-v\",\"arg1\":209,\"arg2\":\"18446735277616529408\",\"more\":1}}",
+                     "{\"action\":\"pause\",\"type\":\"hyper-v\",\"arg1\":209,\"arg2\":\"18446735277616529408\"}", "the guest has panicked: pause");
+        assert_event(GUEST_EVENT_MEMORY_FAILURE,
+                     "{\"recipient\":\"guest\",\"action\":\"inject\",\"flags\":{\"action-required\":true,\"recursive\":false}}",
+                     "{\"recipient\":\"guest\",\"action\":\"inject\",\"action-required\":true,\"recursive\":false}",
+                     "a page of memory of the guest is broken: inject");
+        assert_event(GUEST_EVENT_IO_ERROR, "{\"node-name\":\"a-format\",\"device\":\"\",\"action\":\"stop\",\"reason\":\"no\",\"nospace\":true}",
+                     "{\"action\":\"stop\",\"reason\":\"no\",\"nospace\":true}", "I/O error on a-format: no (stop)");
+        assert_event(GUEST_EVENT_TRAY_MOVED, "{\"device\":\"\",\"id\":\"ide0\",\"tray-open\":true}", "{\"tray-open\":true}",
+                     "the tray of ide0 has moved; it is open: yes");
+        assert_event(GUEST_EVENT_RTC_CHANGED, "{\"offset\":-3600}", "{\"offset\":-3600}",
+                     "the guest has set its clock -3600 seconds from where it began");
+        assert_event(GUEST_EVENT_WRITE_THRESHOLD, "{\"node-name\":\"d\",\"amount-exceeded\":-1,\"write-threshold\":8}", "{\"write-threshold\":8}",
+                     "the guest has written ? bytes beyond the mark at 8 of d");
+        for (GuestEvent e = 0; e < _GUEST_EVENT_MAX; e++) {
+                assert_non_null(guest_event_to_string(e));
+                assert_true(guest_event_row(e)->text && guest_event_row(e)->fields);
+                for (GuestEvent other = 0; other < e; other++)
+                        assert_false(sd_id128_equal(guest_event_row(e)->message_id, guest_event_row(other)->message_id));
+        }
+}
+
+TEST(test_keys) {
+        json_auto_t *keys = json_array(), *events = json_array();
+        _cleanup_free_ char *text = NULL, *moves = NULL;
+        Fault f = FAULT_INIT;
+
+        assert_ok(keys_add_name(keys, "ctrl", &f));
+        assert_ok(keys_add_name(keys, "key_LeftAlt", &f));
+        assert_ok(keys_add_code(keys, KEY_CODES_LINUX, 111, &f));
+        assert_ok(keys_add_code(keys, KEY_CODES_USB, 4, &f));
+        assert_ok(keys_add_code(keys, KEY_CODES_QNUM, 0xb8, &f));
+        text = json_dumps(json_array_get(keys, 4), JSON_COMPACT);
+        assert_string_equal(text, "{\"type\":\"number\",\"data\":184}");
+        free_and_replace(&text, json_dumps(json_array_get(keys, 2), JSON_COMPACT));
+        assert_string_equal(text, "{\"type\":\"qcode\",\"data\":\"delete\"}");
+        assert_error(keys_add_code(keys, KEY_CODES_USB, 0, &f), EINVAL);
+        fault_clear(&f);
+        assert_error(keys_add_name(keys, "", &f), EINVAL);
+        fault_clear(&f);
+        while (json_array_size(keys) < KEYS_MAX)
+                assert_ok(keys_add_name(keys, "a", &f));
+        assert_error(keys_add_name(keys, "a", &f), E2BIG);
+        fault_clear(&f);
+
+        assert_ok(input_add_event(events, "abs", "x", 32767, &f));
+        assert_ok(input_add_event(events, "rel", "y", -32768, &f));
+        assert_ok(input_add_event(events, "button", "wheel-up", 1, &f));
+        assert_ok(input_add_event(events, "key", "a", 0, &f));
+        assert_error(input_add_event(events, "abs", "x", -1, &f), ERANGE);
+        fault_clear(&f);
+        assert_error(input_add_event(events, "key", "a", 2, &f), EINVAL);
+        fault_clear(&f);
+        moves = json_dumps(events, JSON_COMPACT);
+        assert_string_equal(moves, "[{\"type\":\"abs\",\"data\":{\"axis\":\"x\",\"value\":32767}},"
+                            "{\"type\":\"rel\",\"data\":{\"axis\":\"y\",\"value\":-32768}},"
+                            "{\"type\":\"btn\",\"data\":{\"button\":\"wheel-up\",\"down\":true}},"
+                            "{\"type\":\"key\",\"data\":{\"key\":{\"type\":\"qcode\",\"data\":\"a\"},\"down\":false}}]");
 }
 
 TEST(test_readers) {
@@ -666,5 +746,7 @@ TEST_MAIN(
         TEST_ROW(test_request_cap),
         TEST_ROW(test_fds),
         TEST_ROW(test_big_integers),
+        TEST_ROW(test_guest_events),
+        TEST_ROW(test_keys),
         TEST_ROW(test_readers),
         TEST_ROW(test_real_qemu))

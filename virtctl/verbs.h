@@ -97,6 +97,9 @@ int verb_agent(Client *c, int argc, char **argv);
 int verb_host(Client *c, int argc, char **argv);
 int verb_host_devices(Client *c, int argc, char **argv);
 int verb_capabilities(Client *c, int argc, char **argv);
+int verb_dump(Client *c, int argc, char **argv);
+int verb_screenshot(Client *c, int argc, char **argv);
+int verb_send_keys(Client *c, int argc, char **argv);
 
 /* Which of the running domain and its definition a change is meant for: what was said, else all there are. */
 int change_flags(Client *c, const char *domain, uint64_t *ret);

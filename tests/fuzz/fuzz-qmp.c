@@ -2,11 +2,22 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "guest-event.h"
 #include "qmp.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void on_event(_unused_ Qmp *q, _unused_ const char *name, _unused_ json_t *json, _unused_ uint64_t usec, _unused_ void *userdata) {}
+/* Whatever it is called: its data as those of every event that is told. */
+static void on_event(_unused_ Qmp *q, _unused_ const char *name, json_t *json, _unused_ uint64_t usec, _unused_ void *userdata) {
+        for (GuestEvent e = 0; e < _GUEST_EVENT_MAX; e++) {
+                json_t *details = guest_event_details(e, json);
+                char *text = guest_event_text(e, guest_event_device(json), details);
+
+                assert(details && text);
+                free(text);
+                json_decref(details);
+        }
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         static const QmpWatch watch = { .event = on_event };

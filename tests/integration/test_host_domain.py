@@ -384,7 +384,8 @@ def test_a_network_that_ends_is_told(bed):
 
 
 def test_a_full_disk_pauses_the_guest(bed):
-    """Nothing is lost when the host's disk is full: the guest waits, and goes on when there is room."""
+    """Nothing is lost when the host's disk is full: the guest waits, and goes on by itself when there is room. Its unit's journal says what to do."""
+    bed.run("journalctl --update-catalog")
     bed.run("mkdir -p /srv/small && mount -t tmpfs -o size=1M tmpfs /srv/small && qemu-img create -q -f qcow2 /srv/small/disk 16M")
     path = define(bed, guest_xml(bed.guest, name="full", devices=disk_xml("/srv/small/disk", kind="qcow2")))
     call(bed, "StartDomain", "st", "full", 0)
@@ -395,12 +396,25 @@ def test_a_full_disk_pauses_the_guest(bed):
     wait_state(bed, "full", "paused")
     assert bed.run(property.format(path=path, name="StateReason")).stdout == 's "io-error"\n'
     assert "virtio-disk0: no space left" in bed.journal("virtqemud")
+    said = bed.run("journalctl --sync; journalctl -u virtqemu@full -x -o short").stdout
+    assert "full: I/O error on virtio-disk0: no space left (stop)" in said
+    assert "Subject: The VM full can't read or write a disk" in said and "virtctl resume full" in said
     bed.run("mount -o remount,size=16M /srv/small")
-    call(bed, "ResumeDomain", "st", "full", 0)
-    assert "64+0 records out" in bed.run(f"timeout 20 sed '/records out/q' <{tty} || :").stdout
-    assert state(bed, "full") == "running"
+    assert "64+0 records out" in bed.run(f"timeout 40 sed '/records out/q' <{tty} || :").stdout
+    wait_state(bed, "full", "running")
+    assert bed.run(property.format(path=path, name="StateReason")).stdout == 's "space-returned"\n'
     call(bed, "TerminateDomain", "st", "full", 0)
     bed.run("umount /srv/small")
+
+
+def test_screen_and_memory_of_a_confined_guest(bed):
+    """A picture and a dump from a QEMU that may open nothing."""
+    define(bed, tiny_xml("shown", devices="<video><model type='vga'/></video>"))
+    call(bed, "StartDomain", "st", "shown", 0)
+    bed.run("virtctl screenshot shown /root/shown.png && virtctl dump shown /root/shown.core kdump-zlib")
+    assert bed.run("head -c 4 /root/shown.png | tail -c 3; head -c 12 /root/shown.core").stdout == "PNGmakedumpfile"
+    assert state(bed, "shown") == "running"
+    call(bed, "TerminateDomain", "st", "shown", 0)
 
 
 def test_guest_output_is_in_the_journal(bed):

@@ -15,6 +15,7 @@
 #include "device-object.h"
 #include "device-plug.h"
 #include "disk-resize.h"
+#include "disk-threshold.h"
 #include "fd.h"
 #include "graphics-bus.h"
 #include "mem.h"
@@ -356,6 +357,21 @@ BUS_HANDLER(method_resize, ACTION_CONFIG) {
         return r < 0 ? fault_to_bus(&f, r, error) : 1;
 }
 
+BUS_HANDLER(method_set_write_threshold, ACTION_CONFIG) {
+        const DeviceObject *o = userdata;
+        const Device *device = o->domain->live ? domain_find_device(o->domain->live, o->id) : NULL;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        uint64_t bytes, flags;
+        int r;
+
+        r = sd_bus_message_read(m, "t", &bytes);
+        if (r >= 0)
+                r = bus_read_options(m, 0, &flags, NULL, 0, &f);
+        if (r >= 0)
+                r = disk_set_threshold(o->domain, device ? device_as_disk(device) : NULL, bytes, m, &f);
+        return r < 0 ? fault_to_bus(&f, r, error) : 1;
+}
+
 static const sd_bus_vtable disk_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_PROPERTY("Target", "s", get_target, 0, SD_BUS_VTABLE_PROPERTY_CONST),
@@ -370,6 +386,8 @@ static const sd_bus_vtable disk_vtable[] = {
         SD_BUS_PROPERTY("TrayOpen", "b", get_tray_open, 0, EMITS),
         SD_BUS_METHOD_WITH_NAMES("ChangeMedia", "a{sv}ta{sv}", SD_BUS_PARAM(source) SD_BUS_PARAM(flags) SD_BUS_PARAM(options), "as",
                                  SD_BUS_PARAM(plan), disk_method_change_media, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("SetWriteThreshold", "tta{sv}", SD_BUS_PARAM(bytes) SD_BUS_PARAM(flags) SD_BUS_PARAM(options), NULL,,
+                                 method_set_write_threshold, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("Resize", "tta{sv}", SD_BUS_PARAM(capacity) SD_BUS_PARAM(flags) SD_BUS_PARAM(options), NULL,, method_resize,
                                  SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END

@@ -243,7 +243,8 @@ const sd_bus_vtable domain_property_vtable[] = {
 /* --- the object --- */
 
 static const sd_bus_vtable *const domain_vtables[] = {
-        domain_property_vtable, domain_life_vtable, domain_config_vtable, domain_info_vtable, statistics_domain_vtable, NULL
+        domain_property_vtable, domain_life_vtable, domain_config_vtable, domain_info_vtable, domain_dump_vtable,
+        statistics_domain_vtable, NULL
 };
 
 int domain_object_find(const char *path, void *userdata, void **ret) {

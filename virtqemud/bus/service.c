@@ -18,7 +18,7 @@ static const BusObject job_object = JOB_OBJECT(QEMU1_ROOT);
 
 const BusObject *const service_objects[] = {
         &manager_object, &domain_object, &tuning_object, &guest_object, &device_object, &disk_object, &nic_object,
-        &console_object, &graphics_object, &hostdev_object, &job_object, NULL
+        &console_object, &graphics_object, &screen_object, &events_object, &hostdev_object, &job_object, NULL
 };
 
 static Jobs *jobs_from(void *userdata) {

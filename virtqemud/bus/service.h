@@ -64,6 +64,9 @@ extern const DomainWatch signal_watch;
 extern const BusObject manager_object, domain_object, tuning_object, guest_object, device_object, disk_object, nic_object, console_object, graphics_object;
 extern const sd_bus_vtable domain_property_vtable[], domain_life_vtable[], domain_info_vtable[], domain_config_vtable[];
 
+extern const BusObject screen_object, events_object;
+extern const sd_bus_vtable domain_dump_vtable[];
+
 /* BusObject.find and .details of the interfaces on a domain's own path. */
 int domain_object_find(const char *path, void *userdata, void **ret);
 int domain_object_details(void *object, sd_bus_message *call);

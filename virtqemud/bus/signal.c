@@ -4,6 +4,7 @@
 #include "../run/instance.h"
 #include "../run/operation.h"
 #include "device-bus.h"
+#include "events-bus.h"
 #include "mem.h"
 #include "service.h"
 #include "wait-address.h"
@@ -93,6 +94,8 @@ static void on_changed(Domain *d, unsigned what, void *userdata) {
                 address_waits_look(s, d);
         if (s->announcing && (what & DOMAIN_CHANGED_GUEST))
                 guest_changed(s, path);
+        if (s->announcing && (what & DOMAIN_CHANGED_EVENTS))
+                events_bus_changed(s, d);
         if (what & (DOMAIN_CHANGED_CONFIG | DOMAIN_CHANGED_LIVE))
                 device_bus_refresh(s, d);
         if (what & DOMAIN_CHANGED_LIVE)
@@ -101,6 +104,8 @@ static void on_changed(Domain *d, unsigned what, void *userdata) {
                 (void) bus_emit(s->bus, QEMU1_ROOT, QEMU1_MANAGER, "DisksChanged", "");
         if ((what & DOMAIN_CHANGED_OPERATION) && d->operation && d->operation->watcher)
                 job_set_phase(d->operation->watcher, steps_current(d->operation->steps));
+        if ((what & DOMAIN_CHANGED_PROGRESS) && d->operation && d->operation->watcher)
+                job_set_progress(d->operation->watcher, d->operation->done, d->operation->total);
 }
 
 static void on_state(Domain *d, DomainState old, void *userdata) {
@@ -119,19 +124,8 @@ static void on_operation_finished(Operation *o, int error, const Fault *f, void 
                 job_finish(j, error, f);
 }
 
-static void on_panicked(Domain *d, void *userdata) {
-        Service *s = userdata;
-        char path[DOMAIN_PATH_MAX];
-
-        (void) bus_emit(s->bus, domain_path(d, path), QEMU1_DOMAIN, "GuestPanicked", "");
-}
-
-static void on_io_error(Domain *d, const char *device, const char *action, const char *reason, void *userdata) {
-        _cleanup_free_ char *device_path = device_bus_path(d, device);
-        Service *s = userdata;
-        char path[DOMAIN_PATH_MAX];
-
-        (void) bus_emit(s->bus, domain_path(d, path), QEMU1_DOMAIN, "IOError", "oss", device_path ?: "/", action, reason);
+static void on_event(Domain *d, const DomainEvent *e, void *userdata) {
+        events_bus_emit(userdata, d, e);
 }
 
 static void on_busy(bool busy, void *userdata) {
@@ -140,5 +134,5 @@ static void on_busy(bool busy, void *userdata) {
 
 const DomainWatch signal_watch = {
         .added = on_added, .removed = on_removed, .changed = on_changed, .state = on_state,
-        .operation_finished = on_operation_finished, .panicked = on_panicked, .io_error = on_io_error, .busy = on_busy,
+        .operation_finished = on_operation_finished, .event = on_event, .busy = on_busy,
 };

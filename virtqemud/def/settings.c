@@ -16,6 +16,7 @@ static const ConfRow rows[] = {
         { "Domains", "Emulator", conf_path, AT(emulator) },
         { "Domains", "MemoryFolder", conf_path, AT(memory_folder) },
         { "Domains", "SpareRootPorts", conf_number, AT(spare_root_ports), .max = 64 },
+        { "Domains", "NoSpaceRetry", conf_duration, AT(no_space_retry_usec), .max = 24 * 3600 * SECOND },
         { "Logs", "Consoles", conf_bool, AT(log_consoles) },
         { "Leases", "Disks", conf_bool, AT(lease_disks) },
         { "Leases", "SharedLockspace", conf_string, AT(shared_lockspace) },
@@ -30,7 +31,7 @@ int settings_load(const char *config_dir, Settings *ret, Fault *f) {
         _cleanup_free_ char *path = strf("%s/qemu.conf", config_dir);
         Settings s = {
                 .launch = LAUNCH_AUTO, .log_consoles = true, .pause_on_sleep = true, .lease_disks = true, .on_lease_lost = LOCK_FAILURE_PAUSE,
-                .stop_timeout_usec = 90 * SECOND, .powerdown_interval_usec = 5 * SECOND,
+                .no_space_retry_usec = 10 * SECOND, .stop_timeout_usec = 90 * SECOND, .powerdown_interval_usec = 5 * SECOND,
         };
         int r;
 

@@ -20,6 +20,7 @@ typedef struct Settings {
         char *emulator;                /* where <emulator> is missing; NULL: by architecture */
         char *memory_folder;           /* for memory of guests that is a file; NULL: our own */
         uint64_t spare_root_ports;     /* free PCI Express ports of a new domain */
+        uint64_t no_space_retry_usec;  /* until a guest that stands for want of space is let go on; 0: never */
         bool log_consoles;             /* what guests write to their consoles goes to virtlogd */
         bool lease_disks;              /* images are leased from virtlockd */
         char *shared_lockspace;        /* where images that other hosts see are leased as well; NULL: nowhere */

@@ -221,6 +221,27 @@ static int video_args(const Device *d, Args *a, Fault *f) {
         return r < 0 ? r : args_json(a, ARG_DEVICE, TAKE_PTR(json));
 }
 
+/* QEMU draws the heads of qxl as one. */
+static uint64_t screens_of(const Video *v) {
+        if (v->model == VIDEO_NONE)
+                return 0;
+        return v->model == VIDEO_VIRTIO && v->heads != NUMBER_UNSET ? v->heads : 1;
+}
+
+const Device *video_find_screen(const DomainDef *def, uint64_t screen, uint64_t *ret_head, uint64_t *ret_n) {
+        uint64_t n = 0;
+
+        DEVICE_FOREACH(Video, v, def, DEVICE_VIDEO) {
+                if (screen - n < screens_of(v)) {
+                        *ret_head = screen - n;
+                        return &v->device;
+                }
+                n += screens_of(v);
+        }
+        *ret_n = n;
+        return NULL;
+}
+
 const DeviceOps device_video = {
         .kind = DEVICE_VIDEO, .element = "video", .type = &video_record,
         .fill = video_fill, .slot = video_slot, .check = video_check, .args = video_args,

@@ -33,13 +33,13 @@ json_t *qmp_arg_string(const char *key, const char *value) {
 }
 
 int json_get_u64(const json_t *object, const char *key, uint64_t *ret) {
-        const json_t *v = json_object_get(object, key);
+        const json_t *v = key ? json_object_get(object, key) : object;
 
         if (json_is_integer(v) && json_integer_value(v) >= 0)
                 *ret = (uint64_t) json_integer_value(v);
         else if (json_is_real(v) && json_real_value(v) >= 0 && json_real_value(v) < 18446744073709551616.0)
                 *ret = (uint64_t) json_real_value(v);
-        else
+        else if (!json_is_string(v) || parse_u64(json_string_value(v), 10, ret) < 0)
                 return -EBADMSG;
         return 0;
 }
@@ -149,7 +149,7 @@ unsigned qmp_read_next_fdset(const json_t *result) {
         json_array_foreach(result, i, set) {
                 json_int_t id = json_integer_value(json_object_get(set, "fdset-id"));
 
-                next = id >= next && id < INT32_MAX ? id + 1 : next;
+                next = id >= next && id < QMP_FDSET_PASSING ? id + 1 : next;
         }
         return (unsigned) next;
 }

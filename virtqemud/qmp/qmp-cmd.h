@@ -49,7 +49,7 @@ int qmp_remove_fd(Qmp *q, uint64_t set, QmpReplyFunc reply, void *userdata, QmpR
 /* {"id": ID}, {"name": NAME}, …; NULL: out of memory, which qmp_send() must not be given. */
 json_t *qmp_arg_string(const char *key, const char *value);
 
-/* A whole number >= 0, also where the line held an integer beyond INT64_MAX and all its numbers were read as reals. -EBADMSG. */
+/* A whole number >= 0, also one beyond INT64_MAX, which is a string in what was read. Without a key, `object` itself. -EBADMSG. */
 int json_get_u64(const json_t *object, const char *key, uint64_t *ret);
 
 typedef struct QmpStatus {
@@ -70,7 +70,9 @@ typedef struct QmpChardevs {
 void qmp_chardevs_clear(QmpChardevs *list);
 int qmp_read_chardevs(const json_t *result, QmpChardevs *ret, Fault *f);
 
-/* query-fdsets: the first number above all that are taken. */
+/* Sets from here on are there for one command, whoever has them counts on. */
+#define QMP_FDSET_PASSING 0x40000000u
+/* query-fdsets: the first number above all that are taken, but for those. */
 unsigned qmp_read_next_fdset(const json_t *result);
 
 int qmp_read_balloon(const json_t *result, uint64_t *ret_bytes, Fault *f);

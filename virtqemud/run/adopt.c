@@ -4,7 +4,9 @@
 #include <signal.h>
 
 #include "../device/tpm.h"
+#include "clock-keep.h"
 #include "displays.h"
+#include "events.h"
 #include "instance.h"
 #include "mem.h"
 #include "start.h"
@@ -28,7 +30,9 @@ static int restore_domain(Manager *m, Status *s, DomainDef *live, Domain **ret) 
         d->warnings = TAKE_PTR(s->warnings);
         d->pause_reason = TAKE_PTR(s->pause_reason);
         *ret = d;
-        return 0;
+        r = events_from_json(d, s->events);
+        clock_take_up(d);
+        return r;
 }
 
 static int restore_instance(Domain *d, Status *s, Fault *f) {

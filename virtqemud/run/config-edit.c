@@ -60,6 +60,13 @@ int config_edit_new(Domain *d, ConfigEditFunc edit, void *edit_userdata, ConfigE
         return 0;
 }
 
+int config_edit_apply(Domain *d, ConfigEditFunc edit, void *edit_userdata, DefineDone done, void *userdata, Fault *f) {
+        _cleanup_(config_edit_freep) ConfigEdit *e = NULL;
+        int r = config_edit_new(d, edit, edit_userdata, &e, f);
+
+        return r < 0 ? r : define_domain(d->manager, e->after, strlen(e->after), 0, d, 0, done, userdata, f);
+}
+
 static void on_stored(Domain *d, int error, const Fault *why, void *userdata) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         ConfigEdit *e = userdata;

@@ -16,6 +16,9 @@ int config_edit_new(Domain *d, ConfigEditFunc edit, void *edit_userdata, ConfigE
 ConfigEdit *config_edit_free(ConfigEdit *e);
 DEFINE_CLEANUP(ConfigEdit *, config_edit_free)
 
+/* By itself: made and stored, without an operation. */
+int config_edit_apply(Domain *d, ConfigEditFunc edit, void *edit_userdata, DefineDone done, void *userdata, Fault *f);
+
 /* The begin and the undo of a step of that operation; NULL: there is nothing to change. Nothing is waited for once the ConfigEdit is freed. */
 int config_edit_store(ConfigEdit *e, Operation *o, Fault *f);
 int config_edit_restore(ConfigEdit *e, Operation *o);

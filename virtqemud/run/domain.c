@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "companions.h"
+#include "events.h"
 #include "instance.h"
 #include "manager.h"
 #include "mem.h"
@@ -30,9 +31,9 @@ int domain_new(Manager *m, const char *name, sd_id128_t uuid, DomainDef *config,
                 return -ENOMEM;
         d->uuid = uuid;
         (void) sd_id128_to_uuid_string(uuid, d->uuid_string);
-        d->scope = (LogScope) { d->name, d->uuid_string };
         if (m->by_unit && unit_name_from_instance("virtqemu", name, ".service", &d->unit) < 0)
                 return -ENOMEM;
+        d->scope = (LogScope) { .domain = d->name, .uuid = d->uuid_string, .unit = d->unit, .user = m->user };
         d->config = TAKE_PTR(owned);
         d->config_generation = 1;
         d->state_usec = now_usec(CLOCK_REALTIME);
@@ -56,6 +57,7 @@ Domain *domain_free(Domain *d) {
         }
         plan_only_clear(d);
         operation_free(d->operation);
+        events_free(d->events);
         instance_free(d->instance);
         unit_gone_free(d->leaving);
         domain_def_free(d->config);
@@ -98,8 +100,10 @@ void domain_set_state(Domain *d, DomainState state, StateReason reason) {
         d->state = state;
         d->reason = reason;
         d->state_usec = now_usec(CLOCK_REALTIME);
-        if (state == DOMAIN_STARTING)
+        if (state == DOMAIN_STARTING) {
                 d->start_usec = d->state_usec;
+                events_clear(d);
+        }
         if (state != DOMAIN_PAUSED)
                 free_and_replace(&d->pause_reason, NULL);
 

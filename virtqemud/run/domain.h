@@ -11,6 +11,7 @@ typedef struct Domain Domain;
 typedef struct Instance Instance;
 typedef struct Operation Operation;
 typedef struct PlanOnly PlanOnly;
+typedef struct DomainEvent DomainEvent;
 
 /* One domain: its definition, and while it is active the Instance that runs it. Owned by the Manager's registry. */
 struct Domain {
@@ -45,6 +46,7 @@ struct Domain {
         PlanOnly *plans;              /* PlanStart() calls under way */
         struct UnitGone *leaving;     /* the unit of the last run, until systemd has done with it */
         char *live_text;              /* `live` as the status file has it, until `live` changes */
+        struct DomainEvents *events;  /* that its guest has seen since its start */
         struct DeviceObject *device_objects; /* bus/'s own */
 };
 
@@ -63,6 +65,8 @@ typedef enum DomainChange {
         DOMAIN_CHANGED_DISKS     = 1 << 10, /* which images it uses */
         DOMAIN_CHANGED_TUNING    = 1 << 11,
         DOMAIN_CHANGED_GUEST     = 1 << 12, /* what its agent says of it */
+        DOMAIN_CHANGED_EVENTS    = 1 << 13,
+        DOMAIN_CHANGED_PROGRESS  = 1 << 14, /* of the operation */
 } DomainChange;
 
 /* What bus/ wants to hear. Set once, at start. */
@@ -72,8 +76,7 @@ typedef struct DomainWatch {
         void (*changed)(Domain *d, unsigned what, void *userdata);
         void (*state)(Domain *d, DomainState old, void *userdata);
         void (*operation_finished)(Operation *o, int error, const Fault *f, void *userdata);
-        void (*panicked)(Domain *d, void *userdata);
-        void (*io_error)(Domain *d, const char *device, const char *action, const char *reason, void *userdata);
+        void (*event)(Domain *d, const DomainEvent *e, void *userdata);
         void (*busy)(bool busy, void *userdata);          /* whether the daemon must not go idle */
 } DomainWatch;
 

@@ -10,16 +10,19 @@
 
 #include "../device/chardev.h"
 #include "../device/device.h"
+#include "clock-keep.h"
 #include "domain-addresses.h"
 #include "displays.h"
 #include "fd.h"
-#include "guest-agent.h"
 #include "file.h"
+#include "guest-agent.h"
+#include "io-retry.h"
 #include "unit-limits.h"
 #include "manager.h"
 #include "mem.h"
 #include "operation.h"
 #include "monitor.h"
+#include "screenshot.h"
 #include "sdbus.h"
 #include "socket.h"
 #include "start.h"
@@ -64,6 +67,7 @@ Instance *instance_free(Instance *i) {
         if (i->domain && i->domain->instance == i)
                 i->domain->instance = NULL;
         domain_stats_free(i->stats);
+        screenshots_abandon(i);
         qmp_free(i->qmp);
         sd_event_source_disable_unref(i->supervisor_source);
         sd_event_source_disable_unref(i->qemu_source);
@@ -80,6 +84,7 @@ Instance *instance_free(Instance *i) {
         companions_free(i->companions);
         domain_addresses_free(i->addresses);
         i->agent = guest_agent_free(i->agent);
+        io_retry_free(i->io_retry);
         process_close(&i->supervisor);
         process_close(&i->qemu);
         free(i->folder);
@@ -376,6 +381,7 @@ void instance_ended(Instance *i) {
         d->live_generation = 0;
         domain_set_state(d, DOMAIN_SHUTOFF, reason);
         domain_changed(d, DOMAIN_CHANGED_LIVE | DOMAIN_CHANGED_TUNING);
+        clock_keep(d);
         stop_domain_off(d);
         domain_settle(d);
 }

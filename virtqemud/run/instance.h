@@ -42,6 +42,8 @@ struct Instance {
         struct DomainAddresses *addresses; /* of its guest, while it has run */
         struct GuestAgent *agent;
         struct DomainStats *stats;
+        struct Screenshot *screenshots; /* that are being taken */
+        struct IORetry *io_retry; /* it stands for want of space */
 
         bool handed_over;      /* the plan was given away: from here on there may be a QEMU */
         bool running_guest;    /* the guest has run */

@@ -67,7 +67,8 @@ static int open_stores(Manager *m) {
 static int find_helpers(Manager *m) {
         m->supervisor = program_beside("virtqemu-run");
         m->image_worker = program_beside("virtqemu-image");
-        return m->supervisor && m->image_worker ? 0 : -ENOMEM;
+        m->copier = program_beside("virtqemu-copy");
+        return m->supervisor && m->image_worker && m->copier ? 0 : -ENOMEM;
 }
 
 static int on_unit_files_changed(sd_bus_message *message, void *userdata, sd_bus_error *error) {
@@ -210,12 +211,12 @@ static void ignore_domain(Domain *d, void *userdata) {}
 static void ignore_change(Domain *d, unsigned what, void *userdata) {}
 static void ignore_state(Domain *d, DomainState old, void *userdata) {}
 static void ignore_operation(Operation *o, int error, const Fault *f, void *userdata) {}
-static void ignore_io_error(Domain *d, const char *device, const char *action, const char *reason, void *userdata) {}
+static void ignore_event(Domain *d, const DomainEvent *e, void *userdata) {}
 static void ignore_busy(bool busy, void *userdata) {}
 
 static const DomainWatch silent = {
         .added = ignore_domain, .removed = ignore_domain, .changed = ignore_change, .state = ignore_state,
-        .operation_finished = ignore_operation, .panicked = ignore_domain, .io_error = ignore_io_error, .busy = ignore_busy,
+        .operation_finished = ignore_operation, .event = ignore_event, .busy = ignore_busy,
 };
 
 Manager *manager_free(Manager *m) {
@@ -240,6 +241,7 @@ Manager *manager_free(Manager *m) {
         free(m->peer_socket);
         free(m->supervisor);
         free(m->image_worker);
+        free(m->copier);
         free(m->arch);
         free(m->emulator);
         free(m->nvram_folder);
@@ -380,6 +382,7 @@ int manager_relink(Manager *m, Domain *d, char *new_name) {
         m->watch.removed(d, m->watch_userdata);
         free_and_replace(&d->name, new_name);
         d->scope.domain = d->name;
+        d->scope.unit = d->unit;
         m->watch.added(d, m->watch_userdata);
         return 0;
 }

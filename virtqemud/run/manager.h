@@ -33,7 +33,7 @@ struct Manager {
         bool by_unit;                /* VMs are systemd units; else we launch the supervisors ourselves */
         ManagerDirs dirs;
         char *peer_socket;           /* where supervisors fetch their plans */
-        char *supervisor, *image_worker; /* our helper programs */
+        char *supervisor, *image_worker, *copier; /* our helper programs */
         uid_t launch_uid;            /* who supervisors run as that we launch ourselves; 0: as we do */
         gid_t launch_gid;
         char *arch, *emulator, *nvram_folder, *certificates; /* what `defaults` points to */

@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "monitor.h"
 
+#include <limits.h>
+
 #include "../device/disk.h"
 #include "../device/memory.h"
 #include "../plan/launch.h"
 #include "../qmp/qmp-cmd.h"
+#include "clock-keep.h"
+#include "dump.h"
+#include "events.h"
 #include "guest-agent.h"
 #include "host-sleep.h"
+#include "io-retry.h"
 #include "manager.h"
 #include "mem.h"
 #include "operation.h"
@@ -17,6 +23,7 @@
 #include "str.h"
 #include "unplug.h"
 
+#define NOT_TOLD _GUEST_EVENT_INVALID
 #define TELL_TIMEOUT_USEC (30u * 1000 * 1000)
 
 static void on_told(Qmp *q, json_t *result, const Fault *f, void *userdata) {
@@ -48,14 +55,23 @@ void monitor_end_on_shutdown(Instance *i, bool on) {
                 monitor_tell(i, "set-action", json_pack("{s:s}", "shutdown", on ? "poweroff" : "pause"));
 }
 
+static StateReason why_it_stands(const Instance *i) {
+        if (i->lease_lost)
+                return REASON_LEASE_LOST;
+        if (i->host_sleep)
+                return REASON_HOST_SLEEP;
+        if (i->domain->pause_reason)
+                return REASON_IO_ERROR;
+        return dump_is_under_way(i->domain) ? REASON_DUMP : REASON_USER;
+}
+
 static void on_stop(Instance *i, json_t *data) {
         Domain *d = i->domain;
 
+        io_retry_stopped(i);
         /* A panic, an I/O error, the end or a sleep have set their own state; STOP only says that the vCPUs stand. */
         if (d->state == DOMAIN_RUNNING && !i->panicked)
-                domain_set_state(d, DOMAIN_PAUSED, i->lease_lost   ? REASON_LEASE_LOST
-                                                   : i->host_sleep ? REASON_HOST_SLEEP
-                                                   : d->pause_reason ? REASON_IO_ERROR : REASON_USER);
+                domain_set_state(d, DOMAIN_PAUSED, why_it_stands(i));
 }
 
 static void on_resume(Instance *i, json_t *data) {
@@ -64,9 +80,12 @@ static void on_resume(Instance *i, json_t *data) {
 
         i->running_guest = true;
         i->lease_lost = i->host_sleep = false;
+        if (io_retry_resumed(i))
+                return;
         free_and_replace(&d->pause_reason, NULL);
         if (d->state != DOMAIN_STARTING)
-                domain_set_state(d, DOMAIN_RUNNING, slept || d->state == DOMAIN_PMSUSPENDED ? REASON_WAKEUP : REASON_USER);
+                domain_set_state(d, DOMAIN_RUNNING, slept || d->state == DOMAIN_PMSUSPENDED ? REASON_WAKEUP :
+                                 d->reason == REASON_DUMP ? REASON_DUMP : REASON_USER);
         if (slept)
                 host_sleep_resumed(d);
 }
@@ -94,44 +113,42 @@ static void on_panicked(Instance *i, json_t *data) {
         Domain *d = i->domain;
         const char *action = json_string_value(json_object_get(data, "action")) ?: "";
 
-        log_domain_warning(d, "the guest has panicked");
         i->panicked = true;
-        d->manager->watch.panicked(d, d->manager->watch_userdata);
         /* Else QEMU ends by itself, or the supervisor resets the guest. */
         if (streq(action, "pause") && d->live && d->live->on_crash == LIFECYCLE_PRESERVE)
                 domain_set_state(d, DOMAIN_CRASHED, REASON_PANICKED);
 }
 
-/* Our block nodes are called after their devices: "virtio-disk0-format". */
-static const char *device_of_node(const DomainDef *def, const char *node) {
-        for (size_t k = 0; def && node && k < def->devices.n; k++) {
+/* By what QEMU calls it: its id, or a block node of a disk. What is none of ours keeps its name, if it may be one. */
+static const char *device_of(const DomainDef *def, const char *name) {
+        for (size_t k = 0; def && name && k < def->devices.n; k++) {
                 const Device *d = (const Device *) def->devices.items[k];
-                const char *rest = d->id ? str_after(node, d->id) : NULL;
+                const Disk *disk = device_as_disk(d);
 
-                if (rest && *rest == '-')
+                if (d->id && (streq(d->id, name) || (disk && blockdev_owns(disk, name))))
                         return d->id;
         }
-        return node;
+        return name && strlen(name) <= NAME_MAX ? name : NULL;
 }
 
 static void on_io_error(Instance *i, json_t *data) {
         Domain *d = i->domain;
-        const char *device = device_of_node(d->live, json_string_value(json_object_get(data, "node-name")));
+        const char *device = device_of(d->live, guest_event_device(data));
         const char *action = json_string_value(json_object_get(data, "action")) ?: "";
-        const char *why = json_is_true(json_object_get(data, "nospace")) ? "no space left" :
-                          json_string_value(json_object_get(data, "reason")) ?: "unknown";
+        bool no_space = json_is_true(json_object_get(data, "nospace"));
+        const char *why = no_space ? "no space left" : json_string_value(json_object_get(data, "reason")) ?: "unknown";
 
-        /* Every request that was under way fails: the first one says it all. */
-        if (d->reason != REASON_IO_ERROR)
-                log_domain_warning(d, "I/O error on %s: %s (%s)", device ?: "?", why, action);
+        if (no_space)
+                (void) json_object_set_new(data, "reason", json_string(why));
         if (streq(action, "stop")) {
                 char *text = strf("I/O error on %s: %s", device ?: "?", why);
 
                 if (text)
                         free_and_replace(&d->pause_reason, text);
                 domain_set_state(d, DOMAIN_PAUSED, REASON_IO_ERROR);
+                if (no_space)
+                        io_retry_wait(i);
         }
-        d->manager->watch.io_error(d, device ?: "", action, why, d->manager->watch_userdata);
 }
 
 static void on_suspend(Instance *i, json_t *data) {
@@ -146,7 +163,6 @@ static void on_wakeup(Instance *i, json_t *data) {
 static void on_watchdog(Instance *i, json_t *data) {
         const char *action = json_string_value(json_object_get(data, "action")) ?: "none";
 
-        log_domain_warning(i->domain, "the guest's watchdog fired: %s", action);
         if (streq(action, "pause"))
                 domain_set_state(i->domain, DOMAIN_PAUSED, REASON_WATCHDOG);
 }
@@ -186,6 +202,28 @@ static void on_memory_size(Instance *i, json_t *data) {
         domain_changed(i->domain, DOMAIN_CHANGED_MEMORY);
 }
 
+/* What a clock that is the guest's own is set to stays, as its definition promises. QEMU counts from where it began. */
+static void on_rtc_change(Instance *i, json_t *data) {
+        const json_t *offset = json_object_get(data, "offset");
+        Domain *d = i->domain;
+        const DomainEvent *last = events_last(d, GUEST_EVENT_RTC_CHANGED);
+        json_int_t before = last ? json_integer_value(json_object_get(last->details, "offset")) : 0;
+        int64_t adjustment;
+
+        if (!d->live || d->live->clock_offset != CLOCK_VARIABLE || !json_is_integer(offset) || llabs(json_integer_value(offset)) > INT32_MAX)
+                return;
+        adjustment = d->live->clock_adjustment == INTEGER_UNSET ? 0 : d->live->clock_adjustment;
+        adjustment += json_integer_value(offset) - before;
+        if (adjustment > INT32_MAX || adjustment < -INT32_MAX)
+                return;
+        clock_set(d, adjustment);
+        (void) json_object_set_new(data, "adjustment", json_integer(adjustment));
+}
+
+static void on_dump_completed(Instance *i, json_t *data) {
+        dump_completed(i->domain, data);
+}
+
 static void on_device_deleted(Instance *i, json_t *data) {
         const char *device = json_string_value(json_object_get(data, "device"));
 
@@ -209,26 +247,33 @@ static void on_port(Instance *i, json_t *data) {
                 guest_agent_port(i, id, json_is_true(json_object_get(data, "open")));
 }
 
-/* A new event is a row here. Those without one are of no concern to the state of a domain. */
+/* A new event is a row here: what follows from it, and what is told of it. Those without one are of no concern to a domain. */
 static const struct {
         const char *name;
         void (*handle)(Instance *i, json_t *data);
+        GuestEvent tell;
 } events[] = {
-        { "BALLOON_CHANGE", on_balloon },
-        { "BLOCK_IO_ERROR", on_io_error },
-        { "DEVICE_DELETED", on_device_deleted },
-        { "DEVICE_UNPLUG_GUEST_ERROR", on_device_refused },
-        { "DEVICE_TRAY_MOVED", on_tray_moved },
-        { "GUEST_PANICKED", on_panicked },
-        { "MEMORY_DEVICE_SIZE_CHANGE", on_memory_size },
-        { "RESET", on_reset },
-        { "RESUME", on_resume },
-        { "SHUTDOWN", on_shutdown },
-        { "STOP", on_stop },
-        { "SUSPEND", on_suspend },
-        { "VSERPORT_CHANGE", on_port },
-        { "WAKEUP", on_wakeup },
-        { "WATCHDOG", on_watchdog },
+        { "BALLOON_CHANGE", on_balloon, NOT_TOLD },
+        { "BLOCK_IO_ERROR", on_io_error, GUEST_EVENT_IO_ERROR },
+        { "BLOCK_WRITE_THRESHOLD", NULL, GUEST_EVENT_WRITE_THRESHOLD },
+        { "DEVICE_DELETED", on_device_deleted, NOT_TOLD },
+        { "DEVICE_UNPLUG_GUEST_ERROR", on_device_refused, NOT_TOLD },
+        { "DEVICE_TRAY_MOVED", on_tray_moved, GUEST_EVENT_TRAY_MOVED },
+        { "DUMP_COMPLETED", on_dump_completed, NOT_TOLD },
+        { "GUEST_CRASHLOADED", NULL, GUEST_EVENT_CRASH_LOADED },
+        { "GUEST_PANICKED", on_panicked, GUEST_EVENT_PANICKED },
+        { "MEMORY_DEVICE_SIZE_CHANGE", on_memory_size, NOT_TOLD },
+        { "MEMORY_FAILURE", NULL, GUEST_EVENT_MEMORY_FAILURE },
+        { "RESET", on_reset, NOT_TOLD },
+        { "RESUME", on_resume, NOT_TOLD },
+        { "RTC_CHANGE", on_rtc_change, GUEST_EVENT_RTC_CHANGED },
+        { "SHUTDOWN", on_shutdown, NOT_TOLD },
+        { "STOP", on_stop, NOT_TOLD },
+        { "SUSPEND", on_suspend, NOT_TOLD },
+        { "SUSPEND_DISK", NULL, GUEST_EVENT_SUSPENDED_TO_DISK },
+        { "VSERPORT_CHANGE", on_port, NOT_TOLD },
+        { "WAKEUP", on_wakeup, NOT_TOLD },
+        { "WATCHDOG", on_watchdog, GUEST_EVENT_WATCHDOG },
 };
 
 void monitor_event(Instance *i, const char *name, json_t *data) {
@@ -236,7 +281,10 @@ void monitor_event(Instance *i, const char *name, json_t *data) {
 
         for (size_t k = 0; k < ARRAY_SIZE(events); k++)
                 if (streq(events[k].name, name)) {
-                        events[k].handle(i, data);
+                        if (events[k].handle)
+                                events[k].handle(i, data);
+                        if (events[k].tell >= 0)
+                                events_add(i->domain, events[k].tell, device_of(i->domain->live, guest_event_device(data)), data);
                         return;
                 }
         log_domain_debug(i->domain, "QEMU event %s", name);
@@ -255,6 +303,12 @@ static const struct {
         { QEMU_STATE_WATCHDOG, DOMAIN_PAUSED, REASON_WATCHDOG },
 };
 
+static bool lacks_space(const Domain *d) {
+        const DomainEvent *last = events_last(d, GUEST_EVENT_IO_ERROR);
+
+        return last && json_is_true(json_object_get(last->details, "nospace"));
+}
+
 /* The state of a QEMU we did not watch from its beginning, or lost sight of for a while. */
 static void adopt_state(Instance *i, const QmpStatus *status) {
         Domain *d = i->domain;
@@ -267,6 +321,8 @@ static void adopt_state(Instance *i, const QmpStatus *status) {
         for (size_t k = 0; k < ARRAY_SIZE(stopped_states); k++)
                 if (stopped_states[k].qemu == status->state) {
                         domain_set_state(d, stopped_states[k].state, stopped_states[k].reason);
+                        if (stopped_states[k].reason == REASON_IO_ERROR && lacks_space(d))
+                                io_retry_wait(i);
                         return;
                 }
         domain_set_state(d, DOMAIN_PAUSED, d->state == DOMAIN_PAUSED ? d->reason : REASON_UNKNOWN);

@@ -92,6 +92,14 @@ void operation_continue(Operation *o, const Fault *why) {
         steps_continue(o->steps, why ? -why->error : 0, &f);
 }
 
+void operation_progress(Operation *o, uint64_t done, uint64_t total) {
+        assert(o);
+
+        o->done = done;
+        o->total = total;
+        domain_changed(o->domain, DOMAIN_CHANGED_PROGRESS);
+}
+
 void operation_qemu_ended(Operation *o) {
         Fault why = FAULT_INIT;
 

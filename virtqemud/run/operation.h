@@ -15,6 +15,7 @@ struct Operation {
         unsigned id;               /* never used twice in one life of the daemon */
         Steps *steps;
         void *data;                /* what its steps work on */
+        uint64_t done, total;      /* bytes; total 0: not known */
         void *watcher;             /* bus/'s job, set and cleared by it */
 };
 
@@ -34,6 +35,9 @@ int operation_begin(Domain *d, const OperationType *type, size_t first_step, voi
 
 /* The answer its step waited for: NULL, or why it failed. */
 void operation_continue(Operation *o, const Fault *why);
+
+/* How far it has come, in bytes. */
+void operation_progress(Operation *o, uint64_t done, uint64_t total);
 
 /* OperationType.qemu_ended of those that can't do without it. */
 void operation_qemu_ended(Operation *o);

@@ -27,6 +27,8 @@ DEFINE_ENUM(StateReason, state_reason,
         [REASON_WATCHDOG] = "watchdog",
         [REASON_STARTING_UP] = "starting-up",
         [REASON_WAKEUP] = "wakeup",
+        [REASON_DUMP] = "dump",
+        [REASON_SPACE_RETURNED] = "space-returned",
         [REASON_DEFINITION] = "definition")
 
 #define B(state) (1u << DOMAIN_##state)

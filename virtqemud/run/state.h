@@ -34,6 +34,8 @@ typedef enum StateReason {
         REASON_WATCHDOG,
         REASON_STARTING_UP,
         REASON_WAKEUP,
+        REASON_DUMP,         /* paused while its memory is written to a file, and running after that */
+        REASON_SPACE_RETURNED, /* running: what stopped it for want of space can be written again */
         REASON_DEFINITION,   /* broken: the file can't be parsed */
         _REASON_MAX,
         _REASON_INVALID = -EINVAL,

@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 
+#include "events.h"
 #include "instance.h"
 #include "manager.h"
 #include "mem.h"
@@ -42,8 +43,8 @@ static json_t *status_to_json(const Domain *d, const char *definition) {
                       "start-flags", (int) flags, "warnings", strings_to_json(d->warnings));
         if (!o)
                 return NULL;
-        if (set_string(o, "step", starting ? steps_current(d->operation->steps) : NULL) < 0 ||
-            set_string(o, "unit", i->unit) < 0 || set_string(o, "machine", i->machine_name) < 0 ||
+        if (set_string(o, "step", starting ? steps_current(d->operation->steps) : NULL) < 0 || set_string(o, "unit", i->unit) < 0 ||
+            json_object_set_new(o, "events", events_to_json(d)) < 0 || set_string(o, "machine", i->machine_name) < 0 ||
             set_string(o, "pause-reason", d->pause_reason) < 0 || set_string(o, "definition", definition) < 0) {
                 json_decref(o);
                 return NULL;
@@ -86,6 +87,7 @@ void status_clear(Status *s) {
         free(s->machine_name);
         free(s->pause_reason);
         strv_free(s->warnings);
+        json_decref(s->events);
         free(s->definition);
         *s = (Status) {};
 }
@@ -147,6 +149,7 @@ int status_parse(const char *text, size_t length, Status *ret, Fault *f) {
         s.running_guest = running_guest;
         s.terminated = terminated;
         r = take_strings(o, &s);
+        s.events = json_incref(json_object_get(o, "events"));
         json_decref(o);
         if (r < 0)
                 return r;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <jansson.h>
+
 #include "domain.h"
 
 /* The journal of what runs: one file per active domain in RUNDIR, replaced at every step and change of state, so that the next
@@ -23,6 +25,7 @@ typedef struct Status {
         uint64_t supervisor_start;
         char *unit, *machine_name, *pause_reason;
         char **warnings;
+        json_t *events;              /* as events_to_json() has them; NULL: none */
         char *definition;            /* live XML */
 } Status;
 

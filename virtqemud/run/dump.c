@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "dump.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "../qmp/qmp-cmd.h"
+#include "fd.h"
+#include "helper.h"
+#include "instance.h"
+#include "manager.h"
+#include "mem.h"
+#include "str.h"
+
+#define LOOK_USEC (500u * 1000)              /* how far is it? */
+#define LET_GO_USEC (10u * 1000 * 1000)      /* for QEMU to notice that nobody reads any more */
+#define FD_NAME "virtbus-dump"               /* QEMU's, of the pipe's end */
+
+typedef struct Dump {
+        char *format;
+        int fd;                      /* of the file */
+        Helper *helper;              /* which writes it, out of a pipe that QEMU fills */
+        QmpRequest *asked, *looked;
+        sd_event_source *timer;
+        bool passed;                 /* QEMU has the pipe */
+        bool dumping;                /* and fills it */
+        unsigned silent;             /* times QEMU was done, as far as it says, but had not told */
+        Fault fault;
+} Dump;
+
+static void dump_free(void *data) {
+        Dump *p = data;
+
+        qmp_request_free(p->asked);
+        qmp_request_free(p->looked);
+        helper_free(p->helper);
+        sd_event_source_disable_unref(p->timer);
+        fd_close(p->fd);
+        fault_clear(&p->fault);
+        free(p->format);
+        free(p);
+}
+
+static const OperationType dump_type;
+
+static Dump *dump_of(const Domain *d) {
+        return d->operation && d->operation->type == &dump_type ? d->operation->data : NULL;
+}
+
+bool dump_is_under_way(const Domain *d) {
+        return dump_of(d) != NULL;
+}
+
+/* --- formats: has QEMU that one? --- */
+
+static int check_format(const Dump *p, const json_t *result, Fault *f) {
+        const json_t *formats = json_object_get(result, "formats"), *format;
+        _cleanup_strv_ char **names = NULL;
+        _cleanup_free_ char *all = NULL;
+        size_t i;
+
+        json_array_foreach(formats, i, format) {
+                const char *name = json_string_value(format) ?: "";
+
+                if (streq(name, p->format))
+                        return 0;
+                if (strv_push(&names, name) < 0)
+                        return fault_oom(f);
+        }
+        all = strv_join(names, ", ");
+        fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "this QEMU can't write a dump as \"%.32s\"", p->format);
+        fault_hint(f, "it can as: %s", is_empty(all) ? "none of all" : all);
+        return -EOPNOTSUPP;
+}
+
+static void on_formats(Qmp *q, json_t *result, const Fault *why, void *userdata) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        Operation *o = userdata;
+        Dump *p = o->data;
+        int r;
+
+        p->asked = qmp_request_free(p->asked);
+        if (why)
+                (void) fault_copy(&f, why);
+        r = why ? -why->error : check_format(p, result, &f);
+        steps_continue(o->steps, r, &f);
+}
+
+static int begin_formats(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Dump *p = o->data;
+
+        return domain_ask(o->domain, "query-dump-guest-memory-capability", NULL, on_formats, o, &p->asked);
+}
+
+static int undo_formats(void *userdata) {
+        Dump *p = ((Operation *) userdata)->data;
+
+        p->asked = qmp_request_free(p->asked);
+        return 1;
+}
+
+/* --- pipe: from QEMU to who writes the file --- */
+
+/* QEMU and the copy have both ended, well or not. */
+static void look_whether_done(Operation *o) {
+        Dump *p = o->data;
+        Fault f = FAULT_INIT;
+
+        if (p->dumping || p->helper)
+                return;
+        p->timer = sd_event_source_disable_unref(p->timer);
+        if (steps_undoing(o->steps)) {
+                steps_continue(o->steps, 0, NULL);
+                return;
+        }
+        if (fault_is_set(&p->fault))
+                (void) fault_copy(&f, &p->fault);
+        steps_continue(o->steps, fault_is_set(&f) ? -f.error : 0, &f);
+}
+
+static void on_copied(Helper *h, int si_code, int status, void *userdata) {
+        Operation *o = userdata;
+        Dump *p = o->data;
+
+        if (si_code != CLD_EXITED || status != 0) {
+                /* The first cause: QEMU only says that its pipe is broken. */
+                fault_clear(&p->fault);
+                fault_set(&p->fault, FAULT_STORE, EIO, "the dump of %s can't be written: %s", o->domain->name,
+                          is_empty(helper_words(h)) ? "the copying program has ended" : helper_words(h));
+        }
+        p->helper = helper_free(p->helper);
+        if (p->passed)
+                look_whether_done(o);
+}
+
+static void on_passed(Qmp *q, json_t *result, const Fault *why, void *userdata) {
+        Operation *o = userdata;
+        Dump *p = o->data;
+
+        p->asked = qmp_request_free(p->asked);
+        p->passed = !why;
+        operation_continue(o, why);
+}
+
+static int start_copy(Operation *o, int from, Fault *f) {
+        Dump *p = o->data;
+        char *argv[] = { o->domain->manager->copier, NULL };
+        int r = helper_start(o->domain->manager->event, argv, from, p->fd, on_copied, o, &p->helper);
+
+        p->fd = fd_close(p->fd);
+        return r < 0 ? fault_set(f, FAULT_NONE, -r, "%s can't be started: %s", argv[0], strerror(-r)) : 0;
+}
+
+static int begin_pipe(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Dump *p = o->data;
+        _cleanup_fd_ int from = -1;
+        int ends[2], r;
+
+        if (!domain_qmp(o->domain))
+                return fault_set(f, FAULT_DISCONNECTED, ENOTCONN, "QEMU of %s has ended", o->domain->name);
+        if (pipe2(ends, O_CLOEXEC) < 0)
+                return fault_set(f, FAULT_NONE, errno, "can't make a pipe: %m");
+        from = ends[0];
+        r = start_copy(o, from, f);
+        if (r < 0) {
+                fd_close(ends[1]);
+                return r;
+        }
+        return qmp_send_fds(domain_qmp(o->domain), "getfd", json_pack("{s:s}", "fdname", FD_NAME), &ends[1], 1, 0, on_passed, o, &p->asked);
+}
+
+static int undo_pipe(void *userdata) {
+        Operation *o = userdata;
+        Dump *p = o->data;
+
+        p->asked = qmp_request_free(p->asked);
+        p->helper = helper_free(p->helper);
+        /* It may have taken it already; then it does not know the name any more. */
+        if (p->passed)
+                (void) domain_ask(o->domain, "closefd", json_pack("{s:s}", "fdname", FD_NAME), NULL, NULL, NULL);
+        return 1;
+}
+
+/* --- dump --- */
+
+static int arm(Operation *o, uint64_t usec, sd_event_time_handler_t handler) {
+        Dump *p = o->data;
+
+        p->timer = sd_event_source_disable_unref(p->timer);
+        return sd_event_add_time_relative(o->domain->manager->event, &p->timer, CLOCK_MONOTONIC, usec, 0, handler, o);
+}
+
+static void ended(Operation *o, bool failed, const char *why) {
+        Dump *p = o->data;
+
+        p->dumping = false;
+        if (failed && !fault_is_set(&p->fault))
+                fault_set(&p->fault, FAULT_QEMU, EIO, "QEMU can't dump %s: %s", o->domain->name, why ?: "it does not say why");
+        look_whether_done(o);
+}
+
+void dump_completed(Domain *d, const json_t *data) {
+        const json_t *result = json_object_get(data, "result");
+        const Dump *p = dump_of(d);
+
+        if (p && p->dumping)
+                ended(d->operation, !streq_null(json_string_value(json_object_get(result, "status")), "completed"),
+                      json_string_value(json_object_get(data, "error")));
+}
+
+static int on_time(sd_event_source *source, uint64_t usec, void *userdata);
+
+static void on_progress(Qmp *q, json_t *result, const Fault *why, void *userdata) {
+        Operation *o = userdata;
+        Dump *p = o->data;
+        const char *status = json_string_value(json_object_get(result, "status"));
+        uint64_t done, total;
+
+        p->looked = qmp_request_free(p->looked);
+        if (!p->dumping)
+                return;
+        if (json_get_u64(result, "completed", &done) >= 0 && json_get_u64(result, "total", &total) >= 0)
+                operation_progress(o, done, total);
+        /* We may not have been there when it told. */
+        if (status && !streq(status, "active") && p->silent++ > 0)
+                ended(o, !streq(status, "completed"), NULL);
+        else
+                (void) arm(o, LOOK_USEC, on_time);
+}
+
+static int on_time(sd_event_source *source, uint64_t usec, void *userdata) {
+        Operation *o = userdata;
+        Dump *p = o->data;
+
+        if (p->looked || domain_ask(o->domain, "query-dump", NULL, on_progress, o, &p->looked) < 0)
+                (void) arm(o, LOOK_USEC, on_time);
+        return 0;
+}
+
+static void on_dumping(Qmp *q, json_t *result, const Fault *why, void *userdata) {
+        Operation *o = userdata;
+        Dump *p = o->data;
+
+        p->asked = qmp_request_free(p->asked);
+        if (why) {
+                p->dumping = false;
+                operation_continue(o, fault_is_set(&p->fault) ? &p->fault : why);
+        } else if (p->dumping)
+                (void) arm(o, LOOK_USEC, on_time);
+}
+
+static int begin_dump(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Dump *p = o->data;
+        int r;
+
+        r = domain_ask(o->domain, "dump-guest-memory", json_pack("{s:b, s:s, s:b, s:s}", "paging", 0, "protocol", "fd:" FD_NAME, "detach", 1,
+                                                                 "format", p->format), on_dumping, o, &p->asked);
+        p->dumping = r >= 0;
+        return MIN(r, 0);
+}
+
+static int on_let_go_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
+        Operation *o = userdata;
+        Dump *p = o->data;
+
+        log_domain_warning(o->domain, "QEMU does not end its dump");
+        p->dumping = false;
+        look_whether_done(o);
+        return 0;
+}
+
+/* Without a reader QEMU's pipe breaks, and it gives up. */
+static int undo_dump(void *userdata) {
+        Operation *o = userdata;
+        Dump *p = o->data;
+
+        p->helper = helper_free(p->helper);
+        p->looked = qmp_request_free(p->looked);
+        p->timer = sd_event_source_disable_unref(p->timer);
+        if (!p->dumping || !domain_qmp(o->domain))
+                return 1;
+        fault_set(&p->fault, FAULT_CANCELED, ECANCELED, "the dump was cancelled");
+        return arm(o, LET_GO_USEC, on_let_go_timeout) < 0 ? 1 : 0;
+}
+
+static void dump_qemu_ended(Operation *o) {
+        Dump *p = o->data;
+
+        p->dumping = false;
+        if (steps_undoing(o->steps))
+                look_whether_done(o);
+        else
+                operation_qemu_ended(o);
+}
+
+static const StepRow dump_steps[] = {
+        { "formats", begin_formats, undo_formats },
+        { "pipe", begin_pipe, undo_pipe },
+        { "dump", begin_dump, undo_dump },
+};
+
+static const OperationType dump_type = {
+        .name = "dump", .steps = dump_steps, .n_steps = ARRAY_SIZE(dump_steps), .free_data = dump_free, .qemu_ended = dump_qemu_ended,
+};
+
+int dump_guest(Domain *d, const char *format, int fd, Operation **ret, Fault *f) {
+        int flags = fcntl(fd, F_GETFL);
+        Dump *p;
+
+        assert(d && format);
+
+        if (!d->instance || !d->instance->monitor_ready)
+                return fault_set(f, FAULT_INVALID_STATE, ENOTCONN, "%s is %s: it has no memory", d->name, domain_state_to_string(d->state));
+        if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY)
+                return fault_set(f, FAULT_INVALID_ARGS, EBADF, "the descriptor for the dump of %s can't be written to", d->name);
+        p = new0(Dump, 1);
+        if (!p)
+                return fault_oom(f);
+        p->format = strdup(is_empty(format) ? "elf" : format);
+        p->fd = fd_copy(fd);
+        if (!p->format || p->fd < 0) {
+                dump_free(p);
+                return fault_oom(f);
+        }
+        return operation_begin(d, &dump_type, 0, p, ret, f);
+}
