@@ -242,10 +242,12 @@ class Object:
     def _find(self, name, tags):
         if self._members is None:
             self._load()
-        for interface, member in self._members:
-            if member.get("name") == name and member.tag in tags:
-                return interface, member
-        raise AttributeError(f"{self!r} has no {' or '.join(tags)} {name}")
+        found = [(i, m) for i, m in self._members if m.get("name") == name and m.tag in tags]
+        ours = [i for i, m in found if not i.startswith(STANDARD)]
+        assert len(ours) < 2, f"{name} is of {' and of '.join(ours)}: clients that look for it in all interfaces can't tell which is meant"
+        if not found:
+            raise AttributeError(f"{self!r} has no {' or '.join(tags)} {name}")
+        return found[0]
 
     def __getattr__(self, name):
         if name.startswith("_"):

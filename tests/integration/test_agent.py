@@ -223,6 +223,31 @@ def test_addresses(bus, qemud, agent_image):
     d.Terminate(0, {})
 
 
+def test_processors_and_sleep(bus, qemud, agent_image):
+    """One is taken out of use and comes back; then the guest sleeps, and Resume() wakes it: this one's firmware takes that for a power-on."""
+    xml = guest_xml(agent_image, devices=CHANNEL, memory=192).replace("<vcpu>1<", "<vcpu>2<")
+    d = define(bus, xml)
+    d.Start(0, {}, timeout=60)
+    g, con = inside(bus, d), console(bus, d)
+    con.ready()
+    con.ask("ports")
+    con.ask(START)
+    bus.wait_property(g, "AgentState", "connected")
+    assert sorted(v[:2] for v in g.GetVCPUs(0, {})) == [(0, True), (1, True)]
+    assert g.SetOnlineVCPUs([(1, False)], 0, {}) == 1 and con.ask("sh cat /sys/devices/system/cpu/online") == ["0"]
+    assert sorted(v[:2] for v in g.GetVCPUs(0, {})) == [(0, True), (1, False)]
+    assert g.SetOnlineVCPUs([(1, True)], 0, {}) == 1 and con.ask("sh cat /sys/devices/system/cpu/online") == ["0-1"]
+    with bus.fails("InvalidArgs", "doze"):
+        g.Sleep("doze", 0, {})
+    g.Sleep("ram", 0, {})
+    bus.wait_property(d, "State", "pmsuspended")
+    d.Resume(0, {})
+    bus.wait_property(d, "State", "running")
+    con.ready()
+    bus.wait_property(g, "AgentState", "disconnected")
+    d.Terminate(0, {})
+
+
 def test_one_that_is_up_to_no_good(bus, qemud, guest_image):
     """Its channel is full of anything but answers: calls fail in their time, and everything else goes on."""
     d = define(bus, guest_xml(guest_image, devices=CHANNEL))

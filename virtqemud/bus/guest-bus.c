@@ -427,7 +427,7 @@ BUS_HANDLER(method_suspend, ACTION_GUEST) {
         for (size_t i = 0; i < ARRAY_SIZE(modes) && r >= 0; i++)
                 if (streq(modes[i].mode, mode))
                         return guest_call_silent(userdata, m, modes[i].command, timeout, error);
-        return r < 0 ? r : sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS, "the mode is ram, disk or hybrid");
+        return r < 0 ? r : sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "there is no mode \"%.32s\": it is ram, disk or hybrid", mode);
 }
 
 /* Whoever talks to the guest behind our back may have changed anything in it, but nothing of ours. */
@@ -480,7 +480,7 @@ static const sd_bus_vtable guest_vtable[] = {
         METHOD("GetDisks", "",, "a(sbs)", SD_BUS_PARAM(disks), method_get_disks),
         METHOD("GetInterfaces", "",, "a(ssa(ayy))", SD_BUS_PARAM(interfaces), method_get_interfaces),
         METHOD("GetVCPUs", "",, "a(tbb)", SD_BUS_PARAM(vcpus), method_get_vcpus),
-        METHOD("SetVCPUs", "a(tb)", SD_BUS_PARAM(vcpus), "u", SD_BUS_PARAM(done), method_set_vcpus),
+        METHOD("SetOnlineVCPUs", "a(tb)", SD_BUS_PARAM(vcpus), "u", SD_BUS_PARAM(done), method_set_vcpus),
         METHOD("GetFreezeStatus", "",, "s", SD_BUS_PARAM(status), method_get_freeze_status),
         METHOD("FreezeFilesystems", "as", SD_BUS_PARAM(folders), "u", SD_BUS_PARAM(frozen), method_freeze),
         METHOD("ThawFilesystems", "",, "u", SD_BUS_PARAM(thawed), method_thaw),
@@ -490,7 +490,7 @@ static const sd_bus_vtable guest_vtable[] = {
         METHOD("GetSSHKeys", "s", SD_BUS_PARAM(user), "as", SD_BUS_PARAM(keys), method_get_keys),
         METHOD("AddSSHKeys", "sasb", SD_BUS_PARAM(user) SD_BUS_PARAM(keys) SD_BUS_PARAM(reset), "",, method_add_keys),
         METHOD("RemoveSSHKeys", "sas", SD_BUS_PARAM(user) SD_BUS_PARAM(keys), "",, method_remove_keys),
-        METHOD("Suspend", "s", SD_BUS_PARAM(mode), "",, method_suspend),
+        METHOD("Sleep", "s", SD_BUS_PARAM(mode), "",, method_suspend),
         METHOD("Command", "s", SD_BUS_PARAM(command), "s", SD_BUS_PARAM(result), method_command),
         SD_BUS_VTABLE_END
 };

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Clients that don't take what they asked for, and guests that go in the middle of a call: nobody else notices."""
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+
+import pytest
+from gi.repository import GLib
+
+from bus import BusError
+from domains import console, define, device, guest_xml, tiny_xml
+from test_agent import CHANNEL, agent_image, inside, start_guest  # noqa: F401
+from test_graphics import VNC, rfb
+
+pytestmark = pytest.mark.bus
+
+VIRTIO = "<console type='pty'><target type='virtio'/></console>"
+SOON = 0.02
+
+
+def median_of_reads(domain, seconds=2):
+    took, end = [], time.monotonic() + seconds
+    while time.monotonic() < end:
+        began = time.monotonic()
+        assert domain.State == "running"
+        took.append(time.monotonic() - began)
+    return sorted(took)[len(took) // 2]
+
+
+def test_consoles_that_nobody_reads(bus, qemud, guest_image):
+    """Two hundred of them, while the guest writes into all it has."""
+    d = define(bus, guest_xml(guest_image, devices=VIRTIO * 6))
+    d.Start(0, {}, timeout=60)
+    con = console(bus, d)
+    con.ready()
+    con.ask("ports")
+    unread = []
+    for name in [f"console{i}" for i in range(6)]:
+        unread += [device(bus, d, name).Open(0, {"write": False}).socket() for _ in range(32)]
+        with bus.fails("LimitExceeded", "already open 32 times"):
+            device(bus, d, name).Open(0, {"write": False})
+    unread += [device(bus, d, "serial0").Open(0, {"write": False}).socket() for _ in range(8)]
+    assert len(unread) == 200
+    con.ask("sh for i in 0 1 2 3 4 5; do cat /dev/zero >/dev/hvc$i & done")
+    assert median_of_reads(d) < SOON
+    con.ask("sh kill $(pidof cat); echo >/dev/hvc0")
+    for s in unread:
+        s.close()
+    with device(bus, d, "console0").Open(0, {}).socket() as s:
+        assert s.recv(1) == b"\0"
+    d.Terminate(0, {})
+
+
+def test_viewer_that_stalls(bus, qemud):
+    """It asks for the whole screen again and again, and reads none of it."""
+    d = define(bus, tiny_xml("web", devices=VNC.format("")))
+    d.Start(0, {}, timeout=60)
+    port = device(bus, d, "graphics0").Port
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as stalled:
+        _, (width, height) = rfb(stalled)
+        stalled.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(100000):
+                stalled.send(struct.pack(">BBHHHH", 3, 0, 0, 0, width, height))
+        assert median_of_reads(d) < SOON
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as other:
+            assert rfb(other)[0] == [1]
+        d.Suspend(0, {})
+        d.Resume(0, {})
+    d.Terminate(0, {})
+
+
+def test_guest_that_goes_in_a_call(bus, qemud, agent_image):  # noqa: F811
+    """Its agent is about to answer when it is reset: the call fails, and the next agent is spoken to."""
+    d, con = start_guest(bus, agent_image)
+    g = inside(bus, d)
+    failed = []
+
+    def wait_for_a_program():
+        try:
+            g.Exec("/bin/sleep", ["100"], [], b"", 0, {"timeout": GLib.Variant("t", 60_000_000)}, timeout=80)
+        except BusError as e:
+            failed.append(str(e))
+
+    client = threading.Thread(target=wait_for_a_program)
+    client.start()
+    time.sleep(0.5)
+    d.Reset(0, {})
+    assert median_of_reads(d, 1) < SOON
+    client.join(40)
+    assert not client.is_alive() and failed and "Disconnected" in failed[0], failed
+    con.ready()
+    bus.wait_property(g, "AgentState", "disconnected")
+    d.Terminate(0, {})
