@@ -445,9 +445,12 @@ TEST(test_requests_owned) {
         say(&p, "{\"return\":{},\"id\":2}\n{\"return\":{},\"id\":3}\n");
         assert_int_equal(p.replies, 1);
         assert_null(p.drop_on_reply);
+        assert_ok(qmp_send_always(p.q, "stop", NULL, 0, on_reply, &p));
+        assert_ok(qmp_send(p.q, "cont", NULL, 0, on_reply, &p, NULL));
         p.q = qmp_free(p.q);
         c = qmp_request_free(c);
-        assert_int_equal(p.replies, 1);
+        assert_int_equal(p.replies, 2);
+        assert_int_equal(p.last_kind, FAULT_DISCONNECTED);
         play_end(&p);
 }
 

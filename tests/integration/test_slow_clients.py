@@ -2,6 +2,8 @@
 """Clients that don't take what they asked for, and guests that go in the middle of a call: nobody else notices."""
 
 import contextlib
+import os
+import signal
 import socket
 import struct
 import threading
@@ -71,6 +73,40 @@ def test_viewer_that_stalls(bus, qemud):
         d.Suspend(0, {})
         d.Resume(0, {})
     d.Terminate(0, {})
+
+
+def test_qemu_that_goes_in_calls(bus, qemud):
+    """It does not answer any more, and is killed: everybody who waits for it is told at once."""
+    d = define(bus, tiny_xml("web", devices=VNC.format(" passwd='secret'")))
+    d.Start(0, {}, timeout=60)
+    os.kill(d.MainPID, signal.SIGSTOP)
+    calls = {
+        "command": lambda: d.QMPCommand("query-status", timeout=25),
+        "keys": lambda: d.SendKeyNames(["a"], 0, 0, {}, timeout=25),
+        "reset": lambda: d.Reset(0, {}, timeout=25),
+        "password": lambda: device(bus, d, "graphics0").SetPassword("other", 0, 0, {}, timeout=25),
+        "dirty": lambda: d.MeasureDirtyRate(1, 0, {}, timeout=25),
+    }
+    said = {}
+
+    def call(name):
+        try:
+            calls[name]()
+            said[name] = "nothing"
+        except BusError as e:
+            said[name] = str(e)
+
+    clients = [threading.Thread(target=call, args=[name]) for name in calls]
+    for c in clients:
+        c.start()
+    time.sleep(1)
+    assert not said
+    began = time.monotonic()
+    d.Terminate(0, {})
+    for c in clients:
+        c.join(20)
+    assert time.monotonic() - began < 10 and sorted(said) == sorted(calls)
+    assert all("Disconnected" in s for s in said.values()), said
 
 
 def test_guest_that_goes_in_a_call(bus, qemud, agent_image):  # noqa: F811

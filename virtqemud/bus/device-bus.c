@@ -19,6 +19,7 @@
 #include "fd.h"
 #include "graphics-bus.h"
 #include "mem.h"
+#include "qmp-call.h"
 #include "str.h"
 
 #define INTERFACE_DEVICE QEMU1_NAME ".Device"
@@ -476,15 +477,6 @@ BUS_HANDLER(method_open, ACTION_CONSOLE) {
         return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, "h", fd);
 }
 
-static void on_break_sent(Qmp *q, json_t *result, const Fault *why, void *userdata) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = userdata;
-
-        if (why)
-                (void) bus_reply_fault(call, why, -why->error);
-        else
-                (void) sd_bus_reply_method_return(call, NULL);
-}
-
 static int send_break(sd_bus_message *m, const DeviceObject *o, Fault *f) {
         _cleanup_free_ char *id = strf("char%s", o->id);
         uint64_t flags;
@@ -492,11 +484,7 @@ static int send_break(sd_bus_message *m, const DeviceObject *o, Fault *f) {
 
         if (r < 0)
                 return r;
-        r = domain_ask(o->domain, "chardev-send-break", json_pack("{s:s}", "id", id), on_break_sent, m, NULL);
-        if (r < 0)
-                return fault_set(f, FAULT_INVALID_STATE, -r, "%s is %s", o->domain->name, domain_state_to_string(o->domain->state));
-        sd_bus_message_ref(m); /* the answer comes later */
-        return 0;
+        return qmp_call(o->domain, "chardev-send-break", json_pack("{s:s}", "id", id), NULL, m, f);
 }
 
 /* What a guest's kernel takes for its attention key. */

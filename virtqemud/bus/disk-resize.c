@@ -5,7 +5,7 @@
 
 #include "../device/disk.h"
 #include "../run/instance.h"
-#include "bus-error.h"
+#include "qmp-call.h"
 #include "str.h"
 
 static const Disk *find_disk(const Domain *d, const char *target) {
@@ -16,15 +16,6 @@ static const Disk *find_disk(const Domain *d, const char *target) {
                         return disk;
         }
         return NULL;
-}
-
-static void on_resized(Qmp *q, json_t *result, const Fault *why, void *userdata) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = userdata;
-
-        if (why)
-                (void) bus_reply_fault(call, why, -why->error);
-        else
-                (void) sd_bus_reply_method_return(call, NULL);
 }
 
 static int check(const Domain *d, const Disk *disk, const char *target, uint64_t capacity, Fault *f) {
@@ -51,10 +42,5 @@ int disk_resize(Domain *d, const char *target, uint64_t capacity, sd_bus_message
         node = blockdev_top_name(disk);
         if (!node)
                 return fault_oom(f);
-        r = qmp_send(d->instance->qmp, "block_resize", json_pack("{s:s, s:I}", "node-name", node, "size", (json_int_t) capacity), 0, on_resized,
-                     sd_bus_message_ref(call), NULL);
-        if (r >= 0)
-                return 0;
-        sd_bus_message_unref(call);
-        return fault_set(f, FAULT_QEMU, -r, "QEMU of %s can't be asked: %s", d->name, strerror(-r));
+        return qmp_call(d, "block_resize", json_pack("{s:s, s:I}", "node-name", node, "size", (json_int_t) capacity), NULL, call, f);
 }

@@ -4,22 +4,12 @@
 #include <inttypes.h>
 
 #include "../run/instance.h"
-#include "bus-error.h"
+#include "qmp-call.h"
 #include "str.h"
-
-static void on_set(Qmp *q, json_t *result, const Fault *why, void *userdata) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = userdata;
-
-        if (why)
-                (void) bus_reply_fault(call, why, -why->error);
-        else
-                (void) sd_bus_reply_method_return(call, NULL);
-}
 
 /* The file or device itself is watched, not what is in its format: that is what has to be made larger. */
 int disk_set_threshold(Domain *d, const Disk *disk, uint64_t bytes, sd_bus_message *call, Fault *f) {
         _cleanup_free_ char *node = NULL;
-        int r;
 
         assert(d);
 
@@ -32,10 +22,5 @@ int disk_set_threshold(Domain *d, const Disk *disk, uint64_t bytes, sd_bus_messa
         node = blockdev_name(disk, 0, "storage");
         if (!node)
                 return fault_oom(f);
-        r = qmp_send(d->instance->qmp, "block-set-write-threshold", json_pack("{s:s, s:I}", "node-name", node, "write-threshold", (json_int_t) bytes), 0,
-                     on_set, sd_bus_message_ref(call), NULL);
-        if (r >= 0)
-                return 0;
-        sd_bus_message_unref(call);
-        return fault_set(f, FAULT_QEMU, -r, "QEMU of %s can't be asked: %s", d->name, strerror(-r));
+        return qmp_call(d, "block-set-write-threshold", json_pack("{s:s, s:I}", "node-name", node, "write-threshold", (json_int_t) bytes), NULL, call, f);
 }

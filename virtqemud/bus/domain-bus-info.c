@@ -136,7 +136,7 @@ BUS_HANDLER(method_qmp_command, ACTION_ADMIN) {
         else
                 r = read_command(text, &arguments, &name, &f);
         if (r >= 0) {
-                r = qmp_send(d->instance->qmp, name, arguments, QMP_COMMAND_TIMEOUT_USEC, on_answer, sd_bus_message_ref(m), NULL);
+                r = qmp_send_always(d->instance->qmp, name, arguments, QMP_COMMAND_TIMEOUT_USEC, on_answer, sd_bus_message_ref(m));
                 if (r < 0) {
                         sd_bus_message_unref(m);
                         r = fault_set(&f, FAULT_INVALID_ARGS, -r, "\"%.64s\" can't be sent to QEMU: %s", name, strerror(-r));

@@ -121,7 +121,7 @@ static int forward_command(Domain *d, sd_bus_message *m, const char *command, sd
                               d->instance ? " and QEMU does not answer" : "");
                 return fault_to_bus(&f, r, error);
         }
-        r = qmp_send(d->instance->qmp, command, NULL, 0, on_command_done, sd_bus_message_ref(m), NULL);
+        r = qmp_send_always(d->instance->qmp, command, NULL, 0, on_command_done, sd_bus_message_ref(m));
         if (r < 0) {
                 sd_bus_message_unref(m);
                 return fault_to_bus(&f, r, error);

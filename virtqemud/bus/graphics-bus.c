@@ -159,7 +159,7 @@ static void on_password(Qmp *q, json_t *result, const Fault *why, void *userdata
                 return;
         }
         arguments = when ? json_pack("{s:s, s:s}", "protocol", p->protocol, "time", when) : NULL;
-        r = arguments ? qmp_send(q, "expire_password", arguments, 0, on_expiry, p, NULL) : -ENOMEM;
+        r = arguments ? qmp_send_always(q, "expire_password", arguments, 0, on_expiry, p) : -ENOMEM;
         if (r >= 0) {
                 TAKE_PTR(p);
                 return;
@@ -202,7 +202,7 @@ static int set_password(const DeviceObject *o, const char *password, uint64_t un
                 return fault_oom(f);
         }
         *p = (PasswordChange) { .call = sd_bus_message_ref(call), .protocol = graphics_protocol(g), .until_usec = until_usec };
-        r = qmp_send(o->domain->instance->qmp, "set_password", arguments, 0, on_password, p, NULL);
+        r = qmp_send_always(o->domain->instance->qmp, "set_password", arguments, 0, on_password, p);
         if (r < 0)
                 return fault_set(f, FAULT_QEMU, -r, "QEMU of %s can't be asked: %s", o->domain->name, strerror(-r));
         TAKE_PTR(p);

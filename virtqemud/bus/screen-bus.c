@@ -7,6 +7,7 @@
 #include "bus-auth.h"
 #include "bus-error.h"
 #include "mem.h"
+#include "qmp-call.h"
 #include "service.h"
 #include "str.h"
 
@@ -42,32 +43,6 @@ BUS_HANDLER(method_screenshot, ACTION_CONSOLE) {
 
 /* --- keys and pointers --- */
 
-/* Takes over `arguments`; the call is answered by `reply`. */
-static int send_command(Domain *d, sd_bus_message *m, const char *command, json_t *arguments, QmpReplyFunc reply, Fault *f) {
-        int r;
-
-        if (!arguments)
-                return fault_oom(f);
-        if (!d->instance || !d->instance->monitor_ready) {
-                json_decref(arguments);
-                return fault_set(f, FAULT_INVALID_STATE, ENOTCONN, "%s is %s: nobody is there to type for", d->name, domain_state_to_string(d->state));
-        }
-        r = qmp_send(d->instance->qmp, command, arguments, 0, reply, sd_bus_message_ref(m), NULL);
-        if (r >= 0)
-                return 0;
-        sd_bus_message_unref(m);
-        return fault_set(f, FAULT_QEMU, -r, "QEMU of %s can't be asked: %s", d->name, strerror(-r));
-}
-
-static void on_done(Qmp *q, json_t *result, const Fault *why, void *userdata) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = userdata;
-
-        if (why)
-                (void) bus_reply_fault(m, why, -why->error);
-        else
-                (void) sd_bus_reply_method_return(m, NULL);
-}
-
 /* The rest of the arguments of both methods that press keys. Takes over `keys`. */
 static int press(Domain *d, sd_bus_message *m, json_t *list, Fault *f) {
         json_auto_t *keys = list;
@@ -90,7 +65,7 @@ static int press(Domain *d, sd_bus_message *m, json_t *list, Fault *f) {
                 json_decref(arguments);
                 return fault_oom(f);
         }
-        return send_command(d, m, "send-key", arguments, on_done, f);
+        return qmp_call(d, "send-key", arguments, NULL, m, f);
 }
 
 static int read_codes(sd_bus_message *m, json_t *keys, Fault *f) {
@@ -169,19 +144,6 @@ static int input_arguments(Domain *d, json_t *events, uint32_t screen, json_t **
         return r;
 }
 
-static void on_input(Qmp *q, json_t *result, const Fault *why, void *userdata) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = userdata;
-        _cleanup_fault_ Fault f = FAULT_INIT;
-
-        if (!why) {
-                (void) sd_bus_reply_method_return(m, NULL);
-                return;
-        }
-        if (fault_copy(&f, why) >= 0 && why->kind == FAULT_QEMU)
-                fault_hint(&f, "places (abs) need an <input type='tablet'/>, ways (rel) an <input type='mouse'/>");
-        (void) bus_reply_fault(m, &f, -why->error);
-}
-
 static int send_input(Domain *d, sd_bus_message *m, Fault *f) {
         json_auto_t *events = json_array();
         uint32_t screen = UINT32_MAX;
@@ -195,7 +157,9 @@ static int send_input(Domain *d, sd_bus_message *m, Fault *f) {
                 r = bus_read_options(m, 0, &flags, options, ARRAY_SIZE(options), f);
         if (r >= 0)
                 r = input_arguments(d, events, screen, &arguments, f);
-        return r < 0 ? r : send_command(d, m, "input-send-event", arguments, on_input, f);
+        if (r < 0)
+                return r;
+        return qmp_call(d, "input-send-event", arguments, "places (abs) need an <input type='tablet'/>, ways (rel) an <input type='mouse'/>", m, f);
 }
 
 BUS_HANDLER(method_send_input, ACTION_CONSOLE) {

@@ -10,6 +10,7 @@
 #include "bus-error.h"
 #include "clock.h"
 #include "mem.h"
+#include "qmp-call.h"
 #include "str.h"
 
 #define SUBSCRIPTIONS_MAX 64u
@@ -406,15 +407,6 @@ BUS_HANDLER(method_unsubscribe, BUS_OPEN) {
 
 /* --- MeasureDirtyRate --- */
 
-static void on_measuring(Qmp *q, json_t *result, const Fault *f, void *userdata) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = userdata;
-
-        if (result)
-                (void) sd_bus_reply_method_return(m, NULL);
-        else
-                (void) bus_reply_fault(m, f, -EIO);
-}
-
 static int measure_dirty_rate(sd_bus_message *m, const Domain *d, Fault *f) {
         uint32_t seconds;
         uint64_t flags;
@@ -428,15 +420,7 @@ static int measure_dirty_rate(sd_bus_message *m, const Domain *d, Fault *f) {
         if (seconds < 1 || seconds > DIRTY_RATE_SECONDS_MAX)
                 return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "it is measured for 1 to %u seconds, not %u",
                                  DIRTY_RATE_SECONDS_MAX, seconds);
-        r = -ENOTCONN;
-        if (d->instance && d->instance->monitor_ready)
-                r = domain_ask(d, "calc-dirty-rate", json_pack("{s:i}", "calc-time", (int) seconds), on_measuring,
-                               sd_bus_message_ref(m), NULL);
-        if (r >= 0)
-                return 0;
-        if (d->instance && d->instance->monitor_ready)
-                sd_bus_message_unref(m);
-        return fault_set(f, FAULT_INVALID_STATE, -r, "%s is %s: QEMU can't be asked", d->name, domain_state_to_string(d->state));
+        return qmp_call(d, "calc-dirty-rate", json_pack("{s:i}", "calc-time", (int) seconds), NULL, m, f);
 }
 
 BUS_HANDLER(method_measure_dirty_rate, ACTION_POWER) {

@@ -25,6 +25,7 @@ struct QmpRequest {
         QmpReplyFunc reply;
         void *userdata;
         bool owned;                     /* a caller holds it and will free it */
+        bool always;                    /* its reply is not lost with us */
 };
 
 /* One command on its way out. */
@@ -121,24 +122,6 @@ static void qmp_shut(Qmp *q) {
                 output_drop(q, c);
 }
 
-Qmp *qmp_free(Qmp *q) {
-        QmpRequest *r;
-
-        if (!q)
-                return NULL;
-
-        assert(!q->freed);
-        q->freed = true;
-        qmp_shut(q);
-        while ((r = TAILQ_FIRST(&q->requests))) {
-                request_detach(r);
-                if (!r->owned)
-                        request_destroy(r);
-        }
-        qmp_unref(q);
-        return NULL;
-}
-
 /* A command that nobody waits for any more and of which QEMU saw no byte is taken back. */
 static void request_unqueue(QmpRequest *r) {
         Chunk *c;
@@ -172,6 +155,31 @@ static void request_answer(QmpRequest *r, json_t *result, const Fault *fault) {
                 request_destroy(r);
         if (reply)
                 reply(q, result, fault, userdata);
+}
+
+Qmp *qmp_free(Qmp *q) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        QmpRequest *r;
+
+        if (!q)
+                return NULL;
+
+        assert(!q->freed);
+        q->freed = true;
+        qmp_shut(q);
+        while ((r = TAILQ_FIRST(&q->requests))) {
+                if (r->always) {
+                        if (!fault_is_set(&f))
+                                fault_set(&f, FAULT_DISCONNECTED, ENOTCONN, "%s: QEMU has ended", q->label);
+                        request_answer(r, NULL, &f);
+                        continue;
+                }
+                request_detach(r);
+                if (!r->owned)
+                        request_destroy(r);
+        }
+        qmp_unref(q);
+        return NULL;
 }
 
 static void qmp_close(Qmp *q, const Fault *why) {
@@ -425,6 +433,14 @@ int qmp_send_fds(Qmp *q, const char *command, json_t *arguments, int *fds, size_
 int qmp_send(Qmp *q, const char *command, json_t *arguments, uint64_t timeout_usec,
              QmpReplyFunc reply, void *userdata, QmpRequest **ret) {
         return qmp_send_fds(q, command, arguments, NULL, 0, timeout_usec, reply, userdata, ret);
+}
+
+int qmp_send_always(Qmp *q, const char *command, json_t *arguments, uint64_t timeout_usec, QmpReplyFunc reply, void *userdata) {
+        int r = qmp_send(q, command, arguments, timeout_usec, reply, userdata, NULL);
+
+        if (r >= 0)
+                TAILQ_LAST(&q->requests, RequestList)->always = true;
+        return r;
 }
 
 /* ---- in ---- */

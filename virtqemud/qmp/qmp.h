@@ -33,7 +33,8 @@ typedef struct QmpWatch {
 } QmpWatch;
 
 /* Exactly once per request: `result` (borrowed) or `fault`, the other is NULL. Faults: FAULT_QEMU (QEMU's own refusal; or it broke
- * the protocol), FAULT_TIMEOUT, FAULT_DISCONNECTED, FAULT_NO_MEMORY. Not called after qmp_request_free() or qmp_free(). */
+ * the protocol), FAULT_TIMEOUT, FAULT_DISCONNECTED, FAULT_NO_MEMORY. Not called after qmp_request_free(), nor by or after
+ * qmp_free() but for qmp_send_always(). */
 typedef void (*QmpReplyFunc)(Qmp *q, json_t *result, const Fault *fault, void *userdata);
 
 /* Takes `fd` when it succeeds. `label` names the VM in texts. The greeting and the answer to qmp_capabilities must come within
@@ -50,7 +51,10 @@ DEFINE_CLEANUP(Qmp *, qmp_free)
  * never called. `reply` is never called from inside qmp_send(). */
 int qmp_send(Qmp *q, const char *command, json_t *arguments, uint64_t timeout_usec,
              QmpReplyFunc reply, void *userdata, QmpRequest **ret);
-/* Same, with descriptors for getfd, add-fd: taken, also on failure, and closed once sent. -E2BIG beyond QMP_FDS_MAX. */
+/* For who waits for an answer, whatever happens: qmp_free() calls `reply`, too, with FAULT_DISCONNECTED. It must not use what may be
+ * gone by then. */
+int qmp_send_always(Qmp *q, const char *command, json_t *arguments, uint64_t timeout_usec, QmpReplyFunc reply, void *userdata);
+/* As qmp_send(), with descriptors for getfd, add-fd: taken, also on failure, and closed once sent. -E2BIG beyond QMP_FDS_MAX. */
 int qmp_send_fds(Qmp *q, const char *command, json_t *arguments, int *fds, size_t n_fds, uint64_t timeout_usec,
                  QmpReplyFunc reply, void *userdata, QmpRequest **ret);
 /* Forgets it: no reply will be called. If it was not written yet it is never sent. */
