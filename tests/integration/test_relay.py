@@ -31,7 +31,7 @@ class Relay:
         self.life.settimeout(10)
         with theirs:
             socket.send_fds(self.life, [b"\0"], [place])
-            self.log = open(folder / "log", "w+", encoding="utf-8")
+            self.log = open(folder / "log", "a+", encoding="utf-8")  # it writes at the end, wherever we read
             program = Path(os.environ["VIRTBUS_BUILD"]) / "virtqemud/virtqemu-relay"
             self.process = subprocess.Popen([*wrap, program, *map(str, words)], stdin=theirs, stderr=self.log, preexec_fn=die_with_parent)
         os.close(place)
