@@ -110,3 +110,21 @@ int print_json(const Client *c, json_t *json) {
         json_decref(json);
         return r < 0 ? client_fail("standard output can't be written to") : 0;
 }
+
+const char *show_text(const json_t *o, const char *key) {
+        return json_string_value(json_object_get(o, key)) ?: "";
+}
+
+uint64_t show_number(const json_t *o, const char *key) {
+        return (uint64_t) json_integer_value(json_object_get(o, key));
+}
+
+void print_line(const char *label, const char *fmt, ...) {
+        va_list ap;
+
+        printf("%12s: ", label);
+        va_start(ap, fmt);
+        (void) vprintf(fmt, ap);
+        va_end(ap);
+        putchar('\n');
+}

@@ -58,25 +58,6 @@ static json_t *read_host(Client *c, int *ret_status) {
         return host;
 }
 
-static uint64_t number_of(const json_t *o, const char *key) {
-        return (uint64_t) json_integer_value(json_object_get(o, key));
-}
-
-static const char *text_of(const json_t *o, const char *key) {
-        return json_string_value(json_object_get(o, key)) ?: "";
-}
-
-static void line(const char *label, const char *fmt, ...) _printf_(2, 3);
-static void line(const char *label, const char *fmt, ...) {
-        va_list ap;
-
-        printf("%12s: ", label);
-        va_start(ap, fmt);
-        (void) vprintf(fmt, ap);
-        va_end(ap);
-        putchar('\n');
-}
-
 /* "0-3,8" of [0, 1, 2, 3, 8]; new string. */
 static char *ranges_of(const json_t *numbers) {
         _cleanup_text_ Text t = TEXT_INIT;
@@ -104,13 +85,13 @@ static char *words_of(const json_t *words) {
 
 static void show_cpu(const json_t *host) {
         const json_t *cpu = json_object_get(host, "HostCPU");
-        const char *model = text_of(cpu, "model");
+        const char *model = show_text(cpu, "model");
 
-        line("Architecture", "%s", text_of(host, "HostArchitecture"));
-        line("CPU", "%s", *model ? model : "unknown");
-        line("Topology", "%zu online; %" PRIu64 " sockets, %" PRIu64 " dies each, %" PRIu64 " cores each, %" PRIu64 " threads each",
-             json_array_size(json_object_get(host, "HostTopology")), number_of(cpu, "sockets"), number_of(cpu, "dies"),
-             number_of(cpu, "cores"), number_of(cpu, "threads"));
+        print_line("Architecture", "%s", show_text(host, "HostArchitecture"));
+        print_line("CPU", "%s", *model ? model : "unknown");
+        print_line("Topology", "%zu online; %" PRIu64 " sockets, %" PRIu64 " dies each, %" PRIu64 " cores each, %" PRIu64 " threads each",
+             json_array_size(json_object_get(host, "HostTopology")), show_number(cpu, "sockets"), show_number(cpu, "dies"),
+             show_number(cpu, "cores"), show_number(cpu, "threads"));
 }
 
 static void show_memory(const json_t *host) {
@@ -121,24 +102,24 @@ static void show_memory(const json_t *host) {
         json_array_foreach(json_object_get(host, "HostNodes"), i, node) {
                 _cleanup_free_ char *cpus = ranges_of(json_object_get(node, "cpus"));
 
-                format_size(number_of(node, "memory"), all, sizeof(all));
-                format_size(number_of(node, "free"), unused, sizeof(unused));
-                line("Node", "%" PRIu64 ": %s, %s free, CPUs %s", number_of(node, "id"), all, unused, is_empty(cpus) ? "none" : cpus);
+                format_size(show_number(node, "memory"), all, sizeof(all));
+                format_size(show_number(node, "free"), unused, sizeof(unused));
+                print_line("Node", "%" PRIu64 ": %s, %s free, CPUs %s", show_number(node, "id"), all, unused, is_empty(cpus) ? "none" : cpus);
         }
         json_array_foreach(json_object_get(host, "HostHugePages"), i, pool) {
-                format_size(number_of(pool, "size"), all, sizeof(all));
-                line("Large pages", "%s: %" PRIu64 ", %" PRIu64 " free", all, number_of(pool, "total"), number_of(pool, "free"));
+                format_size(show_number(pool, "size"), all, sizeof(all));
+                print_line("Large pages", "%s: %" PRIu64 ", %" PRIu64 " free", all, show_number(pool, "total"), show_number(pool, "free"));
         }
 }
 
 static void show_virtualization(const json_t *host) {
         _cleanup_free_ char *words = words_of(json_object_get(host, "KVMFeatures"));
 
-        line("KVM", "%s%s%s", yes_no(json_is_true(json_object_get(host, "KVMAvailable"))), is_empty(words) ? "" : "; ", words ?: "");
-        if (number_of(host, "IOMMUGroups") > 0)
-                line("IOMMU", "%" PRIu64 " groups of devices", number_of(host, "IOMMUGroups"));
+        print_line("KVM", "%s%s%s", yes_no(json_is_true(json_object_get(host, "KVMAvailable"))), is_empty(words) ? "" : "; ", words ?: "");
+        if (show_number(host, "IOMMUGroups") > 0)
+                print_line("IOMMU", "%" PRIu64 " groups of devices", show_number(host, "IOMMUGroups"));
         else
-                line("IOMMU", "none");
+                print_line("IOMMU", "none");
 }
 
 int verb_host(Client *c, int argc, char **argv) {
@@ -169,7 +150,7 @@ static void name_owners(Client *c, json_t *list) {
                 return;
         domains = value_to_json(reply);
         json_array_foreach(list, i, row) {
-                const char *owner = text_of(row, "domain"), *found = NULL;
+                const char *owner = show_text(row, "domain"), *found = NULL;
 
                 json_array_foreach(domains, k, domain)
                         if (streq(json_string_value(json_array_get(domain, 4)) ?: "", owner))

@@ -84,34 +84,15 @@ int verb_list(Client *c, int argc, char **argv) {
 
 /* --- status --- */
 
-static const char *text_of(const json_t *o, const char *key) {
-        return json_string_value(json_object_get(o, key)) ?: "";
-}
-
-static uint64_t number_of(const json_t *o, const char *key) {
-        return (uint64_t) json_integer_value(json_object_get(o, key));
-}
-
-static void line(const char *label, const char *fmt, ...) _printf_(2, 3);
-static void line(const char *label, const char *fmt, ...) {
-        va_list ap;
-
-        printf("%12s: ", label);
-        va_start(ap, fmt);
-        (void) vprintf(fmt, ap);
-        va_end(ap);
-        putchar('\n');
-}
-
 static void show_state(const json_t *d) {
-        const char *state = text_of(d, "State"), *pause = text_of(d, "PauseReason");
+        const char *state = show_text(d, "State"), *pause = show_text(d, "PauseReason");
         char since[128];
 
-        format_since(number_of(d, "StateTimestamp"), now_usec(CLOCK_REALTIME), since, sizeof(since));
-        line("State", "%s%s%s (%s) since %s", color_of_state(state), state, color_off(), text_of(d, "StateReason"), since);
+        format_since(show_number(d, "StateTimestamp"), now_usec(CLOCK_REALTIME), since, sizeof(since));
+        print_line("State", "%s%s%s (%s) since %s", color_of_state(state), state, color_off(), show_text(d, "StateReason"), since);
         if (*pause)
-                line("Stopped by", "%s", pause);
-        line("Defined", "%s; %s", json_is_true(json_object_get(d, "Persistent")) ? "yes" : "no, it is gone when it ends",
+                print_line("Stopped by", "%s", pause);
+        print_line("Defined", "%s; %s", json_is_true(json_object_get(d, "Persistent")) ? "yes" : "no, it is gone when it ends",
              json_is_true(json_object_get(d, "Autostart")) ? "enabled" : "disabled");
 }
 
@@ -119,17 +100,17 @@ static void show_machine(const json_t *d) {
         const json_t *vcpus = json_object_get(d, "VCPUs");
         char current[32], max[32];
 
-        if (*text_of(d, "Unit"))
-                line("Unit", "%s", text_of(d, "Unit"));
-        if (*text_of(d, "MachineName"))
-                line("Machine", "%s", text_of(d, "MachineName"));
-        if (number_of(d, "MainPID") > 0)
-                line("QEMU PID", "%llu", (unsigned long long) number_of(d, "MainPID"));
-        line("Hardware", "%s %s, %s, %s", text_of(d, "Architecture"), text_of(d, "MachineType"), text_of(d, "Firmware"), text_of(d, "Type"));
-        line("VCPUs", "%lld (max %lld)", json_integer_value(json_array_get(vcpus, 0)), json_integer_value(json_array_get(vcpus, 1)));
-        format_size(number_of(d, "MemoryCurrent"), current, sizeof(current));
-        format_size(number_of(d, "MemoryMax"), max, sizeof(max));
-        line("Memory", "%s (max %s)", current, max);
+        if (*show_text(d, "Unit"))
+                print_line("Unit", "%s", show_text(d, "Unit"));
+        if (*show_text(d, "MachineName"))
+                print_line("Machine", "%s", show_text(d, "MachineName"));
+        if (show_number(d, "MainPID") > 0)
+                print_line("QEMU PID", "%llu", (unsigned long long) show_number(d, "MainPID"));
+        print_line("Hardware", "%s %s, %s, %s", show_text(d, "Architecture"), show_text(d, "MachineType"), show_text(d, "Firmware"), show_text(d, "Type"));
+        print_line("VCPUs", "%lld (max %lld)", json_integer_value(json_array_get(vcpus, 0)), json_integer_value(json_array_get(vcpus, 1)));
+        format_size(show_number(d, "MemoryCurrent"), current, sizeof(current));
+        format_size(show_number(d, "MemoryMax"), max, sizeof(max));
+        print_line("Memory", "%s (max %s)", current, max);
 }
 
 /* Whatever says best what is in a drive. */
@@ -137,21 +118,21 @@ static const char *source_text(const json_t *source) {
         static const char *const keys[] = { "path", "url", "address", "volume" };
 
         for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-                if (*text_of(source, keys[i]))
-                        return text_of(source, keys[i]);
+                if (*show_text(source, keys[i]))
+                        return show_text(source, keys[i]);
         return "";
 }
 
 static void show_display(const json_t *o) {
         json_int_t port = json_integer_value(json_object_get(o, "Port")), tls = json_integer_value(json_object_get(o, "TLSPort"));
-        const char *type = text_of(o, "Type"), *listen = text_of(o, "Listen"), *socket = text_of(o, "Socket");
+        const char *type = show_text(o, "Type"), *listen = show_text(o, "Listen"), *socket = show_text(o, "Socket");
 
         if (port > 0 && tls > 0)
-                line("Display", "%s at %s port %" JSON_INTEGER_FORMAT ", with TLS %" JSON_INTEGER_FORMAT, type, listen, port, tls);
+                print_line("Display", "%s at %s port %" JSON_INTEGER_FORMAT ", with TLS %" JSON_INTEGER_FORMAT, type, listen, port, tls);
         else if (port > 0 || tls > 0)
-                line("Display", "%s at %s %s %" JSON_INTEGER_FORMAT, type, listen, port > 0 ? "port" : "TLS port", MAX(port, tls));
+                print_line("Display", "%s at %s %s %" JSON_INTEGER_FORMAT, type, listen, port > 0 ? "port" : "TLS port", MAX(port, tls));
         else
-                line("Display", "%s%s%s", type, *socket ? " at " : "", socket);
+                print_line("Display", "%s%s%s", type, *socket ? " at " : "", socket);
 }
 
 static void show_device(const json_t *interfaces) {
@@ -161,20 +142,20 @@ static void show_device(const json_t *interfaces) {
         o = json_object_get(interfaces, QEMU1 ".Disk");
         if (o) {
                 path = source_text(json_object_get(o, "Source"));
-                line(streq(text_of(o, "Kind"), "cdrom") ? "CD-ROM" : "Disk", "%s (%s) %s%s%s%s", text_of(o, "Target"), text_of(o, "Bus"),
-                     *path ? path : "empty", *path ? ", " : "", *path ? text_of(o, "Format") : "",
+                print_line(streq(show_text(o, "Kind"), "cdrom") ? "CD-ROM" : "Disk", "%s (%s) %s%s%s%s", show_text(o, "Target"), show_text(o, "Bus"),
+                     *path ? path : "empty", *path ? ", " : "", *path ? show_text(o, "Format") : "",
                      json_is_true(json_object_get(o, "ReadOnly")) ? ", read-only" : "");
         }
         o = json_object_get(interfaces, QEMU1 ".Nic");
         if (o)
-                line("Network", "%s %s (%s)%s", text_of(o, "MAC"), text_of(o, "Model"), text_of(o, "Type"),
+                print_line("Network", "%s %s (%s)%s", show_text(o, "MAC"), show_text(o, "Model"), show_text(o, "Type"),
                      json_is_true(json_object_get(o, "LinkUp")) ? "" : ", link down");
         o = json_object_get(interfaces, QEMU1 ".Graphics");
         if (o)
                 show_display(o);
         o = json_object_get(interfaces, QEMU1 ".Console");
         if (o)
-                line("Console", "%s%s%s", text_of(device, "Alias"), *text_of(o, "TTY") ? " on " : "", text_of(o, "TTY"));
+                print_line("Console", "%s%s%s", show_text(device, "Alias"), *show_text(o, "TTY") ? " on " : "", show_text(o, "TTY"));
 }
 
 static void show_addresses(const json_t *d) {
@@ -182,7 +163,7 @@ static void show_addresses(const json_t *d) {
         size_t i;
 
         json_array_foreach(json_object_get(d, "Addresses"), i, a)
-                line("Address", "%s/%lld on %s (%s)", json_string_value(json_array_get(a, 1)) ?: "?", json_integer_value(json_array_get(a, 2)),
+                print_line("Address", "%s/%lld on %s (%s)", json_string_value(json_array_get(a, 1)) ?: "?", json_integer_value(json_array_get(a, 2)),
                      json_string_value(json_array_get(a, 0)) ?: "", json_string_value(json_array_get(a, 3)) ?: "");
 }
 
@@ -193,15 +174,15 @@ static void show_troubles(const json_t *d) {
         size_t i;
 
         json_array_foreach(json_object_get(d, "Warnings"), i, item)
-                line("Warning", "%s", json_string_value(item));
+                print_line("Warning", "%s", json_string_value(item));
         json_array_foreach(json_object_get(d, "Tainted"), i, item)
-                line("Tainted", "%s", json_string_value(item));
+                print_line("Tainted", "%s", json_string_value(item));
         if (*text)
-                line("Last error", "%s", text);
+                print_line("Last error", "%s", text);
         if (*hint)
-                line("", "%s", hint);
+                print_line("", "%s", hint);
         json_array_foreach(pending, i, item)
-                line(i == 0 ? "Next start" : "", "%s changes", json_string_value(item));
+                print_line(i == 0 ? "Next start" : "", "%s changes", json_string_value(item));
 }
 
 /* The object's own interfaces, and those of its devices by path. */
@@ -240,8 +221,8 @@ static int show_one(Client *c, const char *name) {
                 return r;
         if (c->json != JSON_OFF)
                 return print_json(c, d);
-        printf("%s%s%s\n", text_of(d, "Name"), *text_of(d, "Title") ? " - " : "", text_of(d, "Title"));
-        line("UUID", "%s", text_of(d, "UUID"));
+        printf("%s%s%s\n", show_text(d, "Name"), *show_text(d, "Title") ? " - " : "", show_text(d, "Title"));
+        print_line("UUID", "%s", show_text(d, "UUID"));
         show_state(d);
         show_machine(d);
         json_object_foreach(json_object_get(d, "Devices"), key, interfaces)

@@ -223,68 +223,87 @@ BUS_HANDLER(method_exec, ACTION_GUEST) {
         return r < 0 ? fault_to_bus(&f, r, error) : 1;
 }
 
-/* --- files --- */
+/* --- files, and output that is read while it comes: a pipe, and a job as long as something goes through it --- */
 
-typedef struct Copy {
-        sd_bus_message *call;        /* until the file is open */
+typedef struct Transfer {
+        sd_bus_message *call;        /* until the pipe is there */
         Job *job;
-        GuestFile *file;
-} Copy;
+        GuestFile *file;             /* one of them */
+        GuestStream *stream;
+} Transfer;
 
 static void on_opened(int fd, void *userdata) {
-        Copy *c = userdata;
+        Transfer *t = userdata;
 
-        (void) sd_bus_reply_method_return(c->call, "ho", fd, job_path(c->job));
-        c->call = sd_bus_message_unref(c->call);
+        (void) sd_bus_reply_method_return(t->call, "ho", fd, job_path(t->job));
+        t->call = sd_bus_message_unref(t->call);
         fd_close(fd);
 }
 
 static void on_progress(uint64_t bytes, void *userdata) {
-        job_set_progress(((Copy *) userdata)->job, bytes, 0);
+        job_set_progress(((Transfer *) userdata)->job, bytes, 0);
 }
 
 static void on_done(const Fault *why, void *userdata) {
-        Copy *c = userdata;
+        Transfer *t = userdata;
 
-        if (c->call)
-                (void) bus_reply_fault(c->call, why, -why->error);
-        job_finish(c->job, why ? -why->error : 0, why);
-        sd_bus_message_unref(c->call);
-        free(c);
+        if (t->call)
+                (void) bus_reply_fault(t->call, why, -why->error);
+        job_finish(t->job, why ? -why->error : 0, why);
+        sd_bus_message_unref(t->call);
+        free(t);
 }
 
 static int on_cancel(Job *j, void *userdata, Fault *f) {
-        guest_file_cancel(((Copy *) userdata)->file);
+        Transfer *t = userdata;
+
+        if (t->file)
+                guest_file_cancel(t->file);
+        else
+                guest_stream_cancel(t->stream);
         return 0;
 }
 
-static int copy_new(Domain *d, sd_bus_message *m, const char *path, GuestFileMode mode, Fault *f) {
+static int transfer_new(Domain *d, const char *operation, Transfer **ret, Fault *f) {
         Service *s = d->manager->watch_userdata;
-        Copy *c = new0(Copy, 1);
+        Transfer *t = new0(Transfer, 1);
         char object[DOMAIN_PATH_MAX];
         int r;
 
-        if (!c)
+        if (!t)
                 return fault_oom(f);
 
-        const GuestFileSpec spec = { .path = path, .mode = mode, .opened = on_opened, .progress = on_progress, .done = on_done, .userdata = c };
-        const JobSpec job = {
-                .operation = mode == GUEST_FILE_READ ? "read-guest-file" : "write-guest-file", .object = domain_path(d, object),
-                .cancel = on_cancel, .userdata = c,
-        };
+        const JobSpec job = { .operation = operation, .object = domain_path(d, object), .cancel = on_cancel, .userdata = t };
 
-        r = job_new(s->jobs, &job, &c->job, f);
+        r = job_new(s->jobs, &job, &t->job, f);
+        if (r < 0)
+                free(t);
+        else
+                *ret = t;
+        return r;
+}
+
+/* `r` is what became of its beginning. */
+static int transfer_begun(Transfer *t, sd_bus_message *m, int r, const Fault *f) {
         if (r >= 0) {
-                r = guest_file_new(d, &spec, &c->file, f);
-                if (r < 0)
-                        job_finish(c->job, r, f);
+                t->call = sd_bus_message_ref(m);
+                return 0;
         }
-        if (r < 0) {
-                free(c);
+        job_finish(t->job, r, f);
+        free(t);
+        return r;
+}
+
+static int copy_new(Domain *d, sd_bus_message *m, const char *path, GuestFileMode mode, Fault *f) {
+        Transfer *t;
+        int r = transfer_new(d, mode == GUEST_FILE_READ ? "read-guest-file" : "write-guest-file", &t, f);
+
+        if (r < 0)
                 return r;
-        }
-        c->call = sd_bus_message_ref(m);
-        return 0;
+
+        const GuestFileSpec spec = { .path = path, .mode = mode, .opened = on_opened, .progress = on_progress, .done = on_done, .userdata = t };
+
+        return transfer_begun(t, m, guest_file_new(d, &spec, &t->file, f), f);
 }
 
 static int read_file_call(sd_bus_message *m, Domain *d, const char *path, GuestFileMode mode, sd_bus_error *error) {
@@ -311,74 +330,29 @@ BUS_HANDLER(method_write_file, ACTION_GUEST) {
         return r < 0 ? r : read_file_call(m, userdata, path, append ? GUEST_FILE_APPEND : GUEST_FILE_WRITE, error);
 }
 
-/* --- a program whose output is read while it runs --- */
-
-typedef struct Stream {
-        sd_bus_message *call;        /* until it runs */
-        Job *job;
-        GuestStream *stream;
-} Stream;
-
-static void on_stream_opened(int fd, void *userdata) {
-        Stream *s = userdata;
-
-        (void) sd_bus_reply_method_return(s->call, "ho", fd, job_path(s->job));
-        s->call = sd_bus_message_unref(s->call);
-        fd_close(fd);
-}
-
-static void on_stream_progress(uint64_t bytes, void *userdata) {
-        job_set_progress(((Stream *) userdata)->job, bytes, 0);
-}
-
 static void on_stream_done(const Fault *why, int code, void *userdata) {
         _cleanup_fault_ Fault f = FAULT_INIT;
-        Stream *s = userdata;
 
         if (!why && code != 0)
                 fault_set(&f, FAULT_GUEST_AGENT, EIO, code > 128 ? "the program was ended by signal %d" : "the program has ended with %d",
                           code > 128 ? code - 128 : code);
-        why = why ?: fault_is_set(&f) ? &f : NULL;
-        if (s->call)
-                (void) bus_reply_fault(s->call, why, -why->error);
-        job_finish(s->job, why ? -why->error : 0, why);
-        sd_bus_message_unref(s->call);
-        free(s);
-}
-
-static int on_stream_cancel(Job *j, void *userdata, Fault *f) {
-        guest_stream_cancel(((Stream *) userdata)->stream);
-        return 0;
+        on_done(why ?: fault_is_set(&f) ? &f : NULL, userdata);
 }
 
 static int stream_new(Domain *d, sd_bus_message *m, const json_t *program, Fault *f) {
-        Service *service = d->manager->watch_userdata;
-        Stream *s = new0(Stream, 1);
-        char object[DOMAIN_PATH_MAX];
-        int r;
+        Transfer *t;
+        int r = transfer_new(d, "run-in-guest", &t, f);
 
-        if (!s)
-                return fault_oom(f);
+        if (r < 0)
+                return r;
 
         const GuestStreamSpec spec = {
                 .path = json_string_value(json_object_get(program, "path")), .arguments = json_object_get(program, "arg"),
-                .environment = json_object_get(program, "env"), .opened = on_stream_opened, .progress = on_stream_progress, .done = on_stream_done,
-                .userdata = s,
+                .environment = json_object_get(program, "env"), .opened = on_opened, .progress = on_progress, .done = on_stream_done,
+                .userdata = t,
         };
-        const JobSpec job = { .operation = "run-in-guest", .object = domain_path(d, object), .cancel = on_stream_cancel, .userdata = s };
 
-        r = job_new(service->jobs, &job, &s->job, f);
-        if (r >= 0) {
-                r = guest_stream_new(d, &spec, &s->stream, f);
-                if (r < 0)
-                        job_finish(s->job, r, f);
-        }
-        if (r < 0) {
-                free(s);
-                return r;
-        }
-        s->call = sd_bus_message_ref(m);
-        return 0;
+        return transfer_begun(t, m, guest_stream_new(d, &spec, &t->stream, f), f);
 }
 
 BUS_HANDLER(method_exec_stream, ACTION_GUEST) {

@@ -131,8 +131,8 @@ static int check_end(const Chardev *c, const Record *r, const ChardevSource *s, 
                                  s->host);
         if (s->mode != SOCKET_NONE && !network && c->type != CHARDEV_UNIX)
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "only the types 'unix', 'tcp' and 'udp' have a source mode");
-        if (s->path && c->type == CHARDEV_UDP)
-                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type 'udp' has no path");
+        if (s->path && network)
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type '%s' has no path", chardev_type_to_string((ChardevType) c->type));
         if (s->append != UNSET && c->type != CHARDEV_FILE)
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "only type 'file' can append to its source");
         return 0;
