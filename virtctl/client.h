@@ -28,20 +28,32 @@ enum { DONE = 0, FAILED = 1, USAGE = 2, NO_SUCH = 3, DENIED = 4, UNREACHABLE = 5
 
 typedef enum JsonMode { JSON_OFF, JSON_SHORT, JSON_PRETTY } JsonMode;
 
+/* An option as it was given, of those that only one verb has. */
+typedef struct GivenOption {
+        const char *name, *value;
+} GivenOption;
+
 typedef struct Client {
         sd_bus *bus;
-        bool user, quiet, no_wait, force, live, config, secrets, validate;
+        bool user, quiet, no_wait, force, live, config, secrets, dry_run, no_pager, no_ask, help, version;
         JsonMode json;
+        const char *host;        /* --host=, by ssh */
         const char *address;     /* of a bus; NULL: the usual one */
         const char *timeout;     /* --timeout=, seconds */
         const char *kind;        /* --kind=, of devices */
         bool domain;             /* --domain: not of the host */
         const char *groups;      /* --groups=, of statistics */
+        GivenOption *given;
+        size_t n_given;
         json_t *ended;           /* jobs by path: what went wrong, or "" */
 } Client;
 
+/* The value of an option with IS_GIVEN, of as many as were given; NULL: no more. */
+const char *option_given(const Client *c, const char *name, size_t index);
+
 /* Connects; tells what is wrong. 0 or UNREACHABLE. */
 int client_connect(Client *c);
+void client_close(Client *c);
 
 /* Calls a method of the daemon whose object it is, as the path says. On failure tells why, with the hint, and returns an exit status;
  * else 0 with *ret set (may be NULL). */
@@ -61,7 +73,8 @@ typedef int (*ClientDo)(Client *c, const char *path);
 /* The same with each object that is named. Goes on after a failure; the first one decides about the exit status. */
 int client_each(Client *c, int argc, char **argv, ClientFind find, ClientDo f);
 
-/* Waits for the end of a job; Ctrl-C asks to cancel it. */
+/* Listens for ends of jobs; waits for the end of one: with a bar on a terminal, and Ctrl-C asks to cancel it. */
+int client_watch_jobs(Client *c);
 int client_wait_job(Client *c, const char *job);
 
 /* "virtctl: TEXT" on standard error; returns FAILED. */

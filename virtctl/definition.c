@@ -39,11 +39,11 @@ int definition_send(Client *c, const char *root, const char *interface, const ch
 
                 if (r == 0)
                         r = client_call(c, root, interface, method, NULL, "ssta{sv}", FORMAT_XML, text,
-                                        c->validate ? FLAG_VALIDATE_ONLY : UINT64_C(0), 0);
+                                        c->dry_run ? FLAG_VALIDATE_ONLY : UINT64_C(0), 0);
                 if (r != 0)
-                        fprintf(stderr, "  %s was not %s.\n", files[i], c->validate ? "accepted" : "defined");
+                        fprintf(stderr, "  %s was not %s.\n", files[i], c->dry_run ? "accepted" : "defined");
                 else if (!c->quiet)
-                        fprintf(stderr, "%s: %s\n", files[i], c->validate ? "valid" : "defined");
+                        fprintf(stderr, "%s: %s\n", files[i], c->dry_run ? "valid" : "defined");
                 status = status ?: r;
         }
         return status;

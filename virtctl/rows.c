@@ -5,8 +5,9 @@
 #include <string.h>
 
 #include "mem.h"
-#include "show.h"
+#include "pager.h"
 #include "str.h"
+#include "table.h"
 
 json_t *rows_with_keys(const json_t *rows, const char *const *keys, size_t n) {
         json_t *all = json_array();
@@ -37,6 +38,7 @@ int rows_print(const Client *c, json_t *list, const char *const *columns, const 
 
                         cells[(i + 1) * n + k] = is_empty(text) ? "-" : text;
                 }
+        pager_open(c);
         print_table(cells, n, json_array_size(list) + 1);
         free(cells);
         if (!c->quiet)

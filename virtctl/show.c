@@ -4,29 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "str.h"
-
-bool color_wanted(void) {
-        const char *no = getenv("NO_COLOR");
-
-        return isatty(STDOUT_FILENO) && (!no || !*no);
-}
-
-const char *color_of_state(const char *state) {
-        if (!color_wanted())
-                return "";
-        if (streq(state, "running"))
-                return "\033[32m";
-        if (streq(state, "crashed") || streq(state, "broken"))
-                return "\033[31m";
-        return streq(state, "shutoff") ? "" : "\033[33m";
-}
-
-const char *color_off(void) {
-        return color_wanted() ? "\033[0m" : "";
-}
 
 void format_size(uint64_t bytes, char *buffer, size_t size) {
         static const char units[] = "BKMGTPE";
@@ -44,7 +23,7 @@ void format_size(uint64_t bytes, char *buffer, size_t size) {
                 (void) snprintf(buffer, size, "%llu%c", (unsigned long long) whole, units[u]);
 }
 
-static void format_age(uint64_t usec, char *buffer, size_t size) {
+void format_age(uint64_t usec, char *buffer, size_t size) {
         static const struct {
                 const char *name;
                 uint64_t seconds;
@@ -73,31 +52,6 @@ void format_since(uint64_t usec, uint64_t now, char *buffer, size_t size) {
                 (void) strftime(date, sizeof(date), "%a %F %T %Z", &t);
         format_age(now > usec ? now - usec : 0, age, sizeof(age));
         (void) snprintf(buffer, size, "%s; %s ago", date, age);
-}
-
-/* Columns on the screen, not bytes: names may be in any script. */
-static size_t width(const char *s) {
-        size_t n = 0;
-
-        for (; *s; s++)
-                n += ((unsigned char) *s & 0xc0) != 0x80;
-        return n;
-}
-
-void print_table(const char *const *cells, size_t columns, size_t rows) {
-        for (size_t row = 0; row < rows; row++) {
-                for (size_t c = 0; c < columns; c++) {
-                        const char *cell = cells[row * columns + c], *color = row > 0 ? color_of_state(cell) : "";
-                        size_t widest = 0;
-
-                        for (size_t other = 0; other < rows; other++)
-                                widest = MAX(widest, width(cells[other * columns + c]));
-                        printf("%s%s%s", color, cell, *color ? color_off() : "");
-                        if (c + 1 < columns)
-                                printf("%*s", (int) (widest - width(cell) + 1), "");
-                }
-                putchar('\n');
-        }
 }
 
 int print_json(const Client *c, json_t *json) {

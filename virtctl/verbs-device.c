@@ -50,7 +50,7 @@ int change_flags(Client *c, const char *domain, uint64_t *ret) {
         if (!c->live && !c->config)
                 r = is_running(c, domain, &running) ?: is_persistent(c, domain, &persistent);
         *ret = (c->live || running ? FLAG_LIVE : 0) | (c->config || persistent ? FLAG_CONFIG : 0) |
-                (c->validate ? FLAG_VALIDATE_ONLY : 0);
+                (c->dry_run ? FLAG_VALIDATE_ONLY : 0);
         return r;
 }
 
@@ -98,7 +98,7 @@ int verb_attach(Client *c, int argc, char **argv) {
                 status = definition_read(argv[i], &text) ?:
                          client_call(c, domain, DOMAIN_INTERFACE, "AttachDevice", &reply, "ssta{sv}", "", text, flags, 0) ?:
                          client_take_path(reply, &device);
-                if (status == 0 && c->validate)
+                if (status == 0 && c->dry_run)
                         status = change_print_plan(reply);
                 else if (status == 0 && !c->quiet)
                         status = print_name(device);
@@ -106,7 +106,7 @@ int verb_attach(Client *c, int argc, char **argv) {
         return status;
 }
 
-int verb_update(Client *c, int argc, char **argv) {
+int verb_change(Client *c, int argc, char **argv) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_free_ char *domain = NULL, *device = NULL, *text = NULL;
         uint64_t flags = 0;
@@ -123,12 +123,13 @@ int verb_detach(Client *c, int argc, char **argv) {
         int r = client_domain(c, argv[0], &domain) ?: find_device(c, domain, argv[1], &device);
 
         /* Without a word it goes from wherever it is. */
-        flags = (c->live ? FLAG_LIVE : 0) | (c->config ? FLAG_CONFIG : 0) | (c->validate ? FLAG_VALIDATE_ONLY : 0) | (c->no_wait ? FLAG_NO_WAIT : 0);
+        flags = (c->live ? FLAG_LIVE : 0) | (c->config ? FLAG_CONFIG : 0) | (c->dry_run ? FLAG_VALIDATE_ONLY : 0) | (c->no_wait ? FLAG_NO_WAIT : 0);
         r = r ?: client_call(c, device, DEVICE_INTERFACE, "Detach", &reply, "ta{sv}", flags, 0);
         return r ?: client_take_path(reply, &job) ?: change_print_plan(reply);
 }
 
-int verb_change_media(Client *c, int argc, char **argv) {
+/* Without a path, the drive is left empty. */
+static int change_medium(Client *c, char **argv, const char *medium) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_free_ char *domain = NULL, *device = NULL;
         uint64_t flags = 0;
@@ -137,11 +138,23 @@ int verb_change_media(Client *c, int argc, char **argv) {
         if (r != 0)
                 return r;
         flags |= c->force ? FLAG_FORCE : 0;
-        if (argc > 2)
-                r = client_call(c, device, QEMU1 ".Disk", "ChangeMedia", &reply, "a{sv}ta{sv}", 1, "path", "s", argv[2], flags, 0);
+        if (medium)
+                r = client_call(c, device, QEMU1 ".Disk", "ChangeMedia", &reply, "a{sv}ta{sv}", 1, "path", "s", medium, flags, 0);
         else
                 r = client_call(c, device, QEMU1 ".Disk", "ChangeMedia", &reply, "a{sv}ta{sv}", 0, flags, 0);
         return r ?: change_print_plan(reply);
+}
+
+int verb_insert(Client *c, int argc, char **argv) {
+        _cleanup_free_ char *medium = *argv[2] == '/' ? strdup(argv[2]) : realpath(argv[2], NULL);
+
+        if (!medium)
+                return client_fail("%s: %s", argv[2], strerror(errno));
+        return change_medium(c, argv, medium);
+}
+
+int verb_eject(Client *c, int argc, char **argv) {
+        return change_medium(c, argv, NULL);
 }
 
 int verb_set_memory(Client *c, int argc, char **argv) {
@@ -179,7 +192,7 @@ int verb_set_link(Client *c, int argc, char **argv) {
         if (!up && !streq(argv[2], "down"))
                 return client_fail("a link is up or down, not \"%s\"", argv[2]);
         r = client_domain(c, argv[0], &domain) ?: find_device(c, domain, argv[1], &device);
-        flags = (c->live ? FLAG_LIVE : 0) | (c->config ? FLAG_CONFIG : 0) | (c->validate ? FLAG_VALIDATE_ONLY : 0);
+        flags = (c->live ? FLAG_LIVE : 0) | (c->config ? FLAG_CONFIG : 0) | (c->dry_run ? FLAG_VALIDATE_ONLY : 0);
         r = r ?: client_call(c, device, QEMU1 ".Nic", "SetLink", &reply, "bta{sv}", (int) up, flags, 0);
         return r ?: change_print_plan(reply);
 }

@@ -107,7 +107,7 @@ int verb_define(Client *c, int argc, char **argv) {
         return definition_send(c, QEMU1_ROOT, MANAGER_INTERFACE, "DefineDomain", argc, argv);
 }
 
-int verb_export(Client *c, int argc, char **argv) {
+int verb_cat(Client *c, int argc, char **argv) {
         _cleanup_free_ char *path = NULL;
         int r = client_domain(c, argv[0], &path);
 

@@ -66,7 +66,7 @@ int verb_define_network(Client *c, int argc, char **argv) {
         return definition_send(c, NETWORK1_ROOT, NETWORK1_MANAGER, "DefineNetwork", argc, argv);
 }
 
-int verb_export_network(Client *c, int argc, char **argv) {
+int verb_cat_network(Client *c, int argc, char **argv) {
         _cleanup_free_ char *path = NULL;
         int r = network_find(c, argv[0], &path);
 

@@ -68,7 +68,7 @@ int verb_dump(Client *c, int argc, char **argv) {
         return r < 0 ? client_garbled(r) : client_wait_job(c, job);
 }
 
-int verb_send_keys(Client *c, int argc, char **argv) {
+int verb_send_key(Client *c, int argc, char **argv) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         _cleanup_free_ char *domain = NULL;
         int r = client_domain(c, argv[0], &domain);

@@ -55,7 +55,7 @@ int verb_define_secret(Client *c, int argc, char **argv) {
         return definition_send(c, STORAGE1_ROOT, STORAGE1_MANAGER, "DefineSecret", argc, argv);
 }
 
-int verb_export_secret(Client *c, int argc, char **argv) {
+int verb_cat_secret(Client *c, int argc, char **argv) {
         _cleanup_free_ char *path = NULL;
         int r = secret_find(c, argv[0], &path);
 

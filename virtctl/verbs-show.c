@@ -8,6 +8,8 @@
 #include "mem.h"
 #include "show.h"
 #include "str.h"
+#include "table.h"
+#include "terminal.h"
 #include "values.h"
 #include "verbs.h"
 
@@ -89,7 +91,7 @@ static void show_state(const json_t *d) {
         char since[128];
 
         format_since(show_number(d, "StateTimestamp"), now_usec(CLOCK_REALTIME), since, sizeof(since));
-        print_line("State", "%s%s%s (%s) since %s", color_of_state(state), state, color_off(), show_text(d, "StateReason"), since);
+        print_line("State", "%s%s%s (%s) since %s", terminal_state(state), state, terminal_plain(), show_text(d, "StateReason"), since);
         if (*pause)
                 print_line("Stopped by", "%s", pause);
         print_line("Defined", "%s; %s", json_is_true(json_object_get(d, "Persistent")) ? "yes" : "no, it is gone when it ends",

@@ -106,7 +106,7 @@ static int print_all(const Client *c, sd_bus_message *reply) {
         return r;
 }
 
-int verb_statistics(Client *c, int argc, char **argv) {
+int verb_stats(Client *c, int argc, char **argv) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
         uint64_t mask;
         int r = read_groups(c->groups, &mask) ?: client_new_call(c, &m, QEMU1_ROOT, MANAGER_INTERFACE, "GetStatistics") ?: append_domains(c, m, argc, argv);

@@ -88,7 +88,7 @@ int verb_define_pool(Client *c, int argc, char **argv) {
         return definition_send(c, STORAGE1_ROOT, STORAGE1_MANAGER, "DefinePool", argc, argv);
 }
 
-int verb_export_pool(Client *c, int argc, char **argv) {
+int verb_cat_pool(Client *c, int argc, char **argv) {
         _cleanup_free_ char *path = NULL;
         int r = pool_find(c, argv[0], &path);
 

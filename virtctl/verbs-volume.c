@@ -189,7 +189,7 @@ int verb_delete_volume(Client *c, int argc, char **argv) {
         return status;
 }
 
-int verb_export_volume(Client *c, int argc, char **argv) {
+int verb_cat_volume(Client *c, int argc, char **argv) {
         _cleanup_free_ char *volume = NULL;
         int r = volume_find(c, argv, &volume);
 

@@ -311,7 +311,7 @@ def test_virtctl(bed, client, networkd):
     assert lines[1].split() == ["10.77.0.10", "52:54:00:00:4d:01", "web", "in", "60min"]
     [lease] = json.loads(bed.run("virtctl network-leases lab --json=short").stdout)
     assert lease["address"] == "10.77.0.10" and lease["expires"] / 1e6 > time.time()
-    assert "<!-- kept -->" in bed.run("virtctl export-network lab").stdout
+    assert "<!-- kept -->" in bed.run("virtctl cat-network lab").stdout
     refused = bed.run("virtctl stop-network lab", check=False)
     assert refused.returncode == 1 and "in use: guest2 is on its bridge" in refused.stderr and "give the flag 4 (force)" in refused.stderr
     assert bed.run("virtctl stop-network gone", check=False).returncode == 3

@@ -204,7 +204,7 @@ def test_virtctl(bed):
     assert [p["state"] for p in pools if p["name"] == "images"] == ["active"] and "images" in bed.run("virtctl pools").stdout
     bed.run("virtctl create-volume images copy clone-from=web.qcow2 format=raw && virtctl resize-volume images copy 2G && virtctl wipe-volume images base.qcow2")
     bed.run("head -c 100000 /dev/urandom >/srv/in && virtctl upload-volume images copy /srv/in && virtctl download-volume images copy /srv/out && cmp -n 100000 /srv/in /srv/out")
-    assert "<name>copy</name>" in bed.run("virtctl export-volume images copy").stdout
+    assert "<name>copy</name>" in bed.run("virtctl cat-volume images copy").stdout
     for words, status, text in (("create-volume images x 10Q", 2, 'is no size'), ("create-volume images x 1G colour=red", 2, '"colour=red" is none of'),
                                 ("volumes none", 3, "no pool is called"), ("resize-volume images copy 1M", 1, "would lose"), ("stop-pol images", 2, "did you mean stop-pool")):
         result = bed.run(f"virtctl {words}", check=False)

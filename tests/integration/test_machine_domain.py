@@ -119,8 +119,8 @@ def test_vsock(installed_machine):
     for name in ("first", "second"):
         define(machine, name, tiny_xml(name, devices="<vsock><cid auto='yes'/></vsock>"))
         machine.run(f"virtctl start {name}", timeout=SLOW)
-    cids = [re.search(r'<cid auto="yes" address="(\d+)"', machine.run(f"virtctl export {name} --live").stdout)[1] for name in ("first", "second")]
-    assert cids[0] != cids[1] and "address" not in re.search("<cid[^>]*>", machine.run("virtctl export first").stdout)[0]
+    cids = [re.search(r'<cid auto="yes" address="(\d+)"', machine.run(f"virtctl cat {name} --live").stdout)[1] for name in ("first", "second")]
+    assert cids[0] != cids[1] and "address" not in re.search("<cid[^>]*>", machine.run("virtctl cat first").stdout)[0]
     define(machine, "third", tiny_xml("third", devices=f"<vsock><cid address='{cids[0]}'/></vsock>"))
     refused = machine.run("virtctl start third", check=False, timeout=SLOW)
     assert refused.returncode == 1 and "is another guest's" in refused.stderr
@@ -159,7 +159,7 @@ def test_quotas_of_threads(installed_machine):
     found = groups(machine, "virtqemu@slow")
     assert {g: v[:2] for g, v in found.items()} == {"vcpu0": ["10000", "20000"], "vcpu1": ["10000", "20000"], "iothread1": ["30000", "100000"]}
     assert [v[2:] for g, v in sorted(found.items())] == [["IO_iothread1"], ["CPU_0/TCG"], ["CPU_1/TCG"]]
-    plan = machine.run("virtctl set --live --validate slow EmulatorQuotaPerSecUSec=500000", timeout=SLOW).stdout
+    plan = machine.run("virtctl set --live --dry-run slow EmulatorQuotaPerSecUSec=500000", timeout=SLOW).stdout
     assert "control groups of the threads of virtqemu@slow.service" in plan, plan
     machine.run("virtctl set --live slow VCPUQuotaPerSecUSec= EmulatorQuotaPerSecUSec=500000 IOThreadQuotaPerSecUSec=100000", timeout=SLOW)
     found = groups(machine, "virtqemu@slow")

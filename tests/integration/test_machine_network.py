@@ -216,9 +216,9 @@ def test_statistics_of_a_macvtap(networked):
     machine.run("virtctl define /srv/asking.xml && virtctl start asking", timeout=SLOW)
 
     def figures():
-        (values,) = json.loads(machine.run("virtctl --groups=net --json=short statistics asking", timeout=SLOW).stdout)
+        (values,) = json.loads(machine.run("virtctl --groups=net --json=short stats asking", timeout=SLOW).stdout)
         return values
-    sent = "for i in $(seq 240); do virtctl --groups=net statistics asking | grep -qE 'net.0.tx.bytes=[0-9]{4}' && exit 0; sleep 0.5; done; exit 1"
+    sent = "for i in $(seq 240); do virtctl --groups=net stats asking | grep -qE 'net.0.tx.bytes=[0-9]{4}' && exit 0; sleep 0.5; done; exit 1"
     machine.run(sent, timeout=SLOW)
     link, = json.loads(machine.run("ip -s -j link show type macvtap").stdout)
     s = figures()
@@ -226,7 +226,7 @@ def test_statistics_of_a_macvtap(networked):
     assert s["net.0.rx.pkts"] >= link["stats64"]["rx"]["packets"] and s["net.0.rx.bytes"] < s["net.0.tx.bytes"]
     # Here units have a memory controller, too.
     group = "/sys/fs/cgroup$(systemctl show -P ControlGroup virtqemu@asking.service)"
-    said = machine.run(f"virtctl --groups=memory --json=short statistics asking; cat {group}/memory.current", timeout=SLOW).stdout.splitlines()
+    said = machine.run(f"virtctl --groups=memory --json=short stats asking; cat {group}/memory.current", timeout=SLOW).stdout.splitlines()
     assert abs(json.loads(said[0])[0]["memory.unit.current"] - int(said[1])) < 16 << 20
     machine.run("virtctl kill asking; virtctl undefine asking; ip netns del mute", timeout=SLOW)
 

@@ -64,7 +64,7 @@ def test_logical(bed):
     found = volumes(machine, "lvm")
     assert set(found) == {"plain", "snap", "thin"}, found
     assert found["plain"]["capacity"] == 8 * MIB and found["thin"]["capacity"] == 1024 * MIB and found["thin"]["allocation"] < 40 * MIB
-    assert "<path>/dev/vg0/plain</path>" in machine.run("virtctl export-volume lvm snap").stdout
+    assert "<path>/dev/vg0/plain</path>" in machine.run("virtctl cat-volume lvm snap").stdout
     machine.run("head -c 5000000 /dev/urandom >/tmp/data && virtctl upload-volume lvm plain /tmp/data && virtctl create-volume lvm copy clone-from=plain && "
                 "cmp -n 5000000 /tmp/data /dev/vg0/copy && virtctl resize-volume lvm copy 12M", timeout=SLOW)
     # A VM on a logical volume.
@@ -178,7 +178,7 @@ def test_target(bed):
     units = volumes(machine, "san")
     assert {n: v["capacity"] for n, v in units.items()} == {"unit:0:0:0": 16 * MIB, "unit:0:0:1": 16 * MIB}
     machine.run("udevadm settle && virtctl refresh-pool san", timeout=SLOW)
-    assert f"iscsi-{TARGET}-lun-0" in machine.run("virtctl export-volume san unit:0:0:0").stdout
+    assert f"iscsi-{TARGET}-lun-0" in machine.run("virtctl cat-volume san unit:0:0:0").stdout
     machine.run("head -c 1000000 /dev/urandom >/tmp/data && virtctl upload-volume san unit:0:0:0 /tmp/data && cmp -n 1000000 /tmp/data /tmp/unit0", timeout=SLOW)
     refused = machine.run("virtctl create-volume san more 1M", check=False)
     assert refused.returncode == 1 and "are made on its server or disk" in refused.stderr
@@ -227,5 +227,5 @@ def test_multipath(bed):
     define(machine, "maps", "<pool type='mpath'><name>maps</name><target><path>/dev/mapper</path></target></pool>")
     machine.run("virtctl start-pool maps", timeout=SLOW)
     assert {n: v["capacity"] for n, v in volumes(machine, "maps").items()} == {"vault": 16 * MIB}
-    assert "<path>/dev/mapper/vault</path>" in machine.run("virtctl export-volume maps vault").stdout
+    assert "<path>/dev/mapper/vault</path>" in machine.run("virtctl cat-volume maps vault").stdout
     machine.run(f"virtctl stop-pool maps && virtctl undefine-pool maps && dmsetup remove vault && losetup -d {a} {b}")

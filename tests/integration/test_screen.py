@@ -204,7 +204,7 @@ def test_virtctl(bus, qemud, guest_image, tmp_path):
     con = console(bus, d)
     con.ready()
     con.ask("keys")
-    bus.run(program, "--user", "send-keys", "web", "leftctrl", "c")
+    bus.run(program, "--user", "send-key", "web", "leftctrl", "c")
     con.wait("^VIRTBUS-GUEST-KEY 29 1$")
     con.wait("^VIRTBUS-GUEST-KEY 46 1$")
     bus.run(program, "--user", "screenshot", "web", tmp_path / "a.png")

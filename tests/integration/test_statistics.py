@@ -275,12 +275,12 @@ def test_virtctl(bus, qemud):
     d = define(bus, with_balloon(tiny_xml("a")))
     define(bus, tiny_xml("b"))
     d.Start(0, {}, timeout=60)
-    text = bus.run(program, "--user", "statistics").stdout
+    text = bus.run(program, "--user", "stats").stdout
     assert "Domain: 'a'\n" in text and "Domain: 'b'\n" in text and "  balloon.current=16777216\n" in text and "  state.state=shutoff\n" in text
-    only = bus.run(program, "--user", "--groups=cpu,state", "--json=short", "domstats", "a").stdout
+    only = bus.run(program, "--user", "--groups=cpu,state", "--json=short", "stats", "a").stdout
     (values,) = json.loads(only)
     assert values["path"] == d.path and values["name"] == "a" and values["cpu.time"] > 0 and "balloon.current" not in values
-    assert "dirtyrate.calc_status" in bus.run(program, "--user", "--groups=all", "statistics", "a").stdout
-    assert bus.run(program, "--user", "--groups=cpus", "statistics", check=False).returncode == 2
-    assert bus.run(program, "--user", "statistics", "c", check=False).returncode == 3
+    assert "dirtyrate.calc_status" in bus.run(program, "--user", "--groups=all", "stats", "a").stdout
+    assert bus.run(program, "--user", "--groups=cpus", "stats", check=False).returncode == 2
+    assert bus.run(program, "--user", "stats", "c", check=False).returncode == 3
     d.Terminate(0, {})

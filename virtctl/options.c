@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "options.h"
+
+#include <getopt.h>
+#include <string.h>
+
+#include "mem.h"
+#include "str.h"
+#include "usage.h"
+#include "verbs.h"
+
+#define FIELD(effect, name) effect, offsetof(Client, name)
+
+#define MUTATORS "attach detach change insert eject set set-memory set-vcpus set-link"
+#define LIVE_OR_CONFIG MUTATORS " cat cat-network cat-pool"
+
+const Option options[] = {
+        { "user", 0, NULL, NULL, "VMs of your own session", FIELD(SETS_TRUE, user) },
+        { "system", 0, NULL, NULL, "VMs of the host (what is meant without a word)", FIELD(SETS_FALSE, user) },
+        { "host", 'H', "[USER@]HOST", NULL, "VMs of another host, by ssh", FIELD(SETS_TEXT, host) },
+        { "address", 0, "ADDRESS", NULL, "The D-Bus at that address", FIELD(SETS_TEXT, address) },
+        { "json", 0, "short|pretty|off", NULL, "Print for programs", FIELD(SETS_JSON, json) },
+        { "quiet", 'q', NULL, NULL, "Say only what was asked for, and what went wrong", FIELD(SETS_TRUE, quiet) },
+        { "no-pager", 0, NULL, NULL, "Don't show what is long in a pager", FIELD(SETS_TRUE, no_pager) },
+        { "no-ask-password", 0, NULL, NULL, "Don't ask for the password of an authorization", FIELD(SETS_TRUE, no_ask) },
+        { "help", 'h', NULL, NULL, "Help on all, or on the verb", FIELD(SETS_TRUE, help) },
+        { "version", 0, NULL, NULL, "Which version this is", FIELD(SETS_TRUE, version) },
+        { "no-wait", 0, NULL, "start stop reboot detach dump create-volume resize-volume wipe-volume delete-volume upload-volume download-volume "
+                              "start-pool stop-pool build-pool delete-pool refresh-pool",
+          "Don't wait until it is done", FIELD(SETS_TRUE, no_wait) },
+        { "timeout", 0, "SECONDS", "stop", "How long a guest may take to power off", FIELD(SETS_TEXT, timeout) },
+        { "force", 0, NULL, "console stop-network build-pool insert eject",
+          "Take a console over; stop a network that is in use; build over what is there; open a locked drive", FIELD(SETS_TRUE, force) },
+        { "live", 0, NULL, LIVE_OR_CONFIG, "Only what runs", FIELD(SETS_TRUE, live) },
+        { "config", 0, NULL, LIVE_OR_CONFIG, "Only what is defined", FIELD(SETS_TRUE, config) },
+        { "dry-run", 0, NULL, MUTATORS " define define-network define-pool define-secret", "Only show what would be done", FIELD(SETS_TRUE, dry_run) },
+        { "secrets", 0, NULL, "cat", "Passwords, too", FIELD(SETS_TRUE, secrets) },
+        { "kind", 0, "pci|usb|mdev|scsi|net|block", "host-devices", "Only devices of that kind", FIELD(SETS_TEXT, kind) },
+        { "domain", 0, NULL, "capabilities", "What definitions can have, not the host", FIELD(SETS_TRUE, domain) },
+        { "groups", 0, "LIST", "stats", "Which statistics: cpu,block or all", FIELD(SETS_TEXT, groups) },
+};
+const size_t n_options = ARRAY_SIZE(options);
+
+/* --- which are for which --- */
+
+bool option_is_for(const Option *o, const char *verb) {
+        size_t n = strlen(verb);
+
+        for (const char *v = o->verbs; v; v = strchr(v, ' ') ? strchr(v, ' ') + 1 : NULL)
+                if (strncmp(v, verb, n) == 0 && (v[n] == ' ' || v[n] == '\0'))
+                        return true;
+        return !o->verbs;
+}
+
+static int check_for(const bool *used, const char *verb) {
+        for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+                if (used[i] && !option_is_for(&options[i], verb)) {
+                        (void) client_fail("--%s is not for %s, but for: %s", options[i].name, verb, options[i].verbs);
+                        return USAGE;
+                }
+        return 0;
+}
+
+/* --- what they do --- */
+
+static int set_json(Client *c, const char *mode) {
+        static const char *const words[] = { [JSON_OFF] = "off", [JSON_SHORT] = "short", [JSON_PRETTY] = "pretty" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+                if (streq(words[i], mode)) {
+                        c->json = (JsonMode) i;
+                        return 0;
+                }
+        (void) client_fail("--json=%s: expected short, pretty or off", mode);
+        return USAGE;
+}
+
+static int give(Client *c, const Option *o, const char *value) {
+        GivenOption *more = realloc(c->given, (c->n_given + 1) * sizeof(*more));
+
+        if (!more)
+                return client_fail("out of memory");
+        c->given = more;
+        c->given[c->n_given++] = (GivenOption) { .name = o->name, .value = value ?: "" };
+        return 0;
+}
+
+const char *option_given(const Client *c, const char *name, size_t index) {
+        for (size_t i = 0; i < c->n_given; i++)
+                if (streq(c->given[i].name, name) && index-- == 0)
+                        return c->given[i].value;
+        return NULL;
+}
+
+static int apply(Client *c, const Option *o, const char *value) {
+        void *field = (char *) c + o->field;
+
+        switch (o->effect) {
+        case SETS_TRUE: *(bool *) field = true; return 0;
+        case SETS_FALSE: *(bool *) field = false; return 0;
+        case SETS_TEXT: *(const char **) field = value; return 0;
+        case SETS_JSON: return set_json(c, value);
+        case IS_GIVEN: return give(c, o, value);
+        }
+        return USAGE;
+}
+
+/* --- the command line --- */
+
+#define FIRST_LONG 0x100
+
+static void for_getopt(struct option *longs, char *shorts) {
+        *shorts++ = '-';        /* words that are none come in their order, as option 1 */
+        for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+                longs[i] = (struct option) { options[i].name, options[i].argument ? required_argument : no_argument, NULL, (int) (FIRST_LONG + i) };
+                if (!options[i].letter)
+                        continue;
+                *shorts++ = options[i].letter;
+                if (options[i].argument)
+                        *shorts++ = ':';
+        }
+}
+
+static size_t option_index(int option) {
+        if (option >= FIRST_LONG)
+                return (size_t) option - FIRST_LONG;
+        for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+                if (options[i].letter && options[i].letter == option)
+                        return i;
+        return ARRAY_SIZE(options);
+}
+
+/* What a program in the guest is to get is left alone. */
+static bool is_raw_now(char *const *words, int n) {
+        const Verb *verb = n > 0 ? verb_find(words[0]) : NULL;
+        int first;
+
+        return verb && usage_ends_raw(verb->arguments, &first) && n == first + 1;
+}
+
+int options_parse(Client *c, int argc, char **argv, char ***ret_words, int *ret_n) {
+        struct option longs[ARRAY_SIZE(options) + 1] = {};
+        char shorts[2 * ARRAY_SIZE(options) + 2] = "", **words = new0(char *, (size_t) argc + 1);
+        bool used[ARRAY_SIZE(options)] = {};
+        int option, n = 0, r = words ? 0 : client_fail("out of memory");
+
+        for_getopt(longs, shorts);
+        while (r == 0 && !is_raw_now(words, n) && (option = getopt_long(argc, argv, shorts, longs, NULL)) >= 0) {
+                size_t i = option_index(option);
+
+                if (option == 1)
+                        words[n++] = optarg;
+                else if (i >= ARRAY_SIZE(options))
+                        r = USAGE;
+                else {
+                        used[i] = true;
+                        r = apply(c, &options[i], optarg);
+                }
+        }
+        while (r == 0 && optind < argc)
+                words[n++] = argv[optind++];
+        if (r == 0 && !c->help && !c->version)
+                r = check_for(used, n > 0 ? words[0] : "list");
+        if (r != 0) {
+                free(words);
+                return r;
+        }
+        *ret_words = words;
+        *ret_n = n;
+        return 0;
+}
