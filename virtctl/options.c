@@ -25,10 +25,11 @@ const Option options[] = {
         { "no-ask-password", 0, NULL, NULL, "Don't ask for the password of an authorization", FIELD(SETS_TRUE, no_ask) },
         { "help", 'h', NULL, NULL, "Help on all, or on the verb", FIELD(SETS_TRUE, help) },
         { "version", 0, NULL, NULL, "Which version this is", FIELD(SETS_TRUE, version) },
-        { "no-wait", 0, NULL, "start stop reboot detach dump create-volume resize-volume wipe-volume delete-volume upload-volume download-volume "
+        { "no-wait", 0, NULL, "start run stop reboot detach dump create-volume resize-volume wipe-volume delete-volume upload-volume download-volume "
                               "start-pool stop-pool build-pool delete-pool refresh-pool",
           "Don't wait until it is done", FIELD(SETS_TRUE, no_wait) },
-        { "timeout", 0, "SECONDS", "stop", "How long a guest may take to power off", FIELD(SETS_TEXT, timeout) },
+        { "timeout", 0, "SECONDS", "stop set-display-password", "How long a guest may take to power off, or a password is good for",
+          FIELD(SETS_TEXT, timeout) },
         { "force", 0, NULL, "console stop-network build-pool insert eject",
           "Take a console over; stop a network that is in use; build over what is there; open a locked drive", FIELD(SETS_TRUE, force) },
         { "live", 0, NULL, LIVE_OR_CONFIG, "Only what runs", FIELD(SETS_TRUE, live) },

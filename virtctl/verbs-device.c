@@ -63,8 +63,7 @@ int change_print_plan(sd_bus_message *reply) {
         return r < 0 ? client_garbled(r) : 0;
 }
 
-/* By its id, or by what else it is called: "vda". */
-static int find_device(Client *c, const char *domain, const char *name, char **ret) {
+int device_find(Client *c, const char *domain, const char *name, char **ret) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         int r = client_call(c, domain, DOMAIN_INTERFACE, "GetDevice", &reply, "s", name);
 
@@ -73,7 +72,7 @@ static int find_device(Client *c, const char *domain, const char *name, char **r
 
 /* A domain, its device, and the flags. */
 static int find_both(Client *c, char **argv, char **ret_domain, char **ret_device, uint64_t *ret_flags) {
-        return client_domain(c, argv[0], ret_domain) ?: find_device(c, *ret_domain, argv[1], ret_device) ?: change_flags(c, *ret_domain, ret_flags);
+        return client_domain(c, argv[0], ret_domain) ?: device_find(c, *ret_domain, argv[1], ret_device) ?: change_flags(c, *ret_domain, ret_flags);
 }
 
 static int print_name(const char *path) {
@@ -120,7 +119,7 @@ int verb_detach(Client *c, int argc, char **argv) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_free_ char *domain = NULL, *device = NULL, *job = NULL;
         uint64_t flags = 0;
-        int r = client_domain(c, argv[0], &domain) ?: find_device(c, domain, argv[1], &device);
+        int r = client_domain(c, argv[0], &domain) ?: device_find(c, domain, argv[1], &device);
 
         /* Without a word it goes from wherever it is. */
         flags = (c->live ? FLAG_LIVE : 0) | (c->config ? FLAG_CONFIG : 0) | (c->dry_run ? FLAG_VALIDATE_ONLY : 0) | (c->no_wait ? FLAG_NO_WAIT : 0);
@@ -191,7 +190,7 @@ int verb_set_link(Client *c, int argc, char **argv) {
 
         if (!up && !streq(argv[2], "down"))
                 return client_fail("a link is up or down, not \"%s\"", argv[2]);
-        r = client_domain(c, argv[0], &domain) ?: find_device(c, domain, argv[1], &device);
+        r = client_domain(c, argv[0], &domain) ?: device_find(c, domain, argv[1], &device);
         flags = (c->live ? FLAG_LIVE : 0) | (c->config ? FLAG_CONFIG : 0) | (c->dry_run ? FLAG_VALIDATE_ONLY : 0);
         r = r ?: client_call(c, device, QEMU1 ".Nic", "SetLink", &reply, "bta{sv}", (int) up, flags, 0);
         return r ?: change_print_plan(reply);

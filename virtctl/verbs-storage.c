@@ -152,3 +152,54 @@ int verb_pools(Client *c, int argc, char **argv) {
         }
         return rows_print(c, list, columns, shown, ARRAY_SIZE(columns), "pool");
 }
+
+/* --- what pools could be made of --- */
+
+static int print_sources(const json_t *list) {
+        json_t *source, *value, *device;
+        const char *key;
+        size_t i, k;
+
+        json_array_foreach(list, i, source) {
+                json_object_foreach(source, key, value)
+                        if (json_is_string(value))
+                                print_line(key, "%s", json_string_value(value));
+                        else
+                                json_array_foreach(value, k, device)
+                                        print_line(k == 0 ? key : "", "%s", json_string_value(device) ?: "");
+                putchar('\n');
+        }
+        return DONE;
+}
+
+int verb_find_sources(Client *c, int argc, char **argv) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
+        json_auto_t *list = NULL;
+        int r = client_new_call(c, &m, STORAGE1_ROOT, STORAGE1_MANAGER, "FindSources");
+
+        if (r != 0)
+                return r;
+        if (sd_bus_message_append(m, "s", argv[0]) < 0 || sd_bus_message_open_container(m, 'a', "{sv}") < 0)
+                return client_fail("out of memory");
+        for (int i = 1; i < argc; i++) {
+                const char *host = str_after(argv[i], "host="), *port = str_after(argv[i], "port=");
+                uint32_t number = 0;
+
+                if (!host && (!port || parse_u32(port, &number) < 0 || number > UINT16_MAX)) {
+                        (void) client_fail("\"%s\": expected host=NAME or port=NUMBER", argv[i]);
+                        return USAGE;
+                }
+                r = host ? sd_bus_message_append(m, "{sv}", "host", "s", host) : sd_bus_message_append(m, "{sv}", "port", "t", (uint64_t) number);
+                if (r < 0)
+                        return client_fail("out of memory");
+        }
+        if (sd_bus_message_close_container(m) < 0)
+                return client_fail("out of memory");
+        r = client_send(c, TAKE_PTR(m), &reply);
+        if (r != 0)
+                return r;
+        list = value_to_json(reply);
+        if (c->json != JSON_OFF)
+                return print_json(c, json_incref(list));
+        return print_sources(list);
+}

@@ -28,3 +28,5 @@ int verb_unknown(const char *word);
 int change_flags(Client *c, const char *domain, uint64_t *ret);
 /* The lines of an answer: what --dry-run is for. */
 int change_print_plan(sd_bus_message *reply);
+/* A device by its id, or by what else it is called: "vda". */
+int device_find(Client *c, const char *domain, const char *name, char **ret);

@@ -191,6 +191,12 @@ def test_virtctl_and_the_guest(running, virtctl, tmp_path):  # noqa: F811
     (tmp_path / "password").write_text("a b c")
     virtctl("set-password", "web", "root", tmp_path / "password")
     assert con.ask("sh cat /etc/given") == ["root:a b c"]
+    (tmp_path / "keys").write_text("# a comment\n\nssh-ed25519 AAAAC3NzaC1lZDI1NTE5 one\nssh-ed25519 AAAAC3NzaC1lZDI1NTE6 two\r\n")
+    virtctl("add-ssh-keys", "web", "root", tmp_path / "keys")
+    assert sorted(virtctl("ssh-keys", "web", "root").stdout.splitlines()) == ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 one", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE6 two"]
+    (tmp_path / "one").write_text("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 one\n")
+    virtctl("remove-ssh-keys", "web", "root", tmp_path / "one")
+    assert len(json.loads(virtctl("ssh-keys", "web", "root", "--json=short").stdout)) == 1
     virtctl("sync-time", "web")
     assert json.loads(virtctl("agent", "web", "guest-fsfreeze-status").stdout) == "thawed"
     late = virtctl("wait-address", "web", "ipv9", check=False)
@@ -223,7 +229,7 @@ def test_addresses(bus, qemud, agent_image):
     d.Terminate(0, {})
 
 
-def test_processors_and_sleep(bus, qemud, agent_image):
+def test_processors_and_sleep(bus, qemud, virtctl, agent_image):  # noqa: F811
     """One is taken out of use and comes back; then the guest sleeps, and Resume() wakes it: this one's firmware takes that for a power-on."""
     xml = guest_xml(agent_image, devices=CHANNEL, memory=192).replace("<vcpu>1<", "<vcpu>2<")
     d = define(bus, xml)
@@ -237,9 +243,12 @@ def test_processors_and_sleep(bus, qemud, agent_image):
     assert g.SetOnlineVCPUs([(1, False)], 0, {}) == 1 and con.ask("sh cat /sys/devices/system/cpu/online") == ["0"]
     assert sorted(v[:2] for v in g.GetVCPUs(0, {})) == [(0, True), (1, False)]
     assert g.SetOnlineVCPUs([(1, True)], 0, {}) == 1 and con.ask("sh cat /sys/devices/system/cpu/online") == ["0-1"]
+    virtctl("set-guest-vcpus", d.Name, "1")
+    assert con.ask("sh cat /sys/devices/system/cpu/online") == ["0"]
+    assert "has 2 processors" in virtctl("set-guest-vcpus", d.Name, "3", check=False).stderr
     with bus.fails("InvalidArgs", "doze"):
         g.Sleep("doze", 0, {})
-    g.Sleep("ram", 0, {})
+    virtctl("sleep", d.Name)
     bus.wait_property(d, "State", "pmsuspended")
     d.Resume(0, {})
     bus.wait_property(d, "State", "running")
