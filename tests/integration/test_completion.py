@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Completion of virtctl's words, typed into a real bash; its help, and which options are for which verbs."""
+"""Completion of virtctl's words, typed into a real bash and zsh; its help, and which options are for which verbs."""
 
 import os
 import pty
@@ -18,16 +18,15 @@ PROGRAM = Path(os.environ["VIRTBUS_BUILD"]) / "virtctl" / "virtctl"
 
 
 class Shell:
-    """An interactive bash on a terminal of its own."""
+    """An interactive shell on a terminal of its own."""
 
-    def __init__(self, environment):
+    def __init__(self, environment, command, first):
         master, slave = pty.openpty()
         environment = {**environment, "PATH": f"{PROGRAM.parent}:{os.environ['PATH']}", "PS1": "@ ", "TERM": "dumb", "INPUTRC": "/dev/null", "HISTFILE": ""}
-        self.process = subprocess.Popen(["bash", "--norc", "--noprofile", "-i"], stdin=slave, stdout=slave, stderr=slave, env=environment,
-                                        start_new_session=True)
+        self.process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True)
         os.close(slave)
         self.terminal = master
-        self.send(f"bind 'set bell-style none'; . {SCRIPTS}/virtctl.bash; echo re''ady\n")
+        self.send(f"{first}; echo re''ady\n")
         self.read_until("ready")
 
     def send(self, keys):
@@ -51,9 +50,19 @@ class Shell:
         self.process.wait(30)
 
 
-@pytest.fixture
-def shell(bus, qemud):
-    s = Shell(bus.environment)
+SHELLS = {
+    "bash": (["bash", "--norc", "--noprofile", "-i"], f"bind 'set bell-style none'; . {SCRIPTS}/virtctl.bash"),
+    "zsh": (["zsh", "-f", "-i"], "fpath=($PWD/functions $fpath); autoload -Uz compinit; compinit -D; LISTMAX=0; unsetopt beep"),
+}
+
+
+@pytest.fixture(params=SHELLS)
+def shell(bus, qemud, request, tmp_path, monkeypatch):
+    """zsh finds its functions by their names."""
+    (tmp_path / "functions").mkdir()
+    (tmp_path / "functions" / "_virtctl").symlink_to(SCRIPTS / "virtctl.zsh")
+    monkeypatch.chdir(tmp_path)
+    s = Shell(bus.environment, *SHELLS[request.param])
     yield s
     s.end()
 
@@ -62,7 +71,7 @@ def complete(bus, *words):
     return bus.run(PROGRAM, "__complete", *words).stdout.split()
 
 
-def test_in_bash(bus, qemud, shell, tmp_path):
+def test_in_a_shell(bus, qemud, shell, tmp_path):
     (tmp_path / "disk.raw").write_bytes(bytes(1 << 20))
     (tmp_path / "web.xml").write_text(tiny_xml("web", devices=disk_xml(tmp_path / "disk.raw")))
     bus.run(PROGRAM, "--user", "define", tmp_path / "web.xml")
@@ -88,7 +97,7 @@ def test_words(bus, qemud, tmp_path):
     assert complete(bus, "nonsense", "") == [] and bus.run(PROGRAM, "__complete", "--nonsense", "", check=False).stdout == ""
 
 
-def test_zsh_script_has_no_verbs_of_its_own():
+def test_scripts_have_no_verbs_of_their_own():
     """Both scripts only ask: there is nothing in them that could grow old."""
     for name in ("virtctl.bash", "virtctl.zsh"):
         text = (SCRIPTS / name).read_text()
