@@ -126,7 +126,8 @@ static size_t check_path(const XmlTexts *texts, const XmlPath *p, const char *fi
         }
         if (first)
                 return 0;
-        tell(told, strf("%s: %s is accepted and not described: add that as a line to its section, and below it, indented, what it is", file, p->path));
+        tell(told, strf("%s: %s is accepted and not described: add that as a line to its section, and below it, indented, what it is", file,
+                        p->path));
         return 1;
 }
 

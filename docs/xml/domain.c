@@ -18,10 +18,10 @@ static const struct {
         const char *plug, *change;  /* the devices it stands for when they come and go, and when they change; NULL: it is not asked */
         const char *xml;
 } examples[] = {
-        { "controller", "SCSI and virtio-serial", "SCSI and virtio-serial", "<controller type='scsi' model='virtio-scsi'/>" },
-        { "controller", "USB of model qemu-xhci or nec-xhci", "USB of model qemu-xhci or nec-xhci", "<controller type='usb' model='qemu-xhci'/>" },
-        { "controller", "USB of other models", "USB of other models", "<controller type='usb' model='piix3-uhci'/>" },
-        { "controller", "others", "others", "<controller type='ide'/>" },
+        { "controller", "SCSI and virtio-serial", "scsi", "<controller type='scsi'/>" },
+        { "controller", "USB of model qemu-xhci or nec-xhci", "usb", "<controller type='usb'/>" },
+        { "controller", "USB of other models", NULL, "<controller type='usb' model='piix3-uhci'/>" },
+        { "controller", "others", NULL, "<controller type='ide'/>" },
         { "disk", "on virtio, scsi and usb", "others", "<disk type='file'><source file='/x'/><target dev='vda'/></disk>" },
         { "disk", NULL, "disks that have limits already", "<disk type='file'><source file='/x'/><target dev='vda'/>"
           "<iotune><total_bytes_sec>9</total_bytes_sec></iotune></disk>" },
@@ -33,11 +33,12 @@ static const struct {
         { "console", "virtio", "virtio", "<console type='pty'><target type='virtio'/></console>" },
         { "console", "others", "others", "<console type='pty'/>" },
         { "iommu", ALL, ALL, "<iommu model='intel'/>" },
-        { "input", "virtio and usb", "virtio and usb", "<input type='tablet' bus='usb'/>" },
+        { "input", "virtio, usb and evdev", "virtio and usb", "<input type='tablet' bus='usb'/>" },
         { "input", "ps2", "ps2", "<input type='mouse' bus='ps2'/>" },
         { "rng", ALL, ALL, "<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>" },
         { "memballoon", ALL, ALL, "<memballoon model='virtio'/>" },
-        { "memory", "dimm and virtio-mem", "dimm and virtio-mem", "<memory model='virtio-mem'><target><size unit='MiB'>128</size><block unit='MiB'>2</block>"
+        { "memory", "dimm and virtio-mem", "dimm and virtio-mem", "<memory model='virtio-mem'>"
+          "<target><size unit='MiB'>128</size><block unit='MiB'>2</block>"
           "<requested unit='MiB'>32</requested></target></memory>" },
         { "memory", "nvdimm and virtio-pmem", "nvdimm and virtio-pmem", "<memory model='virtio-pmem'>"
           "<source><path>/srv/x</path></source><target><size unit='MiB'>1</size></target></memory>" },
@@ -50,9 +51,9 @@ static const struct {
         { "filesystem", "9p", "9p", "<filesystem><source dir='/srv'/><target dir='srv'/></filesystem>" },
         { "graphics", ALL, "where there is a password already", "<graphics type='vnc' passwd='x'/>" },
         { "graphics", ALL, "others", "<graphics type='vnc'/>" },
+        { "hostdev", "with ramfb", "with ramfb", "<hostdev mode='subsystem' type='mdev' model='vfio-pci' display='on' ramfb='on'>"
+          "<source><address uuid='d2177883-f1bb-47f0-914d-32a22e3a8804'/></source></hostdev>" },
         { "hostdev", "others", "others", "<hostdev mode='subsystem' type='pci'><source><address bus='2' slot='0' function='0'/></source></hostdev>" },
-        { "hostdev", "those with ramfb", "those with ramfb", "<hostdev mode='subsystem' type='mdev' model='vfio-pci' display='on' ramfb='on'><source>"
-          "<address uuid='d2177883-f1bb-47f0-914d-32a22e3a8804'/></source></hostdev>" },
         { "hub", ALL, ALL, "<hub type='usb'/>" },
         { "lease", ALL, ALL, "<lease><lockspace>x</lockspace><key>y</key><target path='/x'/></lease>" },
         { "redirdev", ALL, ALL, "<redirdev bus='usb' type='spicevmc'/>" },
@@ -142,7 +143,7 @@ static char *plug_text(const DeviceOps *ops) {
                 why = device_fixed(device_of(def, ops->element), def);
                 xml_groups_add(&g, why ? "is there from the start, and stays" : "comes and goes while the guest runs", examples[i].plug);
         }
-        return xml_groups_text(&g);
+        return xml_groups_text(&g, true);
 }
 
 static char *verdict_text(const DeviceOps *ops, const char *rest) {
@@ -159,7 +160,7 @@ static char *verdict_text(const DeviceOps *ops, const char *rest) {
                         v = ops->verdict(d, d, rest);
                 xml_groups_add(&g, change_verdict_to_string(v), examples[i].change);
         }
-        return xml_groups_text(&g);
+        return xml_groups_text(&g, true);
 }
 
 static char *domain_when(const XmlPath *p) {
@@ -208,7 +209,18 @@ static char *device_preset(const DeviceOps *ops, const char *rest) {
                 text = filled_text(&device_of(e->before, ops->element)->head, &device_of(e->after, ops->element)->head, f);
                 xml_groups_add(&g, text, examples[i].change);
         }
-        return xml_groups_text(&g);
+        return xml_groups_text(&g, false);
+}
+
+/* What is filled in there depends on the rest of the definition; the descriptions say how. */
+static bool depends(const char *path) {
+        static const char *const paths[] = { "os/type/@arch", "devices/disk/target/@bus", "devices/controller/@index",
+                                             "devices/serial/target/@port", "devices/console/target/@port", "devices/video/model/@primary" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
+                if (streq(path, paths[i]))
+                        return true;
+        return false;
 }
 
 static char *domain_preset(const XmlPath *p) {
@@ -217,6 +229,8 @@ static char *domain_preset(const XmlPath *p) {
         const DeviceOps *ops = device_at(p->path, &rest);
         const Field *f = own_field(&domain_record, p->path);
 
+        if (depends(p->path))
+                return NULL;
         if (ops)
                 return rest && !(p->field->flags & FIELD_LIVE) ? device_preset(ops, rest) : NULL;
         if (!bare.after && !make_example(&bare, plain, &why)) {

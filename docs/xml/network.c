@@ -39,7 +39,8 @@ static bool change_scalar(Record *r, const Field *f) {
                         return true;
         /* The old string is freed by then: it is not looked at. */
         for (size_t i = 0; i < ARRAY_SIZE(values); i++)
-                if (f->type->from_text(f, values[i], field_value(r, f), &wanted) >= 0 && (f->type == &field_string || !f->type->equal(was, field_value(r, f))))
+                if (f->type->from_text(f, values[i], field_value(r, f), &wanted) >= 0 &&
+                    (f->type == &field_string || !f->type->equal(was, field_value(r, f))))
                         return true;
         return false;
 }

@@ -64,7 +64,7 @@ static void remark(Remarks *r, const char *key, char *text) {
 }
 
 /* Of all paths that the text is for. */
-static char *collect(const XmlText *t, char *(*ask)(const XmlPath *p)) {
+static char *collect(const XmlText *t, char *(*ask)(const XmlPath *p), bool everybody) {
         XmlGroups g = {};
 
         for (size_t i = 0; ask && i < paths.n; i++) {
@@ -76,7 +76,7 @@ static char *collect(const XmlText *t, char *(*ask)(const XmlPath *p)) {
                 answer = ask(&paths.items[i]);
                 xml_groups_add(&g, answer, name);
         }
-        return xml_groups_text(&g);
+        return xml_groups_text(&g, everybody);
 }
 
 /* Those for which "*" stands, where it is not all of them. */
@@ -115,8 +115,8 @@ static void put_remarks(const XmlPage *page, const XmlText *t, const XmlPath *p)
         for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
                 if (!p->variant && (p->field->flags & flags[i].flag))
                         remark(&r, NULL, must(strdup(flags[i].text)));
-        remark(&r, "default", collect(t, page->preset));
-        remark(&r, NULL, collect(t, page->when));
+        remark(&r, "default", collect(t, page->preset, false));
+        remark(&r, NULL, collect(t, page->when, true));
         if (r.any)
                 putchar(']');
 }

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "mem.h"
 #include "str.h"
@@ -156,20 +157,34 @@ void xml_groups_add(XmlGroups *g, const char *text, const char *name) {
         }
 }
 
-char *xml_groups_text(XmlGroups *g) {
+/* The text of most comes last. */
+static void put_last(XmlGroups *g) {
         size_t most = 0;
+        XmlGroup last;
+
+        for (size_t i = 0; i < g->n; i++)
+                if (g->items[i].n >= g->items[most].n)
+                        most = i;
+        last = g->items[most];
+        memmove(&g->items[most], &g->items[most + 1], (g->n - most - 1) * sizeof(last));
+        g->items[g->n - 1] = last;
+}
+
+char *xml_groups_text(XmlGroups *g, bool everybody) {
         Text t = TEXT_INIT;
 
         if (g->n == 0)
                 return NULL;
-        for (size_t i = 0; i < g->n; i++)
-                if (g->items[i].n >= g->items[most].n)
-                        most = i;
-        for (size_t i = 0; i < g->n; i++)
-                if (i != most)
-                        text_addf(&t, "%s: %s; ", g->items[i].text, g->items[i].names);
-        text_addf(&t, "%s%s", g->n > 1 ? "otherwise " : "", g->items[most].text);
+        put_last(g);
         for (size_t i = 0; i < g->n; i++) {
+                const char *comma = i > 0 ? ", " : "";
+
+                if (g->n > 1 && everybody && i == g->n - 1)
+                        text_addf(&t, "%sotherwise %s", comma, g->items[i].text);
+                else if (g->n > 1)
+                        text_addf(&t, "%s%s (%s)", comma, g->items[i].text, g->items[i].names);
+                else
+                        text_add(&t, g->items[i].text);
                 free((char *) g->items[i].text);
                 free((char *) g->items[i].names);
         }

@@ -37,5 +37,6 @@ typedef struct XmlGroups {
 } XmlGroups;
 /* `text` NULL: nothing. */
 void xml_groups_add(XmlGroups *g, const char *text, const char *name);
-/* "x" where all say the same, else "x: A, B; otherwise y"; NULL: nothing was added. New string; the groups are empty afterwards. */
-char *xml_groups_text(XmlGroups *g);
+/* "x" where all say the same, else "x (A, B), otherwise y", or, where not everybody was asked, "x (A, B), y (C, D)"; NULL: nothing was
+ * added. New string; the groups are empty afterwards. */
+char *xml_groups_text(XmlGroups *g, bool everybody);
