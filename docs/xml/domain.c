@@ -42,7 +42,7 @@ static const struct {
           "<requested unit='MiB'>32</requested></target></memory>" },
         { "memory", "nvdimm and virtio-pmem", "nvdimm and virtio-pmem", "<memory model='virtio-pmem'>"
           "<source><path>/srv/x</path></source><target><size unit='MiB'>1</size></target></memory>" },
-        { "parallel", ALL, ALL, "<parallel type='pty'/>" },
+        { "parallel", ALL, ALL, "<parallel type='file'><source path='/x'/></parallel>" },
         { "panic", ALL, ALL, "<panic/>" },
         { "audio", ALL, ALL, "<audio id='1' type='none'/>" },
         { "channel", ALL, ALL, "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>" },
