@@ -142,4 +142,5 @@ TEST(verdicts_keep_their_word) {
                         fail_msg("%s is told as '%s'", rows[i].path, change_verdict_to_string(domain_verdict(rows[i].path)));
 }
 
-TEST_MAIN(TEST_ROW(records_are_sound), TEST_ROW(verdicts_keep_their_word), TEST_ROW(devices_are_whole), TEST_ROW(devices_have_golden_tests), TEST_ROW(states_lead_somewhere))
+TEST_MAIN(TEST_ROW(records_are_sound), TEST_ROW(verdicts_keep_their_word), TEST_ROW(devices_are_whole),
+          TEST_ROW(devices_have_golden_tests), TEST_ROW(states_lead_somewhere))

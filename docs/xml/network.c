@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -26,8 +27,9 @@ static const Field *field_at(const Record *r, const char *path, const char **ret
 
 /* Any other value than the one it has. */
 static bool change_scalar(Record *r, const Field *f) {
-        static const char *const values[] = { "1", "2", "yes", "no", "on", "off", "198.51.100.1", "52:54:00:12:34:56",
-                                              "0c2f1a5e-1122-4344-8566-778899aabbcc", "word" };
+        _cleanup_free_ char *least = must(strf("%" PRIu64, f->min));
+        const char *const values[] = { least, "1", "2", "yes", "no", "on", "off", "198.51.100.1", "52:54:00:12:34:56",
+                                       "0c2f1a5e-1122-4344-8566-778899aabbcc", "word" };
         uint64_t was[8] = {};
         const char *wanted;
 
@@ -69,6 +71,11 @@ static bool change(Record *r, const char *path) {
         return false;
 }
 
+/* With another one it is another network. */
+static bool is_identity(const XmlPath *p) {
+        return streq(p->path, "name") || streq(p->path, "uuid");
+}
+
 static char *network_when(const XmlPath *p) {
         _cleanup_(network_def_freep) NetworkDef *next = NULL;
         _cleanup_fault_ Fault f = FAULT_INIT;
@@ -77,18 +84,36 @@ static char *network_when(const XmlPath *p) {
                 fprintf(stderr, "the example: %s\n", f.message ?: "?");
                 exit(EXIT_FAILURE);
         }
-        if (streq(p->path, "name") || streq(p->path, "uuid")) /* with others it is another network */
-                return NULL;
-        if ((p->field->flags & FIELD_LIVE) || network_copy(now, &next) < 0 || !change(&next->head, p->path))
+        if (is_identity(p) || (p->field->flags & FIELD_LIVE) || network_copy(now, &next) < 0 || !change(&next->head, p->path))
                 return NULL;
         return must(strdup(network_can_become(now, next, &f) >= 0 ? "now" : "restart"));
+}
+
+/* Without a value that could be tried, nobody knows. */
+static size_t network_check_values(void (*told)(const char *fault)) {
+        static XmlPaths paths;
+        size_t faults = 0;
+
+        xml_paths_add(&paths, "", &network_record);
+        for (size_t i = 0; i < paths.n; i++) {
+                const XmlPath *p = &paths.items[i];
+                bool matters = p->field->type->shape == SHAPE_SCALAR && !(p->field->flags & FIELD_LIVE) && !is_identity(p);
+                _cleanup_free_ char *when = matters ? network_when(p) : NULL, *fault = NULL;
+
+                if (!matters || when)
+                        continue;
+                fault = must(strf("docs/xml/network.c: %s: values[] has none for it", p->path));
+                told(fault);
+                faults++;
+        }
+        return faults;
 }
 
 int main(int argc, char **argv) {
         static const XmlPage page = {
                 .name = "virtbus.network", .title = "XML of virtual networks",
                 .roots = { { "", &network_record } },
-                .when = network_when,
+                .when = network_when, .check = network_check_values,
         };
 
         return xml_page_main(&page, argc, argv);

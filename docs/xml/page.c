@@ -239,7 +239,7 @@ static int check_page(const XmlPage *page, const char *file) {
         good = check("every path has one description, every description is of one", n, 1);
 
         if (page->check)
-                good = check("every device has an example to ask", page->check(on_fault), 2) && good;
+                good = check("everything has an example to ask", page->check(on_fault), 2) && good;
         printf("1..%d\n", page->check ? 2 : 1);
         return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }
