@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../virtqemud/device/device.h"
+#include "../virtqemud/plan/tuning.h"
 #include "../virtqemud/run/state.h"
 #include "file.h"
 #include "mem.h"
@@ -123,4 +124,23 @@ TEST(states_lead_somewhere) {
         assert_int_equal(state_reason_from_string(""), -EINVAL);
 }
 
-TEST_MAIN(TEST_ROW(records_are_sound), TEST_ROW(devices_are_whole), TEST_ROW(devices_have_golden_tests), TEST_ROW(states_lead_somewhere))
+/* What is told as possible at once has a call that does it: a row of the tuning table, the balloon, or CPUs that are plugged in. */
+TEST(verdicts_keep_their_word) {
+        static const struct {
+                const char *path;
+                ChangeVerdict verdict;
+        } rows[] = {
+                { "currentMemory", CHANGE_NOW }, { "memory", CHANGE_AT_POWER_OFF }, { "vcpu/@current", CHANGE_NOW }, { "vcpu", CHANGE_AT_POWER_OFF },
+                { "cputune/shares", CHANGE_NOW }, { "cputune/vcpupin[2]/@cpuset", CHANGE_NOW }, { "cputune/vcpusched[0]/@priority", CHANGE_AT_POWER_OFF },
+                { "cputune/emulatorsched/@scheduler", CHANGE_AT_POWER_OFF }, { "memtune/hard_limit", CHANGE_NOW }, { "blkiotune/weight", CHANGE_NOW },
+                { "blkiotune/device[0]/weight", CHANGE_AT_POWER_OFF }, { "iothreadids/iothread[0]/@id", CHANGE_NOW },
+                { "iothreadids/iothread[0]/@thread_pool_max", CHANGE_AT_POWER_OFF }, { "os/kernel", CHANGE_AT_POWER_OFF },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+                if (domain_verdict(rows[i].path) != rows[i].verdict)
+                        fail_msg("%s is told as '%s'", rows[i].path, change_verdict_to_string(domain_verdict(rows[i].path)));
+}
+
+TEST_MAIN(TEST_ROW(records_are_sound), TEST_ROW(verdicts_keep_their_word), TEST_ROW(devices_are_whole),
+          TEST_ROW(devices_have_golden_tests), TEST_ROW(states_lead_somewhere))

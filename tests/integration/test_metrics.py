@@ -132,7 +132,7 @@ def test_every_metric_is_documented():
     for key, family, counter in re.findall(r'^        \{ "(.*?)", "(virtbus_\w+)", (COUNTER|GAUGE)', (root / "virtmetrics" / "openmetrics.c").read_text(), re.M):
         there.add(family + ("_total" if counter == "COUNTER" else ""))
     text = (root / "docs" / "virtbus-metrics.rst").read_text()
-    table = re.findall(r"^(virtbus_domain_\w+) (.*)$", text, re.M)
+    table = re.findall(r"^(virtbus_domain_\w+).*\n    (.*)$", text, re.M)
     documented = set()
     for name, rest in table:
         documented.add(name)

@@ -61,7 +61,7 @@ BUS_PUBLIC_GETTER(domain_get_pending) {
 static ChangeVerdict verdict_of(const Pending *p, const char *path) {
         if (p->before && p->after)
                 return p->after->ops->verdict ? p->after->ops->verdict(p->before, p->after, path) : CHANGE_AT_POWER_OFF;
-        return tuning_is_path(path) || streq(path, "currentMemory") || streq(path, "vcpu/@current") ? CHANGE_NOW : CHANGE_AT_POWER_OFF;
+        return domain_verdict(path);
 }
 
 static char *value_text(const Field *field, const void *value) {

@@ -62,6 +62,21 @@ static const struct {
         { "domain/devices/controller", "model", "xenbus", "that is for Xen", NULL },
 };
 
+bool refused_row(size_t i, Refused *ret) {
+        size_t n = ARRAY_SIZE(refused);
+
+        assert(ret);
+
+        if (i < n)
+                *ret = (Refused) { refused[i].parent, refused[i].name, NULL, NULL, refused[i].reason, refused[i].hint };
+        else if (i - n < ARRAY_SIZE(refused_values))
+                *ret = (Refused) { refused_values[i - n].parent, NULL, refused_values[i - n].attribute, refused_values[i - n].value,
+                                   refused_values[i - n].reason, refused_values[i - n].hint };
+        else
+                return false;
+        return true;
+}
+
 static int refuse(const xmlNode *node, const char *path, size_t i, Fault *f) {
         fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "line %ld, %s/%s: %s", (long) sym_xmlGetLineNo(node), path, refused[i].name, refused[i].reason);
         if (refused[i].hint)

@@ -10,3 +10,11 @@
 int refused_check(const xmlNode *root, Fault *f);
 /* The same of one device's element. */
 int refused_check_device(const xmlNode *device, Fault *f);
+
+/* The i-th of them: an element, or where `attribute` is set, a value of it. False: there are no more. */
+typedef struct Refused {
+        const char *parent, *name;         /* "domain/devices/disk"; name NULL: */
+        const char *attribute, *value;
+        const char *reason, *hint;         /* hint NULL: none */
+} Refused;
+bool refused_row(size_t i, Refused *ret);

@@ -328,11 +328,22 @@ int tuning_pins(const DomainDef *before, const DomainDef *after, char **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
-bool tuning_is_path(const char *path) {
-        static const char *const paths[] = { "cputune/", "memtune/", "blkiotune/", "iothreads", "iothreadids/", "vcpu/@cpuset" };
-
-        for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
-                if (str_after(path, paths[i]))
+static bool begins_with_one(const char *path, const char *const *prefixes, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                if (str_after(path, prefixes[i]))
                         return true;
         return false;
+}
+
+ChangeVerdict domain_verdict(const char *path) {
+        static const char *const now[] = { "cputune/", "memtune/", "blkiotune/", "iothreads", "iothreadids/", "vcpu/@cpuset", "vcpu/@current",
+                                           "currentMemory" };
+        /* There is no row for these: they are set when QEMU starts. */
+        static const char *const not[] = { "cputune/vcpusched", "cputune/iothreadsched", "cputune/emulatorsched", "blkiotune/device" };
+
+        assert(path);
+
+        if (begins_with_one(path, not, ARRAY_SIZE(not)) || strstr(path, "/@thread_pool_"))
+                return CHANGE_AT_POWER_OFF;
+        return begins_with_one(path, now, ARRAY_SIZE(now)) ? CHANGE_NOW : CHANGE_AT_POWER_OFF;
 }

@@ -4,6 +4,7 @@
 #include <jansson.h>
 
 #include "../def/domain-def.h"
+#include "../device/device.h"
 
 /* Settings of a domain that can be changed one by one while it runs, by their names and with a type: how much of the host it may use, where
  * its threads run, which threads there are for disks. Those that are its unit's have systemd's names. */
@@ -58,5 +59,5 @@ int tuning_commands(const DomainDef *before, const DomainDef *after, json_t *com
 /* tune_pins() of `after`, and what frees the threads that were pinned `before`; NULL: nothing changes. */
 int tuning_pins(const DomainDef *before, const DomainDef *after, char **ret);
 
-/* Whether a change of the definition at that path can be made so. */
-bool tuning_is_path(const char *path);
+/* When a change of the definition at that path, which is no device's, comes into effect. */
+ChangeVerdict domain_verdict(const char *path);

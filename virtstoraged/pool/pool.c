@@ -62,6 +62,18 @@ static const struct {
         { ELEMENT_COW, "features/cow", has_cow },
 };
 
+unsigned pool_element_at(const char *path) {
+        assert(path);
+
+        for (size_t i = 0; i < ARRAY_SIZE(elements); i++) {
+                const char *rest = elements[i].path ? str_after(path, elements[i].path) : NULL;
+
+                if (rest && (!*rest || *rest == '/'))
+                        return elements[i].element;
+        }
+        return 0;
+}
+
 static int check_elements(const PoolDef *def, const PoolOps *ops, Fault *f) {
         const char *type = pool_type_to_string(def->type), *path = NULL;
 

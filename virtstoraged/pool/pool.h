@@ -106,6 +106,8 @@ typedef struct PoolOps {
 const PoolOps *pool_ops(PoolType type);
 /* Whether the definition has what its kind needs, and only what it knows. */
 int pool_check(const PoolDef *def, Fault *f);
+/* The PoolElement that stands at that path of a definition, or above it; 0: none, all kinds have it. */
+unsigned pool_element_at(const char *path);
 /* Sets what is meant where nothing is said. -ENOMEM. */
 int pool_fill(PoolDef *def);
 
