@@ -8,15 +8,33 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <systemd/sd-login.h>
 #include <unistd.h>
 
 #include "fd.h"
 #include "macro.h"
+#include "str.h"
 
 #define PROGRAM "/usr/bin/pkttyagent"
 #define READY_MS 5000
 
 static pid_t agent;
+
+/* With "--fallback" a desktop's agent is asked first. Without a desktop polkit may know no session, and then no fallbacks either. */
+static bool has_desktop(void) {
+        _cleanup_free_ char *session = NULL, *type = NULL;
+
+        if (sd_pid_get_session(0, &session) < 0 && sd_uid_get_display(getuid(), &session) < 0)
+                return false;
+        return sd_session_get_type(session, &type) >= 0 && (streq(type, "x11") || streq(type, "wayland"));
+}
+
+/* It speaks to the terminal by its name. */
+static bool has_terminal(void) {
+        _cleanup_fd_ int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+
+        return fd >= 0;
+}
 
 _noreturn_ static void run(pid_t parent, int ready) {
         char number[16];
@@ -27,7 +45,7 @@ _noreturn_ static void run(pid_t parent, int ready) {
         if (fd < 0 || getppid() != parent)
                 _exit(1);
         (void) snprintf(number, sizeof(number), "%d", fd);
-        execl(PROGRAM, PROGRAM, "--notify-fd", number, "--fallback", NULL);
+        execl(PROGRAM, PROGRAM, "--notify-fd", number, has_desktop() ? "--fallback" : NULL, NULL);
         _exit(1);
 }
 
@@ -37,7 +55,7 @@ void ask_agent_open(void) {
         int ends[2];
 
         /* root is asked nothing. */
-        if (agent != 0 || geteuid() == 0 || access(PROGRAM, X_OK) < 0 || pipe2(ends, O_CLOEXEC) < 0)
+        if (agent != 0 || geteuid() == 0 || access(PROGRAM, X_OK) < 0 || !has_terminal() || pipe2(ends, O_CLOEXEC) < 0)
                 return;
         agent = fork();
         if (agent == 0)

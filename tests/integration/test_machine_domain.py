@@ -52,16 +52,17 @@ def test_limits_of_the_definition(installed_machine):
     """They are systemd's to keep, for this run only."""
     machine = installed_machine
     disk = machine.run("truncate -s 1M /srv/loop && losetup --find --show /srv/loop").stdout.strip()
-    tune = ("<cputune><shares>250</shares><global_quota>30000</global_quota><vcpusched vcpus='0' scheduler='fifo' priority='7'/></cputune><memtune><hard_limit unit='MiB'>512</hard_limit>"
+    tune = ("<numatune><memory mode='restrictive' nodeset='0'/></numatune><cputune><shares>250</shares><global_quota>30000</global_quota><vcpusched vcpus='0' scheduler='fifo' priority='7'/></cputune><memtune><hard_limit unit='MiB'>512</hard_limit>"
             "<soft_limit unit='MiB'>400</soft_limit></memtune>"
             f"<blkiotune><weight>42</weight><device><path>{disk}</path><read_bytes_sec>1048576</read_bytes_sec></device></blkiotune>")
     define(machine, "tuned", tiny_xml("tuned", extra=tune).replace("<vcpu>", "<vcpu cpuset='0'>"))
     machine.run("virtctl start tuned", timeout=SLOW)
     assert limits(machine, "tuned") == {"cpu.max": "30000 100000", "memory.max": str(512 << 20), "cpu.weight": "250"}
-    show = "systemctl show -p CPUWeight,CPUQuotaPerSecUSec,MemoryMax,MemoryHigh,AllowedCPUs virtqemu@tuned"
+    show = "systemctl show -p CPUWeight,CPUQuotaPerSecUSec,MemoryMax,MemoryHigh,AllowedCPUs,AllowedMemoryNodes virtqemu@tuned"
     number = machine.run(f"lsblk -dno MAJ:MIN {disk}").stdout.strip()
     assert f"{number} rbps=1048576 wbps=max" in machine.run("cat /sys/fs/cgroup/machine.slice/virtqemu@tuned.service/io.max").stdout
-    assert set(machine.run(show).stdout.split()) == {"CPUWeight=250", "CPUQuotaPerSecUSec=300ms", f"MemoryMax={512 << 20}", f"MemoryHigh={400 << 20}", "AllowedCPUs=0"}
+    assert set(machine.run(show).stdout.split()) == {"CPUWeight=250", "CPUQuotaPerSecUSec=300ms", f"MemoryMax={512 << 20}", f"MemoryHigh={400 << 20}", "AllowedCPUs=0",
+                                                         "AllowedMemoryNodes=0"}
     machine.run("virtctl set --live tuned CPUWeight=300 HostMemoryHigh=450M CPUQuotaPerSecUSec= VCPUPins=0:1 AllowedCPUs=0-1", timeout=SLOW)
     assert limits(machine, "tuned") == {"cpu.max": "max 100000", "memory.max": str(512 << 20), "cpu.weight": "300"}
     assert {"CPUWeight=300", "CPUQuotaPerSecUSec=infinity", f"MemoryHigh={450 << 20}", "AllowedCPUs=0-1"} < set(machine.run(show).stdout.split())
@@ -72,7 +73,8 @@ def test_limits_of_the_definition(installed_machine):
     terminate(machine, "tuned")
     machine.run(f"losetup -d {disk}")
     wait = "for i in $(seq 50); do systemctl show -P CPUWeight virtqemu@tuned | grep -q 250 || break; sleep 0.2; done; "
-    assert set(machine.run(wait + show).stdout.split()) == {"CPUWeight=[not", "set]", "CPUQuotaPerSecUSec=infinity", "MemoryMax=infinity", "MemoryHigh=infinity", "AllowedCPUs="}
+    assert set(machine.run(wait + show).stdout.split()) == {"CPUWeight=[not", "set]", "CPUQuotaPerSecUSec=infinity", "MemoryMax=infinity", "MemoryHigh=infinity", "AllowedCPUs=",
+                                                                "AllowedMemoryNodes="}
 
 
 def test_locked_memory(installed_machine):

@@ -41,7 +41,7 @@ static json_t *numbers_of(const char *nodes) {
         return list;
 }
 
-/* "restrictive" is the unit's to keep. */
+/* "restrictive" is what the unit keeps, by AllowedMemoryNodes=. */
 static int add_nodes(const MemoryPiece *piece, json_t *json) {
         static const char *const policies[] = {
                 [NUMA_MODE_NONE] = "bind", [NUMA_STRICT] = "bind", [NUMA_PREFERRED] = "preferred", [NUMA_INTERLEAVE] = "interleave",

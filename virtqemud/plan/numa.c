@@ -108,6 +108,10 @@ int numa_check(const DomainDef *def, Fault *f) {
                         r = xml_fault(&p->head, f, FAULT_INVALID_DEFINITION, "there is no cell %" PRIu64, p->cell);
                 if (r >= 0)
                         r = check_set(&p->head, "@nodeset", p->nodes, f);
+                if (r >= 0 && p->mode == NUMA_RESTRICTIVE) {
+                        r = xml_fault(&p->head, f, FAULT_NOT_SUPPORTED, "mode='restrictive' is not supported here: a cgroup keeps a VM to nodes, not a cell");
+                        fault_hint(f, "mode='strict' keeps the cell's memory to its nodes; <memory mode='restrictive'> the whole VM");
+                }
         }
         if (r >= 0 && def->memory_slots == 0 && def->memory_max != NUMBER_UNSET)
                 r = domain_fault(def, f, FAULT_INVALID_DEFINITION, "maxMemory/@slots", "there has to be one at least");

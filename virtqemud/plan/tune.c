@@ -183,9 +183,9 @@ static int add_devices(UnitProperties *p, bool reset, const Tune *t) {
         return 0;
 }
 
-static int add_cpus(UnitProperties *p, bool reset, const char *cpuset) {
-        UnitProperty item = { .name = "AllowedCPUs" };
-        int r = reset ? 0 : cpu_set_read(cpuset, &item.set, &item.n_set);
+static int add_set(UnitProperties *p, bool reset, const char *name, const char *numbers) {
+        UnitProperty item = { .name = name };
+        int r = reset ? 0 : cpu_set_read(numbers, &item.set, &item.n_set);
 
         if (r < 0)
                 return r;
@@ -215,7 +215,9 @@ int tune_properties(const DomainDef *def, bool reset, UnitProperties *ret) {
                 add(&p, reset, "IOWeight", t->io_weight, UINT64_MAX);
         r = add_devices(&p, reset, t);
         if (r >= 0 && def->vcpu_cpuset)
-                r = add_cpus(&p, reset, def->vcpu_cpuset);
+                r = add_set(&p, reset, "AllowedCPUs", def->vcpu_cpuset);
+        if (r >= 0 && def->numa.mode == NUMA_RESTRICTIVE && def->numa.nodes)
+                r = add_set(&p, reset, "AllowedMemoryNodes", def->numa.nodes);
         if (r < 0) {
                 unit_properties_clear(&p);
                 return r;

@@ -8,7 +8,7 @@
 typedef struct UnitProperty {
         const char *name;
         uint64_t value;          /* for those that are numbers */
-        uint8_t *set;            /* AllowedCPUs: a bit for each; owned */
+        uint8_t *set;            /* AllowedCPUs, AllowedMemoryNodes: a bit for each; owned */
         size_t n_set;
         struct UnitPair {        /* IOReadBandwidthMax and the like: a device and its limit; owned, but for the paths */
                 const char *path;
