@@ -90,7 +90,7 @@ void client_close(Client *c) {
 }
 
 /* The daemon's errors are a sentence, and on a second line what to do. */
-static int tell_error(const Client *c, const sd_bus_error *e, const Service *service, int r) {
+int client_tell(const Client *c, const sd_bus_error *e, const Service *service, int r) {
         const char *text = e->message ?: strerror(-r), *end = strchrnul(text, '\n');
 
         fprintf(stderr, "virtctl: %.*s\n", (int) (end - text), text);
@@ -125,13 +125,19 @@ int client_new_call(Client *c, sd_bus_message **ret, const char *path, const cha
         return r < 0 ? client_fail("%s", strerror(-r)) : 0;
 }
 
+int client_try(Client *c, sd_bus_message *call, sd_bus_error *error, sd_bus_message **ret) {
+        int r = sd_bus_call(c->bus, call, CALL_TIMEOUT_USEC, error, ret);
+
+        sd_bus_message_unref(call);
+        return r < 0 ? r : 0;
+}
+
 int client_send(Client *c, sd_bus_message *call, sd_bus_message **ret) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         const Service *service = service_of(sd_bus_message_get_path(call));
-        int r = sd_bus_call(c->bus, call, CALL_TIMEOUT_USEC, &error, ret);
+        int r = client_try(c, call, &error, ret);
 
-        sd_bus_message_unref(call);
-        return r < 0 ? tell_error(c, &error, service, r) : 0;
+        return r < 0 ? client_tell(c, &error, service, r) : 0;
 }
 
 int client_call(Client *c, const char *path, const char *interface, const char *method, sd_bus_message **ret, const char *types, ...) {

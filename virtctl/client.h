@@ -5,6 +5,7 @@
 #include <systemd/sd-bus.h>
 
 #include "macro.h"
+#include "service.h"
 
 /* What every verb works with: options, the bus, and how errors are told. A client may wait for its answers. */
 
@@ -61,6 +62,9 @@ int client_call(Client *c, const char *path, const char *interface, const char *
 /* A message to be filled by hand, and the call of it, which takes it over. */
 int client_new_call(Client *c, sd_bus_message **ret, const char *path, const char *interface, const char *method);
 int client_send(Client *c, sd_bus_message *call, sd_bus_message **ret);
+/* The same for who deals with errors himself (negative errno and *error), and what the others say of one. */
+int client_try(Client *c, sd_bus_message *call, sd_bus_error *error, sd_bus_message **ret);
+int client_tell(const Client *c, const sd_bus_error *error, const Service *service, int r);
 
 /* Path of a domain by name or UUID. */
 int client_domain(Client *c, const char *name, char **ret);

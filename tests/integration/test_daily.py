@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What is done with virtctl every day: definitions in an editor, waiting, addresses, logs, jobs, displays."""
+
+import json
+import os
+import pty
+import select
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from domains import CONFIG, FORMAT, SENSITIVE, define, tiny_xml
+
+pytestmark = pytest.mark.bus
+PROGRAM = Path(os.environ["VIRTBUS_BUILD"]) / "virtctl" / "virtctl"
+
+
+@pytest.fixture
+def virtctl(bus, qemud):
+    def run(*args, check=True, **options):
+        return bus.run(PROGRAM, "--user", *args, check=check, **options)
+    return run
+
+
+class Terminal:
+    """virtctl on a terminal of its own."""
+
+    def __init__(self, bus, *arguments, **environment):
+        self.ours, theirs = pty.openpty()
+        self.said = ""
+        self.process = subprocess.Popen([str(PROGRAM), "--user", *map(str, arguments)], env={**bus.environment, **environment}, stdin=theirs, stdout=theirs,
+                                        stderr=theirs, start_new_session=True)
+        os.close(theirs)
+
+    def until(self, text, seconds=60):
+        deadline = time.monotonic() + seconds
+        while text not in self.said:
+            assert select.select([self.ours], [], [], max(0, deadline - time.monotonic()))[0], f"no {text!r} in {self.said!r}"
+            try:
+                self.said += os.read(self.ours, 65536).decode(errors="replace").replace("\r\n", "\n")
+            except OSError:
+                raise AssertionError(f"no {text!r} in {self.said!r}") from None
+        before, _, self.said = self.said.partition(text)
+        return before + text
+
+    def type(self, keys):
+        os.write(self.ours, keys.encode())
+
+    def end(self, seconds=30):
+        """The rest of what it says, and its exit status."""
+        while select.select([self.ours], [], [], seconds)[0]:
+            try:
+                self.said += os.read(self.ours, 65536).decode(errors="replace").replace("\r\n", "\n")
+            except OSError:
+                break
+        os.close(self.ours)
+        return self.said, self.process.wait(seconds)
+
+
+# --- edit ---
+
+def editor(bus, name, *commands):
+    """An editor whose n-th call runs the n-th command on the file in $1."""
+    folder = bus.directory / name
+    folder.mkdir()
+    for i, command in enumerate(commands):
+        (folder / f"{i}").write_text(command)
+    program = folder / "editor"
+    program.write_text(f"#!/bin/sh\nn=$(cat {folder}/n 2>/dev/null || echo 0)\necho $((n + 1)) >{folder}/n\n"
+                       f"stat -c %a \"$1\" >{folder}/mode\n. {folder}/$n\n")
+    program.chmod(0o755)
+    return str(program)
+
+
+def run(bus, *args, editor):
+    return subprocess.run([PROGRAM, "--user", *args], env={**bus.environment, "EDITOR": editor}, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+
+
+def left(bus):
+    return sorted((bus.directory / "run").glob("virtctl-*"))
+
+
+def test_edit(bus, virtctl):
+    d = define(bus, tiny_xml("web"))
+    done = run(bus, "edit", "web", editor=editor(bus, "e1", "sed -i 's,>16<,>24<,; s,<vcpu>,<!-- mine --><vcpu>,' \"$1\""))
+    assert done.returncode == 0 and done.stderr == "VM web is changed.\n", done.stderr
+    assert d.MemoryMax == 24 << 20 and "<!-- mine -->" in virtctl("cat", "web").stdout and (bus.directory / "e1/mode").read_text() == "600\n"
+    same = run(bus, "edit", "web", editor="true")
+    assert same.returncode == 0 and same.stderr == "web is as it was: there is nothing to do.\n" and d.ConfigGeneration == 2
+    failed = run(bus, "edit", "web", editor="false")
+    assert failed.returncode == 1 and 'the editor "false" has failed: nothing is changed' in failed.stderr
+    nobody = run(bus, "edit", "web", editor="no-such-editor --wait")
+    assert nobody.returncode == 1 and "EDITOR says which one is taken" in nobody.stderr
+    renamed = run(bus, "edit", "web", editor="sed -i 's,>web<,>wab<,'")
+    assert renamed.returncode == 1 and "virtctl rename web NEW-NAME" in renamed.stderr
+    assert [p.read_text().count("<name>wab<") for p in left(bus)] == [1] and str(left(bus)[0]) in renamed.stderr
+    left(bus)[0].unlink()
+    assert run(bus, "edit", "wep", editor="true").returncode == 3 and left(bus) == []
+
+
+def test_edit_of_what_runs(bus, virtctl):
+    d = define(bus, tiny_xml("web", devices="<graphics type='vnc' autoport='yes' passwd='sesame'/>"))
+    d.Start(0, {}, timeout=60)
+    done = run(bus, "edit", "web", editor=editor(bus, "e1", "grep -q sesame \"$1\" && sed -i 's,>16<,>24<,' \"$1\""))
+    assert done.returncode == 0 and "It runs, and these changes wait:\n  memory: until it is powered off and started\n" in done.stderr, done.stderr
+    assert "sesame" in d.ExportDefinition(FORMAT, CONFIG | SENSITIVE)
+    d.Terminate(0, {})
+
+
+def test_secrets_that_are_not_in_the_text_stay(bus, qemud):
+    d = define(bus, tiny_xml("web", devices="<graphics type='vnc' autoport='yes' passwd='sesame'/>"))
+    text = d.ExportDefinition(FORMAT, CONFIG)
+    assert "sesame" not in text
+    d.Reconfigure(FORMAT, text.replace(">16<", ">24<"), 0, {"keep-secrets": True})
+    assert "sesame" in d.ExportDefinition(FORMAT, CONFIG | SENSITIVE) and d.MemoryMax == 24 << 20
+    d.Reconfigure(FORMAT, text, 0, {})
+    assert "sesame" not in d.ExportDefinition(FORMAT, CONFIG | SENSITIVE)
+
+
+def test_edit_that_is_refused(bus, virtctl):
+    """The line is shown; the editor comes again, with what was written."""
+    d = define(bus, tiny_xml("web"))
+    e = editor(bus, "e1", "sed -i 's,memory,memori,g' \"$1\"", "grep -q memori \"$1\" && sed -i 's,memori,memory,g; s,>16<,>24<,' \"$1\"")
+    t = Terminal(bus, "edit", "web", EDITOR=e)
+    said = t.until("[e]dit again, [q]uit? ")
+    lines = [line for line in said.splitlines() if " > " in line]
+    assert len(lines) == 1 and "<memori unit" in lines[0] and "memory" in said and "is kept in " in said
+    t.type("x\n")
+    t.until("[e]dit again, [q]uit? ")
+    t.type("e\n")
+    said, status = t.end()
+    assert status == 0 and "VM web is changed." in said and d.MemoryMax == 24 << 20 and left(bus) == []
+    t = Terminal(bus, "edit", "web", EDITOR=editor(bus, "e2", "sed -i 's,memory,memori,g' \"$1\""))
+    t.until("[q]uit? ")
+    t.type("q\n")
+    assert t.end()[1] == 1 and "memori" in left(bus)[0].read_text() and left(bus)[0].stat().st_mode & 0o777 == 0o600
+    left(bus)[0].unlink()
+
+
+def test_edit_while_somebody_else_does(bus, virtctl):
+    d = define(bus, tiny_xml("web"))
+    other = f"{PROGRAM} --user set-memory web 12M; "
+    e = editor(bus, "e1", other + "sed -i 's,>16<,>24<,' \"$1\"")
+    refused = run(bus, "edit", "web", editor=e)
+    assert refused.returncode == 1 and "web was changed meanwhile" in refused.stderr and d.MemoryMax == 16 << 20
+    left(bus)[0].unlink()
+    t = Terminal(bus, "edit", "web", EDITOR=editor(bus, "e2", other + "sed -i 's,>16<,>24<,' \"$1\""))
+    t.until("[o]verwrite what was changed meanwhile")
+    t.type("o\n")
+    said, status = t.end()
+    assert status == 0 and d.MemoryMax == 24 << 20 and left(bus) == []
+
+
+def test_edit_of_networks_and_pools(bus, virtctl, tmp_path):
+    (tmp_path / "p.xml").write_text(f"<pool type='dir'><name>p</name><target><path>{tmp_path}</path></target></pool>")
+    virtctl("define-pool", tmp_path / "p.xml")
+    virtctl("start-pool", "p")
+    (tmp_path / "other").mkdir()
+    done = run(bus, "edit-pool", "p", editor=f"sed -i s,{tmp_path},{tmp_path}/other,")
+    assert done.returncode == 0 and "virtctl stop-pool p && virtctl start-pool p" in done.stderr
+    assert f"{tmp_path}/other" in virtctl("cat-pool", "p").stdout
+    path = virtctl("cat-pool", "p").stdout
+    late = run(bus, "edit-pool", "p", editor=editor(bus, "e1", f"{PROGRAM} --user define-pool {tmp_path}/p.xml; sed -i s,other,another, \"$1\""))
+    assert late.returncode == 1 and "p was changed meanwhile" in late.stderr, path
+    left(bus)[0].unlink()
+    virtctl("stop-pool", "p")
+    (tmp_path / "n.xml").write_text("<network><name>n</name><ip address='10.77.0.1' netmask='255.255.255.0'/></network>")
+    by_address = (PROGRAM, "--address", bus.environment["DBUS_SESSION_BUS_ADDRESS"])
+    bus.run(*by_address, "define-network", tmp_path / "n.xml")
+    done = subprocess.run([*by_address, "edit-network", "n"], env={**bus.environment, "EDITOR": "sed -i s,10.77.0.1,10.78.0.1,"}, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and done.stderr == "Network n is changed.\n", done.stderr
+    assert "10.78.0.1" in bus.run(*by_address, "cat-network", "n").stdout
