@@ -179,6 +179,19 @@ int client_domain(Client *c, const char *name, char **ret) {
         return client_find(c, QEMU1_ROOT, MANAGER_INTERFACE, "GetDomain", name, ret);
 }
 
+int client_timeout(const Client *c, uint64_t otherwise, uint64_t *ret) {
+        uint64_t seconds;
+
+        *ret = otherwise;
+        if (!c->timeout)
+                return 0;
+        if (parse_u64(c->timeout, 10, &seconds) < 0 || __builtin_mul_overflow(seconds, UINT64_C(1000000), ret) || *ret > INT64_MAX) {
+                (void) client_fail("--timeout=%s: expected a number of seconds", c->timeout);
+                return USAGE;
+        }
+        return 0;
+}
+
 int client_each(Client *c, int argc, char **argv, ClientFind find, ClientDo f) {
         int status = 0;
 

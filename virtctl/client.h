@@ -18,7 +18,7 @@
 #define DOMAIN_INTERFACE QEMU1 ".Domain"
 
 /* Exit statuses, as the manual has them. */
-enum { DONE = 0, FAILED = 1, USAGE = 2, NO_SUCH = 3, DENIED = 4, UNREACHABLE = 5 };
+enum { DONE = 0, FAILED = 1, USAGE = 2, NO_SUCH = 3, DENIED = 4, UNREACHABLE = 5, TIMED_OUT = 6 };
 
 #define FLAG_LIVE UINT64_C(1)
 #define FLAG_CONFIG UINT64_C(2)
@@ -65,6 +65,9 @@ int client_send(Client *c, sd_bus_message *call, sd_bus_message **ret);
 /* The same for who deals with errors himself (negative errno and *error), and what the others say of one. */
 int client_try(Client *c, sd_bus_message *call, sd_bus_error *error, sd_bus_message **ret);
 int client_tell(const Client *c, const sd_bus_error *error, const Service *service, int r);
+
+/* --timeout= in µs, or what is meant without it. 0, or an exit status. */
+int client_timeout(const Client *c, uint64_t otherwise, uint64_t *ret);
 
 /* Path of a domain by name or UUID. */
 int client_domain(Client *c, const char *name, char **ret);

@@ -28,9 +28,9 @@ const Option options[] = {
         { "no-wait", 0, NULL, "start stop reboot detach dump create-volume resize-volume wipe-volume delete-volume upload-volume download-volume "
                               "start-pool stop-pool build-pool delete-pool refresh-pool",
           "Don't wait until it is done", FIELD(SETS_TRUE, no_wait) },
-        { "timeout", 0, "SECONDS", "stop", "How long a guest may take to power off", FIELD(SETS_TEXT, timeout) },
-        { "force", 0, NULL, "console stop-network build-pool insert eject",
-          "Take a console over; stop a network that is in use; build over what is there; open a locked drive", FIELD(SETS_TRUE, force) },
+        { "timeout", 0, "SECONDS", "stop wait", "How long a guest may take to power off, or what is waited for to come", FIELD(SETS_TEXT, timeout) },
+        { "force", 0, NULL, "console stop-network build-pool insert eject resize",
+          "Take a console over; stop a network that is in use; build over what is there; open a locked drive; make a disk smaller", FIELD(SETS_TRUE, force) },
         { "live", 0, NULL, LIVE_OR_CONFIG, "Only what runs", FIELD(SETS_TRUE, live) },
         { "config", 0, NULL, LIVE_OR_CONFIG, "Only what is defined", FIELD(SETS_TRUE, config) },
         { "dry-run", 0, NULL, MUTATORS " define define-network define-pool define-secret", "Only show what would be done", FIELD(SETS_TRUE, dry_run) },

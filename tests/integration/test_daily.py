@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from domains import CONFIG, FORMAT, SENSITIVE, define, tiny_xml
+from domains import CONFIG, FORMAT, SENSITIVE, define, disk_xml, tiny_xml
 
 pytestmark = pytest.mark.bus
 PROGRAM = Path(os.environ["VIRTBUS_BUILD"]) / "virtctl" / "virtctl"
@@ -172,3 +172,63 @@ def test_edit_of_networks_and_pools(bus, virtctl, tmp_path):
     done = subprocess.run([*by_address, "edit-network", "n"], env={**bus.environment, "EDITOR": "sed -i s,10.77.0.1,10.78.0.1,"}, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and done.stderr == "Network n is changed.\n", done.stderr
     assert "10.78.0.1" in bus.run(*by_address, "cat-network", "n").stdout
+
+
+# --- size, addresses, waiting ---
+
+def test_resize(bus, virtctl, tmp_path):
+    image = tmp_path / "d.img"
+    image.write_bytes(bytes(1 << 20))
+    d = define(bus, tiny_xml("web", devices=disk_xml(image)))
+    off = virtctl("resize", "web", "vda", "4M", check=False)
+    assert off.returncode == 1 and "web does not run" in off.stderr and "virtctl resize-volume" in off.stderr
+    d.Start(0, {}, timeout=60)
+    virtctl("resize", "web", "vda", "4M")
+    assert image.stat().st_size == 4 << 20
+    time.sleep(0.6)  # as old as samples may be
+    smaller = virtctl("resize", "web", "virtio-disk0", "2M", check=False)
+    assert smaller.returncode == 1 and "vda has 4M (4194304 bytes): what is beyond the new size would be lost" in smaller.stderr
+    assert image.stat().st_size == 4 << 20
+    virtctl("resize", "--force", "web", "vda", "2M")
+    assert image.stat().st_size == 2 << 20
+    assert virtctl("resize", "web", "vda", "1001", "--force", check=False).returncode == 1
+    assert virtctl("resize", "web", "vda", "large", check=False).returncode == 2
+    assert virtctl("resize", "web", "vdb", "4M", check=False).returncode == 3
+    d.Terminate(0, {})
+
+
+def test_addresses_of_none(bus, virtctl):
+    define(bus, tiny_xml("web"))
+    assert "0 addresses listed." in virtctl("addresses").stdout and json.loads(virtctl("addresses", "web", "--json=short").stdout) == []
+    assert virtctl("addresses", "wep", check=False).returncode == 3
+
+
+def waiting(bus, *arguments):
+    """Begins to wait, and does so in truth."""
+    p = subprocess.Popen([PROGRAM, "--user", "wait", *arguments], env=bus.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(0.3)
+    assert p.poll() is None
+    return p
+
+
+def test_wait(bus, virtctl):
+    d = define(bus, tiny_xml("web", devices="<interface type='user'/>"))
+    virtctl("wait", "web", "shutoff")
+    p = waiting(bus, "web", "running")
+    d.Start(0, {}, timeout=60)
+    assert (p.wait(30), p.stdout.read(), p.stderr.read()) == (0, "", "")
+    p = waiting(bus, "web", "paused")
+    d.Suspend(0, {})
+    assert p.wait(30) == 0
+    for what, seconds in (("running", 1), ("agent", 0), ("ipv4", 1)):
+        late = virtctl("wait", "web", what, f"--timeout={seconds}", check=False)
+        assert late.returncode == 6 and "in time" in late.stderr, late
+    p, q = waiting(bus, "web", "shutoff"), waiting(bus, "web", "address")
+    d.Terminate(0, {})
+    assert p.wait(30) == 0 and q.wait(30) == 1 and "had no address" in q.stderr.read()
+    p, q = waiting(bus, "web", "running"), waiting(bus, "web", "address")
+    virtctl("undefine", "web")
+    assert p.wait(30) == 1 and q.wait(30) == 1 and "web is not there any more" in p.stderr.read()
+    for wrong in (("web", "happy"), ("web", "agent", "--timeout=soon")):
+        assert virtctl("wait", *wrong, check=False).returncode == 2
+    assert virtctl("wait", "wep", "running", check=False).returncode == 3
