@@ -83,6 +83,8 @@ int client_each(Client *c, int argc, char **argv, ClientFind find, ClientDo f);
 /* Listens for ends of jobs; waits for the end of one: with a bar on a terminal, and Ctrl-C asks to cancel it. */
 int client_watch_jobs(Client *c);
 int client_wait_job(Client *c, const char *job);
+/* What a job says of itself; NULL: it is not there (any more), {}: it does not say. */
+json_t *client_look_at_job(Client *c, const char *job);
 
 /* "virtctl: TEXT" on standard error; returns FAILED. */
 int client_fail(const char *fmt, ...) _printf_(1, 2);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "jobs.h"
 #include "options.h"
 #include "storage.h"
 #include "str.h"
@@ -99,6 +100,25 @@ static void offer_devices(Context *x) {
                 }
 }
 
+static void offer_sources(Context *x) {
+        json_auto_t *rows = ask(x, "/org/virtbus/log1", "org.virtbus.log1.Manager", "ListLogs");
+        const json_t *row;
+        size_t i;
+
+        json_array_foreach(rows, i, row)
+                if (x->n > 1 && streq(json_string_value(json_array_get(row, 1)) ?: "", x->words[1]))
+                        offer(x, json_string_value(json_array_get(row, 2)));
+}
+
+static void offer_jobs(Context *x) {
+        json_auto_t *list = jobs_list(&x->client);
+        const json_t *job;
+        size_t i;
+
+        json_array_foreach(list, i, job)
+                offer(x, json_string_value(json_object_get(job, "job")));
+}
+
 static void offer_files(Context *x) {
         puts("/file");
 }
@@ -116,6 +136,7 @@ static const struct {
 } kinds[] = {
         { "NAME", offer_domains }, { "NETWORK", offer_networks }, { "POOL", offer_pools }, { "VOLUME", offer_volumes },
         { "SECRET", offer_secrets }, { "LOCKSPACE", offer_lockspaces }, { "DEVICE", offer_devices }, { "DRIVE", offer_devices },
+        { "SOURCE", offer_sources }, { "JOB", offer_jobs },
         { "FILE", offer_files, .is_local = true }, { "FOLDER", offer_folders, .is_local = true },
 };
 

@@ -37,6 +37,8 @@ const Option options[] = {
         { "secrets", 0, NULL, "cat", "Passwords, too", FIELD(SETS_TRUE, secrets) },
         { "kind", 0, "pci|usb|mdev|scsi|net|block", "host-devices", "Only devices of that kind", FIELD(SETS_TEXT, kind) },
         { "domain", 0, NULL, "capabilities", "What definitions can have, not the host", FIELD(SETS_TRUE, domain) },
+        { "follow", 'f', NULL, "log", "Go on with what is printed from now on", IS_GIVEN, 0 },
+        { "lines", 'n', "NUMBER|all", "log", "Only the last lines", IS_GIVEN, 0 },
         { "groups", 0, "LIST", "stats", "Which statistics: cpu,block or all", FIELD(SETS_TEXT, groups) },
 };
 const size_t n_options = ARRAY_SIZE(options);

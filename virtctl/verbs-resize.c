@@ -47,7 +47,8 @@ static int get_capacity(Client *c, const char *domain, const char *target, uint6
         for (int i = 0; *ret == 0 && i < TRIES; i++) {
                 _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
                 json_auto_t *all = NULL;
-                int r = client_call(c, QEMU1_ROOT, MANAGER_INTERFACE, "GetStatistics", &reply, "aota{sv}", 1, domain, GROUPS, 1, "max-age-usec", "t", MAX_AGE_USEC);
+                int r = client_call(c, QEMU1_ROOT, MANAGER_INTERFACE, "GetStatistics", &reply, "aota{sv}", 1, domain, GROUPS, 1, "max-age-usec", "t",
+                                    MAX_AGE_USEC);
 
                 if (r != 0)
                         return r;
@@ -67,7 +68,7 @@ static int check_size(Client *c, const char *domain, const char *device, uint64_
         if (r != 0 || (now > 0 && bytes >= now))
                 return r;
         if (now == 0)
-                return client_fail("it can't be found out how large %s is now\n  --force gives it the size all the same, and cuts off what is beyond it", target);
+                return client_fail("it can't be found out how large %s is now\n  --force gives it the size all the same, and cuts off what is beyond", target);
         format_size(now, text, sizeof(text));
         return client_fail("%s has %s (%llu bytes): what is beyond the new size would be lost\n  --force makes it smaller all the same", target, text,
                            (unsigned long long) now);

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from domains import CONFIG, FORMAT, SENSITIVE, define, disk_xml, tiny_xml
+from domains import CONFIG, FORMAT, SENSITIVE, console, define, disk_xml, guest_xml, job_done, tiny_xml
+
+from test_hotplug import until
 
 pytestmark = pytest.mark.bus
 PROGRAM = Path(os.environ["VIRTBUS_BUILD"]) / "virtctl" / "virtctl"
@@ -232,3 +234,87 @@ def test_wait(bus, virtctl):
     for wrong in (("web", "happy"), ("web", "agent", "--timeout=soon")):
         assert virtctl("wait", *wrong, check=False).returncode == 2
     assert virtctl("wait", "wep", "running", check=False).returncode == 3
+
+
+# --- logs ---
+
+def test_log(bus, virtctl, guest_image):
+    d = define(bus, guest_xml(guest_image, devices="<serial type='pty'/>"))
+    none = virtctl("log", "web", check=False)
+    assert none.returncode == 3 and "it has not run since virtlogd keeps them" in none.stderr
+    d.Start(0, {}, timeout=60)
+    con = console(bus, d)
+    con.ready()
+
+    def read(*more, **options):
+        return virtctl("log", "web", *more, errors="replace", **options)
+
+    con.ask(r"sh printf '\033[31mred\033]0;title\007 \302\233mand\377\n'")
+    until(lambda: "red" in read().stdout)
+    con.ask("echo the last line")
+    until(lambda: read("serial0", "-n", "20").stdout.endswith("the last line\nOK\n"))
+    whole = read().stdout
+    assert "==> serial0 <==\n" in whole and "VIRTBUS-GUEST-READY" in whole and "\033[31mred" in whole, "files get it as it is"
+    last = read("serial0", "--lines=3").stdout
+    assert last.count("\n") <= 3 and "the last line" in last and whole.endswith(last)
+    assert read("serial0", "-n0").stdout == "" and read("serial0", "-n", "all").stdout == read("serial0").stdout
+    sources = json.loads(read("--json=short").stdout)
+    assert {s["source"] for s in sources} >= {"serial0", "qemu"} and any("and\ufffd" in s["text"] for s in sources)
+    t = Terminal(bus, "log", "web", "serial0", TERM="dumb", PAGER="")
+    said, status = t.end()
+    assert status == 0 and "\nred and" in said and "\033" not in said and "title" not in said
+    wrong = read("serial7", check=False)
+    assert wrong.returncode == 3 and 'web has no log "serial7"\n  There are: ' in wrong.stderr and "qemu" in wrong.stderr
+    assert read("-n", "few", check=False).returncode == 2 and read("-f", "--json=short", check=False).returncode == 2
+    assert set(bus.run(PROGRAM, "__complete", "--user", "log", "web", "").stdout.split()) >= {"qemu", "serial0", "serial1"}
+    d.Terminate(0, {})
+    d.Undefine(0, {})
+    assert "the last line" in read("serial0").stdout, "logs outlive their VM"
+
+
+def test_log_that_is_followed(bus, virtctl, guest_image):
+    d = define(bus, guest_xml(guest_image))
+    d.Start(0, {}, timeout=60)
+    con = console(bus, d)
+    con.ready()
+    with bus.spawn(PROGRAM, "--user", "log", "-f", "web", stdout=subprocess.PIPE, text=True) as p:
+        for i in range(20):
+            con.ask(f"echo line {i}")
+        assert any("line 19" in line for line in p.stdout)
+        d.Terminate(0, {})
+        assert p.wait(30) == 0, "it ends with the VM"
+
+
+def test_log_without_virtlogd(tmp_path):
+    import bus as bus_module
+    with bus_module.Bus() as b:
+        (b.directory / "services" / "org.virtbus.log1.service").unlink()
+        b.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "ReloadConfig")
+        define(b, tiny_xml("web"))
+        said = b.run(PROGRAM, "--user", "log", "web", check=False)
+        assert said.returncode == 5 and "journalctl --user -u virtqemu@web.service" in said.stderr
+
+
+# --- jobs ---
+
+def test_jobs(bus, virtctl):
+    assert "0 jobs listed." in virtctl("jobs").stdout
+    d = define(bus, tiny_xml("web"))
+    d.Start(0, {}, timeout=60)
+    job = d.Shutdown("acpi", 0, {})
+    number = job.rpartition("/")[2]
+    head, row, *_ = virtctl("jobs").stdout.splitlines()
+    assert head.split() == ["JOB", "DAEMON", "OPERATION", "OF", "PHASE", "DONE", "FOR", "LEFT"]
+    assert row.split()[:4] == [f"qemu/{number}", "virtqemud", "shutdown", "web"]
+    listed, = json.loads(virtctl("jobs", "--json=short").stdout)
+    assert listed["path"] == job and listed["name"] == "web" and listed["Cancelable"] is True and listed["StartTimestamp"] > 0
+    assert bus.run(PROGRAM, "__complete", "--user", "cancel", "").stdout.split() == [f"qemu/{number}"]
+    assert bus.owner_pid("org.virtbus.storage1") is None, "nobody was started to be asked"
+    virtctl("cancel", f"qemu/{number}")
+    assert job_done(bus, job)[0] == "canceled" and d.State == "running"
+    job = d.Shutdown("acpi", 0, {})
+    virtctl("cancel", job.rpartition("/")[2])
+    assert job_done(bus, job)[0] == "canceled"
+    gone = virtctl("cancel", f"qemu/{number}", check=False)
+    assert gone.returncode == 3 and f"there is no job qemu/{number}" in gone.stderr
+    d.Terminate(0, {})
