@@ -83,8 +83,8 @@ static void offer_lockspaces(Context *x) {
         offer_rows(x, LOCK1_ROOT, "org.virtbus.lock1.Manager", "ListLockspaces", 0);
 }
 
-/* By their targets where they have one ("vda"), else by their ids. */
-static void offer_devices(Context *x) {
+/* By their targets where they have one ("vda"), and by their ids. */
+static void offer_devices_with(Context *x, const char *interface) {
         json_auto_t *objects = ask(x, QEMU1_ROOT, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects");
         _cleanup_free_ char *domain = NULL, *prefix = NULL;
         json_t *interfaces;
@@ -94,10 +94,18 @@ static void offer_devices(Context *x) {
                 return;
         prefix = strf("%s/device/", domain);
         json_object_foreach(objects, path, interfaces)
-                if (prefix && str_after(path, prefix)) {
+                if (prefix && str_after(path, prefix) && json_object_get(interfaces, interface)) {
                         offer(x, json_string_value(json_object_get(json_object_get(interfaces, QEMU1 ".Disk"), "Target")));
                         offer(x, json_string_value(json_object_get(json_object_get(interfaces, QEMU1 ".Device"), "Alias")));
                 }
+}
+
+static void offer_devices(Context *x) {
+        offer_devices_with(x, QEMU1 ".Device");
+}
+
+static void offer_displays(Context *x) {
+        offer_devices_with(x, QEMU1 ".Graphics");
 }
 
 static void offer_sources(Context *x) {
@@ -136,7 +144,7 @@ static const struct {
 } kinds[] = {
         { "NAME", offer_domains }, { "NETWORK", offer_networks }, { "POOL", offer_pools }, { "VOLUME", offer_volumes },
         { "SECRET", offer_secrets }, { "LOCKSPACE", offer_lockspaces }, { "DEVICE", offer_devices }, { "DRIVE", offer_devices },
-        { "SOURCE", offer_sources }, { "JOB", offer_jobs },
+        { "GRAPHICS", offer_displays }, { "SOURCE", offer_sources }, { "JOB", offer_jobs },
         { "FILE", offer_files, .is_local = true }, { "FOLDER", offer_folders, .is_local = true },
 };
 

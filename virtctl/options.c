@@ -39,6 +39,7 @@ const Option options[] = {
         { "domain", 0, NULL, "capabilities", "What definitions can have, not the host", FIELD(SETS_TRUE, domain) },
         { "follow", 'f', NULL, "log", "Go on with what is printed from now on", IS_GIVEN, 0 },
         { "lines", 'n', "NUMBER|all", "log", "Only the last lines", IS_GIVEN, 0 },
+        { "socket", 0, "PATH", "display", "Let viewers come to that socket, and start none", IS_GIVEN, 0 },
         { "groups", 0, "LIST", "stats", "Which statistics: cpu,block or all", FIELD(SETS_TEXT, groups) },
 };
 const size_t n_options = ARRAY_SIZE(options);

@@ -30,6 +30,7 @@ VERB(DEVICES, "set-link", set_link, "NAME DEVICE up|down", "Plug a network cable
 VERB(DEVICES, "pending", pending, "NAME", "Show how a machine differs from its definition, and when that changes")
 VERB(INSIDE, "console", console, "NAME [DEVICE]", "Connect the terminal to a guest's console")
 VERB(INSIDE, "send-break", send_break, "NAME [DEVICE]", "Send a break to a guest's serial port")
+VERB(INSIDE, "display", display, "NAME [GRAPHICS]", "Show a guest's screen in a viewer")
 VERB(INSIDE, "log", log, "NAME [SOURCE]", "Show what a guest has printed on its consoles, and QEMU")
 VERB(INSIDE, "screenshot", screenshot, "NAME FILE [SCREEN]", "Write what the guest shows to a file, as PNG; - is standard output")
 VERB(INSIDE, "send-key", send_key, "NAME KEY...", "Press keys together, and let go of them: ctrl alt delete")

@@ -74,21 +74,15 @@ static int check_size(Client *c, const char *domain, const char *device, uint64_
                            (unsigned long long) now);
 }
 
-static bool is_active(Client *c, const char *domain) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        uint32_t pid = 0;
-
-        return client_call(c, domain, "org.freedesktop.DBus.Properties", "Get", &reply, "ss", DOMAIN_INTERFACE, "MainPID") == 0 &&
-               sd_bus_message_read(reply, "v", "u", &pid) >= 0 && pid > 0;
-}
-
 int verb_resize(Client *c, int argc, char **argv) {
         _cleanup_free_ char *domain = NULL, *device = NULL;
+        bool running = false;
         uint64_t bytes;
         int r = value_read_size(argv[2], &bytes) ?: client_domain(c, argv[0], &domain) ?:
-                client_find(c, domain, DOMAIN_INTERFACE, "GetDevice", argv[1], &device);
+                client_find(c, domain, DOMAIN_INTERFACE, "GetDevice", argv[1], &device) ?:
+                domain_is_running(c, domain, &running);
 
-        if (r == 0 && !is_active(c, domain))
+        if (r == 0 && !running)
                 return client_fail("%s does not run: make the image of its disk larger itself, as virtctl resize-volume does", argv[0]);
         if (r == 0 && !c->force)
                 r = check_size(c, domain, device, bytes);

@@ -5,6 +5,9 @@ import json
 import os
 import pty
 import select
+import signal
+import socket
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 
 from domains import CONFIG, FORMAT, SENSITIVE, console, define, disk_xml, guest_xml, job_done, tiny_xml
 
+from test_graphics import read, rfb, spice
 from test_hotplug import until
 
 pytestmark = pytest.mark.bus
@@ -318,3 +322,89 @@ def test_jobs(bus, virtctl):
     gone = virtctl("cancel", f"qemu/{number}", check=False)
     assert gone.returncode == 3 and f"there is no job qemu/{number}" in gone.stderr
     d.Terminate(0, {})
+
+
+# --- displays ---
+
+VNC, SPICE = "<graphics type='vnc' autoport='yes' passwd='sesame'/>", "<graphics type='spice'><listen type='none'/></graphics>"
+
+
+def connect(path):
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(str(path))
+    return s
+
+
+@pytest.fixture
+def shown(bus):
+    d = define(bus, tiny_xml("web", devices=SPICE + VNC))
+    d.Start(0, {}, timeout=60)
+    yield d
+    d.Terminate(0, {})
+
+
+def served(bus, path, *arguments):
+    p = bus.spawn(PROGRAM, "--user", "display", "web", *arguments, f"--socket={path}", stderr=subprocess.PIPE, text=True)
+    return p, p.stderr.readline()
+
+
+def test_display_by_socket(bus, virtctl, shown, tmp_path):
+    path = tmp_path / "s"
+    p, said = served(bus, path, "vnc")
+    assert f"remote-viewer vnc+unix://{path}\n" in said and path.stat().st_mode & 0o777 == 0o600
+    with connect(path) as first, connect(path) as second:
+        assert rfb(first)[0] == [1] and rfb(second)[0] == [1], "no password is asked for"
+        # A whole picture, which is more than fits into a buffer.
+        second.sendall(struct.pack(">BBHHHH", 3, 0, 0, 0, 320, 200))
+        assert len(read(second, 16 + 320 * 200 * 4)) > 1 << 16
+    again = virtctl("display", "web", f"--socket={path}", check=False)
+    assert again.returncode == 1 and f"{path} is there already" in again.stderr
+    p.send_signal(signal.SIGINT)
+    assert p.wait(30) == 0 and not path.exists()
+    p, said = served(bus, path)
+    assert "spice+unix://" in said, "the first one"
+    with connect(path) as one, connect(path) as two:
+        assert spice(one) == (b"REDQ", 2, 0) and spice(two)[2] == 0, "SPICE has a connection for each channel"
+    p.terminate()
+    assert p.wait(30) == 0 and not path.exists()
+
+
+FAKE_VIEWER = """#!/usr/bin/python3
+import socket, sys
+uri = sys.argv[1]
+assert uri.startswith("vnc+unix:///"), uri
+s = socket.socket(socket.AF_UNIX)
+s.connect(uri[len("vnc+unix://"):])
+hello = s.recv(12)
+s.sendall(hello)
+types = s.recv(64)
+open(sys.argv[0] + ".said", "wb").write(hello + types)
+sys.exit(int(types != b"\\x01\\x01"))
+"""
+
+
+def view(bus, *arguments, viewer):
+    return subprocess.run([PROGRAM, "--user", "display", *arguments], env={**bus.environment, "VIRTCTL_VIEWER": str(viewer)}, capture_output=True, text=True, timeout=60)
+
+
+def test_display_in_a_viewer(bus, virtctl, shown, tmp_path):
+    program = tmp_path / "viewer"
+    program.write_text(FAKE_VIEWER)
+    program.chmod(0o755)
+    seen = view(bus, "web", "graphics1", viewer=program)
+    assert seen.returncode == 0, seen.stderr
+    assert Path(f"{program}.said").read_bytes() == b"RFB 003.008\n\x01\x01"
+    assert list((bus.directory / "run").glob("virtctl-*")) == [], "the socket is gone with it"
+    failed = view(bus, "web", viewer="exit 7; ")
+    assert failed.returncode == 1
+    missing = view(bus, "web", viewer="")
+    assert missing.returncode == 1 and "in the package virt-viewer" in missing.stderr and "--socket=PATH" in missing.stderr
+    with subprocess.Popen([PROGRAM, "--user", "display", "web"], env={**bus.environment, "VIRTCTL_VIEWER": "sleep 100 ;:"}) as p:
+        until(lambda: len(list((bus.directory / "run").glob("virtctl-*/display"))), 1)
+        p.send_signal(signal.SIGTERM)
+        assert p.wait(30) == 0
+    none = virtctl("display", "web", "graphics7", check=False)
+    assert none.returncode == 3 and "no display graphics7" in none.stderr
+    assert bus.run(PROGRAM, "__complete", "--user", "display", "web", "").stdout.split() == ["graphics0", "graphics1"]
+    define(bus, tiny_xml("off", devices=VNC))
+    assert "off does not run" in virtctl("display", "off", check=False).stderr
