@@ -55,10 +55,21 @@ static int open_bus(Client *c) {
         return c->user ? sd_bus_open_user(&c->bus) : sd_bus_open_system(&c->bus);
 }
 
+char *client_ssh(const Client *c) {
+        const char *colon = strchr(c->host, ':');
+
+        /* More than one: an IPv6 address. */
+        if (!colon || strchr(colon + 1, ':'))
+                return strf("ssh %s", c->host);
+        return strf("ssh -p %s %.*s", colon + 1, (int) (colon - c->host), c->host);
+}
+
 static int tell_unreachable(const Client *c, int r) {
         if (c->host) {
+                _cleanup_free_ char *ssh = client_ssh(c);
+
                 (void) client_fail("the system bus of %s can't be reached: %s", c->host, strerror(-r));
-                fprintf(stderr, "  Does this work: ssh %s systemd-stdio-bridge --help\n", c->host);
+                fprintf(stderr, "  Does this work: %s systemd-stdio-bridge --help\n", ssh ?: "ssh");
                 return UNREACHABLE;
         }
         (void) client_fail("the %s bus can't be reached: %s", c->user ? "user" : "system", strerror(-r));

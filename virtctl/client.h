@@ -55,6 +55,8 @@ const char *option_given(const Client *c, const char *name, size_t index);
 /* Connects; tells what is wrong. 0 or UNREACHABLE. */
 int client_connect(Client *c);
 void client_close(Client *c);
+/* The command that reaches --host=, which may have a port: "ssh -p 2222 HOST". */
+char *client_ssh(const Client *c);
 
 /* Calls a method of the daemon whose object it is, as the path says. On failure tells why, with the hint, and returns an exit status;
  * else 0 with *ret set (may be NULL). */

@@ -408,3 +408,20 @@ def test_display_in_a_viewer(bus, virtctl, shown, tmp_path):
     assert bus.run(PROGRAM, "__complete", "--user", "display", "web", "").stdout.split() == ["graphics0", "graphics1"]
     define(bus, tiny_xml("off", devices=VNC))
     assert "off does not run" in virtctl("display", "off", check=False).stderr
+
+
+# --- other hosts ---
+
+@pytest.mark.parametrize("words, works", [
+    (["console", "web"], "ssh far -t virtctl console web\n"),
+    (["console", "web", "serial1", "--force"], "ssh far -t virtctl console --force web serial1\n"),
+    (["screenshot", "web", "a.png"], "ssh far virtctl screenshot web - >a.png\n"),
+    (["copy-to", "web", "here", "/there"], "ssh far virtctl copy-to web - /there <here\n"),
+    (["copy-from", "web", "/there", "-"], "ssh far virtctl copy-from web /there -\n"),
+    (["upload-volume", "images", "v", "here"], "ssh far virtctl upload-volume images v - <here\n"),
+    (["log", "-f", "web"], "ssh far virtctl log --follow web\n"),
+    (["display", "web"], "ssh far -t -L /tmp/web.sock:/tmp/web.sock virtctl display web --socket=/tmp/web.sock\n"),
+])
+def test_descriptors_do_not_travel(words, works):
+    said = subprocess.run([PROGRAM, "-H", "far", *words], env={"PATH": "/nowhere"}, capture_output=True, text=True, timeout=60)
+    assert said.returncode == 1 and "can't travel by ssh" in said.stderr and said.stderr.partition("    ")[2].startswith(works), said.stderr
