@@ -31,6 +31,14 @@ typedef struct Edit {
         bool keep_secrets;            /* they could not be read, so they are not in the text */
 } Edit;
 
+/* There may be passwords in the one before. */
+static void take_text(Edit *e, char *text) {
+        if (e->text)
+                explicit_bzero(e->text, strlen(e->text));
+        free(e->text);
+        e->text = text;
+}
+
 enum { AGAIN = -1 };                  /* besides exit statuses */
 
 static int get_property(Client *c, const char *path, const char *interface, const char *name, json_t **ret) {
@@ -175,8 +183,7 @@ static int edit_text(Edit *e) {
                 r = editor_run(e->client, e->name, e->text, &changed);
                 if (r != 0 || !changed)
                         return r;
-                free(e->text);
-                e->text = changed;
+                take_text(e, changed);
                 while ((r = send_text(e)) != 0 && (r = decide(e, r)) == DONE)
                         ;
         }
@@ -189,9 +196,7 @@ static int edit(Client *c, const Kind *kind, const char *name) {
         Edit e = { .client = c, .kind = kind, .name = name };
         int r = kind->find(c, name, &e.path) ?: get_generation(&e, &e.generation) ?: export_text(&e) ?: edit_text(&e);
 
-        if (e.text)
-                explicit_bzero(e.text, strlen(e.text));
-        free(e.text);
+        take_text(&e, NULL);
         free(e.path);
         return r;
 }

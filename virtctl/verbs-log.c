@@ -23,6 +23,7 @@
 #define LOG1_MANAGER "org.virtbus.log1.Manager"
 #define LOG1_LOG "org.virtbus.log1.Log"
 #define STEP UINT64_C(65536)
+#define READ_MAX UINT64_C(1048576)        /* virtlogd gives no more at a time */
 #define LINES_BEFORE_FOLLOW 10
 
 typedef struct Source {
@@ -247,7 +248,7 @@ static int read_all(Log *l, Source *s, Take take) {
                 _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
                 const char *data;
                 size_t n;
-                int r = read_part(l, s, &at, MIN(STEP, s->end - at), &reply, &data, &n);
+                int r = read_part(l, s, &at, MIN(READ_MAX, s->end - at), &reply, &data, &n);
 
                 if (r != 0)
                         return r;

@@ -324,6 +324,35 @@ def test_jobs(bus, virtctl):
     d.Terminate(0, {})
 
 
+def test_jobs_of_storage(bus, virtctl, tmp_path):
+    """By its number alone a job is found where it is the only one."""
+    (tmp_path / "images").mkdir()
+    (tmp_path / "p.xml").write_text(f"<pool type='dir'><name>p</name><target><path>{tmp_path}/images</path></target></pool>")
+    virtctl("define-pool", tmp_path / "p.xml")
+    virtctl("start-pool", "p")
+
+    def upload(name, jobs):
+        virtctl("create-volume", "p", name, "4M")
+        p = bus.spawn(PROGRAM, "--user", "upload-volume", "p", name, "-", stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        until(lambda: len(json.loads(virtctl("jobs", "--json=short").stdout)), jobs)
+        return p
+    with upload("a", 1) as first, upload("v", 2) as second:
+        job, = [j for j in json.loads(virtctl("jobs", "--json=short").stdout) if j["name"] == "v"]
+        assert job["daemon"] == "virtstoraged" and job["job"] == f"storage/{job['id']}"
+        d = define(bus, tiny_xml("web"))
+        d.Start(0, {}, timeout=60)
+        while (other := d.Shutdown("acpi", 0, {})).rpartition("/")[2] != str(job["id"]):
+            assert int(other.rpartition("/")[2]) < job["id"]
+            virtctl("cancel", f"qemu/{other.rpartition('/')[2]}")
+            assert job_done(bus, other)[0] == "canceled"
+        both = virtctl("cancel", job["id"], check=False)
+        assert both.returncode == 1 and f"{job['id']} can be qemu/{job['id']} or storage/{job['id']}" in both.stderr
+        d.Terminate(0, {})
+        virtctl("cancel", job["id"], "storage/1")
+        assert first.wait(30) == second.wait(30) == 1
+    virtctl("stop-pool", "p")
+
+
 # --- displays ---
 
 VNC, SPICE = "<graphics type='vnc' autoport='yes' passwd='sesame'/>", "<graphics type='spice'><listen type='none'/></graphics>"
