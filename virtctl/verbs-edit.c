@@ -127,10 +127,10 @@ static char ask(const char *question, const char *answers) {
 static int decide(Edit *e, int status) {
         _cleanup_free_ char *kept = NULL;
         uint64_t generation = e->generation;
-        bool changed;
+        bool changed, is_kept = editor_keep(e->name, e->text, &kept) == 0;
         char answer;
 
-        if (editor_keep(e->name, e->text, &kept) != 0 || !isatty(STDIN_FILENO))
+        if (!isatty(STDIN_FILENO))
                 return status;
         changed = e->generation != 0 && get_generation(e, &generation) == 0 && generation != e->generation;
         answer = changed ? ask("[e]dit again, [o]verwrite what was changed meanwhile, [q]uit?", "eoq") : ask("[e]dit again, [q]uit?", "eq");
@@ -138,7 +138,8 @@ static int decide(Edit *e, int status) {
                 return status;
         if (answer == 'o')
                 e->generation = generation;
-        (void) unlink(kept);
+        if (is_kept)
+                (void) unlink(kept);
         return answer == 'o' ? DONE : AGAIN;
 }
 

@@ -70,16 +70,29 @@ static json_t *name_of(Client *c, const char *path) {
         return name ?: json_string("");
 }
 
+/* Its properties, called as keys of lists are. */
+static void add_properties(json_t *job, const json_t *said) {
+        static const struct {
+                const char *property, *key;
+        } rows[] = {
+                { "Phase", "phase" }, { "Progress", "progress" }, { "BytesDone", "bytes-done" }, { "BytesTotal", "bytes-total" }, { "Rate", "rate" },
+                { "StartTimestamp", "since" }, { "ExpectedEndTimestamp", "expected-end" }, { "StartedByUID", "uid" }, { "Cancelable", "cancelable" },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+                (void) json_object_set(job, rows[i].key, json_object_get(said, rows[i].property));
+}
+
 static void add_words(json_t *job) {
-        uint64_t now = now_usec(CLOCK_REALTIME), started = show_number(job, "StartTimestamp"), end = show_number(job, "ExpectedEndTimestamp");
-        double progress = json_number_value(json_object_get(job, "Progress"));
+        uint64_t now = now_usec(CLOCK_REALTIME), started = show_number(job, "since"), end = show_number(job, "expected-end");
+        double progress = json_number_value(json_object_get(job, "progress"));
         char since[64] = "", left[64] = "";
 
         if (started > 0)
                 format_age(now > started ? now - started : 0, since, sizeof(since));
         if (end > now)
                 format_age(end - now, left, sizeof(left));
-        (void) json_object_set_new(job, "since", json_string(since));
+        (void) json_object_set_new(job, "for", json_string(since));
         (void) json_object_set_new(job, "left", json_string(left));
         (void) json_object_set_new(job, "done", progress >= 0 && started > 0 ? json_sprintf("%.0f%%", progress * 100) : json_string(""));
 }
@@ -95,7 +108,7 @@ static json_t *describe(Client *c, json_t *list) {
                 if (!said)
                         continue;
                 (void) json_object_set_new(job, "name", name_of(c, show_text(job, "object")));
-                (void) json_object_update_missing(job, said);
+                add_properties(job, said);
                 (void) json_array_append(known, job);
                 if (c->json == JSON_OFF)
                         add_words(job);
@@ -105,7 +118,7 @@ static json_t *describe(Client *c, json_t *list) {
 
 int verb_jobs(Client *c, int argc, char **argv) {
         static const char *const columns[] = { "JOB", "DAEMON", "OPERATION", "OF", "PHASE", "DONE", "FOR", "LEFT" };
-        static const char *const keys[] = { "job", "daemon", "operation", "name", "phase", "done", "since", "left" };
+        static const char *const keys[] = { "job", "daemon", "operation", "name", "phase", "done", "for", "left" };
         json_auto_t *list = jobs_list(c), *known = describe(c, list);
 
         return c->json != JSON_OFF ? print_json(c, json_incref(known)) : rows_print(c, known, columns, keys, ARRAY_SIZE(columns), "job");

@@ -311,7 +311,7 @@ def test_jobs(bus, virtctl):
     assert head.split() == ["JOB", "DAEMON", "OPERATION", "OF", "PHASE", "DONE", "FOR", "LEFT"]
     assert row.split()[:4] == [f"qemu/{number}", "virtqemud", "shutdown", "web"]
     listed, = json.loads(virtctl("jobs", "--json=short").stdout)
-    assert listed["path"] == job and listed["name"] == "web" and listed["Cancelable"] is True and listed["StartTimestamp"] > 0
+    assert listed["path"] == job and listed["name"] == "web" and listed["cancelable"] is True and listed["since"] > 0 and listed["progress"] == -1
     assert bus.run(PROGRAM, "__complete", "--user", "cancel", "").stdout.split() == [f"qemu/{number}"]
     assert bus.owner_pid("org.virtbus.storage1") is None, "nobody was started to be asked"
     virtctl("cancel", f"qemu/{number}")
