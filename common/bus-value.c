@@ -74,6 +74,14 @@ int bus_read_options(sd_bus_message *m, uint64_t known_flags, uint64_t *ret_flag
         return r;
 }
 
+int bus_check_generation(const char *name, uint64_t expected, uint64_t generation, Fault *f) {
+        if (expected == 0 || expected == generation)
+                return 0;
+        fault_set(f, FAULT_INVALID_STATE, ESTALE, "%s was changed meanwhile: its generation is %" PRIu64 ", not %" PRIu64, name, generation, expected);
+        fault_hint(f, "read the definition again and repeat the change on it");
+        return -ESTALE;
+}
+
 int bus_read_uuid(sd_bus_message *m, sd_id128_t *ret, Fault *f) {
         const void *bytes;
         size_t n;

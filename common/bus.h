@@ -99,6 +99,9 @@ typedef struct BusOption {
 /* Reads `t flags, a{sv} options`. A flag outside `known_flags` or an option outside the table is FAULT_INVALID_ARGS. */
 int bus_read_options(sd_bus_message *m, uint64_t known_flags, uint64_t *ret_flags, const BusOption *options, size_t n, Fault *f);
 
+/* The option if-generation, 0 where it was not given: FAULT_INVALID_STATE if somebody has changed the definition since. */
+int bus_check_generation(const char *name, uint64_t expected, uint64_t generation, Fault *f);
+
 /* An a{sv} alone. */
 int bus_read_dict(sd_bus_message *m, const BusOption *options, size_t n, Fault *f);
 

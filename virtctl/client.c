@@ -55,10 +55,21 @@ static int open_bus(Client *c) {
         return c->user ? sd_bus_open_user(&c->bus) : sd_bus_open_system(&c->bus);
 }
 
+char *client_ssh(const Client *c) {
+        const char *colon = strchr(c->host, ':');
+
+        /* More than one: an IPv6 address. */
+        if (!colon || strchr(colon + 1, ':'))
+                return strf("ssh %s", c->host);
+        return strf("ssh -p %s %.*s", colon + 1, (int) (colon - c->host), c->host);
+}
+
 static int tell_unreachable(const Client *c, int r) {
         if (c->host) {
+                _cleanup_free_ char *ssh = client_ssh(c);
+
                 (void) client_fail("the system bus of %s can't be reached: %s", c->host, strerror(-r));
-                fprintf(stderr, "  Does this work: ssh %s systemd-stdio-bridge --help\n", c->host);
+                fprintf(stderr, "  Does this work: %s systemd-stdio-bridge --help\n", ssh ?: "ssh");
                 return UNREACHABLE;
         }
         (void) client_fail("the %s bus can't be reached: %s", c->user ? "user" : "system", strerror(-r));
@@ -90,7 +101,7 @@ void client_close(Client *c) {
 }
 
 /* The daemon's errors are a sentence, and on a second line what to do. */
-static int tell_error(const Client *c, const sd_bus_error *e, const Service *service, int r) {
+int client_tell(const Client *c, const sd_bus_error *e, const Service *service, int r) {
         const char *text = e->message ?: strerror(-r), *end = strchrnul(text, '\n');
 
         fprintf(stderr, "virtctl: %.*s\n", (int) (end - text), text);
@@ -125,13 +136,19 @@ int client_new_call(Client *c, sd_bus_message **ret, const char *path, const cha
         return r < 0 ? client_fail("%s", strerror(-r)) : 0;
 }
 
+int client_try(Client *c, sd_bus_message *call, sd_bus_error *error, sd_bus_message **ret) {
+        int r = sd_bus_call(c->bus, call, CALL_TIMEOUT_USEC, error, ret);
+
+        sd_bus_message_unref(call);
+        return r < 0 ? r : 0;
+}
+
 int client_send(Client *c, sd_bus_message *call, sd_bus_message **ret) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         const Service *service = service_of(sd_bus_message_get_path(call));
-        int r = sd_bus_call(c->bus, call, CALL_TIMEOUT_USEC, &error, ret);
+        int r = client_try(c, call, &error, ret);
 
-        sd_bus_message_unref(call);
-        return r < 0 ? tell_error(c, &error, service, r) : 0;
+        return r < 0 ? client_tell(c, &error, service, r) : 0;
 }
 
 int client_call(Client *c, const char *path, const char *interface, const char *method, sd_bus_message **ret, const char *types, ...) {
@@ -171,6 +188,19 @@ int client_find(Client *c, const char *root, const char *interface, const char *
 
 int client_domain(Client *c, const char *name, char **ret) {
         return client_find(c, QEMU1_ROOT, MANAGER_INTERFACE, "GetDomain", name, ret);
+}
+
+int client_timeout(const Client *c, uint64_t otherwise, uint64_t *ret) {
+        uint64_t seconds;
+
+        *ret = otherwise;
+        if (!c->timeout)
+                return 0;
+        if (parse_u64(c->timeout, 10, &seconds) < 0 || __builtin_mul_overflow(seconds, UINT64_C(1000000), ret) || *ret > INT64_MAX) {
+                (void) client_fail("--timeout=%s: expected a number of seconds", c->timeout);
+                return USAGE;
+        }
+        return 0;
 }
 
 int client_each(Client *c, int argc, char **argv, ClientFind find, ClientDo f) {

@@ -5,6 +5,7 @@
 #include <systemd/sd-bus.h>
 
 #include "macro.h"
+#include "service.h"
 
 /* What every verb works with: options, the bus, and how errors are told. A client may wait for its answers. */
 
@@ -17,7 +18,7 @@
 #define DOMAIN_INTERFACE QEMU1 ".Domain"
 
 /* Exit statuses, as the manual has them. */
-enum { DONE = 0, FAILED = 1, USAGE = 2, NO_SUCH = 3, DENIED = 4, UNREACHABLE = 5 };
+enum { DONE = 0, FAILED = 1, USAGE = 2, NO_SUCH = 3, DENIED = 4, UNREACHABLE = 5, TIMED_OUT = 6 };
 
 #define FLAG_LIVE UINT64_C(1)
 #define FLAG_CONFIG UINT64_C(2)
@@ -54,6 +55,8 @@ const char *option_given(const Client *c, const char *name, size_t index);
 /* Connects; tells what is wrong. 0 or UNREACHABLE. */
 int client_connect(Client *c);
 void client_close(Client *c);
+/* The command that reaches --host=, which may have a port: "ssh -p 2222 HOST". */
+char *client_ssh(const Client *c);
 
 /* Calls a method of the daemon whose object it is, as the path says. On failure tells why, with the hint, and returns an exit status;
  * else 0 with *ret set (may be NULL). */
@@ -61,6 +64,12 @@ int client_call(Client *c, const char *path, const char *interface, const char *
 /* A message to be filled by hand, and the call of it, which takes it over. */
 int client_new_call(Client *c, sd_bus_message **ret, const char *path, const char *interface, const char *method);
 int client_send(Client *c, sd_bus_message *call, sd_bus_message **ret);
+/* The same for who deals with errors himself (negative errno and *error), and what the others say of one. */
+int client_try(Client *c, sd_bus_message *call, sd_bus_error *error, sd_bus_message **ret);
+int client_tell(const Client *c, const sd_bus_error *error, const Service *service, int r);
+
+/* --timeout= in µs, or what is meant without it. 0, or an exit status. */
+int client_timeout(const Client *c, uint64_t otherwise, uint64_t *ret);
 
 /* Path of a domain by name or UUID. */
 int client_domain(Client *c, const char *name, char **ret);
@@ -76,6 +85,8 @@ int client_each(Client *c, int argc, char **argv, ClientFind find, ClientDo f);
 /* Listens for ends of jobs; waits for the end of one: with a bar on a terminal, and Ctrl-C asks to cancel it. */
 int client_watch_jobs(Client *c);
 int client_wait_job(Client *c, const char *job);
+/* What a job says of itself; NULL: it is not there (any more), {}: it does not say. */
+json_t *client_look_at_job(Client *c, const char *job);
 
 /* "virtctl: TEXT" on standard error; returns FAILED. */
 int client_fail(const char *fmt, ...) _printf_(1, 2);

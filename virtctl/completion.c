@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "jobs.h"
 #include "options.h"
 #include "storage.h"
 #include "str.h"
@@ -82,8 +83,8 @@ static void offer_lockspaces(Context *x) {
         offer_rows(x, LOCK1_ROOT, "org.virtbus.lock1.Manager", "ListLockspaces", 0);
 }
 
-/* By their targets where they have one ("vda"), else by their ids. */
-static void offer_devices(Context *x) {
+/* By their targets where they have one ("vda"), and by their ids. */
+static void offer_devices_with(Context *x, const char *interface) {
         json_auto_t *objects = ask(x, QEMU1_ROOT, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects");
         _cleanup_free_ char *domain = NULL, *prefix = NULL;
         json_t *interfaces;
@@ -93,10 +94,37 @@ static void offer_devices(Context *x) {
                 return;
         prefix = strf("%s/device/", domain);
         json_object_foreach(objects, path, interfaces)
-                if (prefix && str_after(path, prefix)) {
+                if (prefix && str_after(path, prefix) && json_object_get(interfaces, interface)) {
                         offer(x, json_string_value(json_object_get(json_object_get(interfaces, QEMU1 ".Disk"), "Target")));
                         offer(x, json_string_value(json_object_get(json_object_get(interfaces, QEMU1 ".Device"), "Alias")));
                 }
+}
+
+static void offer_devices(Context *x) {
+        offer_devices_with(x, QEMU1 ".Device");
+}
+
+static void offer_displays(Context *x) {
+        offer_devices_with(x, QEMU1 ".Graphics");
+}
+
+static void offer_sources(Context *x) {
+        json_auto_t *rows = ask(x, "/org/virtbus/log1", "org.virtbus.log1.Manager", "ListLogs");
+        const json_t *row;
+        size_t i;
+
+        json_array_foreach(rows, i, row)
+                if (x->n > 1 && streq(json_string_value(json_array_get(row, 1)) ?: "", x->words[1]))
+                        offer(x, json_string_value(json_array_get(row, 2)));
+}
+
+static void offer_jobs(Context *x) {
+        json_auto_t *list = jobs_list(&x->client);
+        const json_t *job;
+        size_t i;
+
+        json_array_foreach(list, i, job)
+                offer(x, json_string_value(json_object_get(job, "job")));
 }
 
 static void offer_files(Context *x) {
@@ -116,6 +144,7 @@ static const struct {
 } kinds[] = {
         { "NAME", offer_domains }, { "NETWORK", offer_networks }, { "POOL", offer_pools }, { "VOLUME", offer_volumes },
         { "SECRET", offer_secrets }, { "LOCKSPACE", offer_lockspaces }, { "DEVICE", offer_devices }, { "DRIVE", offer_devices },
+        { "GRAPHICS", offer_displays }, { "SOURCE", offer_sources }, { "JOB", offer_jobs },
         { "FILE", offer_files, .is_local = true }, { "FOLDER", offer_folders, .is_local = true },
 };
 

@@ -81,8 +81,8 @@ static void print_bar(const json_t *job) {
         (void) fflush(stderr);
 }
 
-/* What a job says of itself; NULL: it is not there. A daemon that was restarted has forgotten its jobs. */
-static json_t *look(Client *c, const char *job) {
+/* A daemon that was restarted has forgotten its jobs. */
+json_t *client_look_at_job(Client *c, const char *job) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         int r = sd_bus_call_method(c->bus, service_of(job)->bus_name, job, "org.freedesktop.DBus.Properties", "GetAll", &error, &reply, "s",
@@ -129,7 +129,7 @@ int client_wait_job(Client *c, const char *job) {
                                 break;
                 }
                 if (r == 0 && now_usec(CLOCK_MONOTONIC) - begun >= SHOW_AFTER_USEC && !json_object_get(c->ended, job)) {
-                        json_auto_t *said = look(c, job);
+                        json_auto_t *said = client_look_at_job(c, job);
 
                         gone = !said && !json_object_get(c->ended, job);
                         if (said && has_bar && json_object_size(said) > 0) {

@@ -6,6 +6,7 @@
 #include "completion.h"
 #include "help.h"
 #include "options.h"
+#include "remote.h"
 #include "str.h"
 #include "usage.h"
 #include "verbs.h"
@@ -22,11 +23,7 @@ static int check_count(const Verb *verb, int n) {
 }
 
 static int run_verb(Client *c, const Verb *verb, int n, char **words) {
-        int r = check_count(verb, n);
-
-        if (r == 0)
-                r = client_connect(c);
-        return r ?: verb->handler(c, n, words);
+        return check_count(verb, n) ?: remote_check(c, verb, words) ?: client_connect(c) ?: verb->handler(c, n, words);
 }
 
 /* "help VERB" is what people type who know git, "VERB --help" what those do who know systemctl. */

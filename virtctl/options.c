@@ -28,16 +28,19 @@ const Option options[] = {
         { "no-wait", 0, NULL, "start run stop reboot detach dump create-volume resize-volume wipe-volume delete-volume upload-volume download-volume "
                               "start-pool stop-pool build-pool delete-pool refresh-pool",
           "Don't wait until it is done", FIELD(SETS_TRUE, no_wait) },
-        { "timeout", 0, "SECONDS", "stop set-display-password", "How long a guest may take to power off, or a password is good for",
-          FIELD(SETS_TEXT, timeout) },
-        { "force", 0, NULL, "console stop-network build-pool insert eject",
-          "Take a console over; stop a network that is in use; build over what is there; open a locked drive", FIELD(SETS_TRUE, force) },
+        { "timeout", 0, "SECONDS", "stop wait set-display-password",
+          "How long a guest may take to power off, what is waited for to come, or a password is good for", FIELD(SETS_TEXT, timeout) },
+        { "force", 0, NULL, "console stop-network build-pool insert eject resize",
+          "Take a console over; stop a network that is in use; build over what is there; open a locked drive; make a disk smaller", FIELD(SETS_TRUE, force) },
         { "live", 0, NULL, LIVE_OR_CONFIG, "Only what runs", FIELD(SETS_TRUE, live) },
         { "config", 0, NULL, LIVE_OR_CONFIG, "Only what is defined", FIELD(SETS_TRUE, config) },
         { "dry-run", 0, NULL, MUTATORS " define define-network define-pool define-secret", "Only show what would be done", FIELD(SETS_TRUE, dry_run) },
         { "secrets", 0, NULL, "cat", "Passwords, too", FIELD(SETS_TRUE, secrets) },
         { "kind", 0, "pci|usb|mdev|scsi|net|block", "host-devices", "Only devices of that kind", FIELD(SETS_TEXT, kind) },
         { "domain", 0, NULL, "capabilities", "What definitions can have, not the host", FIELD(SETS_TRUE, domain) },
+        { "follow", 'f', NULL, "log", "Go on with what is printed from now on", IS_GIVEN, 0 },
+        { "lines", 'n', "NUMBER|all", "log", "Only the last lines", IS_GIVEN, 0 },
+        { "socket", 0, "PATH", "display", "Let viewers come to that socket, and start none", IS_GIVEN, 0 },
         { "groups", 0, "LIST", "stats", "Which statistics: cpu,block or all", FIELD(SETS_TEXT, groups) },
 };
 const size_t n_options = ARRAY_SIZE(options);

@@ -42,6 +42,6 @@ int rows_print(const Client *c, json_t *list, const char *const *columns, const 
         print_table(cells, n, json_array_size(list) + 1);
         free(cells);
         if (!c->quiet)
-                printf("\n%zu %s%s listed.\n", json_array_size(list), what, json_array_size(list) == 1 ? "" : "s");
+                printf("\n%zu %s%s listed.\n", json_array_size(list), what, json_array_size(list) == 1 ? "" : str_ends(what, "s") ? "es" : "s");
         return 0;
 }

@@ -16,7 +16,7 @@
 /* Devices that come, go and change; CPUs and memory. Unless --live or --config says otherwise, both the machine that runs and its
  * definition are changed, so that it is the same after the next start. */
 
-static int is_running(Client *c, const char *domain, bool *ret) {
+int domain_is_running(Client *c, const char *domain, bool *ret) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         const char *state;
         int r = client_call(c, domain, PROPERTIES, "Get", &reply, "ss", DOMAIN_INTERFACE, "State");
@@ -48,7 +48,7 @@ int change_flags(Client *c, const char *domain, uint64_t *ret) {
         int r = 0;
 
         if (!c->live && !c->config)
-                r = is_running(c, domain, &running) ?: is_persistent(c, domain, &persistent);
+                r = domain_is_running(c, domain, &running) ?: is_persistent(c, domain, &persistent);
         *ret = (c->live || running ? FLAG_LIVE : 0) | (c->config || persistent ? FLAG_CONFIG : 0) |
                 (c->dry_run ? FLAG_VALIDATE_ONLY : 0);
         return r;

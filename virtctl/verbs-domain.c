@@ -33,17 +33,14 @@ int verb_start(Client *c, int argc, char **argv) {
 
 static int stop(Client *c, const char *path) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        uint64_t seconds = 0;
+        uint64_t timeout;
         const char *job;
-        int r;
+        int r = client_timeout(c, 0, &timeout);
 
-        if (c->timeout && parse_u64(c->timeout, 10, &seconds) < 0) {
-                (void) client_fail("--timeout=%s: expected a number of seconds", c->timeout);
-                return USAGE;
-        }
+        if (r != 0)
+                return r;
         if (c->timeout)
-                r = client_call(c, path, DOMAIN_INTERFACE, "Shutdown", &reply, "sta{sv}", "acpi", UINT64_C(0), 1, "timeout-usec", "t",
-                                seconds * 1000000);
+                r = client_call(c, path, DOMAIN_INTERFACE, "Shutdown", &reply, "sta{sv}", "acpi", UINT64_C(0), 1, "timeout-usec", "t", timeout);
         else
                 r = client_call(c, path, DOMAIN_INTERFACE, "Shutdown", &reply, "sta{sv}", "acpi", UINT64_C(0), 0);
         if (r != 0)

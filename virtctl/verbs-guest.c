@@ -310,30 +310,3 @@ int verb_agent(Client *c, int argc, char **argv) {
         printf("%s\n", text);
         return 0;
 }
-
-static int print_addresses(Client *c, const char *domain) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        json_auto_t *list = NULL;
-        const json_t *row;
-        size_t i;
-        int r = client_call(c, domain, "org.freedesktop.DBus.Properties", "Get", &reply, "ss", DOMAIN_INTERFACE, "Addresses");
-
-        if (r != 0)
-                return r;
-        list = value_to_json(reply);
-        if (c->json != JSON_OFF)
-                return print_json(c, json_incref(list));
-        json_array_foreach(list, i, row)
-                printf("%s\n", text_at(row, 1));
-        return 0;
-}
-
-int verb_wait_address(Client *c, int argc, char **argv) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        _cleanup_free_ char *domain = NULL, *job = NULL;
-        int r = client_domain(c, argv[0], &domain) ?:
-                client_call(c, domain, DOMAIN_INTERFACE, "WaitForAddress", &reply, "ta{sv}", UINT64_C(0), 1, "family", "s", argc > 1 ? argv[1] : "") ?:
-                client_take_path(reply, &job) ?: client_wait_job(c, job);
-
-        return r != 0 ? r : print_addresses(c, domain);
-}

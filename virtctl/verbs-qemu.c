@@ -71,15 +71,13 @@ int verb_set_display_password(Client *c, int argc, char **argv) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         _cleanup_free_ char *domain = NULL, *device = NULL, *what = strf("Password of %s of %s", argv[1], argv[0]);
         _cleanup_value_input_ ValueInput value = {};
-        uint64_t seconds = 0, until = 0;
-        int r;
+        uint64_t until;
+        int r = client_timeout(c, 0, &until);
 
-        if (c->timeout && parse_u64(c->timeout, 10, &seconds) < 0) {
-                (void) client_fail("--timeout=%s: expected a number of seconds", c->timeout);
-                return USAGE;
-        }
-        if (c->timeout)
-                until = ((uint64_t) time(NULL) + seconds) * 1000000;
+        if (r != 0)
+                return r;
+        if (until > 0)
+                until += now_usec(CLOCK_REALTIME);
         r = client_domain(c, argv[0], &domain) ?: device_find(c, domain, argv[1], &device) ?:
             value_input_read(what ?: "", argc > 2 ? argv[2] : NULL, &value) ?: client_new_call(c, &m, device, QEMU1 ".Graphics", "SetPassword");
         if (r != 0)

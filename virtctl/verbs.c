@@ -31,6 +31,8 @@ static const struct {
         { "pool-list", "pools" }, { "poweroff", "stop" }, { "ps", "list" }, { "qemu-agent-command", "agent" }, { "setmem", "set-memory" },
         { "setvcpus", "set-vcpus" }, { "show", "status" }, { "shutdown", "stop" }, { "terminate", "kill" }, { "update-device", "change" },
         { "vol-list", "volumes" },
+        { "blockresize", "resize" }, { "domdisplay", "display" }, { "domjobabort", "cancel" }, { "domjobinfo", "jobs" }, { "logs", "log" },
+        { "net-edit", "edit-network" }, { "pool-edit", "edit-pool" }, { "vncdisplay", "display" }, { "wait-address", "wait" },
 };
 
 int verb_unknown(const char *word) {

@@ -24,6 +24,8 @@ int verb_unknown(const char *word);
 #include "verb-list.h"
 #undef VERB
 
+/* Whether there is a machine now, whatever its state. */
+int domain_is_running(Client *c, const char *domain, bool *ret);
 /* Which of the running domain and its definition a change is meant for: what was said, else all there are. */
 int change_flags(Client *c, const char *domain, uint64_t *ret);
 /* The lines of an answer: what --dry-run is for. */

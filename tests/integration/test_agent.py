@@ -20,6 +20,7 @@ AGENT = "/usr/sbin/qemu-ga"
 pytestmark = [pytest.mark.bus, pytest.mark.skipif(not have(AGENT), reason="no qemu-guest-agent")]
 
 CHANNEL = "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
+NIC = "<interface type='user'><mac address='52:54:00:00:00:07'/></interface>"
 GUEST = "org.virtbus.qemu1.Guest"
 START = ("sh mkdir -p /run /etc /root /sbin /var; ln -sf /run /var/run; ln -sf /bin/busybox /sbin/hwclock; "
          "printf '#!/bin/sh\\ncat >/etc/given\\n' >/bin/chpasswd; chmod +x /bin/chpasswd; "
@@ -44,7 +45,7 @@ def running(bus, qemud, agent_image, tmp_path):
         f.truncate(16 << 20)
     subprocess.run(["mkfs.ext4", "-q", "-F", tmp_path / "disk.img"], check=True, timeout=30)
     disk = disk_xml(tmp_path / "disk.img").replace("type='raw'", "type='raw' discard='unmap'")
-    d = define(bus, guest_xml(agent_image, devices=CHANNEL + disk, memory=192))
+    d = define(bus, guest_xml(agent_image, devices=CHANNEL + disk + NIC, memory=192))
     g = inside(bus, d)
     assert g.AgentState == "absent"
     d.Start(0, {}, timeout=60)
@@ -78,7 +79,7 @@ def test_what_it_says(bus, running):
     filesystems = {f[1]: f for f in g.GetFilesystems(0, {})}
     assert filesystems["/m"][2] == "ext4" and filesystems["/m"][3] > 8 << 20
     assert {"/dev/vda"} <= {x[0] for x in g.GetDisks(0, {})}
-    assert [i[0] for i in g.GetInterfaces(0, {})] == ["lo"]
+    assert [i[0] for i in g.GetInterfaces(0, {})] == ["lo", "eth0"]
     assert g.GetVCPUs(0, {})[0][:2] == (0, True)
     assert json.loads(g.Command("guest-get-time", 0, {})) > 0
     answer = g.Command(json.dumps({"execute": "guest-file-open", "arguments": {"path": "/etc/os-release"}}), 0, {})
@@ -199,14 +200,18 @@ def test_virtctl_and_the_guest(running, virtctl, tmp_path):  # noqa: F811
     assert len(json.loads(virtctl("ssh-keys", "web", "root", "--json=short").stdout)) == 1
     virtctl("sync-time", "web")
     assert json.loads(virtctl("agent", "web", "guest-fsfreeze-status").stdout) == "thawed"
-    late = virtctl("wait-address", "web", "ipv9", check=False)
-    assert late.returncode and "the family is ipv4 or ipv6" in late.stderr
+    virtctl("wait", "web", "agent")
+    con.ask("nics")
+    con.ask("sh ifconfig eth0 198.51.100.7 netmask 255.255.255.0 up")
+    assert virtctl("wait", "web", "ipv4").stdout == "198.51.100.7\n"
+    assert virtctl("addresses").stdout.splitlines()[1].split() == ["web", "net0", "198.51.100.7/24", "agent"]
+    found = json.loads(virtctl("addresses", "web", "--json=short").stdout)
+    assert [a for a in found if ":" not in a["address"]] == [{"name": "web", "interface": "net0", "address": "198.51.100.7", "prefix": 24, "source": "agent"}]
 
 
 def test_addresses(bus, qemud, agent_image):
     """What the guest says of its interfaces is known soon, and told; WaitForAddress waits for it."""
-    nic = "<interface type='user'><mac address='52:54:00:00:00:07'/></interface>"
-    d = define(bus, guest_xml(agent_image, devices=CHANNEL + nic, memory=192))
+    d = define(bus, guest_xml(agent_image, devices=CHANNEL + NIC, memory=192))
     g = inside(bus, d)
     d.Start(0, {}, timeout=60)
     con = console(bus, d)
@@ -216,6 +221,8 @@ def test_addresses(bus, qemud, agent_image):
     con.ask(START)
     bus.wait_property(g, "AgentState", "connected")
     con.ask("sh ifconfig eth0 198.51.100.7 netmask 255.255.255.0 up")
+    with bus.fails("InvalidArgs", "the family is ipv4 or ipv6"):
+        d.WaitForAddress(0, {"family": "ipv9"})
     job = d.WaitForAddress(0, {"interface": "net0", "family": "ipv4"})
     assert job_done(bus, job)[0] == "done"
     assert ("net0", bytes([198, 51, 100, 7]), 24, "agent") in [(a, bytes(b), c, s) for a, b, c, s in d.Addresses]

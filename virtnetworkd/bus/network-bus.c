@@ -224,15 +224,19 @@ static int reconfigure_live(Network *n, const char *text, uint64_t flags, sd_bus
 
 BUS_HANDLER(method_reconfigure, ACTION_MANAGE) {
         _cleanup_fault_ Fault f = FAULT_INIT;
+        const Network *n = userdata;
+        uint64_t flags, generation = 0;
+        const BusOption options[] = { { "if-generation", 't', &generation } };
         const char *format, *text;
-        uint64_t flags;
         int r;
 
         r = sd_bus_message_read(m, "ss", &format, &text);
         if (r >= 0 && !streq(format, "libvirt-xml"))
                 r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "the format is libvirt-xml, not \"%.32s\"", format);
         if (r >= 0)
-                r = bus_read_options(m, BUS_FLAG_LIVE | BUS_FLAG_CONFIG, &flags, NULL, 0, &f);
+                r = bus_read_options(m, BUS_FLAG_LIVE | BUS_FLAG_CONFIG, &flags, options, ARRAY_SIZE(options), &f);
+        if (r >= 0)
+                r = bus_check_generation(n->name, generation, n->config_generation, &f);
         if (r >= 0 && (flags & BUS_FLAG_LIVE))
                 return reconfigure_live(userdata, text, flags, m, error);
         if (r >= 0)

@@ -78,9 +78,9 @@ BUS_HANDLER(method_reconfigure, ACTION_CONFIG) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         Domain *d = userdata;
         uint64_t flags, generation = 0;
-        const BusOption options[] = { { "if-generation", 't', &generation } };
+        int keep_secrets = false, r;
+        const BusOption options[] = { { "if-generation", 't', &generation }, { "keep-secrets", 'b', &keep_secrets } };
         const char *format, *text;
-        int r;
 
         r = sd_bus_message_read(m, "ss", &format, &text);
         if (r >= 0)
@@ -89,7 +89,8 @@ BUS_HANDLER(method_reconfigure, ACTION_CONFIG) {
                 r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "\"%.64s\" is no format of definitions, expected libvirt-xml", format);
         if (r < 0)
                 return fault_to_bus(&f, r, error);
-        r = define_domain(d->manager, text, strlen(text), flags & BUS_FLAG_VALIDATE_ONLY ? DEFINE_VALIDATE_ONLY : 0, d, generation,
+        r = define_domain(d->manager, text, strlen(text),
+                          (flags & BUS_FLAG_VALIDATE_ONLY ? DEFINE_VALIDATE_ONLY : 0) | (keep_secrets ? DEFINE_KEEP_SECRETS : 0), d, generation,
                           on_done, sd_bus_message_ref(m), &f);
         if (r < 0) {
                 sd_bus_message_unref(m);

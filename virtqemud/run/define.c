@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "define.h"
 
+#include "../device/graphics.h"
 #include "../device/tpm.h"
 #include "autostart.h"
 #include "firmware-files.h"
@@ -117,6 +118,24 @@ static int write_config(Manager *m, DomainDef *def, Fault *f) {
         return 0;
 }
 
+static const Graphics *find_display(const DomainDef *def, int type) {
+        DEVICE_FOREACH(Graphics, g, def, DEVICE_GRAPHICS)
+                if (g->type == type)
+                        return g;
+        return NULL;
+}
+
+/* There is one display of a type at most. */
+static int keep_secrets(DomainDef *def, const DomainDef *before, Fault *f) {
+        DEVICE_FOREACH(Graphics, g, def, DEVICE_GRAPHICS) {
+                const Graphics *old = g->password ? NULL : find_display(before, g->type);
+
+                if (old && old->password && free_and_strdup(&g->password, old->password) < 0)
+                        return fault_oom(f);
+        }
+        return 0;
+}
+
 /* A broken domain got a definition that can be used: it becomes what that says. */
 static int mend_broken(Domain *d) {
         int r;
@@ -178,6 +197,8 @@ static void complete(Defining *g, const QemuCaps *caps) {
                 r = find_target(g, &d, &f);
         if (r >= 0)
                 r = check_target(g, d, &f);
+        if (r >= 0 && (g->flags & DEFINE_KEEP_SECRETS) && d && d->config)
+                r = keep_secrets(g->def, d->config, &f);
         if (r >= 0 && (g->flags & DEFINE_VALIDATE_ONLY))
                 d = NULL;
         else if (r >= 0)

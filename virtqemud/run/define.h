@@ -10,6 +10,7 @@
 typedef enum DefineFlags {
         DEFINE_VALIDATE_ONLY = 1 << 0,   /* check everything, change nothing; `d` is then NULL */
         DEFINE_NEW_ONLY      = 1 << 1,   /* a domain of that name or uuid must not exist yet */
+        DEFINE_KEEP_SECRETS  = 1 << 2,   /* passwords that it doesn't give stay as they are: its author may not know them */
 } DefineFlags;
 
 typedef void (*DefineDone)(Domain *d, int error, const Fault *f, void *userdata);

@@ -173,14 +173,17 @@ BUS_HANDLER(method_reconfigure, ACTION_MANAGE) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         const char *format, *text;
         Pool *p = userdata, *same;
-        uint64_t flags;
+        uint64_t flags, generation = 0;
+        const BusOption options[] = { { "if-generation", 't', &generation } };
         int r;
 
         r = sd_bus_message_read(m, "ss", &format, &text);
         if (r >= 0 && !streq(format, FORMAT_XML))
                 r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "the format is " FORMAT_XML ", not \"%.32s\"", format);
         if (r >= 0)
-                r = bus_read_options(m, BUS_FLAG_CONFIG, &flags, NULL, 0, &f);
+                r = bus_read_options(m, BUS_FLAG_CONFIG, &flags, options, ARRAY_SIZE(options), &f);
+        if (r >= 0)
+                r = bus_check_generation(p->name, generation, p->config_generation, &f);
         if (r >= 0)
                 r = pools_define(p->all, text, strlen(text), false, p, &same, &f);
         return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, NULL);
