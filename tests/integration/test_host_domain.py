@@ -558,6 +558,31 @@ def test_display_with_tls(bed, tmp_path):
     bed.run("systemctl stop virtqemu@shown; rm -r /etc/pki/libvirt-spice", timeout=100)
 
 
+VENCRYPT = """
+import socket, ssl, sys
+with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=20) as s:
+    for wanted, answer in ((12, b"RFB 003.008\\n"), (2, b"\\x13"), (2, b"\\0\\2"), (6, b"\\0\\0\\1\\4"), (1, b"")):
+        assert len(s.recv(wanted, socket.MSG_WAITALL)) == wanted
+        s.sendall(answer)
+    s = ssl.create_default_context(cafile="/etc/pki/libvirt-vnc/ca-cert.pem").wrap_socket(s, server_hostname="127.0.0.1")
+    print(s.recv(4))
+"""
+
+
+def test_vnc_with_tls(bed, tmp_path):
+    """The folder that leads QEMU to the certificates is one that its user can look into."""
+    certificates.make(tmp_path)
+    for name in ("ca-cert.pem", "server-cert.pem", "server-key.pem"):
+        bed.put(f"/etc/pki/libvirt-vnc/{name}", (tmp_path / name).read_bytes(), mode=0o600)
+    bed.put("/etc/virtbus/qemu.conf.d/tls.conf", b"[Displays]\nVncTLS=yes\n")
+    bed.run("systemctl reload-or-restart virtqemud")
+    path = define(bed, tiny_xml("private", devices="<graphics type='vnc' autoport='yes'/>"))
+    call(bed, "StartDomain", "st", "private", 0)
+    port = bed.run(f"busctl get-property org.virtbus.qemu1 {path}/device/graphics0 org.virtbus.qemu1.Graphics Port").stdout.split()[1]
+    assert bed.run(["/usr/bin/python3", "-c", VENCRYPT, port]).stdout == repr(bytes(4)) + "\n"
+    bed.run("systemctl stop virtqemu@private; rm -r /etc/pki/libvirt-vnc /etc/virtbus/qemu.conf.d/tls.conf; systemctl reload-or-restart virtqemud", timeout=100)
+
+
 def test_autostart_and_host_shutdown(bed):
     """Enabled VMs start with the host, and power off with it."""
     guest(bed, "always")

@@ -22,6 +22,9 @@ static const ConfRow rows[] = {
         { "Leases", "SharedLockspace", conf_string, AT(shared_lockspace) },
         { "Leases", "OnLost", conf_enum, AT(on_lease_lost), .words = &lock_failure_table },
         { "Displays", "SpiceCertificates", conf_path, AT(spice_certificates) },
+        { "Displays", "VncTLS", conf_bool, AT(vnc_tls) },
+        { "Displays", "VncCertificates", conf_path, AT(vnc_certificates) },
+        { "Displays", "VncVerifyClients", conf_bool, AT(vnc_verify_clients) },
         { "Sleep", "PauseGuests", conf_bool, AT(pause_on_sleep) },
         { "Shutdown", "StopTimeout", conf_duration, AT(stop_timeout_usec), .min = SECOND, .max = 24 * 3600 * SECOND },
         { "Shutdown", "PowerButtonInterval", conf_duration, AT(powerdown_interval_usec), .min = SECOND, .max = 3600 * SECOND },
@@ -53,5 +56,6 @@ void settings_clear(Settings *s) {
         free(s->memory_folder);
         free(s->shared_lockspace);
         free(s->spice_certificates);
+        free(s->vnc_certificates);
         *s = (Settings) {};
 }

@@ -26,6 +26,9 @@ typedef struct Settings {
         char *shared_lockspace;        /* where images that other hosts see are leased as well; NULL: nowhere */
         int on_lease_lost;             /* LockFailure, where a definition does not say */
         char *spice_certificates;      /* the folder of those for TLS of SPICE; NULL: the usual one */
+        bool vnc_tls;                  /* who comes to a display of VNC by a port speaks TLS */
+        char *vnc_certificates;        /* likewise for VNC */
+        bool vnc_verify_clients;       /* and shows a certificate of the same authority */
         uint64_t stop_timeout_usec;    /* how long a guest may take to power off when its unit is stopped */
         bool pause_on_sleep;           /* guests are paused when the host sleeps */
         uint64_t powerdown_interval_usec; /* until the power button is pressed again */

@@ -8,6 +8,7 @@
 #include "mem.h"
 #include "spice-tls.h"
 #include "video.h"
+#include "vnc-tls.h"
 #include "str.h"
 #include "virtio.h"
 #include "xml-read.h"
@@ -81,6 +82,7 @@ static const Field graphics_fields[] = {
         { "gl/@rendernode", &field_string, AT(render_node) },
         { "audio/@id", &field_number, AT(audio), .min = 1, .max = 64 },
         { "virtbus:certificates", &field_string, AT(certificates), FIELD_LIVE },
+        { "virtbus:verifyClients", &field_yes_no, AT(verify_clients), FIELD_LIVE },
         DEVICE_FIELDS(Graphics),
 };
 #undef AT
@@ -154,7 +156,7 @@ bool graphics_has_port(const Graphics *g, bool tls) {
         assert(g);
 
         if (tls)
-                return g->certificates != NULL;
+                return g->type == GRAPHICS_SPICE && g->certificates != NULL;
         return graphics_listens_by_port(g) && g->port != INTEGER_UNSET && !(g->autoport == YES && spice_tls_only(g));
 }
 
@@ -241,6 +243,7 @@ static void graphics_drop_live(Device *d) {
         Graphics *g = (Graphics *) d;
 
         free_and_replace(&g->certificates, NULL);
+        g->verify_clients = UNSET;
         if (g->autoport != YES)
                 return;
         if (g->port != INTEGER_UNSET)
@@ -331,11 +334,15 @@ static int graphics_check(const Device *d, const DomainDef *def, const QemuCaps 
 /* --- QEMU --- */
 
 static int graphics_files(const Device *d, WantedFiles *requests) {
-        return spice_tls_files((const Graphics *) d, requests);
+        const Graphics *g = (const Graphics *) d;
+
+        return g->type == GRAPHICS_VNC ? vnc_tls_files(g, requests) : spice_tls_files(g, requests);
 }
 
 static int graphics_lose_file(Device *d, const char *path) {
-        return spice_tls_lose_file((Graphics *) d, path);
+        Graphics *g = (Graphics *) d;
+
+        return g->type == GRAPHICS_SPICE ? spice_tls_lose_file(g, path) : 0;
 }
 
 static void add_word(Text *t, const char *key, const char *word) {
@@ -374,6 +381,7 @@ static int vnc_args(const Graphics *g, Args *a) {
         const Audio *audio = g->audio == NUMBER_UNSET ? NULL : domain_find_audio(a->def, g->audio);
         _cleanup_text_ Text t = TEXT_INIT;
         _cleanup_free_ char *text = NULL;
+        int r;
 
         text_add(&t, "none");
         if (g->password)
@@ -381,6 +389,9 @@ static int vnc_args(const Graphics *g, Args *a) {
         add_word(&t, "share", enum_to_word(&share_table, g->share));
         if (audio)
                 text_addf(&t, ",audiodev=audio%" PRIu64, audio->number);
+        r = vnc_tls_args(g, a, &t);
+        if (r < 0)
+                return r;
         text = text_finish(&t);
         return text ? args_option(a, "-vnc", "%s", text) : -ENOMEM;
 }

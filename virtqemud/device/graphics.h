@@ -46,10 +46,13 @@ typedef struct Graphics {
         Tristate power_control;
         RecordList listens;          /* GraphicsListen; what `listen` and `socket` say is in it, too, once filled */
 
+        /* TLS */
+        char *certificates;          /* live: the folder they are in; NULL: it has no TLS */
+        Tristate verify_clients;     /* live: they show a certificate, too */
+
         /* spice */
         int default_mode;            /* SpiceMode */
         RecordList channels;         /* GraphicsChannel */
-        char *certificates;          /* live: the folder they are in; NULL: it has no TLS */
         int image, jpeg, zlib, streaming, mouse;
         Tristate playback, copypaste, filetransfer;
         Tristate gl;
