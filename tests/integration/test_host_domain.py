@@ -569,6 +569,19 @@ with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=20) as s:
 """
 
 
+UPGRADE = """
+import socket, ssl, sys
+with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=20) as s:
+    s = ssl.create_default_context(cafile="/etc/pki/libvirt-vnc/ca-cert.pem").wrap_socket(s, server_hostname="127.0.0.1")
+    s.sendall(b"GET / HTTP/1.1\\r\\nHost: x\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\nSec-WebSocket-Version: 13\\r\\n"
+              b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\\r\\n\\r\\n")
+    text = b""
+    while b"RFB 003.008" not in text:
+        text += s.recv(100) or sys.exit("closed after %r" % text)
+    print("RFB")
+"""
+
+
 def test_vnc_with_tls(bed, tmp_path):
     """The folder that leads QEMU to the certificates is one that its user can look into."""
     certificates.make(tmp_path)
@@ -576,10 +589,13 @@ def test_vnc_with_tls(bed, tmp_path):
         bed.put(f"/etc/pki/libvirt-vnc/{name}", (tmp_path / name).read_bytes(), mode=0o600)
     bed.put("/etc/virtbus/qemu.conf.d/tls.conf", b"[Displays]\nVncTLS=yes\n")
     bed.run("systemctl reload-or-restart virtqemud")
-    path = define(bed, tiny_xml("private", devices="<graphics type='vnc' autoport='yes'/>"))
+    path = define(bed, tiny_xml("private", devices="<graphics type='vnc' autoport='yes' websocket='-1'/>"))
     call(bed, "StartDomain", "st", "private", 0)
     port = bed.run(f"busctl get-property org.virtbus.qemu1 {path}/device/graphics0 org.virtbus.qemu1.Graphics Port").stdout.split()[1]
     assert bed.run(["/usr/bin/python3", "-c", VENCRYPT, port]).stdout == repr(bytes(4)) + "\n"
+    port = bed.run(f"busctl get-property org.virtbus.qemu1 {path}/device/graphics0 org.virtbus.qemu1.Graphics WebSocketPort").stdout.split()[1]
+    assert bed.run(["/usr/bin/python3", "-c", UPGRADE, port]).stdout == "RFB\n"
+    bed.wait(lambda: "websocket" not in bed.run("systemctl list-units --no-legend --all 'virtqemu-websocket-*'").stdout)
     bed.run("systemctl stop virtqemu@private; rm -r /etc/pki/libvirt-vnc /etc/virtbus/qemu.conf.d/tls.conf; systemctl reload-or-restart virtqemud", timeout=100)
 
 

@@ -51,6 +51,12 @@ BUS_GETTER(get_tls_port) {
         return sd_bus_message_append(reply, "q", (uint16_t) (g && g->tls_port > 0 ? g->tls_port : 0));
 }
 
+BUS_GETTER(get_websocket_port) {
+        const Graphics *g = live_graphics(userdata);
+
+        return sd_bus_message_append(reply, "q", (uint16_t) (g && g->websocket > 0 ? g->websocket : 0));
+}
+
 BUS_GETTER(get_tls) {
         const Graphics *g = live_graphics(userdata);
 
@@ -239,6 +245,7 @@ static const sd_bus_vtable graphics_vtable[] = {
         SD_BUS_PROPERTY("Listen", "s", get_listen, 0, EMITS),
         SD_BUS_PROPERTY("Port", "q", get_port, 0, EMITS),
         SD_BUS_PROPERTY("TLSPort", "q", get_tls_port, 0, EMITS),
+        SD_BUS_PROPERTY("WebSocketPort", "q", get_websocket_port, 0, EMITS),
         SD_BUS_PROPERTY("TLS", "b", get_tls, 0, EMITS),
         SD_BUS_PROPERTY("Socket", "s", get_socket, 0, EMITS),
         SD_BUS_METHOD_WITH_NAMES("Open", "ta{sv}", SD_BUS_PARAM(flags) SD_BUS_PARAM(options), "h", SD_BUS_PARAM(stream), method_open,

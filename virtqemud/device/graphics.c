@@ -81,6 +81,7 @@ static const Field graphics_fields[] = {
         { "gl/@enable", &field_yes_no, AT(gl) },
         { "gl/@rendernode", &field_string, AT(render_node) },
         { "audio/@id", &field_number, AT(audio), .min = 1, .max = 64 },
+        { "virtbus:websocketChosen", &field_yes_no, AT(websocket_chosen), FIELD_LIVE },
         { "virtbus:certificates", &field_string, AT(certificates), FIELD_LIVE },
         { "virtbus:verifyClients", &field_yes_no, AT(verify_clients), FIELD_LIVE },
         DEVICE_FIELDS(Graphics),
@@ -244,6 +245,9 @@ static void graphics_drop_live(Device *d) {
 
         free_and_replace(&g->certificates, NULL);
         g->verify_clients = UNSET;
+        if (g->websocket_chosen == YES)
+                g->websocket = -1;
+        g->websocket_chosen = UNSET;
         if (g->autoport != YES)
                 return;
         if (g->port != INTEGER_UNSET)
@@ -281,8 +285,10 @@ static int check_type(const Graphics *g, Fault *f) {
 }
 
 static int check_settings(const Graphics *g, Fault *f) {
-        if (g->websocket != INTEGER_UNSET)
-                return cannot(g, f, "websocket: QEMU does not listen by itself, and takes over no client of that kind", "put websockify before the port");
+        if (g->websocket != INTEGER_UNSET && !graphics_listens_by_port(g))
+                return cannot(g, f, "a websocket is a port, and this display has none", "say <listen type='address'/>, or leave websocket out");
+        if (g->websocket == g->port && g->port > 0)
+                return xml_fault(&g->device.head, f, FAULT_INVALID_DEFINITION, "port and websocket are both %" PRIi64, g->port);
         if (g->gl == YES)
                 return cannot(g, f, "gl: QEMU has no access to the host's graphics", "say gl enable='no'");
         if (g->power_control == YES)
@@ -408,6 +414,9 @@ static int graphics_args(const Device *d, Args *a, Fault *f) {
 
         if (g->type == GRAPHICS_DBUS)
                 return dbus_args(g, a);
+        if (g->type == GRAPHICS_VNC && g->websocket != INTEGER_UNSET && g->certificates && g->password)
+                return cannot(g, f, "websocket: QEMU asks nobody for a password who has spoken TLS before, and VncTLS= of qemu.conf wants TLS",
+                              "leave websocket out, or passwd; with VncVerifyClients= certificates decide who comes in");
         r = g->type == GRAPHICS_SPICE ? spice_args(g, a) : vnc_args(g, a);
         return r < 0 || !g->keymap ? r : args_option(a, "-k", "%s", g->keymap);
 }
@@ -451,6 +460,8 @@ static void graphics_inherit(Device *after, const Device *before) {
                 g->port = was->port;
         if (g->autoport == YES && (g->tls_port == INTEGER_UNSET || g->tls_port == -1))
                 g->tls_port = was->tls_port;
+        if (g->websocket == -1)
+                g->websocket = was->websocket;
 }
 
 /* Only a display that was started with a password can have another one. */

@@ -39,7 +39,8 @@ typedef struct Graphics {
         int type;                    /* GraphicsType */
         int64_t port, tls_port;      /* -1: chosen by us; a tls_port that is absent is, too, with autoport */
         Tristate autoport;
-        int64_t websocket;
+        int64_t websocket;           /* -1: likewise */
+        Tristate websocket_chosen;   /* live: it was */
         char *listen, *socket;       /* older forms of <listen> */
         char *keymap, *password, *valid_to;
         int connected, share;
