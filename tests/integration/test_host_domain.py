@@ -177,12 +177,18 @@ def test_tpm(bed):
     """swtpm is a unit with a user of its own, which finds its state again; undefining removes that."""
     path = define(bed, guest_xml(bed.guest, name="trust", devices="<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>"))
     folder = "/var/lib/private/virtbus-companions"
-    for _ in range(2):
+    warnings = f"busctl get-property org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain Warnings"
+    for dies in (False, True):
         call(bed, "StartDomain", "st", "trust", 0)
         unit = bed.run("systemctl list-units --plain --no-legend 'virtqemu-swtpm-*'").stdout.split()
         assert unit[2:4] == ["active", "running"] and "Trusted Platform Module tpm0 of Virtual Machine trust" in " ".join(unit)
         assert bed.run(f"systemctl show -P DynamicUser {unit[0]}").stdout.strip() == "yes"
         assert "tpm2-00.permall" in bed.run(f"ls {folder}/*/tpm0").stdout
+        if dies:  # also where the daemon that started it is not there any more
+            bed.run(f"systemctl restart virtqemud; {warnings}; sleep 1.5")
+            assert bed.run(warnings).stdout == "as 0\n"
+            bed.run(f"systemctl kill --signal=KILL {unit[0]}")
+            bed.wait(lambda: "tpm tpm0 does not answer any more" in bed.run(warnings).stdout)
         call(bed, "TerminateDomain", "st", "trust", 0)
         bed.wait(lambda: "swtpm" not in bed.run("systemctl list-units --no-legend --all 'virtqemu-swtpm-*'").stdout)
     bed.run(f"busctl call org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain Undefine 'ta{{sv}}' 0 0")
