@@ -16,6 +16,8 @@ static const ConfRow rows[] = {
         { "Domains", "Emulator", conf_path, AT(emulator) },
         { "Domains", "MemoryFolder", conf_path, AT(memory_folder) },
         { "Domains", "SpareRootPorts", conf_number, AT(spare_root_ports), .max = 64 },
+        { "Domains", "DumpFolder", conf_path, AT(dump_folder) },
+        { "Domains", "DumpFolderMax", conf_size, AT(dump_folder_max), .min = UINT64_C(1) << 20 },
         { "Domains", "NoSpaceRetry", conf_duration, AT(no_space_retry_usec), .max = 24 * 3600 * SECOND },
         { "Logs", "Consoles", conf_bool, AT(log_consoles) },
         { "Leases", "Disks", conf_bool, AT(lease_disks) },
@@ -34,7 +36,8 @@ int settings_load(const char *config_dir, Settings *ret, Fault *f) {
         _cleanup_free_ char *path = strf("%s/qemu.conf", config_dir);
         Settings s = {
                 .launch = LAUNCH_AUTO, .log_consoles = true, .pause_on_sleep = true, .lease_disks = true, .on_lease_lost = LOCK_FAILURE_PAUSE,
-                .no_space_retry_usec = 10 * SECOND, .stop_timeout_usec = 90 * SECOND, .powerdown_interval_usec = 5 * SECOND,
+                .dump_folder_max = UINT64_C(10) << 30, .no_space_retry_usec = 10 * SECOND,
+                .stop_timeout_usec = 90 * SECOND, .powerdown_interval_usec = 5 * SECOND,
         };
         int r;
 
@@ -54,6 +57,7 @@ int settings_load(const char *config_dir, Settings *ret, Fault *f) {
 void settings_clear(Settings *s) {
         free(s->emulator);
         free(s->memory_folder);
+        free(s->dump_folder);
         free(s->shared_lockspace);
         free(s->spice_certificates);
         free(s->vnc_certificates);

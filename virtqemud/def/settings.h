@@ -19,6 +19,8 @@ typedef struct Settings {
         int launch;                    /* LaunchMode */
         char *emulator;                /* where <emulator> is missing; NULL: by architecture */
         char *memory_folder;           /* for memory of guests that is a file; NULL: our own */
+        char *dump_folder;             /* for memory of crashed guests; NULL: our own */
+        uint64_t dump_folder_max;      /* bytes of all that is ours in it */
         uint64_t spare_root_ports;     /* free PCI Express ports of a new domain */
         uint64_t no_space_retry_usec;  /* until a guest that stands for want of space is let go on; 0: never */
         bool log_consoles;             /* what guests write to their consoles goes to virtlogd */
