@@ -379,6 +379,23 @@ def test_user_networking(bed):
     bed.run("systemctl stop web-server; ip link del outer")
 
 
+def test_a_crash_is_dumped(bed):
+    """The sandbox lets it be written; the journal of the VM says where, and its unit has ended well."""
+    bed.run("journalctl --update-catalog")
+    path = define(bed, guest_xml(bed.guest, name="doomed", devices="<panic model='isa'/>", extra="<on_crash>coredump-destroy</on_crash>"))
+    call(bed, "StartDomain", "st", "doomed", 0)
+    tty = terminal(bed, path)
+    bed.run(f"timeout 25 sed '/READY/q' <{tty} >/dev/null || :")
+    bed.run(f"echo 'sh modprobe pvpanic-mmio' >{tty}; sleep 2; echo panic >{tty}")
+    wait_state(bed, "doomed", "shutoff")
+    name, = bed.run("ls /var/lib/virtbus/dump").stdout.split()
+    said = bed.run("journalctl --sync; journalctl -u virtqemu@doomed -x -o short").stdout
+    assert f"the memory of the crashed guest is kept in /var/lib/virtbus/dump/{name}" in said and "It is read" in said
+    assert bed.run("stat -c %a /var/lib/virtbus/dump/*").stdout == "600\n"
+    bed.wait(lambda: bed.run("systemctl is-active virtqemu@doomed", check=False).stdout.strip() == "inactive")
+    bed.run("rm -r /var/lib/virtbus/dump")
+
+
 def test_a_network_that_ends_is_told(bed):
     """No route anywhere: passt gives up, the VM runs on and says so."""
     path = define(bed, tiny_xml("lonely", devices="<interface type='user'/>"))

@@ -69,7 +69,6 @@ void crash_dump(Instance *i) {
         if (!d->live || (d->live->on_crash != LIFECYCLE_COREDUMP_DESTROY && d->live->on_crash != LIFECYCLE_COREDUMP_RESTART) ||
             dump_is_under_way(d))
                 return;
-        i->panicked = true;
         if (begin(d, &f) < 0)
                 on_dumped(d, NULL, &f);
 }

@@ -324,7 +324,8 @@ static void adopt_state(Instance *i, const QmpStatus *status) {
         for (size_t k = 0; k < ARRAY_SIZE(stopped_states); k++)
                 if (stopped_states[k].qemu == status->state) {
                         domain_set_state(d, stopped_states[k].state, stopped_states[k].reason);
-                        if (stopped_states[k].reason == REASON_PANICKED)
+                        i->panicked = stopped_states[k].reason == REASON_PANICKED;
+                        if (i->panicked)
                                 crash_dump(i);
                         if (stopped_states[k].reason == REASON_IO_ERROR && lacks_space(d))
                                 io_retry_wait(i);

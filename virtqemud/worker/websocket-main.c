@@ -6,9 +6,12 @@
 
 #include <errno.h>
 #include <libwebsockets.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "fd.h"
@@ -194,6 +197,14 @@ static int carry(Carrier *c, const char *how) {
         return 0;
 }
 
+/* Keys and pictures are short and shall come at once; and one who has gone without a word is missed some day. */
+static void tune(int viewer) {
+        const int on = 1;
+
+        (void) setsockopt(viewer, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+        (void) setsockopt(viewer, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+}
+
 int main(int argc, char *argv[]) {
         static Carrier c = { .fds = { -1, -1, -1 } };
         char how[16] = "";
@@ -209,5 +220,6 @@ int main(int argc, char *argv[]) {
         }
         if (fd_set_nonblock(c.fds[GIVEN_STREAM], true) < 0 || fd_set_nonblock(c.fds[GIVEN_VIEWER], true) < 0)
                 return EXIT_FAILURE;
+        tune(c.fds[GIVEN_VIEWER]);
         return carry(&c, how) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
