@@ -2,6 +2,7 @@
 #include "../virtqemud/def/controller-def.h"
 #include "../virtqemud/device/device.h"
 #include "../virtqemud/device/spice-tls.h"
+#include "../virtqemud/device/vnc-tls.h"
 #include "../virtqemud/plan/domain.h"
 #include "../virtqemud/plan/firmware.h"
 #include "../virtqemud/plan/launch.h"
@@ -142,9 +143,12 @@ static void check_stable(const char *path, const char *text, const QemuCaps *cap
 }
 
 /* A host that has some. */
-static void name_certificates(DomainDef *def) {
+static void name_certificates(DomainDef *def, bool verify) {
         DEVICE_FOREACH(Graphics, g, def, DEVICE_GRAPHICS)
-                assert_ok(spice_tls_name_certificates(g, defaults.certificates));
+                if (g->type == GRAPHICS_VNC)
+                        assert_ok(vnc_tls_name_certificates(g, "/etc/pki/libvirt-vnc", verify));
+                else
+                        assert_ok(spice_tls_name_certificates(g, defaults.certificates));
 }
 
 static void run_case(const char *path, const char *name, void *userdata) {
@@ -168,7 +172,7 @@ static void run_case(const char *path, const char *name, void *userdata) {
                 error = strf("%s: %s\n%s%s", fault_kind_to_string(f.kind), fault_text(&f), f.hint ?: "", f.hint ? "\n" : "");
         else {
                 if (strstr(name, "certificates"))
-                        name_certificates(def);
+                        name_certificates(def, strstr(name, "verified"));
                 argv = argv_text(def, caps, (strstr(name, "no-network") ? LAUNCH_NO_NETWORK : 0) | (strstr(name, "logged") ? LAUNCH_LOG_CONSOLES : 0));
         }
 

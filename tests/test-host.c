@@ -7,6 +7,7 @@
 #include "../virtqemud/plan/domain-caps.h"
 #include "../virtqemud/plan/host-caps.h"
 #include "../virtqemud/run/host-info.h"
+#include "../virtqemud/run/stats-qemu.h"
 #include "../virtqemud/run/uevents.h"
 #include "file.h"
 #include "str.h"
@@ -370,6 +371,44 @@ TEST(test_uevents) {
         assert_error(uevent_parse(relative, sizeof(relative), &action, &path, &subsystem), EBADMSG);
 }
 
+/* --- what QEMU counts --- */
+
+static uint64_t number_of(const StatsSet *s, const char *key) {
+        for (size_t i = 0; i < s->n; i++)
+                if (streq(s->items[i].key, key) && s->items[i].type == 't')
+                        return s->items[i].number;
+        return UINT64_MAX;
+}
+
+/* As QEMU 7.2 answers: the last processor comes first, and the devices between them have numbers, too. */
+TEST(test_halts) {
+        static const char answer[] =
+                "[{'provider':'kvm','qom-path':'/machine/peripheral/vcpu3','stats':[{'name':'halt_wait_ns','value':300}]},"
+                "{'provider':'kvm','qom-path':'/machine/unattached/device[10]','stats':[{'name':'halt_poll_fail_ns','value':12},"
+                "{'name':'halt_poll_success_ns','value':11},{'name':'halt_wait_ns','value':210}]},"
+                "{'provider':'kvm','qom-path':'/machine/unattached/device[2]','stats':[{'name':'halt_wait_ns','value':9007199254740993}]},"
+                "{'provider':'cryptodev','qom-path':'/machine/unattached/device[1]','stats':[{'name':'halt_wait_ns','value':1}]},"
+                "{'provider':'kvm','qom-path':'/machine/unattached/device[0]','stats':[{'name':'halt_wait_ns','value':0},"
+                "{'name':'halt_poll_hist','value':[1,2,3]}]}]";
+        _cleanup_free_ char *text = strdup(answer);
+        json_auto_t *result = NULL;
+        StatsSet s = {};
+
+        for (char *c = text; *c; c++)
+                *c = *c == '\'' ? '"' : *c;
+        result = json_loads(text, 0, NULL);
+        assert_non_null(result);
+        stats_read_halt(result, &s);
+        assert_int_equal(s.n, 6);
+        assert_int_equal(number_of(&s, "vcpu.0.halt_wait_ns.sum"), 0);
+        assert_int_equal(number_of(&s, "vcpu.1.halt_wait_ns.sum"), 9007199254740993);
+        assert_int_equal(number_of(&s, "vcpu.2.halt_wait_ns.sum"), 210);
+        assert_int_equal(number_of(&s, "vcpu.2.halt_poll_success_ns.sum"), 11);
+        assert_int_equal(number_of(&s, "vcpu.2.halt_poll_fail_ns.sum"), 12);
+        assert_int_equal(number_of(&s, "vcpu.3.halt_wait_ns.sum"), 300);
+        stats_set_clear(&s);
+}
+
 TEST_MAIN(TEST_ROW(test_host_of_two_nodes), TEST_ROW(test_host_without_numa), TEST_ROW(test_host_that_says_nothing), TEST_ROW(test_capabilities),
           TEST_ROW(test_domain_capabilities), TEST_ROW(test_domain_capabilities_follow_the_machine), TEST_ROW(test_domain_capabilities_follow_qemu),
-          TEST_ROW(test_firmware_offers), TEST_ROW(test_uevents))
+          TEST_ROW(test_firmware_offers), TEST_ROW(test_uevents), TEST_ROW(test_halts))

@@ -41,7 +41,7 @@ static void check(StatsSet *s) {
 }
 
 static void read_answer(const DomainDef *def, const json_t *answer) {
-        StatsSet sets[6] = {};
+        StatsSet sets[7] = {};
         const char *names[4];
 
         stats_read_balloon(def, answer, &sets[0]);
@@ -49,6 +49,7 @@ static void read_answer(const DomainDef *def, const json_t *answer) {
         stats_read_block(def, answer, &sets[2], &sets[3]);
         stats_read_backing(def, answer, &sets[4]);
         stats_read_dirty_rate(answer, &sets[5]);
+        stats_read_halt(answer, &sets[6]);
         for (size_t i = 0; i < stats_find_uncounted(def, answer, names, ARRAY_SIZE(names)); i++)
                 if (!names[i])
                         abort();

@@ -19,3 +19,11 @@ def make(folder):
     openssl(folder, "x509", "-req", "-in", "server.csr", "-CA", "ca-cert.pem", "-CAkey", "ca-key.pem", "-CAcreateserial", "-days", "2",
             "-extfile", "names", "-out", "server-cert.pem")
     return folder
+
+
+def make_client(folder, name="viewer"):
+    """Of the same authority, for one who has to show who they are: the files of the certificate and its key."""
+    openssl(folder, "req", *KEY, "-subj", f"/CN={name}", "-keyout", f"{name}-key.pem", "-out", f"{name}.csr")
+    openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-CA", "ca-cert.pem", "-CAkey", "ca-key.pem", "-CAcreateserial", "-days", "2",
+            "-out", f"{name}-cert.pem")
+    return folder / f"{name}-cert.pem", folder / f"{name}-key.pem"

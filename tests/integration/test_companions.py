@@ -2,11 +2,13 @@
 """Devices with a program of their own beside QEMU."""
 
 import os
+import signal
+import time
 from dataclasses import replace
 
 import pytest
 
-from domains import FORMAT, LIVE, console, define, device, guest_xml, have, tiny_xml
+from domains import FORMAT, LIVE, SERVICE, console, define, device, guest_xml, have, tiny_xml
 
 pytestmark = pytest.mark.bus
 
@@ -53,6 +55,35 @@ def test_tpm_that_dies(bus, qemud):
     bus.wait_property(d, "Warnings", ["tpm tpm0 does not answer any more: swtpm has ended, its log tells why (in the log of virtqemud)"])
     assert d.State == "running"
     d.Terminate(0, {})
+
+
+@pytest.mark.skipif(not have("swtpm"), reason="no swtpm")
+@pytest.mark.parametrize("when", ("while nobody watches", "later"))
+def test_tpm_that_dies_after_a_restart(bus, qemud, when):
+    """The next daemon notices as this one would have, and says it once."""
+    d = define(bus, tiny_xml("web", devices=TPM.format(model="tpm-crb", more="")))
+    d.Start(0, {}, timeout=60)
+    tpm = bus.watch.named("swtpm")[0]
+    bus.stop_service(SERVICE, signal.SIGKILL)
+    if when == "later":
+        assert d.State == "running"
+        time.sleep(1.5)
+        assert d.Warnings == []
+    os.kill(tpm, 9)
+    warnings = ["tpm tpm0 does not answer any more: swtpm has ended, its log tells why (in the log of virtqemud)"]
+    assert d.State == "running"
+    bus.wait_property(d, "Warnings", warnings)
+    bus.stop_service(SERVICE, signal.SIGKILL)
+    assert d.State == "running"
+    time.sleep(1.5)
+    assert d.Warnings == warnings
+    d.Terminate(0, {})
+    d.Start(0, {}, timeout=60)
+    bus.stop_service(SERVICE, signal.SIGKILL)
+    assert d.State == "running"
+    d.Terminate(0, {})  # which ends it as well: that is no warning
+    time.sleep(1.5)
+    assert d.Warnings == []
 
 
 @pytest.mark.once

@@ -170,6 +170,28 @@ def open_file(path, tmp_path, read_only, encrypted):
     return open(copy, mode)
 
 
+class Folder:
+    """One whose names lead to the descriptors of files that the plan has from it."""
+
+    def __init__(self, path):
+        self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+
+    def fileno(self):
+        return self.fd
+
+    def close(self):
+        os.close(self.fd)
+
+
+def open_folder(path, case, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for number, kind, file in case.fds:
+        if kind == "memfd" and os.path.dirname(file) == path:
+            (folder / os.path.basename(file)).symlink_to(f"/proc/self/fd/{number}")
+    return Folder(folder)
+
+
 VHOST = "/dev/vhost-net"
 VSOCK = "/dev/vhost-vsock"
 
@@ -279,6 +301,8 @@ def test_command_line(folder, tmp_path):
             held.append(open(os.devnull, "r+b", buffering=0))
         elif kind == "secret":
             held.append(open_secret())
+        elif kind == "folder":
+            held.append(open_folder(path, case, tmp_path))
         else:
             held.append(open_file(path, tmp_path, number in case.read_only, case.encrypted.get(number)))
         numbers[number] = os.dup2(held[-1].fileno(), HIGH + number)

@@ -119,16 +119,20 @@ def test_password(bus, qemud):
     d.Terminate(0, {})
 
 
+def answer_challenge(s, password):
+    """VNC's, by DES of openssl."""
+    challenge = read(s, 16)
+    key = bytes(int(f"{b:08b}"[::-1], 2) for b in password.encode().ljust(8, b"\0")[:8])
+    s.sendall(subprocess.run(["openssl", "enc", "-des-ecb", "-provider", "legacy", "-provider", "default", "-nopad", "-K", key.hex()],
+                             input=challenge, capture_output=True, check=True, timeout=20).stdout)
+
+
 def vnc_login(port, password):
-    """Whether a client with that password is let in: VNC's challenge, by DES of openssl."""
+    """Whether a client with that password is let in."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as s:
         assert rfb(s)[0] == [2]
         s.sendall(b"\x02")
-        challenge = read(s, 16)
-        key = bytes(int(f"{b:08b}"[::-1], 2) for b in password.encode().ljust(8, b"\0")[:8])
-        answer = subprocess.run(["openssl", "enc", "-des-ecb", "-provider", "legacy", "-provider", "default", "-nopad", "-K", key.hex()],
-                                input=challenge, capture_output=True, check=True, timeout=20).stdout
-        s.sendall(answer)
+        answer_challenge(s, password)
         return read(s, 4) == bytes(4)
 
 

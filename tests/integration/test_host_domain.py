@@ -177,12 +177,18 @@ def test_tpm(bed):
     """swtpm is a unit with a user of its own, which finds its state again; undefining removes that."""
     path = define(bed, guest_xml(bed.guest, name="trust", devices="<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>"))
     folder = "/var/lib/private/virtbus-companions"
-    for _ in range(2):
+    warnings = f"busctl get-property org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain Warnings"
+    for dies in (False, True):
         call(bed, "StartDomain", "st", "trust", 0)
         unit = bed.run("systemctl list-units --plain --no-legend 'virtqemu-swtpm-*'").stdout.split()
         assert unit[2:4] == ["active", "running"] and "Trusted Platform Module tpm0 of Virtual Machine trust" in " ".join(unit)
         assert bed.run(f"systemctl show -P DynamicUser {unit[0]}").stdout.strip() == "yes"
         assert "tpm2-00.permall" in bed.run(f"ls {folder}/*/tpm0").stdout
+        if dies:  # also where the daemon that started it is not there any more
+            bed.run(f"systemctl restart virtqemud; {warnings}; sleep 1.5")
+            assert bed.run(warnings).stdout == "as 0\n"
+            bed.run(f"systemctl kill --signal=KILL {unit[0]}")
+            bed.wait(lambda: "tpm tpm0 does not answer any more" in bed.run(warnings).stdout)
         call(bed, "TerminateDomain", "st", "trust", 0)
         bed.wait(lambda: "swtpm" not in bed.run("systemctl list-units --no-legend --all 'virtqemu-swtpm-*'").stdout)
     bed.run(f"busctl call org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain Undefine 'ta{{sv}}' 0 0")
@@ -373,6 +379,23 @@ def test_user_networking(bed):
     bed.run("systemctl stop web-server; ip link del outer")
 
 
+def test_a_crash_is_dumped(bed):
+    """The sandbox lets it be written; the journal of the VM says where, and its unit has ended well."""
+    bed.run("journalctl --update-catalog")
+    path = define(bed, guest_xml(bed.guest, name="doomed", devices="<panic model='isa'/>", extra="<on_crash>coredump-destroy</on_crash>"))
+    call(bed, "StartDomain", "st", "doomed", 0)
+    tty = terminal(bed, path)
+    bed.run(f"timeout 25 sed '/READY/q' <{tty} >/dev/null || :")
+    bed.run(f"echo 'sh modprobe pvpanic-mmio' >{tty}; sleep 2; echo panic >{tty}")
+    wait_state(bed, "doomed", "shutoff")
+    name, = bed.run("ls /var/lib/virtbus/dump").stdout.split()
+    said = bed.run("journalctl --sync; journalctl -u virtqemu@doomed -x -o short").stdout
+    assert f"the memory of the crashed guest is kept in /var/lib/virtbus/dump/{name}" in said and "It is read" in said
+    assert bed.run("stat -c %a /var/lib/virtbus/dump/*").stdout == "600\n"
+    bed.wait(lambda: bed.run("systemctl is-active virtqemu@doomed", check=False).stdout.strip() == "inactive")
+    bed.run("rm -r /var/lib/virtbus/dump")
+
+
 def test_a_network_that_ends_is_told(bed):
     """No route anywhere: passt gives up, the VM runs on and says so."""
     path = define(bed, tiny_xml("lonely", devices="<interface type='user'/>"))
@@ -556,6 +579,47 @@ def test_display_with_tls(bed, tmp_path):
     assert any(f"127.0.0.1:{port}" in line and "virtqemud" in line for line in listening)
     assert not [line for line in listening if "qemu-system" in line and "/run/virtbus/" not in line]
     bed.run("systemctl stop virtqemu@shown; rm -r /etc/pki/libvirt-spice", timeout=100)
+
+
+VENCRYPT = """
+import socket, ssl, sys
+with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=20) as s:
+    for wanted, answer in ((12, b"RFB 003.008\\n"), (2, b"\\x13"), (2, b"\\0\\2"), (6, b"\\0\\0\\1\\4"), (1, b"")):
+        assert len(s.recv(wanted, socket.MSG_WAITALL)) == wanted
+        s.sendall(answer)
+    s = ssl.create_default_context(cafile="/etc/pki/libvirt-vnc/ca-cert.pem").wrap_socket(s, server_hostname="127.0.0.1")
+    print(s.recv(4))
+"""
+
+
+UPGRADE = """
+import socket, ssl, sys
+with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=20) as s:
+    s = ssl.create_default_context(cafile="/etc/pki/libvirt-vnc/ca-cert.pem").wrap_socket(s, server_hostname="127.0.0.1")
+    s.sendall(b"GET / HTTP/1.1\\r\\nHost: x\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\nSec-WebSocket-Version: 13\\r\\n"
+              b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\\r\\n\\r\\n")
+    text = b""
+    while b"RFB 003.008" not in text:
+        text += s.recv(100) or sys.exit("closed after %r" % text)
+    print("RFB")
+"""
+
+
+def test_vnc_with_tls(bed, tmp_path):
+    """The folder that leads QEMU to the certificates is one that its user can look into."""
+    certificates.make(tmp_path)
+    for name in ("ca-cert.pem", "server-cert.pem", "server-key.pem"):
+        bed.put(f"/etc/pki/libvirt-vnc/{name}", (tmp_path / name).read_bytes(), mode=0o600)
+    bed.put("/etc/virtbus/qemu.conf.d/tls.conf", b"[Displays]\nVncTLS=yes\n")
+    bed.run("systemctl reload-or-restart virtqemud")
+    path = define(bed, tiny_xml("private", devices="<graphics type='vnc' autoport='yes' websocket='-1'/>"))
+    call(bed, "StartDomain", "st", "private", 0)
+    port = bed.run(f"busctl get-property org.virtbus.qemu1 {path}/device/graphics0 org.virtbus.qemu1.Graphics Port").stdout.split()[1]
+    assert bed.run(["/usr/bin/python3", "-c", VENCRYPT, port]).stdout == repr(bytes(4)) + "\n"
+    port = bed.run(f"busctl get-property org.virtbus.qemu1 {path}/device/graphics0 org.virtbus.qemu1.Graphics WebSocketPort").stdout.split()[1]
+    assert bed.run(["/usr/bin/python3", "-c", UPGRADE, port]).stdout == "RFB\n"
+    bed.wait(lambda: "websocket" not in bed.run("systemctl list-units --no-legend --all 'virtqemu-websocket-*'").stdout)
+    bed.run("systemctl stop virtqemu@private; rm -r /etc/pki/libvirt-vnc /etc/virtbus/qemu.conf.d/tls.conf; systemctl reload-or-restart virtqemud", timeout=100)
 
 
 def test_autostart_and_host_shutdown(bed):

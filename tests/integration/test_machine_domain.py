@@ -133,13 +133,15 @@ def test_vsock(installed_machine):
 
 
 def test_kvm(kvm_machine):
-    """A domain of type kvm gets /dev/kvm through its unit's sandbox."""
+    """A domain of type kvm gets /dev/kvm through its unit's sandbox. KVM counts how long its processor sleeps."""
     machine = kvm_machine
     machine.run("modprobe kvm_amd && udevadm settle && test -c /dev/kvm")
     define(machine, "fast", tiny_xml("fast").replace("type='qemu'", "type='kvm'", 1))
     machine.run("virtctl start fast", timeout=SLOW)
     assert "running" in machine.run("virtctl status fast").stdout
     assert "fast" in machine.run("machinectl list --no-legend").stdout
+    ask = "busctl call org.virtbus.qemu1 /org/virtbus/qemu1 org.virtbus.qemu1.Manager GetStatistics 'aota{sv}' 0 4096 0"
+    machine.run(f"for i in $(seq 60); do {ask} | grep -E '\"vcpu.0.halt_wait_ns.sum\" t [0-9]+' && exit; sleep 1; done; exit 1", timeout=SLOW)
     terminate(machine, "fast")
 
 

@@ -76,7 +76,7 @@ static DeviceObject *find_object(const Domain *d, const char *id) {
 }
 
 static void tell_changes(Service *s, DeviceObject *o) {
-        static const char *const graphics_properties[] = { "Listen", "Port", "TLSPort", "Socket" };
+        static const char *const graphics_properties[] = { "Listen", "Port", "TLSPort", "WebSocketPort", "TLS", "Socket" };
         bool live = domain_device_by_id(o->domain->live, o->id), persistent = domain_device_by_id(o->domain->config, o->id);
         const Device *device = device_object_device(o);
 

@@ -129,6 +129,7 @@ static const sd_bus_vtable events_vtable[] = {
         EVENT("Watchdog"),
         EVENT("Panicked"),
         EVENT("CrashLoaded"),
+        EVENT("CrashDumped"),
         EVENT("IOError"),
         EVENT("WriteThreshold"),
         EVENT("TrayMoved"),

@@ -51,6 +51,18 @@ BUS_GETTER(get_tls_port) {
         return sd_bus_message_append(reply, "q", (uint16_t) (g && g->tls_port > 0 ? g->tls_port : 0));
 }
 
+BUS_GETTER(get_websocket_port) {
+        const Graphics *g = live_graphics(userdata);
+
+        return sd_bus_message_append(reply, "q", (uint16_t) (g && g->websocket > 0 ? g->websocket : 0));
+}
+
+BUS_GETTER(get_tls) {
+        const Graphics *g = live_graphics(userdata);
+
+        return sd_bus_message_append(reply, "b", g && g->certificates);
+}
+
 BUS_GETTER(get_socket) {
         const Graphics *g = live_graphics(userdata);
 
@@ -92,6 +104,8 @@ static int open_display(const DeviceObject *object, bool tls, sd_bus_message *ca
         if (!g || !i || !i->displays || !i->qmp) /* commands wait until it answers */
                 return fault_set(f, FAULT_INVALID_STATE, ENOTCONN, "%s is %s: its display %s is not there", object->domain->name,
                                  domain_state_to_string(object->domain->state), object->id);
+        if (tls && g->type != GRAPHICS_SPICE)
+                return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "only SPICE speaks TLS over D-Bus: nobody else sees what goes there");
         if (tls && !g->certificates)
                 return fault_set(f, FAULT_INVALID_STATE, EOPNOTSUPP, "the display %s of %s was started without TLS", object->id, object->domain->name);
         o = new0(Opening, 1);
@@ -231,6 +245,8 @@ static const sd_bus_vtable graphics_vtable[] = {
         SD_BUS_PROPERTY("Listen", "s", get_listen, 0, EMITS),
         SD_BUS_PROPERTY("Port", "q", get_port, 0, EMITS),
         SD_BUS_PROPERTY("TLSPort", "q", get_tls_port, 0, EMITS),
+        SD_BUS_PROPERTY("WebSocketPort", "q", get_websocket_port, 0, EMITS),
+        SD_BUS_PROPERTY("TLS", "b", get_tls, 0, EMITS),
         SD_BUS_PROPERTY("Socket", "s", get_socket, 0, EMITS),
         SD_BUS_METHOD_WITH_NAMES("Open", "ta{sv}", SD_BUS_PARAM(flags) SD_BUS_PARAM(options), "h", SD_BUS_PARAM(stream), method_open,
                                  SD_BUS_VTABLE_UNPRIVILEGED),

@@ -188,8 +188,27 @@ static int append_vcpu(sd_bus_message *reply, const json_t *row) {
                                      json_is_true(may));
 }
 
+static int compare_vcpus(const void *a, const void *b) {
+        uint64_t x = number_of(json_object_get(*(json_t *const *) a, "logical-id")), y = number_of(json_object_get(*(json_t *const *) b, "logical-id"));
+
+        return x < y ? -1 : x > y;
+}
+
+/* The agent says them as it finds them in a folder. */
 static int answer_vcpus(sd_bus_message *reply, const json_t *result) {
-        return append_list(reply, result, "(tbb)", append_vcpu);
+        size_t n = json_array_size(result);
+        _cleanup_free_ json_t **rows = new0(json_t *, n + 1);
+        json_auto_t *sorted = json_is_array(result) ? json_array() : NULL;
+
+        if (!rows)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++)
+                rows[i] = json_array_get(result, i);
+        qsort(rows, n, sizeof(*rows), compare_vcpus);
+        for (size_t i = 0; i < n; i++)
+                if (json_array_append(sorted, rows[i]) < 0)
+                        return -ENOMEM;
+        return append_list(reply, sorted, "(tbb)", append_vcpu);
 }
 
 static int append_trimmed(sd_bus_message *reply, const json_t *row) {

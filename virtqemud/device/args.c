@@ -7,7 +7,7 @@
 #include "mem.h"
 #include "str.h"
 
-DEFINE_ENUM(PlanFdKind, plan_fd_kind, "image", "memfd", "output", "scratch", "listen", "listen-tcp", "connect", "connect-tcp", "udp",
+DEFINE_ENUM(PlanFdKind, plan_fd_kind, "image", "memfd", "folder", "output", "scratch", "listen", "listen-tcp", "connect", "connect-tcp", "udp",
             "console", "relay", "companion", "tap", "vhost", "vsock", "usb",
             "log", "log-keep", "lease", "secret", "monitor", "monitor-run")
 

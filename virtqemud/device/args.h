@@ -30,6 +30,7 @@ typedef struct Arg {
 typedef enum PlanFdKind {
         PLAN_FD_IMAGE,          /* a disk image or firmware file by path; goes into fdset `fdset` */
         PLAN_FD_MEMFD,          /* the content of the file `path` as a sealed memfd */
+        PLAN_FD_FOLDER,         /* a folder where the plan's memfds of files in the folder `path` are found by their names */
         PLAN_FD_OUTPUT,         /* the file `path` opened for writing (append or truncate); into fdset `fdset` */
         PLAN_FD_SCRATCH,        /* a file without a name, which goes when nobody has it any more; `path` is its WantedFile.key */
         PLAN_FD_LISTEN,         /* a listening unix socket at `path` */

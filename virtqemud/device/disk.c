@@ -373,9 +373,10 @@ static int check_vhostuser(const Disk *d, const DomainDef *def, Fault *f) {
 
 static int check_network(const Disk *d, Fault *f) {
         const Record *r = &d->device.head;
+        int error = disk_network_check(&d->network, r, !d->readonly, f);
 
-        if (disk_network_check(&d->network, r, !d->readonly, f) < 0)
-                return -f->error;
+        if (error < 0)
+                return error;
         if (d->io != 0)
                 return xml_fault_below(r, "driver/@io", f, FAULT_INVALID_DEFINITION, "it is for files and devices of the host");
         return 0;
@@ -446,9 +447,16 @@ static int check_transient(const Disk *d, Fault *f) {
 static int disk_check(const Device *device, const DomainDef *def, const QemuCaps *caps, Fault *f) {
         const Disk *d = (const Disk *) device;
         const Record *r = &device->head;
+        int error = check_lun(d, f);
 
-        if (check_lun(d, f) < 0 || check_type(d, def, f) < 0 || check_slice(d, f) < 0 || check_layers(d, f) < 0)
-                return -f->error;
+        if (error >= 0)
+                error = check_type(d, def, f);
+        if (error >= 0)
+                error = check_slice(d, f);
+        if (error >= 0)
+                error = check_layers(d, f);
+        if (error < 0)
+                return error;
         if (disk_is_empty(d) && disk_is_fixed(d) && d->type != DISK_VOLUME)
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "only a cdrom or floppy can be without <source>");
         if ((d->what == DISK_FLOPPY) != (d->bus == DISK_FDC))
@@ -471,8 +479,9 @@ static int disk_check(const Device *device, const DomainDef *def, const QemuCaps
                 return xml_fault_below(r, "driver/@copy_on_read", f, FAULT_INVALID_DEFINITION, "what is read can't be written into a disk that is read-only");
         if (d->metadata_cache != NUMBER_UNSET && d->format != DISK_QCOW2)
                 return xml_fault_below(r, "driver/metadata_cache", f, FAULT_INVALID_DEFINITION, "only qcow2 images have one");
-        if (d->transient && check_transient(d, f) < 0)
-                return -f->error;
+        error = d->transient ? check_transient(d, f) : 0;
+        if (error < 0)
+                return error;
         if (iotune_check(d, def, f) < 0)
                 return -EINVAL;
         if (disk_encryption(d) && caps && !caps_has_object(caps, "secret"))

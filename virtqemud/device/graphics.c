@@ -8,6 +8,7 @@
 #include "mem.h"
 #include "spice-tls.h"
 #include "video.h"
+#include "vnc-tls.h"
 #include "str.h"
 #include "virtio.h"
 #include "xml-read.h"
@@ -80,7 +81,9 @@ static const Field graphics_fields[] = {
         { "gl/@enable", &field_yes_no, AT(gl) },
         { "gl/@rendernode", &field_string, AT(render_node) },
         { "audio/@id", &field_number, AT(audio), .min = 1, .max = 64 },
+        { "virtbus:websocketChosen", &field_yes_no, AT(websocket_chosen), FIELD_LIVE },
         { "virtbus:certificates", &field_string, AT(certificates), FIELD_LIVE },
+        { "virtbus:verifyClients", &field_yes_no, AT(verify_clients), FIELD_LIVE },
         DEVICE_FIELDS(Graphics),
 };
 #undef AT
@@ -154,7 +157,7 @@ bool graphics_has_port(const Graphics *g, bool tls) {
         assert(g);
 
         if (tls)
-                return g->certificates != NULL;
+                return g->type == GRAPHICS_SPICE && g->certificates != NULL;
         return graphics_listens_by_port(g) && g->port != INTEGER_UNSET && !(g->autoport == YES && spice_tls_only(g));
 }
 
@@ -241,6 +244,10 @@ static void graphics_drop_live(Device *d) {
         Graphics *g = (Graphics *) d;
 
         free_and_replace(&g->certificates, NULL);
+        g->verify_clients = UNSET;
+        if (g->websocket_chosen == YES)
+                g->websocket = -1;
+        g->websocket_chosen = UNSET;
         if (g->autoport != YES)
                 return;
         if (g->port != INTEGER_UNSET)
@@ -278,8 +285,10 @@ static int check_type(const Graphics *g, Fault *f) {
 }
 
 static int check_settings(const Graphics *g, Fault *f) {
-        if (g->websocket != INTEGER_UNSET)
-                return cannot(g, f, "websocket: QEMU does not listen by itself, and takes over no client of that kind", "put websockify before the port");
+        if (g->websocket != INTEGER_UNSET && !graphics_listens_by_port(g))
+                return cannot(g, f, "a websocket is a port, and this display has none", "say <listen type='address'/>, or leave websocket out");
+        if (g->websocket == g->port && g->port > 0)
+                return xml_fault(&g->device.head, f, FAULT_INVALID_DEFINITION, "port and websocket are both %" PRIi64, g->port);
         if (g->gl == YES)
                 return cannot(g, f, "gl: QEMU has no access to the host's graphics", "say gl enable='no'");
         if (g->power_control == YES)
@@ -331,11 +340,15 @@ static int graphics_check(const Device *d, const DomainDef *def, const QemuCaps 
 /* --- QEMU --- */
 
 static int graphics_files(const Device *d, WantedFiles *requests) {
-        return spice_tls_files((const Graphics *) d, requests);
+        const Graphics *g = (const Graphics *) d;
+
+        return g->type == GRAPHICS_VNC ? vnc_tls_files(g, requests) : spice_tls_files(g, requests);
 }
 
 static int graphics_lose_file(Device *d, const char *path) {
-        return spice_tls_lose_file((Graphics *) d, path);
+        Graphics *g = (Graphics *) d;
+
+        return g->type == GRAPHICS_SPICE ? spice_tls_lose_file(g, path) : 0;
 }
 
 static void add_word(Text *t, const char *key, const char *word) {
@@ -374,6 +387,7 @@ static int vnc_args(const Graphics *g, Args *a) {
         const Audio *audio = g->audio == NUMBER_UNSET ? NULL : domain_find_audio(a->def, g->audio);
         _cleanup_text_ Text t = TEXT_INIT;
         _cleanup_free_ char *text = NULL;
+        int r;
 
         text_add(&t, "none");
         if (g->password)
@@ -381,6 +395,9 @@ static int vnc_args(const Graphics *g, Args *a) {
         add_word(&t, "share", enum_to_word(&share_table, g->share));
         if (audio)
                 text_addf(&t, ",audiodev=audio%" PRIu64, audio->number);
+        r = vnc_tls_args(g, a, &t);
+        if (r < 0)
+                return r;
         text = text_finish(&t);
         return text ? args_option(a, "-vnc", "%s", text) : -ENOMEM;
 }
@@ -397,6 +414,9 @@ static int graphics_args(const Device *d, Args *a, Fault *f) {
 
         if (g->type == GRAPHICS_DBUS)
                 return dbus_args(g, a);
+        if (g->type == GRAPHICS_VNC && g->websocket != INTEGER_UNSET && g->certificates && g->password)
+                return cannot(g, f, "websocket: QEMU asks nobody for a password who has spoken TLS before, and VncTLS= of qemu.conf wants TLS",
+                              "leave websocket out, or passwd; with VncVerifyClients= certificates decide who comes in");
         r = g->type == GRAPHICS_SPICE ? spice_args(g, a) : vnc_args(g, a);
         return r < 0 || !g->keymap ? r : args_option(a, "-k", "%s", g->keymap);
 }
@@ -440,6 +460,8 @@ static void graphics_inherit(Device *after, const Device *before) {
                 g->port = was->port;
         if (g->autoport == YES && (g->tls_port == INTEGER_UNSET || g->tls_port == -1))
                 g->tls_port = was->tls_port;
+        if (g->websocket == -1)
+                g->websocket = was->websocket;
 }
 
 /* Only a display that was started with a password can have another one. */

@@ -39,17 +39,21 @@ typedef struct Graphics {
         int type;                    /* GraphicsType */
         int64_t port, tls_port;      /* -1: chosen by us; a tls_port that is absent is, too, with autoport */
         Tristate autoport;
-        int64_t websocket;
+        int64_t websocket;           /* -1: likewise */
+        Tristate websocket_chosen;   /* live: it was */
         char *listen, *socket;       /* older forms of <listen> */
         char *keymap, *password, *valid_to;
         int connected, share;
         Tristate power_control;
         RecordList listens;          /* GraphicsListen; what `listen` and `socket` say is in it, too, once filled */
 
+        /* TLS */
+        char *certificates;          /* live: the folder they are in; NULL: it has no TLS */
+        Tristate verify_clients;     /* live: they show a certificate, too */
+
         /* spice */
         int default_mode;            /* SpiceMode */
         RecordList channels;         /* GraphicsChannel */
-        char *certificates;          /* live: the folder they are in; NULL: it has no TLS */
         int image, jpeg, zlib, streaming, mouse;
         Tristate playback, copypaste, filetransfer;
         Tristate gl;

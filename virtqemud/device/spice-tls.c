@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "spice-tls.h"
 
+#include "display-tls.h"
 #include "mem.h"
 #include "xml-read.h"
 
@@ -9,13 +10,8 @@ const EnumTable spice_mode_table = { mode_words, ARRAY_SIZE(mode_words) };
 static const char *const channel_words[] = { NULL, "main", "display", "inputs", "cursor", "playback", "record", "smartcard", "usbredir" };
 const EnumTable spice_channel_table = { channel_words, ARRAY_SIZE(channel_words) };
 
-/* Their names are the same everywhere; a client checks the server's by the authority's. */
-static const struct {
-        const char *name, *option;
-} certificates[] = {
-        { "ca-cert.pem", "x509-cacert-file" },
-        { "server-cert.pem", "x509-cert-file" },
-        { "server-key.pem", "x509-key-file" },
+static const char *const file_options[] = {
+        [TLS_CA_CERTIFICATE] = "x509-cacert-file", [TLS_CERTIFICATE] = "x509-cert-file", [TLS_KEY] = "x509-key-file",
 };
 
 static bool has_channel(const Graphics *g, SpiceMode mode) {
@@ -84,10 +80,6 @@ int spice_tls_check(const Graphics *g, Fault *f) {
 
 /* --- certificates --- */
 
-static char *certificate_path(const Graphics *g, size_t i) {
-        return strf("%s/%s", g->certificates, certificates[i].name);
-}
-
 int spice_tls_name_certificates(Graphics *g, const char *folder) {
         assert(g);
 
@@ -95,36 +87,19 @@ int spice_tls_name_certificates(Graphics *g, const char *folder) {
 }
 
 int spice_tls_files(const Graphics *g, WantedFiles *requests) {
-        int r = 0;
-
         assert(g && requests);
 
-        for (size_t i = 0; g->certificates && i < ARRAY_SIZE(certificates) && r >= 0; i++) {
-                _cleanup_free_ char *path = certificate_path(g, i);
-                const WantedFile file = {
-                        .want = WANTED_MEMFD, .path = path, .format = (char *) "raw", .lease = LEASE_NONE,
-                        .optional = !must_have_tls(g), .silent = true,
-                        .purpose = "domain/devices/graphics: TLS takes the files that SpiceCertificates= of qemu.conf names",
-                        .line = g->device.head.line,
-                };
-
-                r = path ? wanted_files_add(requests, &file) : -ENOMEM;
-        }
-        return r;
+        return display_tls_files(g, !must_have_tls(g), "domain/devices/graphics: TLS takes the files that SpiceCertificates= of qemu.conf names",
+                                 requests);
 }
 
 int spice_tls_lose_file(Graphics *g, const char *path) {
         assert(g && path);
 
-        for (size_t i = 0; g->certificates && !must_have_tls(g) && i < ARRAY_SIZE(certificates); i++) {
-                _cleanup_free_ char *its = certificate_path(g, i);
-
-                if (!streq_null(its, path))
-                        continue;
-                free_and_replace(&g->certificates, NULL);
-                return 1;
-        }
-        return 0;
+        if (must_have_tls(g) || !display_tls_is_file(g, path))
+                return 0;
+        free_and_replace(&g->certificates, NULL);
+        return 1;
 }
 
 /* --- QEMU --- */
@@ -142,13 +117,12 @@ int spice_tls_args(const Graphics *g, Args *a, Text *t) {
         if (!g->certificates)
                 return 0;
         text_add(t, ",unix=on,tls-port=1");
-        for (size_t i = 0; i < ARRAY_SIZE(certificates); i++) {
-                _cleanup_free_ char *path = certificate_path(g, i);
-                int fd = path ? args_fd(a, PLAN_FD_MEMFD, path, false, false, false, NULL) : -ENOMEM;
+        for (size_t i = 0; i < _TLS_FILE_MAX; i++) {
+                int fd = display_tls_fd(g, (TlsFile) i, a);
 
                 if (fd < 0)
                         return fd;
-                text_addf(t, ",%s=/proc/self/fd/%d", certificates[i].option, fd);
+                text_addf(t, ",%s=/proc/self/fd/%d", file_options[i], fd);
         }
         add_mode(t, g->default_mode, "default");
         RECORD_FOREACH(GraphicsChannel, c, g->channels)

@@ -149,10 +149,11 @@ static int check_lifecycle(const DomainDef *def, Fault *f) {
         const struct {
                 const char *where;
                 int action;
-        } rows[] = { { "on_poweroff", def->on_poweroff }, { "on_reboot", def->on_reboot }, { "on_crash", def->on_crash } };
+                bool dumps;
+        } rows[] = { { "on_poweroff", def->on_poweroff }, { "on_reboot", def->on_reboot }, { "on_crash", def->on_crash, true } };
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-                if (rows[i].action > LIFECYCLE_PRESERVE)
+                if (rows[i].action > LIFECYCLE_PRESERVE && !(rows[i].dumps && rows[i].action >= LIFECYCLE_COREDUMP_DESTROY))
                         return cannot(def, f, rows[i].where, "'%s' is not supported, only destroy, restart and preserve",
                                       lifecycle_action_to_string((LifecycleAction) rows[i].action));
         return 0;

@@ -4,6 +4,7 @@
 #include "../def/controller-def.h"
 #include "../device/device.h"
 #include "../device/spice-tls.h"
+#include "../device/vnc-tls.h"
 #include "iothread.h"
 #include "mem.h"
 #include "numa.h"
@@ -261,7 +262,8 @@ int domain_make_live(const DomainDef *def, uint64_t id, const DomainDefaults *de
                         return r;
         }
         DEVICE_FOREACH(Graphics, g, live, DEVICE_GRAPHICS) {
-                r = spice_tls_name_certificates(g, defaults->certificates);
+                r = g->type == GRAPHICS_VNC ? vnc_tls_name_certificates(g, defaults->vnc_certificates, defaults->vnc_verify_clients)
+                                            : spice_tls_name_certificates(g, defaults->certificates);
                 if (r < 0)
                         return r;
         }

@@ -18,6 +18,8 @@ typedef struct DomainDefaults {
         uint64_t host_memory;        /* bytes; 0: not known, no limit */
         unsigned spare_root_ports;   /* free root ports for hotplug; each costs QEMU start time, so the usual number is 0 */
         const char *certificates;    /* the folder of those for TLS of SPICE */
+        const char *vnc_certificates; /* likewise of VNC; NULL: it has no TLS */
+        bool vnc_verify_clients;
 } DomainDefaults;
 
 /* Reads a text; syntax, known names and rules within one element only. */

@@ -9,12 +9,13 @@
 #include "qmp-cmd.h"
 #include "str.h"
 
-#define WORD_MAX 256u                /* of one detail; QEMU's are shorter */
+#define WORD_MAX 1024u               /* of one detail: a path. QEMU's words are shorter */
 
 DEFINE_ENUM(GuestEvent, guest_event,
         [GUEST_EVENT_WATCHDOG] = "Watchdog",
         [GUEST_EVENT_PANICKED] = "Panicked",
         [GUEST_EVENT_CRASH_LOADED] = "CrashLoaded",
+        [GUEST_EVENT_CRASH_DUMPED] = "CrashDumped",
         [GUEST_EVENT_IO_ERROR] = "IOError",
         [GUEST_EVENT_WRITE_THRESHOLD] = "WriteThreshold",
         [GUEST_EVENT_TRAY_MOVED] = "TrayMoved",
@@ -28,6 +29,7 @@ static const GuestEventField panic_fields[] = {
         { "action", 's' }, { "type", 's' }, { "reason", 's' }, { "arg1", 't' }, { "arg2", 't' }, { "arg3", 't' }, { "arg4", 't' }, { "arg5", 't' },
         { "core", 't' }, { "psw-mask", 't' }, { "psw-addr", 't' }, {}
 };
+static const GuestEventField dump_fields[] = { { "file", 's' }, {} };
 static const GuestEventField io_fields[] = { { "action", 's' }, { "operation", 's' }, { "reason", 's' }, { "nospace", 'b' }, {} };
 static const GuestEventField threshold_fields[] = { { "write-threshold", 't' }, { "amount-exceeded", 't' }, {} };
 static const GuestEventField tray_fields[] = { { "tray-open", 'b' }, {} };
@@ -43,6 +45,8 @@ static const GuestEventRow rows[_GUEST_EVENT_MAX] = {
                 ID(cc,83,01,58,b3,97,41,73,b0,b4,da,48,83,50,e5,7b), LOG_ERR, "the guest has panicked: {action}", panic_fields },
         [GUEST_EVENT_CRASH_LOADED] = {
                 ID(b5,b9,79,76,38,54,46,e4,82,72,98,44,9a,cf,0f,01), LOG_ERR, "the guest has crashed, and dumps itself", action_fields },
+        [GUEST_EVENT_CRASH_DUMPED] = {
+                ID(3d,b2,0f,4e,91,a7,4c,5c,b6,3e,52,07,8d,19,e4,7a), LOG_NOTICE, "the memory of the crashed guest is kept in {file}", dump_fields },
         [GUEST_EVENT_IO_ERROR] = {
                 ID(0f,b0,ee,f2,25,bd,44,1d,a3,3b,19,29,e6,a4,3e,87), LOG_WARNING, "I/O error on {device}: {reason} ({action})", io_fields },
         [GUEST_EVENT_WRITE_THRESHOLD] = {

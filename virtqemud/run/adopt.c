@@ -5,6 +5,7 @@
 
 #include "../device/tpm.h"
 #include "clock-keep.h"
+#include "companions.h"
 #include "displays.h"
 #include "events.h"
 #include "instance.h"
@@ -60,6 +61,7 @@ static int reconnect(Domain *d, const Status *s, Fault *f) {
 
         instance_connect_consoles(i);
         (void) displays_open(d, true, &i->displays, NULL);
+        i->companions = companions_adopt(d, s->companions);
         instance_watch_addresses(i);
         if (s->step)
                 return start_resume(d, s->start_flags, f);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "companions.h"
 
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -13,6 +14,7 @@
 #include "instance.h"
 #include "manager.h"
 #include "mem.h"
+#include "process.h"
 #include "program.h"
 #include "str.h"
 #include "unit.h"
@@ -36,7 +38,9 @@ typedef struct OneCompanion {
         char *unit;
         UnitCall *call;
         UnitGone *gone;
-        Child *child;
+        Child *child;            /* ours; */
+        Process process;         /* also where it was another daemon's before us */
+        sd_event_source *watch;
         sd_event_source *ended;
 } OneCompanion;
 
@@ -59,6 +63,8 @@ Companions *companions_free(Companions *all) {
                 unit_call_free(c->call);
                 unit_gone_free(c->gone);
                 child_release(c->child);
+                sd_event_source_disable_unref(c->watch);
+                process_close(&c->process);
                 sd_event_source_disable_unref(c->ended);
                 sd_event_source_disable_unref(c->greeting);
                 sd_event_source_disable_unref(c->patience);
@@ -88,6 +94,8 @@ Companions *companions_abandon(Companions *all) {
                         if (!c->what.by_activation)
                                 continue;
                         c->child = child_free(c->child);
+                        if (c->process.pid > 0)
+                                (void) process_signal(&c->process, SIGKILL);
                         if (c->unit)
                                 (void) unit_stop_unasked(one->domain->manager->bus, c->unit, on_stop_asked);
                 }
@@ -127,6 +135,7 @@ static void on_child_ended(Child *child, int status, void *userdata) {
         OneCompanion *c = userdata;
 
         c->child = child_free(c->child);
+        process_close(&c->process);
         ended(c);
 }
 
@@ -316,8 +325,11 @@ static int start_child(OneCompanion *c, Fault *f) {
         if (r < 0)
                 return fault_set(f, FAULT_STORE, -r, "can't make %s: %s", c->state, strerror(-r));
         r = child_new(m->event, &spec, on_child_ended, c, &c->child, f);
-        if (r < 0 || c->all->defer)
+        if (r < 0)
                 return r;
+        (void) process_open(child_pid(c->child), 0, &c->process); /* else it has ended, which we will hear of */
+        if (c->all->defer)
+                return 0;
         return sd_event_add_defer(m->event, &c->all->defer, on_defer, c->all);
 }
 
@@ -415,7 +427,7 @@ int companions_new(Domain *d, const DomainDef *live, Prepare *p, const DomainSec
         for (size_t i = 0; i < n && r >= 0; i++) {
                 OneCompanion *c = &all->items[all->n++];
 
-                *c = (OneCompanion) { .all = all };
+                *c = (OneCompanion) { .all = all, .process = PROCESS_INIT };
                 c->socket = prepare_take_companion(p, i, &c->device, &c->qemu);
                 c->secret = c->device ? domain_secrets_fd(secrets, c->device, true) : -1;
                 r = c->device ? start_one(c, live, f) : fault_oom(f);
@@ -429,6 +441,8 @@ int companions_new(Domain *d, const DomainDef *live, Prepare *p, const DomainSec
 static void forget(OneCompanion *c) {
         c->gone = unit_gone_free(c->gone);
         c->child = child_release(c->child);
+        c->watch = sd_event_source_disable_unref(c->watch);
+        process_close(&c->process);
         c->ended = sd_event_source_disable_unref(c->ended);
 }
 
@@ -448,6 +462,90 @@ Companions *companions_join(Companions *all, Companions *more) {
                 ;
         *end = more;
         return all;
+}
+
+/* --- after a restart --- */
+
+json_t *companions_to_json(const Companions *all) {
+        json_t *list = json_array();
+
+        for (; list && all; all = all->next)
+                for (size_t i = 0; i < all->n; i++) {
+                        const OneCompanion *c = &all->items[i];
+                        json_t *one = NULL;
+
+                        if (c->gone)
+                                one = json_pack("{s:s, s:s}", "device", c->device, "unit", c->unit);
+                        else if (c->process.pid > 0)
+                                one = json_pack("{s:s, s:i, s:I}", "device", c->device, "pid", (int) c->process.pid,
+                                                "start", (json_int_t) c->process.start_time);
+                        if (one)
+                                (void) json_array_append_new(list, one);
+                }
+        return list;
+}
+
+static int on_process_ended(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        OneCompanion *c = userdata;
+
+        c->watch = sd_event_source_disable_unref(c->watch);
+        process_close(&c->process);
+        ended(c);
+        return 0;
+}
+
+static int watch_again(OneCompanion *c, pid_t pid, uint64_t start_time) {
+        const Manager *m = c->all->domain->manager;
+        int r;
+
+        if (c->unit)
+                return m->bus ? unit_gone_watch(m->bus, c->unit, on_unit_gone, c, &c->gone) : -ENOTCONN;
+        r = process_open(pid, start_time, &c->process);
+        if (r == -ESRCH) { /* while nobody watched */
+                ended(c);
+                return 0;
+        }
+        return r < 0 ? r : sd_event_add_io(m->event, &c->watch, c->process.pidfd, EPOLLIN, on_process_ended, c);
+}
+
+static int adopt_one(OneCompanion *c, json_t *one) {
+        const char *id = json_string_value(json_object_get(one, "device")), *unit = json_string_value(json_object_get(one, "unit"));
+        const Device *d = id ? domain_device_by_id(c->all->domain->live, id) : NULL;
+        int r;
+
+        if (!d || !d->ops->companion)
+                return 0;
+        c->element = d->ops->element;
+        c->device = strdup(id);
+        c->unit = unit ? strdup(unit) : NULL;
+        c->state = state_folder(c->all->domain, id);
+        r = !c->device || !c->state || !c->unit != !unit ? -ENOMEM : d->ops->companion(d, c->state, &c->what);
+        return r < 0 ? r : watch_again(c, (pid_t) json_integer_value(json_object_get(one, "pid")),
+                                       (uint64_t) json_integer_value(json_object_get(one, "start")));
+}
+
+Companions *companions_adopt(Domain *d, json_t *list) {
+        _cleanup_(companions_freep) Companions *all = new0(Companions, 1);
+        json_t *one;
+        size_t i;
+
+        assert(d);
+
+        if (!all || json_array_size(list) == 0)
+                return NULL;
+        *all = (Companions) { .domain = d, .items = new0(OneCompanion, json_array_size(list)) };
+        if (!all->items)
+                return NULL;
+        json_array_foreach(list, i, one) {
+                OneCompanion *c = &all->items[all->n++];
+                int r;
+
+                *c = (OneCompanion) { .all = all, .socket = -1, .qemu = -1, .secret = -1, .process = PROCESS_INIT };
+                r = adopt_one(c, one);
+                if (r < 0)
+                        (void) log_domain_warning_errno(d, r, "the program beside QEMU for %s can't be watched: %m", c->device ?: "?");
+        }
+        return TAKE_PTR(all);
 }
 
 void companions_remove_state(const Domain *d) {

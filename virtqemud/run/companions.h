@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <jansson.h>
+
 #include "domain.h"
 #include "prepare.h"
 
@@ -24,6 +26,11 @@ DEFINE_CLEANUP(Companions *, companions_abandon)
 /* Stops watching them; they run on until QEMU ends. */
 Companions *companions_free(Companions *all);
 DEFINE_CLEANUP(Companions *, companions_free)
+
+/* Those that run, for the next daemon, which watches them as well. An array; NULL: out of memory. */
+json_t *companions_to_json(const Companions *all);
+/* One that has ended meanwhile is noticed like one that ends. NULL: there is none. */
+Companions *companions_adopt(Domain *d, json_t *list);
 
 /* Removes what the programs of a domain that goes for good have kept. */
 void companions_remove_state(const Domain *d);

@@ -15,17 +15,22 @@
 #include "netaddr.h"
 #include "socket.h"
 #include "str.h"
+#include "websocket.h"
 
-#define PORT_FIRST 5900
 #define PORT_LAST 65535
 /* Those that QEMU has not taken yet. More wait in the kernel. */
 #define CLIENTS_MAX 16u
+
+/* The ports that a display may have. */
+typedef enum Entrance { ENTRANCE_PLAIN, ENTRANCE_TLS, ENTRANCE_WEBSOCKET, _ENTRANCE_MAX } Entrance;
+static const int first_ports[_ENTRANCE_MAX] = { [ENTRANCE_PLAIN] = 5900, [ENTRANCE_TLS] = 5900, [ENTRANCE_WEBSOCKET] = 5700 };
 
 typedef struct Display {
         Displays *all;
         char *id;                    /* of its <graphics> */
         char *socket;                /* a name in the file system that is ours to remove; NULL: none */
-        bool tls;
+        Entrance entrance;
+        WebSockets *websockets;      /* who comes by them; NULL: it is not for such */
         int fd;
         sd_event_source *source;
         struct Display *next;
@@ -56,6 +61,7 @@ static Display *display_free(Display *p) {
         if (!p)
                 return NULL;
         sd_event_source_disable_unref(p->source);
+        websockets_free(p->websockets);
         fd_close(p->fd);
         free(p->id);
         free(p->socket);
@@ -102,9 +108,13 @@ void displays_forget(Displays *s) {
 
 /* --- clients --- */
 
+static bool takes_clients(const Display *p) {
+        return p->all->n_clients < CLIENTS_MAX && (!p->websockets || websockets_may_admit(p->websockets));
+}
+
 static void wake_displays(Displays *s) {
         for (Display *p = s->displays; p; p = p->next)
-                (void) sd_event_source_set_enabled(p->source, s->n_clients < CLIENTS_MAX ? SD_EVENT_ON : SD_EVENT_OFF);
+                (void) sd_event_source_set_enabled(p->source, takes_clients(p) ? SD_EVENT_ON : SD_EVENT_OFF);
 }
 
 static void client_done(Client *c, const Fault *why) {
@@ -188,6 +198,28 @@ int displays_add_client(Displays *s, const Graphics *g, int fd, ClientFlags flag
         return 0;
 }
 
+/* TLS has been spoken before it comes to QEMU, which would ask for it again. */
+static int add_websocket(Display *p, const Graphics *g, int client, Fault *f) {
+        _cleanup_fd_ int viewer = client, stream = -1;
+        int pair[2], r;
+
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+                return fault_set(f, FAULT_NONE, errno, "can't make a socket pair: %m");
+        stream = pair[0];
+        r = websockets_admit(p->websockets, viewer, stream, f);
+        if (r < 0) {
+                fd_close(pair[1]);
+                return r;
+        }
+        return displays_add_client(p->all, g, pair[1], g->certificates ? CLIENT_TRUSTED : 0, NULL, NULL, f);
+}
+
+static int admit(Display *p, const Graphics *g, int client, Fault *f) {
+        if (p->websockets)
+                return add_websocket(p, g, client, f);
+        return displays_add_client(p->all, g, client, p->entrance == ENTRANCE_TLS ? CLIENT_TLS : 0, NULL, NULL, f);
+}
+
 static int on_client(sd_event_source *source, int fd, uint32_t events, void *userdata) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         Display *p = userdata;
@@ -200,7 +232,7 @@ static int on_client(sd_event_source *source, int fd, uint32_t events, void *use
                 return 0;
         if (!g)
                 fd_close(client);
-        else if (displays_add_client(s, g, client, p->tls ? CLIENT_TLS : 0, NULL, NULL, &f) < 0)
+        else if (admit(p, g, client, &f) < 0)
                 log_domain_warning(s->domain, "a client of its display was not let in: %s", fault_text(&f));
         wake_displays(s);
         return 0;
@@ -216,14 +248,16 @@ static int read_address(const char *text, IpAddress *ret, Fault *f) {
         return -EINVAL;
 }
 
-static int listen_by_port(Graphics *g, const GraphicsListen *l, bool tls, Fault *f) {
-        int64_t *number = tls ? &g->tls_port : &g->port;
-        int first = *number > 0 ? (int) *number : PORT_FIRST, last = *number > 0 ? (int) *number : PORT_LAST, fd = -EADDRINUSE;
+static int listen_by_port(Graphics *g, const GraphicsListen *l, Entrance entrance, Fault *f) {
+        int64_t *const numbers[_ENTRANCE_MAX] = { &g->port, &g->tls_port, &g->websocket }, *number = numbers[entrance];
+        int first = *number > 0 ? (int) *number : first_ports[entrance], last = *number > 0 ? (int) *number : PORT_LAST, fd = -EADDRINUSE;
         IpAddress ip;
         int r = read_address(l->address ?: "127.0.0.1", &ip, f);
 
         if (r < 0)
                 return r;
+        if (entrance == ENTRANCE_WEBSOCKET && *number < 0)
+                g->websocket_chosen = YES;
         for (int port = first; port <= last && fd == -EADDRINUSE; port++) {
                 fd = socket_listen_ip(&ip, (uint16_t) port);
                 if (fd >= 0)
@@ -262,37 +296,61 @@ static int listen_by_name(Display *p, GraphicsListen *l, Fault *f) {
         return fd;
 }
 
-static int add(Displays *s, Graphics *g, bool tls, Fault *f) {
+static bool has_entrance(const Graphics *g, const GraphicsListen *l, Entrance entrance) {
+        if (!l || l->type == LISTEN_SOCKET)
+                return l && entrance == ENTRANCE_PLAIN;
+        return entrance == ENTRANCE_WEBSOCKET ? g->websocket != INTEGER_UNSET : graphics_has_port(g, entrance == ENTRANCE_TLS);
+}
+
+static void on_websockets_changed(void *userdata) {
+        Display *p = userdata;
+
+        (void) sd_event_source_set_enabled(p->source, takes_clients(p) ? SD_EVENT_ON : SD_EVENT_OFF);
+}
+
+static int serve(Display *p, const Graphics *g, Fault *f) {
+        int r = sd_event_add_io(p->all->domain->manager->event, &p->source, p->fd, EPOLLIN, on_client, p);
+
+        if (r < 0)
+                return fault_set(f, FAULT_NONE, -r, "the display %s can't be served: %s", g->device.id, strerror(-r));
+        if (p->entrance == ENTRANCE_WEBSOCKET)
+                r = websockets_new(p->all->domain, g, on_websockets_changed, p, &p->websockets, f);
+        if (r >= 0 && p->websockets)
+                on_websockets_changed(p);
+        return r;
+}
+
+static int add(Displays *s, Graphics *g, Entrance entrance, Fault *f) {
         GraphicsListen *l = (GraphicsListen *) graphics_listen(g);
         _cleanup_(display_freep) Display *p = NULL;
         int r;
 
-        if (!l || (l->type == LISTEN_SOCKET ? tls : !graphics_has_port(g, tls)))
+        if (!has_entrance(g, l, entrance))
                 return 0;
         p = new0(Display, 1);
         if (!p)
                 return fault_oom(f);
         p->fd = -1;
         p->all = s;
-        p->tls = tls;
+        p->entrance = entrance;
         p->id = strdup(g->device.id);
         if (!p->id)
                 return fault_oom(f);
-        p->fd = l->type == LISTEN_SOCKET ? listen_by_name(p, l, f) : listen_by_port(g, l, tls, f);
+        p->fd = l->type == LISTEN_SOCKET ? listen_by_name(p, l, f) : listen_by_port(g, l, entrance, f);
         if (p->fd < 0)
                 return p->fd;
-        r = sd_event_add_io(s->domain->manager->event, &p->source, p->fd, EPOLLIN, on_client, p);
+        r = serve(p, g, f);
         if (r < 0)
-                return fault_set(f, FAULT_NONE, -r, "the display %s can't be served: %s", g->device.id, strerror(-r));
+                return r;
         p->next = s->displays;
         s->displays = TAKE_PTR(p);
         return 0;
 }
 
 /* Whatever was there before a restart and is not now is a warning. */
-static int open_one(Displays *s, Graphics *g, bool tls, bool again, Fault *f) {
+static int open_one(Displays *s, Graphics *g, Entrance entrance, bool again, Fault *f) {
         _cleanup_fault_ Fault why = FAULT_INIT;
-        int r = add(s, g, tls, again ? &why : f);
+        int r = add(s, g, entrance, again ? &why : f);
 
         if (r >= 0 || !again)
                 return r;
@@ -302,7 +360,7 @@ static int open_one(Displays *s, Graphics *g, bool tls, bool again, Fault *f) {
 
 int displays_open(Domain *d, bool again, Displays **ret, Fault *f) {
         _cleanup_(displays_freep) Displays *s = new0(Displays, 1);
-        int r;
+        int r = 0;
 
         assert(d && d->live && ret);
 
@@ -311,9 +369,8 @@ int displays_open(Domain *d, bool again, Displays **ret, Fault *f) {
         s->domain = d;
         free_and_replace(&d->live_text, NULL); /* ports are written into it */
         DEVICE_FOREACH(Graphics, g, d->live, DEVICE_GRAPHICS) {
-                r = open_one(s, g, false, again, f);
-                if (r >= 0)
-                        r = open_one(s, g, true, again, f);
+                for (Entrance e = 0; e < _ENTRANCE_MAX && r >= 0; e++)
+                        r = open_one(s, g, e, again, f);
                 if (r < 0)
                         return r;
         }

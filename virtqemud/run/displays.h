@@ -7,7 +7,7 @@
 /* The screens of a running domain. Its QEMU listens nowhere: this daemon does, where the definition says so, and hands on who comes. */
 typedef struct Displays Displays;
 
-/* Listens for all <graphics> of the live definition, at up to two ports each, and writes those that were found into it. With `again` they
+/* Listens for all <graphics> of the live definition, at up to three ports each, and writes those that were found into it. With `again` they
  * are where they were before this daemon was started anew, and what can't be opened is a warning of the domain. FAULT_INVALID_STATE: a port
  * is taken. */
 int displays_open(Domain *d, bool again, Displays **ret, Fault *f);

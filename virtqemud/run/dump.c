@@ -2,6 +2,7 @@
 #include "dump.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "../qmp/qmp-cmd.h"
@@ -14,11 +15,15 @@
 
 #define LOOK_USEC (500u * 1000)              /* how far is it? */
 #define LET_GO_USEC (10u * 1000 * 1000)      /* for QEMU to notice that nobody reads any more */
+#define COMPACT "kdump-zlib"                 /* what crash(8) and drgn(1) read */
 #define FD_NAME "virtbus-dump"               /* QEMU's, of the pipe's end */
 
 typedef struct Dump {
         char *format;
-        int fd;                      /* of the file */
+        int fd;                      /* of the file; or the writer's end of `verdict` */
+        char **writer;               /* who makes the file, argv; NULL: it is there */
+        int verdict;                 /* tells the writer that all is there; -1: there is none */
+        DumpDone done;
         Helper *helper;              /* which writes it, out of a pipe that QEMU fills */
         QmpRequest *asked, *looked;
         sd_event_source *timer;
@@ -36,6 +41,8 @@ static void dump_free(void *data) {
         helper_free(p->helper);
         sd_event_source_disable_unref(p->timer);
         fd_close(p->fd);
+        fd_close(p->verdict);
+        strv_free(p->writer);
         fault_clear(&p->fault);
         free(p->format);
         free(p);
@@ -53,17 +60,27 @@ bool dump_is_under_way(const Domain *d) {
 
 /* --- formats: has QEMU that one? --- */
 
+static bool has_format(const json_t *result, const char *name) {
+        const json_t *format;
+        size_t i;
+
+        json_array_foreach(json_object_get(result, "formats"), i, format)
+                if (streq_null(json_string_value(format), name))
+                        return true;
+        return false;
+}
+
 static int check_format(const Dump *p, const json_t *result, Fault *f) {
         const json_t *formats = json_object_get(result, "formats"), *format;
         _cleanup_strv_ char **names = NULL;
         _cleanup_free_ char *all = NULL;
         size_t i;
 
+        if (has_format(result, p->format))
+                return 0;
         json_array_foreach(formats, i, format) {
                 const char *name = json_string_value(format) ?: "";
 
-                if (streq(name, p->format))
-                        return 0;
                 if (strv_push(&names, name) < 0)
                         return fault_oom(f);
         }
@@ -82,6 +99,8 @@ static void on_formats(Qmp *q, json_t *result, const Fault *why, void *userdata)
         p->asked = qmp_request_free(p->asked);
         if (why)
                 (void) fault_copy(&f, why);
+        else if (p->writer && has_format(result, COMPACT) && free_and_strdup(&p->format, COMPACT) < 0)
+                r = fault_oom(&f);
         r = why ? -why->error : check_format(p, result, &f);
         steps_continue(o->steps, r, &f);
 }
@@ -145,7 +164,7 @@ static void on_passed(Qmp *q, json_t *result, const Fault *why, void *userdata) 
 
 static int start_copy(Operation *o, int from, Fault *f) {
         Dump *p = o->data;
-        char *argv[] = { o->domain->manager->copier, NULL };
+        char *copier[] = { o->domain->manager->copier, NULL }, **argv = p->writer ?: copier;
         int r = helper_start(o->domain->manager->event, argv, from, p->fd, on_copied, o, &p->helper);
 
         p->fd = fd_close(p->fd);
@@ -198,6 +217,9 @@ static void ended(Operation *o, bool failed, const char *why) {
         p->dumping = false;
         if (failed && !fault_is_set(&p->fault))
                 fault_set(&p->fault, FAULT_QEMU, EIO, "QEMU can't dump %s: %s", o->domain->name, why ?: "it does not say why");
+        if (!failed && p->verdict >= 0)
+                (void) send(p->verdict, "", 1, MSG_NOSIGNAL);
+        p->verdict = fd_close(p->verdict);
         look_whether_done(o);
 }
 
@@ -302,9 +324,47 @@ static const StepRow dump_steps[] = {
         { "dump", begin_dump, undo_dump },
 };
 
+static void dump_finished(Operation *o, int error, const Fault *f) {
+        Dump *p = o->data;
+        _cleanup_free_ char *file = p->writer ? strf("%s/%s", p->writer[1], p->writer[2]) : NULL;
+
+        if (p->done)
+                p->done(o->domain, file, error < 0 ? f : NULL);
+}
+
 static const OperationType dump_type = {
         .name = "dump", .steps = dump_steps, .n_steps = ARRAY_SIZE(dump_steps), .free_data = dump_free, .qemu_ended = dump_qemu_ended,
+        .finished = dump_finished,
 };
+
+static int check_memory(const Domain *d, Fault *f) {
+        return d->instance && d->instance->monitor_ready ? 0 :
+               fault_set(f, FAULT_INVALID_STATE, ENOTCONN, "%s is %s: it has no memory", d->name, domain_state_to_string(d->state));
+}
+
+int dump_guest_to(Domain *d, char *const argv[], DumpDone done, Fault *f) {
+        int pair[2], r = check_memory(d, f);
+        Dump *p;
+
+        assert(d && argv && argv[1] && argv[2] && done);
+
+        if (r < 0)
+                return r;
+        p = new0(Dump, 1);
+        if (!p)
+                return fault_oom(f);
+        p->fd = p->verdict = -1;
+        p->done = done;
+        p->format = strdup("elf");
+        p->writer = strv_copy(argv);
+        if (!p->format || !p->writer || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+                dump_free(p);
+                return fault_oom(f);
+        }
+        p->verdict = pair[0];
+        p->fd = pair[1];
+        return operation_begin(d, &dump_type, 0, p, NULL, f);
+}
 
 int dump_guest(Domain *d, const char *format, int fd, Operation **ret, Fault *f) {
         int flags = fcntl(fd, F_GETFL);
@@ -312,13 +372,14 @@ int dump_guest(Domain *d, const char *format, int fd, Operation **ret, Fault *f)
 
         assert(d && format);
 
-        if (!d->instance || !d->instance->monitor_ready)
-                return fault_set(f, FAULT_INVALID_STATE, ENOTCONN, "%s is %s: it has no memory", d->name, domain_state_to_string(d->state));
+        if (check_memory(d, f) < 0)
+                return -ENOTCONN;
         if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY)
                 return fault_set(f, FAULT_INVALID_ARGS, EBADF, "the descriptor for the dump of %s can't be written to", d->name);
         p = new0(Dump, 1);
         if (!p)
                 return fault_oom(f);
+        p->verdict = -1;
         p->format = strdup(is_empty(format) ? "elf" : format);
         p->fd = fd_copy(fd);
         if (!p->format || p->fd < 0) {

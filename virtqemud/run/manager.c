@@ -28,6 +28,16 @@ static uint64_t host_memory(void) {
         return pages > 0 && size > 0 ? (uint64_t) pages * (uint64_t) size : 0;
 }
 
+static void apply_settings(Manager *m) {
+        const Settings *s = &m->settings;
+
+        m->defaults.emulator = s->emulator ?: m->emulator;
+        m->defaults.spare_root_ports = (unsigned) s->spare_root_ports;
+        m->defaults.certificates = s->spice_certificates ?: m->certificates;
+        m->defaults.vnc_certificates = s->vnc_tls ? s->vnc_certificates ?: m->vnc_certificates : NULL;
+        m->defaults.vnc_verify_clients = s->vnc_verify_clients;
+}
+
 static int fill_defaults(Manager *m) {
         struct utsname u;
 
@@ -37,17 +47,16 @@ static int fill_defaults(Manager *m) {
         m->nvram_folder = strf("%s/nvram", m->dirs.state);
         m->memory_folder = strf("%s/ram", m->dirs.state);
         m->certificates = m->user ? strf("%s/pki/libvirt-spice", m->dirs.config) : strdup("/etc/pki/libvirt-spice");
-        if (!m->emulator || !m->nvram_folder || !m->memory_folder || !m->certificates)
+        m->vnc_certificates = m->user ? strf("%s/pki/libvirt-vnc", m->dirs.config) : strdup("/etc/pki/libvirt-vnc");
+        if (!m->emulator || !m->nvram_folder || !m->memory_folder || !m->certificates || !m->vnc_certificates)
                 return -ENOMEM;
         m->defaults = (DomainDefaults) {
-                .emulator = m->settings.emulator ?: m->emulator,
                 .arch = m->arch,
                 .nvram_folder = m->nvram_folder,
                 .kvm = access("/dev/kvm", R_OK | W_OK) == 0,
                 .host_memory = host_memory(),
-                .spare_root_ports = m->settings.spare_root_ports,
-                .certificates = m->settings.spice_certificates ?: m->certificates,
         };
+        apply_settings(m);
         host_encryption_read(&m->defaults.encryption);
         return 0;
 }
@@ -247,6 +256,7 @@ Manager *manager_free(Manager *m) {
         free(m->nvram_folder);
         free(m->memory_folder);
         free(m->certificates);
+        free(m->vnc_certificates);
         sd_bus_unref(m->bus);
         sd_bus_slot_unref(m->addresses_heard);
         sd_bus_close_unref(m->system_bus);
@@ -300,9 +310,7 @@ int manager_reload(Manager *m) {
                 return log_error_errno(r, "the settings stay as they were");
         settings_clear(&m->settings);
         m->settings = fresh;
-        m->defaults.emulator = m->settings.emulator ?: m->emulator;
-        m->defaults.spare_root_ports = m->settings.spare_root_ports;
-        m->defaults.certificates = m->settings.spice_certificates ?: m->certificates;
+        apply_settings(m);
 
         REGISTRY_FOREACH(Domain, d, m->domains)
                 if (d->config && !store_exists(m->configs, d->name))

@@ -36,7 +36,7 @@ struct Manager {
         char *supervisor, *image_worker, *copier; /* our helper programs */
         uid_t launch_uid;            /* who supervisors run as that we launch ourselves; 0: as we do */
         gid_t launch_gid;
-        char *arch, *emulator, *nvram_folder, *certificates; /* what `defaults` points to */
+        char *arch, *emulator, *nvram_folder, *certificates, *vnc_certificates; /* what `defaults` points to */
         char *memory_folder;                  /* for memory of guests that is a file */
         Settings settings;
         DomainDefaults defaults;

@@ -8,6 +8,7 @@
 #include "../plan/launch.h"
 #include "../qmp/qmp-cmd.h"
 #include "clock-keep.h"
+#include "crash-dump.h"
 #include "dump.h"
 #include "events.h"
 #include "guest-agent.h"
@@ -115,8 +116,10 @@ static void on_panicked(Instance *i, json_t *data) {
 
         i->panicked = true;
         /* Else QEMU ends by itself, or the supervisor resets the guest. */
-        if (streq(action, "pause") && d->live && d->live->on_crash == LIFECYCLE_PRESERVE)
-                domain_set_state(d, DOMAIN_CRASHED, REASON_PANICKED);
+        if (!streq(action, "pause") || !d->live || d->live->on_crash == LIFECYCLE_RESTART)
+                return;
+        domain_set_state(d, DOMAIN_CRASHED, REASON_PANICKED);
+        crash_dump(i);
 }
 
 /* By what QEMU calls it: its id, or a block node of a disk. What is none of ours keeps its name, if it may be one. */
@@ -321,6 +324,9 @@ static void adopt_state(Instance *i, const QmpStatus *status) {
         for (size_t k = 0; k < ARRAY_SIZE(stopped_states); k++)
                 if (stopped_states[k].qemu == status->state) {
                         domain_set_state(d, stopped_states[k].state, stopped_states[k].reason);
+                        i->panicked = stopped_states[k].reason == REASON_PANICKED;
+                        if (i->panicked)
+                                crash_dump(i);
                         if (stopped_states[k].reason == REASON_IO_ERROR && lacks_space(d))
                                 io_retry_wait(i);
                         return;

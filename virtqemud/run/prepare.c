@@ -9,6 +9,7 @@
 #include "../device/disk.h"
 #include "../device/interface.h"
 #include "../device/lease.h"
+#include "fd-folder.h"
 #include "fd.h"
 #include "file.h"
 #include "image.h"
@@ -631,6 +632,8 @@ static int get_descriptor(Prepare *p, const PlanFd *want, Fault *f) {
                 return take_opened(p, want, false, f);
         case PLAN_FD_MEMFD:
                 return take_opened(p, want, true, f);
+        case PLAN_FD_FOLDER:
+                return fd_folder_open(i, p->plan, want, f);
         case PLAN_FD_SCRATCH:
                 return take_scratch(p, want->path, f);
         case PLAN_FD_LISTEN:

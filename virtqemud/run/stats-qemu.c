@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "stats-qemu.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "../device/disk.h"
@@ -11,6 +12,7 @@
 #define ENTRIES_MAX 4096u      /* of an answer that are looked at */
 #define LAYERS_MAX 64u         /* of a chain of images */
 #define BINS_MAX 64u
+#define CPUS_MAX 1024u         /* of one machine, and so of an answer */
 
 /* A member of an answer and what it is called here. */
 typedef struct Row {
@@ -222,4 +224,90 @@ void stats_read_dirty_rate(const json_t *result, StatsSet *s) {
         stats_set_begin(s);
         stats_text(s, json_string_value(json_object_get(result, "status")), "dirtyrate.calc_status");
         add_numbers(s, result, rows, ARRAY_SIZE(rows), "");
+}
+
+/* --- processors that have nothing to do --- */
+
+typedef struct Processor {
+        uint64_t number;
+        const json_t *stats;
+} Processor;
+
+/* "/machine/peripheral/vcpu3" is one that was plugged in. Those from the start have numbers of QEMU's, which only say their order:
+ * "/machine/unattached/device[2]". */
+static bool read_path(const char *path, uint64_t *ret, bool *ret_plugged) {
+        const char *plugged = str_after(path, "/machine/peripheral/vcpu"), *device = str_after(path, "/machine/unattached/device[");
+        _cleanup_free_ char *number = strdup(plugged ?: device ?: "");
+        char *end = number ? strchr(number, ']') : NULL;
+
+        if (!number || (device && (!end || end[1] != '\0')))
+                return false;
+        if (device)
+                *end = '\0';
+        *ret_plugged = plugged;
+        return parse_u64(number, 10, ret) >= 0 && *ret < CPUS_MAX * 16u;
+}
+
+static int compare_processors(const void *a, const void *b) {
+        const Processor *x = a, *y = b;
+
+        return x->number < y->number ? -1 : x->number > y->number;
+}
+
+static size_t find_processors(const json_t *result, Processor *cold, Processor *plugged, size_t *ret_plugged) {
+        size_t n = MIN(json_array_size(result), (size_t) CPUS_MAX), n_cold = 0;
+
+        *ret_plugged = 0;
+        for (size_t i = 0; i < n; i++) {
+                const json_t *entry = json_array_get(result, i);
+                const char *path = json_string_value(json_object_get(entry, "qom-path"));
+                Processor p = { .stats = json_object_get(entry, "stats") };
+                bool was_plugged;
+
+                if (!path || !streq_null(json_string_value(json_object_get(entry, "provider")), "kvm") || !read_path(path, &p.number, &was_plugged))
+                        continue;
+                if (was_plugged)
+                        plugged[(*ret_plugged)++] = p;
+                else
+                        cold[n_cold++] = p;
+        }
+        qsort(cold, n_cold, sizeof(*cold), compare_processors);
+        qsort(plugged, *ret_plugged, sizeof(*plugged), compare_processors);
+        return n_cold;
+}
+
+static void add_halts(StatsSet *s, uint64_t number, const json_t *stats) {
+        static const char *const names[] = STATS_HALT_NAMES;
+        const json_t *one;
+        uint64_t value;
+        size_t i;
+
+        for (size_t k = 0; k < ARRAY_SIZE(names); k++)
+                json_array_foreach(stats, i, one)
+                        if (streq_null(json_string_value(json_object_get(one, "name")), names[k]) && json_get_u64(one, "value", &value) >= 0 &&
+                            value <= INT64_MAX) {
+                                stats_number(s, value, "vcpu.%" PRIu64 ".%s.sum", number, names[k]);
+                                break;
+                        }
+}
+
+void stats_read_halt(const json_t *result, StatsSet *s) {
+        _cleanup_free_ Processor *cold = new0(Processor, CPUS_MAX), *plugged = new0(Processor, CPUS_MAX);
+        size_t n_cold, n_plugged;
+        uint64_t next = 0;
+
+        assert(s);
+
+        stats_set_begin(s);
+        if (!cold || !plugged)
+                return;
+        n_cold = find_processors(result, cold, plugged, &n_plugged);
+        for (size_t i = 0; i < n_cold; i++, next++)
+                if (i == 0 || cold[i].number != cold[i - 1].number)
+                        add_halts(s, next, cold[i].stats);
+        for (size_t i = 0; i < n_plugged; i++)
+                if (plugged[i].number >= next) {
+                        add_halts(s, plugged[i].number, plugged[i].stats);
+                        next = plugged[i].number + 1;
+                }
 }

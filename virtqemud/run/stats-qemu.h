@@ -18,6 +18,10 @@ void stats_read_block(const DomainDef *def, const json_t *result, StatsSet *bloc
 void stats_read_backing(const DomainDef *def, const json_t *result, StatsSet *s);
 /* query-dirty-rate */
 void stats_read_dirty_rate(const json_t *result, StatsSet *s);
+/* What is asked for with it, all in ns: what KVM calls it. */
+#define STATS_HALT_NAMES { "halt_wait_ns", "halt_poll_success_ns", "halt_poll_fail_ns" }
+/* query-stats of processors: only KVM counts that. */
+void stats_read_halt(const json_t *result, StatsSet *s);
 
 /* The devices in an answer of query-blockstats that do not count how long requests take: their names for
  * block-latency-histogram-set, each a borrowed string, at most `max`. */

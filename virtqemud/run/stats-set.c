@@ -11,7 +11,7 @@
 #define TEXT_MAX 4095u
 
 DEFINE_ENUM(StatsGroup, stats_group, "state", "cpu", "vcpu", "memory", "balloon", "guest-memory", "block", "block-backing",
-            "block-latency", "net", "dirty-rate", "job")
+            "block-latency", "net", "dirty-rate", "job", "vcpu-halt")
 
 static void value_clear(StatsValue *v) {
         if (v->type == 's')

@@ -18,6 +18,7 @@ typedef enum StatsGroup {
         STATS_NET,
         STATS_DIRTY_RATE,      /* what was measured last */
         STATS_JOB,
+        STATS_VCPU_HALT,       /* how long processors had nothing to do */
         _STATS_GROUP_MAX,
         _STATS_GROUP_INVALID = -EINVAL,
 } StatsGroup;
@@ -26,7 +27,8 @@ DECLARE_ENUM(StatsGroup, stats_group);
 #define STATS_BIT(group) (UINT64_C(1) << (group))
 #define STATS_ALL (STATS_BIT(_STATS_GROUP_MAX) - 1)
 /* Who names no group gets those that cost QEMU little. */
-#define STATS_USUAL (STATS_ALL & ~(STATS_BIT(STATS_BLOCK_BACKING) | STATS_BIT(STATS_BLOCK_LATENCY) | STATS_BIT(STATS_DIRTY_RATE)))
+#define STATS_USUAL (STATS_ALL & ~(STATS_BIT(STATS_BLOCK_BACKING) | STATS_BIT(STATS_BLOCK_LATENCY) | STATS_BIT(STATS_DIRTY_RATE) | \
+                                    STATS_BIT(STATS_VCPU_HALT)))
 
 #define STATS_KEY_MAX 48u
 

@@ -17,7 +17,7 @@
 #define UNCOUNTED_MAX 256u     /* disks whose histograms are switched on at once */
 
 /* What QEMU is asked. */
-typedef enum Question { ASK_BALLOON, ASK_GUEST_MEMORY, ASK_BLOCK, ASK_BACKING, ASK_DIRTY_RATE, _QUESTION_MAX } Question;
+typedef enum Question { ASK_BALLOON, ASK_GUEST_MEMORY, ASK_BLOCK, ASK_BACKING, ASK_DIRTY_RATE, ASK_HALT, _QUESTION_MAX } Question;
 
 /* The one question of its kind that a QEMU has not answered yet. */
 typedef struct Asked {
@@ -111,6 +111,19 @@ static void on_dirty_rate(DomainStats *s, const json_t *result) {
         stats_read_dirty_rate(result, &s->sets[STATS_DIRTY_RATE]);
 }
 
+/* Each processor is interrupted for it. */
+static int halt_arguments(const Domain *d, json_t **ret) {
+        static const char *const names[] = STATS_HALT_NAMES;
+
+        *ret = d->live->type == DOMAIN_TYPE_KVM ? json_pack("{s:s, s:[{s:s, s:[s, s, s]}]}", "target", "vcpu", "providers", "provider", "kvm",
+                                                            "names", names[0], names[1], names[2]) : NULL;
+        return *ret ? 0 : -ENODEV;
+}
+
+static void on_halt(DomainStats *s, const json_t *result) {
+        stats_read_halt(result, &s->sets[STATS_VCPU_HALT]);
+}
+
 static const struct {
         const char *command;
         uint64_t groups;
@@ -122,6 +135,7 @@ static const struct {
         [ASK_BLOCK] = { "query-blockstats", STATS_BIT(STATS_BLOCK) | STATS_BIT(STATS_BLOCK_LATENCY), no_arguments, on_block },
         [ASK_BACKING] = { "query-block", STATS_BIT(STATS_BLOCK_BACKING), no_arguments, on_backing },
         [ASK_DIRTY_RATE] = { "query-dirty-rate", STATS_BIT(STATS_DIRTY_RATE), no_arguments, on_dirty_rate },
+        [ASK_HALT] = { "query-stats", STATS_BIT(STATS_VCPU_HALT), halt_arguments, on_halt },
 };
 
 static void look_at_collects(Sampler *s);

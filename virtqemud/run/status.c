@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 
+#include "companions.h"
 #include "events.h"
 #include "instance.h"
 #include "manager.h"
@@ -44,7 +45,8 @@ static json_t *status_to_json(const Domain *d, const char *definition) {
         if (!o)
                 return NULL;
         if (set_string(o, "step", starting ? steps_current(d->operation->steps) : NULL) < 0 || set_string(o, "unit", i->unit) < 0 ||
-            json_object_set_new(o, "events", events_to_json(d)) < 0 || set_string(o, "machine", i->machine_name) < 0 ||
+            json_object_set_new(o, "events", events_to_json(d)) < 0 ||
+            json_object_set_new(o, "companions", companions_to_json(i->companions)) < 0 || set_string(o, "machine", i->machine_name) < 0 ||
             set_string(o, "pause-reason", d->pause_reason) < 0 || set_string(o, "definition", definition) < 0) {
                 json_decref(o);
                 return NULL;
@@ -88,6 +90,7 @@ void status_clear(Status *s) {
         free(s->pause_reason);
         strv_free(s->warnings);
         json_decref(s->events);
+        json_decref(s->companions);
         free(s->definition);
         *s = (Status) {};
 }
@@ -150,6 +153,7 @@ int status_parse(const char *text, size_t length, Status *ret, Fault *f) {
         s.terminated = terminated;
         r = take_strings(o, &s);
         s.events = json_incref(json_object_get(o, "events"));
+        s.companions = json_incref(json_object_get(o, "companions"));
         json_decref(o);
         if (r < 0)
                 return r;

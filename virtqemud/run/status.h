@@ -26,6 +26,7 @@ typedef struct Status {
         char *unit, *machine_name, *pause_reason;
         char **warnings;
         json_t *events;              /* as events_to_json() has them; NULL: none */
+        json_t *companions;          /* likewise */
         char *definition;            /* live XML */
 } Status;
 
