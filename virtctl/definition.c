@@ -10,7 +10,6 @@
 #include "fd.h"
 #include "str.h"
 
-#define FORMAT_XML "libvirt-xml"
 #define DEFINITION_MAX ((size_t) 8 * 1024 * 1024)
 
 int definition_read(const char *name, char **ret) {

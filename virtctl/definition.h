@@ -3,6 +3,8 @@
 
 #include "client.h"
 
+#define FORMAT_XML "libvirt-xml"
+
 /* Definitions to a daemon and from it, in libvirt's XML. */
 
 /* A file's text; "-" is standard input. 0, or an exit status. */

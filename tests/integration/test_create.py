@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""virtctl create: VMs from a few words, with volumes of real pools and real guests on them."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+
+from domains import FORCE, console, define as define_domain, disk_xml, guest_xml, tiny_xml
+from test_storage import MIB, SERVICE, create as create_volume, image_info, names, nothing_unfinished, pool_xml, storaged  # noqa: F401
+from test_virtctl import virtctl  # noqa: F401
+
+pytestmark = pytest.mark.bus
+
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ me@home"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    path = tmp_path / "images"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def pool(bus, storaged, folder):  # noqa: F811
+    p = bus.object(SERVICE, storaged.DefinePool("libvirt-xml", pool_xml(folder, "default"), 0, {}), f"{SERVICE}.Pool")
+    p.Start(0, {})
+    return p
+
+
+@pytest.fixture
+def boot(guest_image):
+    """What makes the test guest of a VM."""
+    return ["--type=qemu", "--memory=192M", "--cpus=1", "--graphics=none", "--network=none", f"--kernel={guest_image.kernel}",
+            f"--initrd={guest_image.initrd}", f"--cmdline={guest_image.cmdline}"]
+
+
+def domain_of(bus, qemud, name):
+    return bus.object("org.virtbus.qemu1", qemud.GetDomain(name))
+
+
+def shown(virtctl, *args):  # noqa: F811
+    """The XML that would be defined."""
+    return ElementTree.fromstring(virtctl("create", "--dry-run", "--type=qemu", *args).stdout)
+
+
+def raw_image(path, text, size=MIB):
+    path.write_bytes(text.ljust(size, b"\0"))
+    return path
+
+
+def qcow2_image(path, text, size=MIB):
+    raw_image(path.with_suffix(".part"), text, size)
+    subprocess.run(["qemu-img", "convert", "-O", "qcow2", path.with_suffix(".part"), path], check=True, timeout=60)
+    path.with_suffix(".part").unlink()
+    return path
+
+
+def seed_of(path, where):
+    """The files of a seed image, read by another program than wrote them... into the folder `where`."""
+    subprocess.run(["xorriso", "-osirrox", "on", "-indev", path, "-extract", "/", where], check=True, capture_output=True, timeout=60)
+    return {p.name: p.read_text() for p in where.iterdir()}
+
+
+# --- what it looks like ---
+
+def test_definition(virtctl, pool, folder):  # noqa: F811
+    """All of it, as it is written for the simplest of all commands."""
+    plain = virtctl("create", "--dry-run", "--type=kvm", "web", "--disk=default/size=1G", "--network=user", "--cpus=4", "--memory=3G")
+    golden = Path(__file__).resolve().parent.parent / "data" / "create.xml"
+    if os.environ.get("REGEN"):
+        golden.write_text(plain.stdout)
+    assert plain.stdout == golden.read_text() and plain.stderr == ""
+    assert names(pool) == [] and "0 machines listed" in virtctl("list").stdout
+
+
+def test_forms(virtctl, pool, bus, folder, tmp_path):  # noqa: F811
+    """Each kind of disk, medium, network, display and firmware, as the XML has it; virtqemud finds all of it valid."""
+    create_volume(bus, pool, "old.qcow2", MIB, format="qcow2")
+    qcow2_image(tmp_path / "file.qcow2", b"x")
+    raw_image(tmp_path / "a,b.iso", b"x")
+    vm = shown(virtctl, "web", "--disk", f"{tmp_path}/file.qcow2,serial=S1", "--disk=default/old.qcow2,bus=scsi,readonly=yes", "--disk=default/size=2M,format=raw,bus=sata",
+               "--disk=size=3M,cache=none", "--disk=default/data,size=1M", f"--cdrom={tmp_path}/a,,b.iso", "--cdrom=default/old.qcow2,bus=scsi",
+               "--network=lan,model=e1000e", "--network=bridge=br0,mac=52:54:00:01:02:03", "--network=user", "--network=network=dmz", "--boot=uefi",
+               "--graphics=spice")
+    disks = [(d.get("type"), d.get("device"), d.find("source").attrib, d.find("target").attrib, d.find("boot").get("order")) for d in vm.iter("disk")]
+    pool_of = {"pool": "default"}
+    assert disks == [
+        ("file", "disk", {"file": f"{tmp_path}/file.qcow2"}, {"dev": "vda", "bus": "virtio"}, "1"),
+        ("volume", "disk", {**pool_of, "volume": "old.qcow2"}, {"dev": "sda", "bus": "scsi"}, "2"),
+        ("volume", "disk", {**pool_of, "volume": "web.raw"}, {"dev": "sdb", "bus": "sata"}, "3"),
+        ("volume", "disk", {**pool_of, "volume": "web-2.qcow2"}, {"dev": "vdb", "bus": "virtio"}, "4"),
+        ("volume", "disk", {**pool_of, "volume": "data"}, {"dev": "vdc", "bus": "virtio"}, "5"),
+        ("file", "cdrom", {"file": f"{tmp_path}/a,b.iso"}, {"dev": "sdc", "bus": "sata"}, "6"),
+        ("volume", "cdrom", {**pool_of, "volume": "old.qcow2"}, {"dev": "sdd", "bus": "scsi"}, "7")]
+    assert [d.find("driver").get("type") for d in vm.iter("disk")] == ["qcow2", None, None, None, None, "raw", None]
+    assert [d.find("driver").get("cache") for d in vm.iter("disk")][3] == "none" and vm.find("devices/disk/serial").text == "S1"
+    assert [(n.get("type"), n.find("model").get("type")) for n in vm.iter("interface")] == [
+        ("network", "e1000e"), ("bridge", "virtio"), ("user", "virtio"), ("network", "virtio")]
+    assert vm.find("devices/interface/source").attrib == {"network": "lan"} and vm.find("devices/interface/mac").get("address") == "52:54:00:01:02:03"
+    assert vm.find("os").get("firmware") == "efi" and vm.find("devices/graphics").get("type") == "spice"
+    none = shown(virtctl, "web", "--graphics=none", "--network=none")
+    assert not list(none.iter("interface")) and not list(none.iter("video")) and not list(none.iter("graphics")) and not list(none.iter("disk"))
+    assert names(pool) == ["old.qcow2"]
+
+
+def test_bad_words(virtctl, pool, bus, storaged, tmp_path):  # noqa: F811
+    """What is wrong is named, and what would be right; nothing is made."""
+    raw_image(tmp_path / "d.raw", b"x")
+    qcow2_image(tmp_path / "cloud.qcow2", b"x").rename(tmp_path / "cloud.img")
+    (tmp_path / "id").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n")
+    (tmp_path / "empty").write_text("")
+    (tmp_path / "data").write_text("packages: [vim]\n")
+    create_volume(bus, pool, "web.qcow2", MIB, format="qcow2")
+    virtctl("create", "old", "--type=qemu", "--no-start", "--network=user")
+    for words, status, text in (
+            (["new", "--disk=default/size=1G,sise=2"], 2, 'is none of size=, format=, bus=, cache=, readonly=, serial=; did you mean size=?'),
+            (["new", "--disk=default/size=big"], 2, '"big" is no size, like 20G'),
+            (["new", "--disk=default/size=1G,bus=ide"], 2, "bus=ide: expected virtio|scsi|sata|usb"),
+            (["new", "--disk=default/size=1G,readonly=true"], 2, "expected yes or no"),
+            (["new", "--disk=web.qcow2"], 2, "a path that begins with / or ./, or POOL/VOLUME"),
+            (["new", "--disk=format=raw"], 2, "which disk?"),
+            (["new", "--disk=nopool/size=1M"], 3, 'no pool is called "nopool"'),
+            (["new", "--disk=default/nothing"], 3, "there is no volume nothing in the pool default"),
+            (["new", f"--disk={tmp_path}/none.raw"], 1, "none.raw: No such file or directory"),
+            (["new", f"--disk={tmp_path}/d.raw,size=1G"], 2, "size= is for volumes"),
+            (["new", f"--disk={tmp_path}/cloud.img"], 2, "that looks like a qcow2 image"),
+            (["new", f"--image={tmp_path}/cloud.img"], 2, "Say ,format=qcow2 behind it"),
+            (["new", f"--image={tmp_path}/d.raw", "--disk=size=2M,format=qcow2"], 2, "d.raw is raw, and is taken as it is"),
+            (["new", f"--image={tmp_path}/d.raw", "--disk=size=2M,format=raw", "--overlay"], 2, "is kept in a qcow2 volume, not in a raw one"),
+            (["new", "--overlay"], 2, "--overlay is for --image"),
+            (["web", "--disk=size=1M"], 1, "the pool default has a volume web.qcow2 already"),
+            (["old"], 1, "old"),
+            (["bad/name"], 1, "the name of a domain contains '/'"),
+            (["new", "--memory=2048"], 2, "that is 2048 bytes; sizes are like 2G or 512M"),
+            (["new", "--cpus=0"], 2, "expected a number of processors"),
+            (["new", "--boot=grub"], 2, "--boot=grub: expected bios|uefi"),
+            (["new", "--graphics=x11"], 2, "--graphics=x11: expected vnc|spice|none"),
+            (["new", "--network=user,mac=1"], 1, "mac"),
+            (["new", "--network=default,bridge=br0"], 2, "expected the name of a network"),
+            (["new", "--cmdline=quiet"], 2, "belong to a kernel"),
+            (["new", "--login=Big"], 2, "--login=Big: may be made of a-z"),
+            (["new", "--password-file=/x"], 2, "--login=NAME"),
+            (["new", f"--ssh-key={tmp_path}/id"], 2, "that is no public key"),
+            (["new", f"--ssh-key={tmp_path}/empty"], 1, "there is no key in it"),
+            (["new", f"--user-data={tmp_path}/data"], 2, "cloud-init would ignore it"),
+            (["new", f"--user-data={tmp_path}/data", "--login=me"], 2, "is taken as it is, so say it there"),
+            (["new", "--no-start", "--console"], 2, "with --no-start there is none")):
+        said = virtctl("create", "--type=qemu", *words, check=False)
+        assert (said.returncode, text in said.stderr) == (status, True), (words, said)
+    assert names(pool) == ["web.qcow2"] and "1 machine listed" in virtctl("list").stdout
+
+
+# --- VMs that run ---
+
+def test_guest(bus, virtctl, qemud, pool, folder, boot, tmp_path):  # noqa: F811
+    """Volumes are made, and the guest that is started at once has them."""
+    raw_image(tmp_path / "own.raw", b"own file")
+    raw_image(tmp_path / "cd.iso", b"medium", 4096)
+    create_volume(bus, pool, "old", MIB)
+    raw_image(folder / "old", b"old volume")
+    pool.Stop(0, {})
+    said = virtctl("create", "web", *boot, "--disk=default/size=4M", "--disk=default/old", f"--disk={tmp_path}/own.raw", "--disk=size=2M,format=raw,bus=sata",
+                   f"--cdrom={tmp_path}/cd.iso", "--autostart", timeout=100)
+    assert said.stderr == "web: created and started\n"
+    domain = domain_of(bus, qemud, "web")
+    assert domain.State == "running" and domain.Autostart and names(pool) == ["old", "web-2.raw", "web.qcow2"]
+    con = console(bus, domain)
+    con.ready()
+    disks = "\n".join(con.ask("disks"))
+    for disk in ("vda 4194304", "vdb 1048576 old", "vdc 1048576 own", "sda 2097152", "sr0"):
+        assert f"DISK {disk}" in disks, disks
+    assert any("org.qemu.guest_agent.0" in p for p in con.ask("ports"))
+    domain.Terminate(0, {})
+
+
+def test_no_start_and_spare_ports(bus, virtctl, qemud):  # noqa: F811
+    virtctl("create", "web", "--type=qemu", "--no-start", "--network=user")
+    domain = domain_of(bus, qemud, "web")
+    assert domain.State == "shutoff" and not domain.Autostart
+    vm = ElementTree.fromstring(domain.ExportDefinition("libvirt-xml", 2))
+    taken = {d.get("bus") for d in vm.iter("address") if d.get("bus")}
+    ports = [c.get("index") for c in vm.iter("controller") if c.get("model") == "pcie-root-port"]
+    assert len([p for p in ports if f"0x{int(p):02x}" not in taken]) == 4, ports
+    assert virtctl("create", "two", "--type=qemu", "-q", "--no-start", "--network=none").stderr == ""
