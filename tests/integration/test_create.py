@@ -4,9 +4,9 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from domains import FORCE, console, define as define_domain, disk_xml, guest_xml, tiny_xml
-from test_storage import MIB, SERVICE, create as create_volume, image_info, names, nothing_unfinished, pool_xml, storaged  # noqa: F401
+from test_storage import MIB, SERVICE, create as create_volume, image_info, names, nothing_unfinished, pool_xml, storaged, wait  # noqa: F401
 from test_virtctl import virtctl  # noqa: F401
 
 pytestmark = pytest.mark.bus
@@ -66,7 +66,7 @@ def qcow2_image(path, text, size=MIB):
 
 
 def seed_of(path, where):
-    """The files of a seed image, read by another program than wrote them... into the folder `where`."""
+    """The files of a seed image, as text, taken out into the folder `where`."""
     subprocess.run(["xorriso", "-osirrox", "on", "-indev", path, "-extract", "/", where], check=True, capture_output=True, timeout=60)
     return {p.name: p.read_text() for p in where.iterdir()}
 
@@ -192,3 +192,119 @@ def test_no_start_and_spare_ports(bus, virtctl, qemud):  # noqa: F811
     ports = [c.get("index") for c in vm.iter("controller") if c.get("model") == "pcie-root-port"]
     assert len([p for p in ports if f"0x{int(p):02x}" not in taken]) == 4, ports
     assert virtctl("create", "two", "--type=qemu", "-q", "--no-start", "--network=none").stderr == ""
+
+
+# --- what goes wrong in the middle ---
+
+def test_failure_leaves_nothing(virtctl, pool, folder, tmp_path):  # noqa: F811
+    """The second volume can't be made; the VM can't be started: what was there before is all there is."""
+    said = virtctl("create", "web", "--type=qemu", "--network=none", "--disk=size=1M", "--disk=size=8E,format=raw", check=False)
+    assert said.returncode == 1 and "1 of 1 new volume was removed again" in said.stderr, said
+    assert names(pool) == [] and nothing_unfinished(folder)
+    said = virtctl("create", "web", "--type=qemu", "--network=none", "--disk=size=1M", f"--kernel={tmp_path}", check=False)
+    assert said.returncode == 1 and "The definition was removed again" in said.stderr and "1 of 1 new volume was" in said.stderr, said
+    assert names(pool) == [] and "0 machines listed" in virtctl("list").stdout
+
+
+def test_interrupted(bus, virtctl, storaged, pool, folder, tmp_path):  # noqa: F811
+    """Ctrl-C while an image is written into the volume that has been made for it: both go."""
+    with open(tmp_path / "base.raw", "wb") as f:
+        os.posix_fallocate(f.fileno(), 0, 3 * 1024 * MIB)
+        for at in range(0, 3 * 1024, 16):
+            f.seek(at * MIB)
+            f.write(b"x")
+    with subprocess.Popen([virtctl.program, "--user", "create", "web", "--type=qemu", "--network=none", f"--image={tmp_path}/base.raw"],
+                          env=bus.environment, stderr=subprocess.PIPE, text=True) as p:
+        wait(lambda: storaged.ListJobs() and "upload" in storaged.ListJobs()[0][2])
+        p.send_signal(signal.SIGINT)
+        said = p.communicate(timeout=60)[1]
+    assert p.returncode == 1 and "Cancelling.\n" in said and "1 of 1 new volume was removed again" in said, said
+    assert names(pool) == [] and nothing_unfinished(folder) and "0 machines listed" in virtctl("list").stdout
+
+
+# --- images and cloud-init ---
+
+def test_cloud_image(bus, virtctl, qemud, pool, folder, boot, tmp_path):  # noqa: F811
+    """A copy of an image, larger than it; the guest finds the seed by its label and reads what it says."""
+    image = qcow2_image(tmp_path / "cloud.qcow2", b"cloud image", 2 * MIB)
+    (tmp_path / "id.pub").write_text(f"# mine\n{KEY}\n\n")
+    (tmp_path / "password").write_text("s3cret: \"yes\"\n")
+    virtctl("create", "web", *boot, f"--image={image}", "--disk=default/size=8M", "--login=admin", f"--ssh-key={tmp_path}/id.pub",
+            f"--password-file={tmp_path}/password", "--hostname=web.example.org", timeout=100)
+    assert names(pool) == ["web-seed.iso", "web.qcow2"]
+    domain = domain_of(bus, qemud, "web")
+    con = console(bus, domain)
+    con.ready()
+    assert "DISK vda 8388608 cloud.image" in "\n".join(con.ask("disks"))
+    said = con.ask("sh dd if=/dev/sr0 bs=1 skip=32808 count=6 2>/dev/null; mkdir -p /mnt; modprobe isofs; mount -t iso9660 -o ro /dev/sr0 /mnt; "
+                   "cat /mnt/user-data")
+    text = "\n".join(said)
+    assert text.startswith("cidata"), text
+    data = yaml.safe_load(text[text.index("#cloud-config"):])
+    user, = data["users"]
+    digest = user.pop("passwd")
+    assert user == {"name": "admin", "sudo": "ALL=(ALL) NOPASSWD:ALL", "shell": "/bin/bash", "lock_passwd": False, "ssh_authorized_keys": [KEY]}
+    assert digest.startswith("$6$") and "s3cret" not in text
+    domain.Terminate(0, {})
+    bus.wait_property(domain, "State", "shutoff")
+    info = image_info(folder / "web.qcow2")
+    assert (info["format"], info["virtual-size"], info.get("backing-filename")) == ("qcow2", 8 * MIB, None)
+    files = seed_of(folder / "web-seed.iso", tmp_path / "seed")
+    meta = yaml.safe_load(files["meta-data"])
+    assert meta.pop("instance-id") and meta == {"local-hostname": "web.example.org"} and sorted(files) == ["meta-data", "user-data"]
+    assert not list((bus.directory / "tmp").iterdir()), "nothing stays in the temporary folder"
+
+
+def test_images_of_pools(bus, virtctl, qemud, pool, folder, tmp_path):  # noqa: F811
+    """A volume is cloned, and converted; a file of a pool as well; an overlay names what it stands on."""
+    qcow2_image(folder / "base.qcow2", b"base", 2 * MIB)
+    raw_image(tmp_path / "other.raw", b"other")
+    pool.Refresh(0, {})
+    plain = ["--type=qemu", "--network=none", "--no-start"]
+    virtctl("create", "a", *plain, "--image=default/base.qcow2", "--disk=default/size=4M,format=raw", timeout=100)
+    assert (folder / "a.raw").read_bytes().startswith(b"base") and (folder / "a.raw").stat().st_size == 4 * MIB
+    virtctl("create", "b", *plain, f"--image={folder}/base.qcow2", timeout=100)
+    assert image_info(folder / "b.qcow2")["virtual-size"] == 2 * MIB and "backing-filename" not in image_info(folder / "b.qcow2")
+    virtctl("create", "c", *plain, "--image=default/base.qcow2", "--overlay", "--disk=size=8M", timeout=100)
+    assert image_info(folder / "c.qcow2")["backing-filename"] == str(folder / "base.qcow2")
+    assert image_info(folder / "c.qcow2")["virtual-size"] == 8 * MIB
+    virtctl("create", "d", *plain, f"--image={tmp_path}/other.raw", "--overlay", timeout=100)
+    assert image_info(folder / "d.qcow2")["backing-filename"] == str(tmp_path / "other.raw")
+    virtctl("create", "e", *plain, f"--image={tmp_path}/other.raw", "--disk=size=3M", timeout=100)
+    assert (folder / "e.raw").read_bytes() == (tmp_path / "other.raw").read_bytes().ljust(3 * MIB, b"\0")
+    for name in "abcde":
+        assert f"{name}-seed.iso" in names(pool)
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", folder / "base.qcow2", "-F", "qcow2", tmp_path / "over.qcow2"], check=True, timeout=60)
+    before = names(pool)
+    for words, text in (([f"--image={tmp_path}/over.qcow2"], "is only what differs from"),
+                        ([f"--image={tmp_path}/other.raw", "--disk=size=512K"], "too small for it")):
+        said = virtctl("create", "f", *plain, *words, check=False)
+        assert said.returncode == 1 and text in said.stderr and names(pool) == before, said
+
+
+def test_seed(bus, virtctl, pool, folder, tmp_path):  # noqa: F811
+    """What the user has written is taken as it is; a key alone is for the image's own user; ids differ."""
+    def seed(name, *words):
+        said = virtctl("create", name, "--type=qemu", "--network=none", "--no-start", *words)
+        return said, seed_of(folder / f"{name}-seed.iso", tmp_path / name)
+    (tmp_path / "data").write_text("#!/bin/sh\necho 'ä\n")
+    (tmp_path / "net").write_text("version: 2\n")
+    (tmp_path / "id.pub").write_text(KEY)
+    _, own = seed("own", f"--user-data={tmp_path}/data", f"--network-config={tmp_path}/net", "--disk=size=1M")
+    assert own["user-data"] == (tmp_path / "data").read_text() and own["network-config"] == "version: 2\n"
+    _, keyed = seed("keyed", f"--ssh-key={tmp_path}/id.pub")
+    assert yaml.safe_load(keyed["user-data"]) == {"ssh_authorized_keys": [KEY]}
+    assert yaml.safe_load(own["meta-data"])["instance-id"] != yaml.safe_load(keyed["meta-data"])["instance-id"]
+    said, user = seed("user", "--login=me")
+    assert "nobody can log in as me" in said.stderr
+    keys = bus.directory / "home/.ssh"
+    keys.mkdir()
+    (keys / "id_ed25519.pub").write_text(KEY + "\n")
+    said, user = seed("user2", "--login=me")
+    shutil.rmtree(keys)
+    assert "The guest gets the key" in said.stderr and yaml.safe_load(user["user-data"])["users"][0]["ssh_authorized_keys"] == [KEY]
+    assert yaml.safe_load(user["user-data"])["users"][0]["lock_passwd"] is True
+    without = {**bus.environment, "PATH": "/nowhere"}
+    said = subprocess.run([virtctl.program, "--user", "create", "x", "--type=qemu", "--network=none", "--disk=size=1M", "--login=me"], env=without,
+                          capture_output=True, text=True, timeout=60)
+    assert said.returncode == 1 and "neither xorriso nor genisoimage" in said.stderr and "x.qcow2" not in names(pool)
