@@ -137,6 +137,9 @@ int client_wait_job(Client *c, const char *job) {
                 if (r == 0 && now_usec(CLOCK_MONOTONIC) - begun >= SHOW_AFTER_USEC && !json_object_get(c->ended, job)) {
                         json_auto_t *said = look(c, job);
 
+                        /* Its end may have come before the answer, and not be read yet. */
+                        while (!said && sd_bus_process(c->bus, NULL) > 0)
+                                ;
                         gone = !said && !json_object_get(c->ended, job);
                         if (said && has_bar && json_object_size(said) > 0) {
                                 print_bar(said);

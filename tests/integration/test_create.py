@@ -308,3 +308,107 @@ def test_seed(bus, virtctl, pool, folder, tmp_path):  # noqa: F811
     said = subprocess.run([virtctl.program, "--user", "create", "x", "--type=qemu", "--network=none", "--disk=size=1M", "--login=me"], env=without,
                           capture_output=True, text=True, timeout=60)
     assert said.returncode == 1 and "neither xorriso nor genisoimage" in said.stderr and "x.qcow2" not in names(pool)
+
+
+# --- clones ---
+
+def machine_of(domain):
+    """MAC addresses and UUID of the definition."""
+    vm = ElementTree.fromstring(domain.ExportDefinition("libvirt-xml", 2))
+    return {m.get("address") for m in vm.iter("mac")}, vm.find("uuid").text
+
+
+def test_clone(bus, virtctl, qemud, pool, folder, boot, tmp_path):  # noqa: F811
+    """The clone has what the guest of the first wrote, and is another machine with a disk of its own."""
+    raw_image(tmp_path / "cd.iso", b"medium", 4096)
+    raw_image(tmp_path / "shared.raw", b"both")
+    words = [w for w in boot if w != "--network=none"]
+    virtctl("create", "web", *words, "--network=user", "--disk=size=4M", "--disk=default/web-data,size=1M,format=raw", f"--cdrom={tmp_path}/cd.iso",
+            f"--disk={tmp_path}/shared.raw,readonly=yes", timeout=100)
+    first = domain_of(bus, qemud, "web")
+    con = console(bus, first)
+    con.ready()
+    con.ask("write vda from-web")
+    said = virtctl("clone", "web", "copy", check=False)
+    assert said.returncode == 1 and "web is running: its disks can be copied while it is off only" in said.stderr and "virtctl stop web" in said.stderr
+    first.Terminate(0, {})
+    bus.wait_property(first, "State", "shutoff")
+    wait(lambda: bus.object(SERVICE, pool.GetVolume("web.qcow2"), f"{SERVICE}.Volume").UsedBy == [])
+    dry = ElementTree.fromstring(virtctl("clone", "--dry-run", "web", "copy").stdout)
+    assert dry.find("name").text == "copy" and dry.find("uuid") is None and not list(dry.iter("mac"))
+    assert names(pool) == ["web-data", "web.qcow2"]
+    assert virtctl("clone", "web", "copy", timeout=100).stderr == "copy: cloned from web\n"
+    assert names(pool) == ["copy-data", "copy.qcow2", "web-data", "web.qcow2"]
+    second = domain_of(bus, qemud, "copy")
+    macs, uuid = machine_of(first)
+    other_macs, other_uuid = machine_of(second)
+    assert len(macs) == len(other_macs) == 1 and not macs & other_macs and uuid != other_uuid and UUID.fullmatch(other_uuid)
+    second.Start(0, {})
+    con = console(bus, second)
+    con.ready()
+    assert "TEXT from-web" in con.ask("read vda")
+    disks = "\n".join(con.ask("disks"))
+    assert "sr0" in disks and "vdc 1048576 both" in disks, disks
+    con.ask("write vda from-copy")
+    second.Terminate(0, {})
+    bus.wait_property(second, "State", "shutoff")
+    first.Start(0, {})
+    con = console(bus, first)
+    con.ready()
+    assert "TEXT from-web" in con.ask("read vda")
+    first.Terminate(0, {})
+
+
+def test_clone_as_overlay(bus, virtctl, storaged, qemud, pool, folder, tmp_path):  # noqa: F811
+    (tmp_path / "second").mkdir()
+    bus.object(SERVICE, storaged.DefinePool("libvirt-xml", pool_xml(tmp_path / "second", "second"), 0, {}), f"{SERVICE}.Pool")
+    virtctl("create", "web", "--type=qemu", "--network=none", "--no-start", "--disk=size=4M,format=raw", "--disk=default/system,size=1M,format=qcow2")
+    said = virtctl("clone", "web", "copy", "--overlay", "--pool=second", timeout=100)
+    assert "don't start web again" in said.stderr
+    info = image_info(tmp_path / "second/copy.qcow2")
+    assert info["backing-filename"] == str(folder / "web.raw") and info["virtual-size"] == 4 * MIB
+    assert image_info(tmp_path / "second/copy-vdb")["backing-filename"] == str(folder / "system")
+    vm = ElementTree.fromstring(domain_of(bus, qemud, "copy").ExportDefinition("libvirt-xml", 2))
+    assert [d.find("source").attrib for d in vm.iter("disk")] == [{"pool": "second", "volume": "copy.qcow2"}, {"pool": "second", "volume": "copy-vdb"}]
+
+
+def test_clone_of_a_definition(bus, virtctl, qemud, pool, folder):  # noqa: F811
+    """A VM that was written by hand: what must be its own is left out, all else stays, comments too."""
+    create_volume(bus, pool, "hand.qcow2", MIB, format="qcow2")
+    devices = (f"<!-- the disk --><disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{folder}/hand.qcow2'/>"
+               "<target dev='vda' bus='virtio'/></disk><interface type='user'><mac address='52:54:00:aa:bb:cc'/></interface>"
+               "<graphics type='vnc' port='5999' autoport='no' passwd='secret'/><channel type='unix'><source mode='bind' path='/tmp/hand'/>"
+               "<target type='virtio' name='org.x'/></channel><vsock><cid auto='no' address='7'/></vsock>")
+    uuid, genid = "6f1c0e9a-4f0e-4e1b-9f6b-2f6c1d1c7f3e", "0c2f1a5e-1122-4344-8566-778899aabbcc"
+    define_domain(bus, tiny_xml("hand", devices, f"<uuid>{uuid}</uuid><genid>{genid}</genid>"))
+    virtctl("clone", "hand", "copy", timeout=100)
+    text = domain_of(bus, qemud, "copy").ExportDefinition("libvirt-xml", 2 | 32)
+    vm = ElementTree.fromstring(text)
+    assert "<!-- the disk -->" in text and "hand" not in text.replace("/hand", "")
+    assert vm.find("uuid").text != uuid and vm.find("genid").text != genid and vm.find("devices/vsock/cid").get("address") != "7"
+    assert vm.find("devices/interface/mac").get("address") != "52:54:00:aa:bb:cc" and "5999" not in text
+    assert vm.find("devices/graphics").get("passwd") == "secret"
+    assert vm.find("devices/disk/source").attrib == {"pool": "default", "volume": "copy.qcow2"} and names(pool) == ["copy.qcow2", "hand.qcow2"]
+
+
+def test_clone_refused(bus, virtctl, qemud, pool, folder, tmp_path):  # noqa: F811
+    """What can't be cloned is named, and nothing is made."""
+    raw_image(tmp_path / "out.raw", b"x")
+    create_volume(bus, pool, "in", MIB)
+    good = disk_xml(folder / "in", "vda")
+    for name, devices, text in (("outside", good + disk_xml(tmp_path / "out.raw", "vdb"), "the disk vdb can't be cloned: " + f"{tmp_path}/out.raw is in no active pool"),
+                                ("net", good + "<disk type='network' device='disk'><source protocol='nbd' name='x'><host name='h'/></source><target dev='vdb' bus='virtio'/></disk>",
+                                 "the disk vdb can't be cloned: it is of the type network"),
+                                ("log", good + "<serial type='file'><source path='/tmp/out'/></serial>", "serial: /tmp/out would be of both VMs")):
+        define_domain(bus, tiny_xml(name, devices))
+        said = virtctl("clone", name, "copy", check=False)
+        assert said.returncode == 1 and text in said.stderr and "Nothing was made" in said.stderr, said
+    define_domain(bus, tiny_xml("good", good))
+    define_domain(bus, tiny_xml("copy"))
+    assert virtctl("clone", "none", "copy2", check=False).returncode == 3
+    said = virtctl("clone", "good", "copy", check=False)
+    assert said.returncode == 1 and "copy" in said.stderr
+    assert "no pool is called" in virtctl("clone", "good", "copy2", "--pool=none", check=False).stderr
+    create_volume(bus, pool, "copy2-vda", MIB)
+    said = virtctl("clone", "good", "copy2", check=False)
+    assert "would become the volume" in said.stderr and names(pool) == ["copy2-vda", "in"]
