@@ -59,6 +59,7 @@ const Option options[] = {
         { "cmdline", 0, "TEXT", "create", "Its command line", IS_GIVEN, 0 },
         { "graphics", 0, "vnc|spice|none", "create", "Which display it has (vnc)", IS_GIVEN, 0 },
         { "type", 0, "kvm|qemu", "create", "Whether the processor is the host's or emulated", IS_GIVEN, 0 },
+        { "edit", 0, NULL, "create", "Let its XML be edited first", IS_GIVEN, 0 },
         { "autostart", 0, NULL, "create", "Start it with the host, too", IS_GIVEN, 0 },
         { "no-start", 0, NULL, "create", "Only define it", IS_GIVEN, 0 },
         { "console", 0, NULL, "create", "Connect the terminal to its console then", IS_GIVEN, 0 },

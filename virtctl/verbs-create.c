@@ -4,6 +4,8 @@
 
 #include "create.h"
 #include "definition.h"
+#include "editor.h"
+#include "mem.h"
 #include "network.h"
 #include "spec.h"
 #include "str.h"
@@ -125,14 +127,38 @@ static int make(Create *x, const char *xml, bool starts) {
         return r;
 }
 
+/* A text that is left as it is is as good as any other here. */
+static int edit(Client *c, const char *name, char **xml) {
+        _cleanup_free_ char *edited = NULL;
+        bool quiet = c->quiet;
+        int r;
+
+        c->quiet = true;
+        r = editor_run(c, name, *xml, &edited);
+        c->quiet = quiet;
+        if (r == 0 && edited)
+                free_and_replace(xml, TAKE_PTR(edited));
+        return r;
+}
+
+/* What somebody has written does not get lost when it is wrong. */
+static int check(Client *c, const char *name, const char *xml, bool edited) {
+        _cleanup_free_ char *none = NULL;
+        int r = define(c, xml, FLAG_VALIDATE_ONLY, &none);
+
+        if (r != 0 && edited)
+                (void) editor_keep(name, xml, NULL);
+        return r;
+}
+
 static int print(const char *xml) {
         return fputs(xml, stdout) < 0 ? client_fail("standard output can't be written to") : 0;
 }
 
 int verb_create(Client *c, int argc, char **argv) {
         _cleanup_(create_clear) Create x = { .client = c, .image_disk = NO_DISK, .seed_disk = NO_DISK };
-        bool starts = !option_given(c, "no-start", 0);
-        _cleanup_free_ char *xml = NULL, *none = NULL;
+        bool starts = !option_given(c, "no-start", 0), edits = option_given(c, "edit", 0);
+        _cleanup_free_ char *xml = NULL;
         int r;
 
         if (!starts && option_given(c, "console", 0)) {
@@ -142,7 +168,8 @@ int verb_create(Client *c, int argc, char **argv) {
         r = read_all(&x, argv[0]);
         if (r == 0 && machine_to_xml(&x.machine, &xml) < 0)
                 r = client_fail("the definition can't be written: is libxml2 installed?");
-        r = r ?: define(c, xml, FLAG_VALIDATE_ONLY, &none);
+        r = r ?: edits ? edit(c, argv[0], &xml) : 0;
+        r = r ?: check(c, argv[0], xml, edits);
         if (r != 0)
                 return r;
         if (c->dry_run)

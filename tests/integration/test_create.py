@@ -194,6 +194,20 @@ def test_no_start_and_spare_ports(bus, virtctl, qemud):  # noqa: F811
     assert virtctl("create", "two", "--type=qemu", "-q", "--no-start", "--network=none").stderr == ""
 
 
+def test_edit(bus, virtctl, qemud, pool, tmp_path):  # noqa: F811
+    """What the editor leaves is defined; what is wrong in it is told, and kept."""
+    def create(name, command):
+        return subprocess.run([virtctl.program, "--user", "create", name, "--type=qemu", "--network=none", "--no-start", "--edit", "--disk=size=1M"],
+                              env={**bus.environment, "VISUAL": command}, capture_output=True, text=True, timeout=60)
+    assert create("a", "sed -i s/virtio-rng/x/").returncode == 0
+    assert create("b", "sed -i 's,<vcpu>2<,<vcpu>3<,'").returncode == 0 and "<vcpu>3</vcpu>" in virtctl("cat", "b").stdout
+    said = create("c", "sed -i 's,<vcpu>2<,<vcpu>x<,'")
+    kept = Path(re.search(r"is kept in (\S+)", said.stderr).group(1))
+    assert said.returncode == 1 and "vcpu" in said.stderr and "<vcpu>x<" in kept.read_text() and names(pool) == ["a.qcow2", "b.qcow2"]
+    kept.unlink()
+    assert create("d", "false").returncode == 1 and names(pool) == ["a.qcow2", "b.qcow2"]
+
+
 # --- what goes wrong in the middle ---
 
 def test_failure_leaves_nothing(virtctl, pool, folder, tmp_path):  # noqa: F811
