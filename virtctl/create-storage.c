@@ -76,6 +76,8 @@ static int plan_new(const Create *x, size_t index) {
         const char *usual;
         int r = new_volume_pool(x->client, d->pool, &object, &usual) ?: plan_format(x, index, usual);
 
+        if (r == NO_SUCH && streq(d->pool, DEFAULT_POOL))
+                fprintf(stderr, "  Volumes are made there if nothing else is said: name another pool with --pool=POOL, or define that one.\n");
         if (r == 0 && !d->volume && !(d->volume = volume_name(x, index, streq(usual, "qcow2"))))
                 r = client_fail("out of memory");
         return r ?: look_for(x->client, d->pool, d->volume, false);
@@ -121,10 +123,22 @@ static int plan_seed(Create *x) {
         return d->pool && d->volume && d->format ? 0 : client_fail("out of memory");
 }
 
+/* Files and descriptors stay on this side of ssh. */
+static int check_host(const Create *x) {
+        const char *host = x->client->host;
+
+        if (!host || (!x->seed.user_data && !(x->image.path && !x->image_is_volume && !x->overlay)))
+                return 0;
+        (void) client_fail("images, and words for cloud-init, can't be sent to %s", host);
+        fprintf(stderr, "  There it works: ssh -t %s virtctl create %s …\n", host, x->machine.name);
+        return FAILED;
+}
+
 int create_plan_storage(Create *x) {
         bool has_image = x->image.path || x->image.volume;
         int r = has_image ? plan_image(x) : 0;
 
+        r = r ?: check_host(x);
         if (r == 0 && x->image.volume)
                 r = look_for(x->client, x->image.pool, x->image.volume, true);
         if (r == 0 && x->seed.user_data)

@@ -129,6 +129,7 @@ def test_bad_words(virtctl, pool, bus, storaged, tmp_path):  # noqa: F811
             (["new", "--disk=default/size=1G,readonly=true"], 2, "expected yes or no"),
             (["new", "--disk=web.qcow2"], 2, "a path that begins with / or ./, or POOL/VOLUME"),
             (["new", "--disk=format=raw"], 2, "which disk?"),
+            (["new", "--pool=other", "--disk=size=1M"], 3, 'no pool is called "other"'),
             (["new", "--disk=nopool/size=1M"], 3, 'no pool is called "nopool"'),
             (["new", "--disk=default/nothing"], 3, "there is no volume nothing in the pool default"),
             (["new", f"--disk={tmp_path}/none.raw"], 1, "none.raw: No such file or directory"),
@@ -181,6 +182,23 @@ def test_guest(bus, virtctl, qemud, pool, folder, boot, tmp_path):  # noqa: F811
         assert f"DISK {disk}" in disks, disks
     assert any("org.qemu.guest_agent.0" in p for p in con.ask("ports"))
     domain.Terminate(0, {})
+
+
+@pytest.mark.timeout(240)
+def test_uefi(bus, virtctl, qemud, pool, guest_image):  # noqa: F811
+    """The same under UEFI."""
+    virtctl("create", "web", "--type=qemu", "--memory=256M", "--cpus=1", "--network=none", "--boot=uefi", f"--kernel={guest_image.bzimage}",
+            f"--initrd={guest_image.initrd}", f"--cmdline={guest_image.cmdline}", "--disk=size=1M", timeout=100)
+    domain = domain_of(bus, qemud, "web")
+    con = console(bus, domain)
+    con.wait("VIRTBUS-GUEST-READY", 200)
+    assert "vda 1048576" in "\n".join(con.ask("disks"))
+    domain.Terminate(0, {})
+
+
+def test_no_default_pool(virtctl, storaged):  # noqa: F811
+    said = virtctl("create", "web", "--type=qemu", "--disk=size=1M", check=False)
+    assert said.returncode == 3 and 'no pool is called "default"' in said.stderr and "with --pool=POOL, or define that one" in said.stderr
 
 
 def test_no_start_and_spare_ports(bus, virtctl, qemud):  # noqa: F811
