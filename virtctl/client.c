@@ -152,7 +152,7 @@ int client_call(Client *c, const char *path, const char *interface, const char *
         return client_send(c, TAKE_PTR(call), ret);
 }
 
-int client_try(Client *c, const char *path, const char *interface, const char *method, sd_bus_message **ret, const char *types, ...) {
+int client_probe(Client *c, const char *path, const char *interface, const char *method, sd_bus_message **ret, const char *types, ...) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
         va_list ap;
         int r = sd_bus_message_new_method_call(c->bus, &call, service_of(path)->bus_name, path, interface, method);

@@ -228,14 +228,27 @@ def test_edit(bus, virtctl, qemud, pool, tmp_path):  # noqa: F811
 
 # --- what goes wrong in the middle ---
 
-def test_failure_leaves_nothing(virtctl, pool, folder, tmp_path):  # noqa: F811
+def test_failure_leaves_nothing(bus, virtctl, pool, folder, tmp_path):  # noqa: F811
     """The second volume can't be made; the VM can't be started: what was there before is all there is."""
     said = virtctl("create", "web", "--type=qemu", "--network=none", "--disk=size=1M", "--disk=size=8E,format=raw", check=False)
     assert said.returncode == 1 and "1 of 1 new volume was removed again" in said.stderr, said
     assert names(pool) == [] and nothing_unfinished(folder)
     said = virtctl("create", "web", "--type=qemu", "--network=none", "--disk=size=1M", f"--kernel={tmp_path}", check=False)
     assert said.returncode == 1 and "The definition was removed again" in said.stderr and "1 of 1 new volume was" in said.stderr, said
+    # QEMU has the disks already when it finds that it does not know the argument.
+    commandline = '<qemu:commandline xmlns:qemu="http://libvirt.org/schemas/domain/qemu/1.0"><qemu:arg value="-bogus"/></qemu:commandline>'
+    said = subprocess.run([virtctl.program, "--user", "create", "web", "--type=qemu", "--network=none", "--disk=size=1M", "--edit"], capture_output=True, text=True,
+                          env={**bus.environment, "VISUAL": f"sed -i 's,</devices>,</devices>{commandline},'"}, timeout=60)
+    assert said.returncode == 1 and "The definition was removed again" in said.stderr and "1 of 1 new volume was" in said.stderr, said
     assert names(pool) == [] and "0 machines listed" in virtctl("list").stdout
+
+
+def test_console(bus, virtctl, qemud, boot):  # noqa: F811
+    """The terminal is connected when the guest is up."""
+    said = subprocess.run([virtctl.program, "--user", "-q", "create", "web", *boot, "--console"], env=bus.environment, input="echo typed\npoweroff\n",
+                          capture_output=True, text=True, timeout=100)
+    assert said.returncode == 0 and "typed" in said.stdout, said
+    bus.wait_property(domain_of(bus, qemud, "web"), "State", "shutoff")
 
 
 def test_interrupted(bus, virtctl, storaged, pool, folder, tmp_path):  # noqa: F811
