@@ -47,10 +47,11 @@ int client_watch_jobs(Client *c) {
         return r;
 }
 
-static int cancel(Client *c, const char *job) {
+/* Whoever holds signals back has something to clear away, and is not left in the middle. */
+static int cancel(Client *c, const char *job, bool held) {
         interrupted = 0;
-        fprintf(stderr, "Cancelling; press Ctrl-C again to leave it running.\n");
-        (void) signal(SIGINT, SIG_DFL);
+        fprintf(stderr, held ? "Cancelling.\n" : "Cancelling; press Ctrl-C again to leave it running.\n");
+        (void) signal(SIGINT, held ? SIG_IGN : SIG_DFL);
         return client_call(c, job, JOB_INTERFACE, "Cancel", NULL, "ta{sv}", UINT64_C(0), 0);
 }
 
@@ -112,25 +113,33 @@ static void clear_bar(bool shown) {
 
 int client_wait_job(Client *c, const char *job) {
         const struct sigaction interrupt = { .sa_handler = on_interrupt };
-        bool has_bar = isatty(STDERR_FILENO) && !c->quiet, shown = false, gone = false;
+        bool has_bar = isatty(STDERR_FILENO) && !c->quiet, shown = false, gone = false, held;
         uint64_t begun = now_usec(CLOCK_MONOTONIC);
         const json_t *ended;
+        sigset_t catch, before;
         int r = 0;
 
         if (streq(job, "/") || c->no_wait)
                 return 0;
         (void) sigaction(SIGINT, &interrupt, NULL);
+        (void) sigemptyset(&catch);
+        (void) sigaddset(&catch, SIGINT);
+        (void) sigprocmask(SIG_UNBLOCK, &catch, &before);
+        held = sigismember(&before, SIGINT) == 1;
         while (r >= 0 && !gone && !(ended = json_object_get(c->ended, job))) {
                 r = wait_for_message(c);
                 if (interrupted) {
                         clear_bar(shown);
                         shown = has_bar = false;
-                        if (cancel(c, job) != 0)
+                        if (cancel(c, job, held) != 0)
                                 break;
                 }
                 if (r == 0 && now_usec(CLOCK_MONOTONIC) - begun >= SHOW_AFTER_USEC && !json_object_get(c->ended, job)) {
                         json_auto_t *said = client_look_at_job(c, job);
 
+                        /* Its end may have come before the answer, and not be read yet. */
+                        while (!said && sd_bus_process(c->bus, NULL) > 0)
+                                ;
                         gone = !said && !json_object_get(c->ended, job);
                         if (said && has_bar && json_object_size(said) > 0) {
                                 print_bar(said);
@@ -139,6 +148,7 @@ int client_wait_job(Client *c, const char *job) {
                 }
         }
         clear_bar(shown);
+        (void) sigprocmask(SIG_SETMASK, &before, NULL);
         (void) signal(SIGINT, SIG_DFL);
         if (gone)
                 return client_fail("%s has forgotten about %s", service_of(job)->daemon, job);
