@@ -160,6 +160,15 @@ def installed(testbed):
 
 
 @pytest.fixture(scope="session")
+def packages():
+    """Debian packages of the source, see packages.py. They take minutes to build, once per state of the source."""
+    import packages
+    if reason := packages.why_not():
+        pytest.skip(reason)
+    return packages.build()
+
+
+@pytest.fixture(scope="session")
 def machine():
     """A whole virtual machine with the host's files; one for the whole run."""
     _require("machine")
