@@ -38,7 +38,7 @@ GUEST_MODULES = """
 
 # Quick under emulation: no mitigations, no self tests, no waiting for entropy or for a floppy drive's interrupt.
 FAST_CMDLINE = ("console=ttyS0 quiet mitigations=off cryptomgr.notests random.trust_cpu=on no_timer_check "
-                "tsc=reliable rcupdate.rcu_expedited=1 audit=0 selinux=0 apparmor=0 "
+                "tsc=reliable rcupdate.rcu_expedited=1 rodata=off audit=0 selinux=0 apparmor=0 "
                 "usb_storage.delay_use=0")
 
 SIGNATURE_END = b"~Module signature appended~\n"
