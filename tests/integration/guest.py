@@ -352,7 +352,7 @@ class Console:
         self.wait("^VIRTBUS-GUEST-READY$", timeout)
         return [line for line in self.lines[start:self.seen] if re.match("(DISK|NIC|CMDLINE) ", line)]
 
-    def ask(self, command, timeout=20):
+    def ask(self, command, timeout=60):
         """Send a command and return the lines of its answer. Raises GuestError on ERR. Lines that the guest says of
         its own accord meanwhile stay in `lines` but are no part of the answer."""
         self.send(command)

@@ -114,7 +114,7 @@ def definitions(domain):
     return tuple(re.sub(" *<(currentMemory|memory unit).*\n", "", domain.ExportDefinition(FORMAT, which)) for which in (LIVE, CONFIG))
 
 
-def until(what, expected=True, seconds=20):
+def until(what, expected=True, seconds=60):
     deadline = time.monotonic() + seconds
     while (now := what()) != expected:
         assert time.monotonic() < deadline, now

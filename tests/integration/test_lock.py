@@ -45,7 +45,7 @@ def folder(bus):
     return bus.directory / "data/virtbus/lock/default"
 
 
-def wait(condition, timeout=20):
+def wait(condition, timeout=60):
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, "in time"
