@@ -138,9 +138,8 @@ def test_a_file_system_that_hangs(bed, client, lockd):
     bed.run("umount /srv/cluster; rm /etc/virtbus/lock.conf; systemctl reload-or-restart virtlockd")
 
 
-@pytest.mark.timeout(240)
-def test_no_double_lease_while_it_is_killed_for_a_minute(bed, lockd):
-    owned, end = {}, time.monotonic() + 60
+def test_no_double_lease_while_it_is_killed(bed, lockd):
+    owned, end = {}, time.monotonic() + 25
     clients = [bed.bus() for _ in range(4)]
     fighters = [Fighter(c, n, owned, end) for n, c in enumerate(clients)]
     for f in fighters:
@@ -153,7 +152,7 @@ def test_no_double_lease_while_it_is_killed_for_a_minute(bed, lockd):
     for c in clients:
         c.close()
     assert [f.doubled for f in fighters] == [[]] * 4
-    assert all(f.got > 50 for f in fighters) and sum(f.refused for f in fighters) > 50, [(f.got, f.refused) for f in fighters]
+    assert all(f.got > 20 for f in fighters) and sum(f.refused for f in fighters) > 20, [(f.got, f.refused) for f in fighters]
     bed.wait(lambda: not lockd.ListLeases(""))
     bed.wait(lambda: stored(bed) == 0)
 

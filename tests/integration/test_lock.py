@@ -334,7 +334,7 @@ class Fighter(threading.Thread):
 
 
 def test_no_double_lease_while_it_is_killed(bus, lockd):
-    """A short run of what the host tier does for a minute."""
+    """A short run of what the host tier does for longer."""
     fight(bus, seconds=8)
 
 
