@@ -164,7 +164,7 @@ def test_an_unreadable_lock_file(bed):
         call() { busctl --user call org.virtbus.lock1 /org/virtbus/lock1 org.virtbus.lock1.Manager Acquire ssaysst"a{sv}" default disk 16 \
                  1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 web exclusive 0 0; }
         folder=$HOME/.local/share/virtbus/lock/default
-        call && touch $folder/disk && chmod 0 $folder/disk && call"""
+        call && while [ -e $folder/disk ]; do sleep 0.1; done && touch $folder/disk && chmod 0 $folder/disk && call"""
     result = bed.run(script, user=USER, check=False)
     assert result.returncode != 0 and f"/home/{USER}/.local/share/virtbus/lock/default/disk: can't be opened: Permission denied" in result.stderr
 
