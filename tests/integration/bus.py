@@ -341,7 +341,7 @@ class Client:
             if not self.context.pending():
                 time.sleep(min(0.005, max(0, deadline - time.monotonic())))
 
-    def wait_signal(self, name, path=None, interface=None, match=None, timeout=20, since=None):
+    def wait_signal(self, name, path=None, interface=None, match=None, timeout=60, since=None):
         """The next signal of that name after the last one this method returned (or after position `since`), in the order
         the bus delivered them. `match` gets the arguments. Raises TimeoutError with what came instead."""
         deadline = time.monotonic() + timeout
@@ -367,7 +367,7 @@ class Client:
         self.cursor = len(self.signals)
         return self.cursor
 
-    def wait_property(self, obj, name, value, timeout=20):
+    def wait_property(self, obj, name, value, timeout=60):
         """Wait until a property has the value, or until it pleases the function given as value. It is read once, then only
         PropertiesChanged is listened to, as a client should: a daemon that forgets to announce a change fails here."""
         interface, _ = obj._find(name, ("property",))
@@ -481,17 +481,14 @@ class Bus(Client):
         """Start a program in the environment of this bus; it must have ended before the fixture does."""
         return subprocess.Popen([str(a) for a in argv], env=self.environment, preexec_fn=die_with_parent, **options)
 
-    def stop_service(self, name, sig=signal.SIGTERM, timeout=10):
+    def stop_service(self, name, sig=signal.SIGTERM, timeout=30):
         """Send a signal to the daemon that owns a name and wait for its end. Returns its pid, or None if none ran."""
         pid = self.owner_pid(name)
         if pid is None:
             return None
         os.kill(pid, sig)
-        deadline = time.monotonic() + timeout
-        while pid in self.watch.alive():
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{name} still runs {timeout} s after signal {sig}: {leaks.describe(pid)}")
-            time.sleep(0.01)
+        if not leaks.wait_end(pid, timeout):
+            raise TimeoutError(f"{name} still runs {timeout} s after signal {sig}: {leaks.describe(pid)}")
         return pid
 
     def _left_files(self):
@@ -502,7 +499,10 @@ class Bus(Client):
 
     def _let_logs_end(self):
         """virtlogd removes a pipe when its last writer, a supervisor on its way out perhaps, has gone."""
-        self.watch.settle(3, but={self.daemon.pid, self.owner_pid("org.virtbus.log1")})
+        logd = self.owner_pid("org.virtbus.log1")
+        if not logd:
+            return
+        self.watch.settle(3, but={self.daemon.pid, logd})
         deadline = time.monotonic() + 3
         while list(self.directory.glob("run/virtbus/log/*.fifo")) and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -533,6 +533,7 @@ class Bus(Client):
             self.daemon.stdout.close()
             self.log.close()
         self.watch.kill(self.watch.alive())
+        self.watch.reap()
         for mount in reversed(self.watch.mounts()):
             subprocess.run(["umount", "-l", mount], check=False)
         shutil.rmtree(self.directory, ignore_errors=True)

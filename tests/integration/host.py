@@ -332,7 +332,7 @@ class Testbed:
     def exists(self, path):
         return os.path.lexists(self._outside(path))
 
-    def wait(self, condition, timeout=20, what="the condition"):
+    def wait(self, condition, timeout=60, what="the condition"):
         """Wait until a function returns something true, and return that. For things that are told by no signal."""
         deadline = time.monotonic() + timeout
         while not (value := condition()):

@@ -3,6 +3,7 @@
 
 import ctypes
 import os
+import select
 import signal
 import stat
 import time
@@ -54,17 +55,32 @@ def describe(pid):
     return f"{pid} ({' '.join(w.decode(errors='replace') for w in words)[:300] or 'no command line'})"
 
 
-def marked(test_id, table):
-    """Pids whose environment carries the test's marker, wherever they hang in the process tree."""
+def marked(test_id, pids):
+    """Those whose environment carries the test's marker, wherever they hang in the process tree."""
     wanted = f"{MARKER}={test_id}".encode()
     found = set()
-    for pid in table:
+    for pid in pids:
         try:
             if wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
                 found.add(pid)
         except OSError:
             continue
     return found
+
+
+def wait_end(pid, timeout):
+    """Wait until a process has ended, a zombie or gone. Returns whether it has."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        # Not select(): a test that holds a thousand files comes here, too.
+        end = select.poll()
+        end.register(fd, select.POLLIN)
+        return bool(end.poll(max(0, timeout) * 1000))
+    finally:
+        os.close(fd)
 
 
 class Watch:
@@ -74,11 +90,14 @@ class Watch:
         self.test_id = test_id
         self.directory = Path(directory)
         self.before = descendants(os.getpid(), processes())
+        # In the kernel's ticks; whoever is older than this cannot carry the marker and is not looked at.
+        self.began = int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK")) - 1
 
     def alive(self):
         """Pids of the test's processes that still run."""
         table = processes()
-        mine = descendants(os.getpid(), table, without=self.before) | marked(self.test_id, table)
+        mine = descendants(os.getpid(), table, without=self.before)
+        mine |= marked(self.test_id, [pid for pid, info in table.items() if info[2] >= self.began and pid not in mine])
         return {p for p in mine if table[p][1] not in "ZX" and p != os.getpid()}
 
     def named(self, name):
@@ -106,8 +125,17 @@ class Watch:
             except ProcessLookupError:
                 continue
         deadline = time.monotonic() + 5
-        while set(pids) & self.alive() and time.monotonic() < deadline:
-            time.sleep(0.01)
+        for pid in pids:
+            wait_end(pid, deadline - time.monotonic())
+
+    def reap(self):
+        """Let go of the dead that became our children: each look at all processes would come past them."""
+        for pid, (parent, state, _) in processes().items():
+            if parent == os.getpid() and state == "Z" and pid not in self.before:
+                try:
+                    os.waitpid(pid, os.WNOHANG)
+                except ChildProcessError:
+                    continue
 
     def mounts(self):
         """Mount points below the test's directory."""

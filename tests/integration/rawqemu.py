@@ -106,7 +106,7 @@ class RawQemu:
             self.connect(name)
         self.qmp = Qmp(self._open("qmp"))
 
-    def _open(self, name, timeout=20):
+    def _open(self, name, timeout=60):
         deadline = time.monotonic() + timeout
         while True:
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -82,7 +82,7 @@ def accept(s):
 
 
 def until(what):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not what():
         assert time.monotonic() < deadline
         time.sleep(0.05)

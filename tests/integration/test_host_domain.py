@@ -578,7 +578,8 @@ def test_display_with_tls(bed, tmp_path):
     listening = bed.run("ss -Htlnp; ss -Hxlp").stdout.splitlines()
     assert any(f"127.0.0.1:{port}" in line and "virtqemud" in line for line in listening)
     assert not [line for line in listening if "qemu-system" in line and "/run/virtbus/" not in line]
-    bed.run("systemctl stop virtqemu@shown; rm -r /etc/pki/libvirt-spice", timeout=100)
+    call(bed, "TerminateDomain", "st", "shown", 0)
+    bed.run("rm -r /etc/pki/libvirt-spice")
 
 
 VENCRYPT = """

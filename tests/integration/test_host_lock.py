@@ -11,6 +11,7 @@ import pytest
 from bus import BusError
 from domains import disk_xml, tiny_xml
 from host import USER
+from pace import at_most
 from test_lock import DB, Fighter, acquire, leases
 
 pytestmark = pytest.mark.host
@@ -118,10 +119,10 @@ def test_a_file_system_that_hangs(bed, client, lockd):
     for n in range(50):
         before = time.monotonic()
         os.close(acquire(lockd, f"local{n}"))
-        assert space.Leases == 1 and time.monotonic() - before < 0.5, "nobody else waits"
+        assert space.Leases == 1 and time.monotonic() - before < at_most(0.5), "nobody else waits"
     for w in waiting:
         w.join(20)
-    assert len(errors) == 5 and time.monotonic() - began < 8
+    assert len(errors) == 5 and time.monotonic() - began < at_most(8)
     assert all(e.name == "org.virtbus.Error.Timeout" and "/srv/cluster did not answer within 2 s" in e.message for e in errors), errors
     assert client.wait_signal("LeaseLost", match=lambda space, *_: space == "cluster").args[1] == "disk"
     assert space.State == "unreachable" and "did not answer" in space.Error
@@ -138,9 +139,8 @@ def test_a_file_system_that_hangs(bed, client, lockd):
     bed.run("umount /srv/cluster; rm /etc/virtbus/lock.conf; systemctl reload-or-restart virtlockd")
 
 
-@pytest.mark.timeout(240)
-def test_no_double_lease_while_it_is_killed_for_a_minute(bed, lockd):
-    owned, end = {}, time.monotonic() + 60
+def test_no_double_lease_while_it_is_killed(bed, lockd):
+    owned, end = {}, time.monotonic() + 25
     clients = [bed.bus() for _ in range(4)]
     fighters = [Fighter(c, n, owned, end) for n, c in enumerate(clients)]
     for f in fighters:
@@ -153,7 +153,7 @@ def test_no_double_lease_while_it_is_killed_for_a_minute(bed, lockd):
     for c in clients:
         c.close()
     assert [f.doubled for f in fighters] == [[]] * 4
-    assert all(f.got > 50 for f in fighters) and sum(f.refused for f in fighters) > 50, [(f.got, f.refused) for f in fighters]
+    assert all(f.got > 20 for f in fighters) and sum(f.refused for f in fighters) > 20, [(f.got, f.refused) for f in fighters]
     bed.wait(lambda: not lockd.ListLeases(""))
     bed.wait(lambda: stored(bed) == 0)
 
@@ -164,7 +164,7 @@ def test_an_unreadable_lock_file(bed):
         call() { busctl --user call org.virtbus.lock1 /org/virtbus/lock1 org.virtbus.lock1.Manager Acquire ssaysst"a{sv}" default disk 16 \
                  1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 web exclusive 0 0; }
         folder=$HOME/.local/share/virtbus/lock/default
-        call && touch $folder/disk && chmod 0 $folder/disk && call"""
+        call && while [ -e $folder/disk ]; do sleep 0.1; done && touch $folder/disk && chmod 0 $folder/disk && call"""
     result = bed.run(script, user=USER, check=False)
     assert result.returncode != 0 and f"/home/{USER}/.local/share/virtbus/lock/default/disk: can't be opened: Permission denied" in result.stderr
 

@@ -121,7 +121,7 @@ def test_restarts_are_not_noticed(bed, client, networkd):
     # Also while it runs.
     bed.run("nft flush ruleset")
     bed.wait(lambda: bed.run("nft list table inet virtbus", check=False).stdout == rules)
-    assert "they are put back" in bed.journal("virtnetworkd")
+    bed.wait(lambda: "they are put back" in bed.journal("virtnetworkd"))
     networkd.StopNetwork("passing", 0)
     assert "passing" not in [n for n, *_ in networkd.ListNetworks()]
 

@@ -23,6 +23,9 @@ ROOM = "<maxMemory slots='4' unit='GiB'>2</maxMemory>"
 PORTS = "<controller type='pci' model='pcie-root-port'/>" * 6 + "<controller type='pci' model='pcie-to-pci-bridge'/>"
 BUSES = "<controller type='usb' model='qemu-xhci'/><controller type='scsi' model='virtio-scsi'/><controller type='virtio-serial'/>"
 
+# Of the whole machine, so each run has its own.
+SHARED = f"virtbus-hotplug-{os.getpid()}"
+
 # Every kind of device that can be plugged in, as users write it. {dir} is a folder with images.
 DEVICES = {
     "disk-virtio": disk_xml("{dir}/a.qcow2", "vdb", kind="qcow2"),
@@ -39,7 +42,7 @@ DEVICES = {
     "console-udp": "<console type='udp'><source mode='bind' host='127.0.0.1' service='{port}'/><source mode='connect' host='127.0.0.1' service='9'/>"
                    "<target type='virtio'/></console>",
     "redirdev": "<redirdev bus='usb' type='unix'><source mode='connect' path='{dir}/redir.sock'><reconnect enabled='yes' timeout='1'/></source></redirdev>",
-    "shmem": "<shmem name='virtbus-hotplug'><model type='ivshmem-plain'/><size unit='MiB'>1</size></shmem>",
+    "shmem": f"<shmem name='{SHARED}'><model type='ivshmem-plain'/><size unit='MiB'>1</size></shmem>",
     "interface": "<interface type='user'><mac address='52:54:00:00:00:02'/></interface>",
     "interface-down": "<interface type='user'><mac address='52:54:00:00:00:02'/><link state='down'/></interface>",
     "interface-e1000": "<interface type='user'><mac address='52:54:00:00:00:02'/><model type='e1000'/></interface>",
@@ -69,8 +72,8 @@ def images(tmp_path):
     yield tmp_path
     server.kill()
     server.wait()
-    if os.path.exists("/dev/shm/virtbus-hotplug"):
-        os.unlink("/dev/shm/virtbus-hotplug")
+    if os.path.exists(f"/dev/shm/{SHARED}"):
+        os.unlink(f"/dev/shm/{SHARED}")
 
 
 def complete(xml, images):
@@ -114,7 +117,7 @@ def definitions(domain):
     return tuple(re.sub(" *<(currentMemory|memory unit).*\n", "", domain.ExportDefinition(FORMAT, which)) for which in (LIVE, CONFIG))
 
 
-def until(what, expected=True, seconds=20):
+def until(what, expected=True, seconds=60):
     deadline = time.monotonic() + seconds
     while (now := what()) != expected:
         assert time.monotonic() < deadline, now

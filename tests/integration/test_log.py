@@ -40,7 +40,7 @@ def folder(bus, domain="web"):
     return bus.directory / "state/virtbus/qemu" / domain
 
 
-def wait(condition, timeout=20):
+def wait(condition, timeout=60):
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, "in time"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from domains import define, disk_xml, tiny_xml
+from pace import at_most
 from test_recovery import wait_until
 from test_statistics import cpu_time, milliseconds, with_balloon
 
@@ -192,7 +193,7 @@ def test_slow_clients(bus, qemud):
         lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         lazy.connect(m.tcp.getsockname())
         lazy.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
-        assert milliseconds(lambda: page(m)) < 500
+        assert milliseconds(lambda: page(m)) < at_most(500)
         slow += [m.connect() for _ in range(40)]
         began = time.monotonic()
         page(m)    # its turn comes when the first ones' time is over
@@ -200,7 +201,7 @@ def test_slow_clients(bus, qemud):
         assert slow[0].recv(1) == b""
         for s in [*slow, lazy]:
             s.close()
-        assert milliseconds(lambda: page(m)) < 500
+        assert milliseconds(lambda: page(m)) < at_most(500)
 
 
 def test_many_at_once(bus, qemud):
@@ -226,7 +227,7 @@ def test_stopped_qemu(bus, qemud):
         time.sleep(0.2)
         began = time.monotonic()
         f = families(page(m)[1])
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < at_most(0.5)
         assert value(f, "virtbus_domain_statistics_stale", domain="a", group="balloon") == 1
         assert value(f, "virtbus_domain_statistics_age_seconds", domain="a", group="balloon") > 9
         os.kill(a.MainPID, signal.SIGCONT)

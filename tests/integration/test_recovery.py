@@ -22,7 +22,7 @@ def statuses(b):
     return sorted(p.name for p in (b.directory / "run/virtbus/qemu").rglob("*") if p.is_file() or p.is_socket())
 
 
-def wait_until(condition, timeout=20):
+def wait_until(condition, timeout=60):
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, "in time"

@@ -12,6 +12,7 @@ import pytest
 from gi.repository import GLib
 
 from domains import FORMAT, LIVE, console, define, disk_xml, guest_xml, tiny_xml
+from pace import at_most
 from test_recovery import wait_until
 
 pytestmark = pytest.mark.bus
@@ -65,7 +66,7 @@ def test_of_the_host(bus, qemud):
     assert (s["vcpu.current"], s["vcpu.maximum"], s["name"], s["state.state"]) == (2, 2, "tiny", "running")
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
     assert abs(s["memory.rss"] - pages) < 4 << 20
-    assert s["cpu.age"] < 100000 and s["vcpu.age"] < 100000 and not any(k.endswith(".stale") for k in s)
+    assert s["cpu.age"] < at_most(100000) and s["vcpu.age"] < at_most(100000) and not any(k.endswith(".stale") for k in s)
     d.Suspend(0, {})
     assert statistics(qemud, d, STATE)["state.state"] == "paused"
     wait_until(lambda: statistics(qemud, d, VCPU)["vcpu.0.halted"])
@@ -161,15 +162,15 @@ def test_stopped_qemu(bus, qemud, tmp_path):
     os.kill(stuck.MainPID, signal.SIGSTOP)
     time.sleep(0.6)
     first = milliseconds(lambda: qemud.GetStatistics([], 0, FRESH))
-    assert 90 <= first < 300, first
+    assert 90 <= first < at_most(300), first
     times = sorted(milliseconds(lambda: qemud.GetStatistics([], 0, FRESH)) for _ in range(9))
-    assert times[4] < 20, times
-    assert milliseconds(lambda: qemud.ListDomains()) < 50
+    assert times[4] < at_most(20), times
+    assert milliseconds(lambda: qemud.ListDomains()) < at_most(50)
     time.sleep(0.6)
     s = dict(qemud.GetStatistics([], 0, FRESH))
-    assert s[stuck.path]["block.stale"] and s[stuck.path]["balloon.stale"] and s[stuck.path]["block.age"] > 1000000 > s[stuck.path]["cpu.age"]
+    assert s[stuck.path]["block.stale"] and s[stuck.path]["balloon.stale"] and s[stuck.path]["block.age"] > 1000000 and s[stuck.path]["cpu.age"] < at_most(1000000)
     assert s[stuck.path]["balloon.current"] == 16 << 20 and s[stuck.path]["block.count"] == 1
-    assert s[good.path]["balloon.age"] < 500000 and not any(k.endswith(".stale") for k in s[good.path])
+    assert s[good.path]["balloon.age"] < at_most(500000) and not any(k.endswith(".stale") for k in s[good.path])
     os.kill(stuck.MainPID, signal.SIGCONT)
     wait_until(lambda: not any(k.endswith(".stale") for k in statistics(qemud, stuck)))
     os.kill(stuck.MainPID, signal.SIGSTOP)
@@ -213,16 +214,16 @@ def test_subscription(bus, qemud):
     with bus.fails("InvalidArgs", "an interval is"):
         qemud.SubscribeStatistics([], 0, 10, {})
     qemud.SubscribeStatistics([d.path], CPU | BALLOON, 1000000, {})
-    first = bus.wait_signal("StatisticsUpdated", path=d.path, timeout=5).args
+    first = bus.wait_signal("StatisticsUpdated", path=d.path, timeout=30).args
     assert abs(first[0] / 1e6 - time.time()) < 5 and first[1]["balloon.current"] == 16 << 20 and "memory.rss" not in first[1]
-    second = bus.wait_signal("StatisticsUpdated", path=d.path, timeout=5).args
-    assert 900000 < second[0] - first[0] < 3000000 and second[1]["cpu.time"] >= first[1]["cpu.time"] and second[1]["balloon.age"] < 500000
+    second = bus.wait_signal("StatisticsUpdated", path=d.path, timeout=30).args
+    assert 900000 < second[0] - first[0] < at_most(3000000) and second[1]["cpu.time"] >= first[1]["cpu.time"] and second[1]["balloon.age"] < at_most(500000)
     assert updates(bus, other.path) == []
     os.kill(d.MainPID, signal.SIGSTOP)
-    bus.wait_signal("StatisticsUpdated", path=d.path, timeout=5, match=lambda _, s: s.get("balloon.stale"))
+    bus.wait_signal("StatisticsUpdated", path=d.path, timeout=30, match=lambda _, s: s.get("balloon.stale"))
     os.kill(d.MainPID, signal.SIGCONT)
     qemud.SubscribeStatistics([], STATE, 1000000, {})
-    bus.wait_signal("StatisticsUpdated", path=other.path, timeout=5)
+    bus.wait_signal("StatisticsUpdated", path=other.path, timeout=30)
     qemud.UnsubscribeStatistics()
     n = len(updates(bus, d.path))
     time.sleep(2.5)
@@ -240,7 +241,7 @@ def test_subscriber_that_leaves(bus, qemud):
     for _ in range(70):    # more than there can be at a time
         c = Client(bus.address)
         c.object("org.virtbus.qemu1", "/org/virtbus/qemu1").SubscribeStatistics([], 0, 1000000, {})
-        c.wait_signal("StatisticsUpdated", path=d.path, timeout=5)
+        c.wait_signal("StatisticsUpdated", path=d.path, timeout=30)
         c.close()
     assert updates(bus, d.path) == []
     d.Terminate(0, {})

@@ -82,7 +82,7 @@ def names(pool):
     return [v[0] for v in pool.ListVolumes()]
 
 
-def wait(condition, timeout=20):
+def wait(condition, timeout=60):
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, "in time"

@@ -216,7 +216,9 @@ def test_secrets(bus, virtctl, tmp_path):
 def asked(bus, virtctl, *args):
     """Starts it on a terminal, and waits until it asks."""
     ours, theirs = pty.openpty()
-    process = subprocess.Popen([virtctl.program, "--user", *args], env=bus.environment, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    # A run in the background may have been told to ignore it, and all it starts would, too.
+    process = subprocess.Popen([virtctl.program, "--user", *args], env=bus.environment, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     said = b""
     while not said.endswith(b": "):
         assert select.select([ours], [], [], 30)[0], said
