@@ -17,7 +17,7 @@ from test_recovery import wait_until
 
 pytestmark = pytest.mark.bus
 
-STATE, CPU, VCPU, MEMORY, BALLOON, GUEST_MEMORY, BLOCK, BACKING, LATENCY, NET, DIRTY_RATE, JOB = (1 << n for n in range(12))
+STATE, CPU, VCPU, MEMORY, BALLOON, GUEST_MEMORY, BLOCK, BACKING, LATENCY, NET, DIRTY_RATE, JOB, HALT = (1 << n for n in range(13))
 FRESH = {"max-age-usec": GLib.Variant("t", 0)}
 TICK = 10**9 // os.sysconf("SC_CLK_TCK")
 
@@ -64,6 +64,7 @@ def test_of_the_host(bus, qemud):
         end, delay, _ = map(int, (vcpu_thread(pid, n) / "schedstat").read_text().split())
         assert ran[n] <= s[f"vcpu.{n}.time"] <= end and 0 <= s[f"vcpu.{n}.delay"] <= delay and isinstance(s[f"vcpu.{n}.halted"], bool)
     assert (s["vcpu.current"], s["vcpu.maximum"], s["name"], s["state.state"]) == (2, 2, "tiny", "running")
+    assert list(statistics(qemud, d, HALT)) == ["name"], "only KVM counts that"
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
     assert abs(s["memory.rss"] - pages) < 4 << 20
     assert s["cpu.age"] < at_most(100000) and s["vcpu.age"] < at_most(100000) and not any(k.endswith(".stale") for k in s)
@@ -261,8 +262,8 @@ def test_subscriber_of_nothing(bus):
 
 
 def test_refused(bus, qemud):
-    with bus.fails("InvalidArgs", "there are no groups 0x1000"):
-        qemud.GetStatistics([], 4096, {})
+    with bus.fails("InvalidArgs", "there are no groups 0x2000"):
+        qemud.GetStatistics([], 8192, {})
     with bus.fails("NoSuchDomain"):
         qemud.GetStatistics(["/org/virtbus/qemu1/domain/none"], 0, {})
     with bus.fails("InvalidArgs", "unknown option"):
