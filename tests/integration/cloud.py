@@ -23,7 +23,7 @@ def build(target):
     _, kernel, initrd = guest.build_parts(HERE / "guest-init", guest.GUEST_MODULES, files)
     with tempfile.TemporaryDirectory() as folder:
         raw, configuration = Path(folder) / "raw", Path(folder) / "syslinux.cfg"
-        configuration.write_text(CONFIGURATION.format(guest.FAST_CMDLINE))
+        configuration.write_text(CONFIGURATION.format(guest.command_line()))
         with open(raw, "wb") as f:
             f.truncate(64 << 20)
         run = dict(check=True, capture_output=True, timeout=60)

@@ -3,9 +3,13 @@
 
 #include "bus-error.h"
 #include "bus.h"
+#include "clock.h"
+#include "manager.h"
 #include "mem.h"
 
 #define TIMEOUT_MAX (UINT64_C(3600) * 1000 * 1000)
+#define ASLEEP_USEC (UINT64_C(3) * 1000 * 1000)      /* in which QEMU tells that the guest whose agent has gone sleeps */
+#define ASLEEP_LOOK_USEC (UINT64_C(50) * 1000)
 
 typedef struct GuestCall {
         Domain *domain;              /* there as long as its agent is */
@@ -13,10 +17,15 @@ typedef struct GuestCall {
         char *command;
         GuestAnswer answer;
         bool may_be_silent;
+        Manager *manager;            /* and the rest: while it is waited for the guest to sleep, when the domain may go */
+        sd_id128_t uuid;
+        uint64_t until;
+        Fault why;
 } GuestCall;
 
 static void guest_call_free(GuestCall *c) {
         sd_bus_message_unref(c->call);
+        fault_clear(&c->why);
         free(c->command);
         free(c);
 }
@@ -30,12 +39,53 @@ static int answer_call(const GuestCall *c, const json_t *result) {
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
+/* --- a guest that falls asleep says nothing --- */
+
+static void free_waiting(void *userdata) {
+        guest_call_free(userdata);
+}
+
+static int on_look(sd_event_source *source, uint64_t usec, void *userdata) {
+        GuestCall *c = userdata;
+        const Domain *d = manager_find_uuid(c->manager, c->uuid);
+
+        if (d && d->state == DOMAIN_RUNNING && usec < c->until)
+                return sd_event_source_set_time_relative(source, ASLEEP_LOOK_USEC) < 0 ? 0 : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+        if (d && d->state != DOMAIN_RUNNING)
+                (void) answer_call(c, NULL);
+        else
+                (void) bus_reply_fault(c->call, &c->why, -c->why.error);
+        (void) sd_event_source_set_floating(source, false);
+        return 0;
+}
+
+/* The channel closes before QEMU tells that the guest sleeps, or after. */
+static int wait_asleep(GuestCall *c, const Fault *why) {
+        sd_event_source *source = NULL;
+        int r;
+
+        c->manager = c->domain->manager;
+        c->uuid = c->domain->uuid;
+        c->until = now_usec(CLOCK_MONOTONIC) + ASLEEP_USEC;
+        fault_copy(&c->why, why);
+        r = sd_event_add_time_relative(c->manager->event, &source, CLOCK_MONOTONIC, ASLEEP_LOOK_USEC, 0, on_look, c);
+        if (r < 0)
+                return r;
+        (void) sd_event_source_set_destroy_callback(source, free_waiting);
+        (void) sd_event_source_set_floating(source, true);
+        sd_event_source_unref(source);
+        return 0;
+}
+
 static void on_reply(json_t *result, const Fault *why, void *userdata) {
         GuestCall *c = userdata;
         _cleanup_fault_ Fault f = FAULT_INIT;
         bool slept = !result && c->may_be_silent && c->domain->state != DOMAIN_RUNNING;
-        int r = result || slept ? answer_call(c, result) : 0;
+        int r;
 
+        if (!result && !slept && c->may_be_silent && why->kind == FAULT_DISCONNECTED && wait_asleep(c, why) >= 0)
+                return;
+        r = result || slept ? answer_call(c, result) : 0;
         if (r < 0)
                 fault_set(&f, FAULT_GUEST_AGENT, EBADMSG, "what the guest agent answered to %s makes no sense", c->command);
         if (r < 0 || (!result && !slept))
