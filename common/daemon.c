@@ -19,7 +19,7 @@
 #include "str.h"
 #include "version.h"
 
-#define SETTLE_USEC (2u * 1000 * 1000)
+#define SETTLE_USEC (1u * 1000 * 1000)
 #define IDLE_USEC (30u * 1000 * 1000)
 /* One turn of the loop: more than that is worth a look, much more keeps clients waiting. */
 #define SLOW_USEC (50u * 1000)

@@ -15,7 +15,7 @@ typedef struct DaemonSpec {
         /* Makes the daemon's own state, before anybody can call, and takes what the last process kept (fdstore.h).
          * The objects' userdata is the Daemon; daemon_state() leads on. */
         int (*start)(Daemon *d, void **ret);
-        /* Whether what was begun is still on its way: the bus name is asked for when it is not, or after two seconds. May be NULL. */
+        /* Whether what was begun is still on its way: the bus name is asked for when it is not, or after a second. May be NULL. */
         bool (*starting)(void *state);
         /* After the bus name was asked for: what takes longer. May be NULL. */
         int (*started)(void *state);

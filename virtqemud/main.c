@@ -9,6 +9,7 @@ int main(int argc, char *argv[]) {
                 .description = "Manages QEMU virtual machines.",
                 .objects = service_objects,
                 .start = service_start,
+                .starting = service_starting,
                 .stop = service_stop,
                 .reload = service_reload,
         };

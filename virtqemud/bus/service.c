@@ -71,6 +71,16 @@ int service_start(Daemon *d, void **ret) {
         return r;
 }
 
+/* Guests that are found running are spoken to before anybody asks for something that needs it. */
+bool service_starting(void *state) {
+        const Service *s = state;
+
+        REGISTRY_FOREACH(Domain, d, s->manager->domains)
+                if (d->instance && !d->instance->monitor_ready)
+                        return true;
+        return false;
+}
+
 void service_stop(void *state) {
         Service *s = state;
 

@@ -43,6 +43,7 @@ extern const BusObject *const service_objects[];
 void service_busy_changed(Service *s);
 
 int service_start(Daemon *d, void **ret);
+bool service_starting(void *state);
 void service_stop(void *state);
 int service_reload(void *state);
 
