@@ -29,8 +29,8 @@ const Option options[] = {
                               "start-pool stop-pool build-pool delete-pool refresh-pool",
           "Don't wait until it is done", FIELD(SETS_TRUE, no_wait) },
         { "timeout", 0, "SECONDS", "stop", "How long a guest may take to power off", FIELD(SETS_TEXT, timeout) },
-        { "force", 0, NULL, "console stop-network build-pool insert eject",
-          "Take a console over; stop a network that is in use; build over what is there; open a locked drive", FIELD(SETS_TRUE, force) },
+        { "force", 0, NULL, "console stop-network build-pool insert eject import-libvirt",
+          "Take a console over; stop a network that is in use; build over what is there; open a locked drive; replace what differs", FIELD(SETS_TRUE, force) },
         { "live", 0, NULL, LIVE_OR_CONFIG, "Only what runs", FIELD(SETS_TRUE, live) },
         { "config", 0, NULL, LIVE_OR_CONFIG, "Only what is defined", FIELD(SETS_TRUE, config) },
         { "dry-run", 0, NULL, MUTATORS " define define-network define-pool define-secret", "Only show what would be done", FIELD(SETS_TRUE, dry_run) },
@@ -38,6 +38,8 @@ const Option options[] = {
         { "kind", 0, "pci|usb|mdev|scsi|net|block", "host-devices", "Only devices of that kind", FIELD(SETS_TEXT, kind) },
         { "domain", 0, NULL, "capabilities", "What definitions can have, not the host", FIELD(SETS_TRUE, domain) },
         { "groups", 0, "LIST", "stats", "Which statistics: cpu,block or all", FIELD(SETS_TEXT, groups) },
+        { "write", 0, NULL, "import-libvirt", "Do it, not only show it", .effect = IS_GIVEN },
+        { "from", 0, "FOLDER", "import-libvirt", "A copy of that host's files, not this host's", .effect = IS_GIVEN },
 };
 const size_t n_options = ARRAY_SIZE(options);
 
