@@ -91,4 +91,5 @@ VERB(LEASES, "remove-lockspace", remove_lockspace, "LOCKSPACE", "Forget a folder
 VERB(HOST, "host", host, "", "Show what the host is made of")
 VERB(HOST, "host-devices", host_devices, "", "List devices of the host, and which VM has them")
 VERB(HOST, "capabilities", capabilities, "[KEY=VALUE...]", "Print what the host, or (--domain) a definition can have, as libvirt's XML")
+VERB(HOST, "check", check, "", "Show what is missing on the host, and how to mend it")
 VERB(HOST, "import-libvirt", import_libvirt, "[NAME...]", "Show what libvirt has, and with --write define it here")
