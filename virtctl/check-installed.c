@@ -152,12 +152,17 @@ void check_seabios(const Look *l, Answer *a) {
 /* libvirt's own, and as it is in parts. */
 void check_libvirt(const Look *l, Answer *a) {
         static const char *const sockets[] = { "/run/libvirt/libvirt-sock", "/run/libvirt/virtqemud-sock" };
+        /* Units of the one in parts are called as ours are. */
+        static const char *const fixes[] = {
+                "systemctl disable --now libvirtd.service libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket",
+                "apt remove libvirt-daemon-driver-qemu",
+        };
 
         for (size_t i = 0; i < ARRAY_SIZE(sockets); i++)
                 if (access(sockets[i], F_OK) >= 0) {
-                        answer(a, VERDICT_WARNING, "it listens at %s: a VM must not run there and here, and networks of both may meet (see import-libvirt)", sockets[i]);
-                        answer_fix(a, "systemctl disable --now %s", i == 0 ? "libvirtd.service libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket" :
-                                                                              "virtqemud.socket virtqemud-ro.socket virtqemud-admin.socket");
+                        answer(a, VERDICT_WARNING, "it listens at %s: a VM must not run there and here, and networks of both may meet (see import-libvirt)",
+                               sockets[i]);
+                        answer_fix(a, "%s", fixes[i]);
                         return;
                 }
         answer(a, VERDICT_OK, "none runs beside us");

@@ -15,7 +15,7 @@ def rows_of(bed):
 def test_what_is_said_mends(installed):
     bed = installed
     rows = rows_of(bed)
-    for name in ("bus", "systemd", "machined", "polkit", "virtqemud", "virtnetworkd", "virtstoraged", "virtlockd", "virtlogd", "libvirt", "cgroup", "default-network"):
+    for name in ("bus", "systemd", "machined", "polkit", "virtqemud", "virtnetworkd", "virtstoraged", "virtlockd", "virtlogd", "libvirt", "default-network"):
         assert rows[name]["result"] == "ok", rows[name]
     bed.run("systemctl disable --now virtlockd.socket && systemctl mask --now virtlogd.socket")
     units = rows_of(bed)["units"]
