@@ -106,7 +106,7 @@ DECLARE_ENUM(TimerName, timer_name);
 typedef enum TickPolicy { TICK_NONE, TICK_DELAY, TICK_CATCHUP, TICK_MERGE, TICK_DISCARD, _TICK_POLICY_MAX, _TICK_POLICY_INVALID = -EINVAL } TickPolicy;
 DECLARE_ENUM(TickPolicy, tick_policy);
 
-typedef enum TimerTrack { TRACK_NONE, TRACK_BOOT, TRACK_GUEST, TRACK_WALL, _TIMER_TRACK_MAX, _TIMER_TRACK_INVALID = -EINVAL } TimerTrack;
+typedef enum TimerTrack { TRACK_NONE, TRACK_BOOT, TRACK_GUEST, TRACK_WALL, TRACK_REALTIME, _TIMER_TRACK_MAX, _TIMER_TRACK_INVALID = -EINVAL } TimerTrack;
 DECLARE_ENUM(TimerTrack, timer_track);
 
 typedef enum ClockBasis { BASIS_NONE, BASIS_UTC, BASIS_LOCALTIME, _CLOCK_BASIS_MAX, _CLOCK_BASIS_INVALID = -EINVAL } ClockBasis;
@@ -175,6 +175,7 @@ struct DomainDef {
         struct _xmlNode *launch_security; /* nothing of it is done */
 
         uint64_t memory, current_memory;
+        Tristate memory_dump;    /* whether QEMU's core dumps have it */
         uint64_t memory_max, memory_slots; /* <maxMemory>: with all that can be plugged in */
         MemoryBacking memory_backing;
         Numa numa;
@@ -196,6 +197,8 @@ struct DomainDef {
         char *kernel, *initrd, *cmdline;
         char *loader;            int loader_type /* LoaderType */; Tristate loader_readonly, loader_secure;
         char *nvram, *nvram_template;
+        char *nvram_source;      /* the same as `nvram`, where <source> says it: see domain_nvram() */
+        int nvram_type, loader_format, nvram_format, template_format; /* one word each: a file, and raw */
         RecordList boot;         /* BootDevice */
         Tristate bootmenu;       uint64_t bootmenu_timeout; /* ms */
         int64_t reboot_timeout;  /* ms; -1: stay, the firmware's message standing */
@@ -297,4 +300,10 @@ bool domain_has_hyperv_panic(const DomainDef *def);
 /* The board: i440FX ("pc", "pc-i440fx-7.2") or one with PCI Express ("q35", "pc-q35-7.2", "virt"). */
 bool domain_is_i440fx(const DomainDef *def);
 bool domain_is_q35(const DomainDef *def);
+
+/* The file where the firmware keeps its variables; NULL: nowhere. */
+static inline const char *domain_nvram(const DomainDef *def) {
+        return def->nvram ?: def->nvram_source;
+}
+
 bool domain_has_pcie(const DomainDef *def);
