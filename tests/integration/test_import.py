@@ -301,12 +301,14 @@ def test_what_does_not_come_along(bus, virtctl, libvirt):
     run.mkdir(parents=True)
     with subprocess.Popen(["sleep", "100"]) as other:
         (run / "web.pid").write_text(f"{other.pid}")
+        (run / "driver.pid").write_text(f"{other.pid}")
         (run / "passing.pid").write_text(f"{other.pid}\n")
         rows = virtctl.results(status=1)
         other.kill()
     said = "\n".join(rows["domain", "web"]["warnings"])
     for words in ("runs under libvirt", "saved state is not taken over", "its 1 snapshot ", "TPM"):
         assert words in said
+    assert ("domain", "driver") not in rows
     assert "without a definition" in rows["domain", "passing"]["reason"]
     rows = virtctl.results()
     assert "runs under libvirt" not in "".join(rows["domain", "web"]["warnings"]) and ("domain", "passing") not in rows
@@ -319,3 +321,60 @@ def test_nothing_there(bus, virtctl, libvirt, tmp_path):
     where.mkdir(parents=True)
     assert "has no definitions" in virtctl("import-libvirt", f"--from={tmp_path}/none").stdout
     assert "read on this host" in virtctl("-H", "example.org", "import-libvirt", status=2).stderr if not libvirt.user else True
+
+
+OLD = """<domain type='qemu'>
+  <name>old</name>
+  <uuid>{uuid}</uuid>
+  <memory unit='KiB' dumpCore='on'>32768</memory>
+  <vcpu placement='static'>1</vcpu>
+  <os>
+    <type arch='i686' machine='pc-q35-7.2'>hvm</type>
+    <loader readonly='yes' type='pflash' format='raw'>/usr/share/OVMF/OVMF_CODE_4M.fd</loader>
+    <nvram type='file' template='/usr/share/OVMF/OVMF_VARS_4M.fd'>
+      <source file='{folder}/old_VARS.fd'/>
+    </nvram>
+  </os>
+  <features><acpi/></features>
+  <clock offset='utc'><timer name='rtc' track='realtime'/></clock>
+  <devices>
+    <emulator>/usr/bin/qemu-system-x86_64</emulator>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='raw'/>
+      <source file='{folder}/old.img' index='1'/>
+      <backingStore/>
+      <target dev='sda' bus='scsi'/>
+      <address type='drive' controller='0' bus='0' target='0' unit='0'/>
+    </disk>
+    <controller type='pci' index='0' model='pcie-root'/>
+    <controller type='pci' index='1' model='dmi-to-pci-bridge'>
+      <model name='i82801b11-bridge'/>
+      <address type='pci' domain='0x0000' bus='0x00' slot='0x1e' function='0x0'/>
+    </controller>
+    <controller type='pci' index='2' model='pci-bridge'>
+      <model name='pci-bridge'/>
+      <target chassisNr='2'/>
+      <address type='pci' domain='0x0000' bus='0x01' slot='0x00' function='0x0'/>
+    </controller>
+    <controller type='scsi' index='0' model='lsilogic'>
+      <address type='pci' domain='0x0000' bus='0x02' slot='0x02' function='0x0'/>
+    </controller>
+  </devices>
+  <seclabel type='dynamic' model='apparmor' relabel='yes'>
+    <label>libvirt-{uuid}</label>
+    <imagelabel>libvirt-{uuid}</imagelabel>
+  </seclabel>
+</domain>
+"""
+
+
+def test_started(bus, virtctl, libvirt, tmp_path):
+    """What old definitions have runs here, with the variables of the firmware where they were."""
+    libvirt.write("qemu/old.xml", OLD.format(uuid=uuid.uuid4(), folder=tmp_path))
+    (tmp_path / "old.img").write_bytes(bytes(1 << 20))
+    assert virtctl.results("old")["domain", "old"]["result"] == "new"
+    assert virtctl.results("--write", "old")["domain", "old"]["result"] == "defined"
+    virtctl("start", "old")
+    assert (tmp_path / "old_VARS.fd").stat().st_size == Path("/usr/share/OVMF/OVMF_VARS_4M.fd").stat().st_size
+    virtctl("kill", "old")
+    assert virtctl.results("old")["domain", "old"]["result"] == "same"
