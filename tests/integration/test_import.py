@@ -359,6 +359,12 @@ OLD = """<domain type='qemu'>
     <controller type='scsi' index='0' model='lsilogic'>
       <address type='pci' domain='0x0000' bus='0x02' slot='0x02' function='0x0'/>
     </controller>
+    <interface type='user'>
+      <mac address='52:54:00:00:00:01'/>
+      <model type='e1000'/>
+      <rom file='{folder}/boot.rom'/>
+      <address type='pci' domain='0x0000' bus='0x02' slot='0x03' function='0x0'/>
+    </interface>
   </devices>
   <seclabel type='dynamic' model='apparmor' relabel='yes'>
     <label>libvirt-{uuid}</label>
@@ -372,6 +378,7 @@ def test_started(bus, virtctl, libvirt, tmp_path):
     """What old definitions have runs here, with the variables of the firmware where they were."""
     libvirt.write("qemu/old.xml", OLD.format(uuid=uuid.uuid4(), folder=tmp_path))
     (tmp_path / "old.img").write_bytes(bytes(1 << 20))
+    (tmp_path / "boot.rom").write_bytes(Path("/usr/lib/ipxe/qemu/pxe-e1000.rom").read_bytes())
     assert virtctl.results("old")["domain", "old"]["result"] == "new"
     assert virtctl.results("--write", "old")["domain", "old"]["result"] == "defined"
     virtctl("start", "old")

@@ -240,6 +240,7 @@ static const Field domain_fields[] = {
         { "os/loader", &field_string, AT(loader) },
         { "os/loader/@readonly", &field_yes_no, AT(loader_readonly) },
         { "os/loader/@secure", &field_yes_no, AT(loader_secure) },
+        { "os/loader/@stateless", &field_yes_no, AT(loader_stateless) },
         { "os/loader/@type", &field_enum, AT(loader_type), .words = &loader_type_table },
         { "os/loader/@format", &field_enum, AT(loader_format), .words = &raw_table },
         { "os/nvram", &field_string, AT(nvram) },

@@ -174,8 +174,7 @@ struct DomainDef {
         struct _xmlNode *metadata;
         struct _xmlNode *launch_security; /* nothing of it is done */
 
-        uint64_t memory, current_memory;
-        Tristate memory_dump;    /* whether QEMU's core dumps have it */
+        uint64_t memory, current_memory; Tristate memory_dump /* whether QEMU's core dumps have it */;
         uint64_t memory_max, memory_slots; /* <maxMemory>: with all that can be plugged in */
         MemoryBacking memory_backing;
         Numa numa;
@@ -190,15 +189,12 @@ struct DomainDef {
         Tune tune;
         char *partition;         /* <resource>: the slice, as libvirt writes it */
 
-        int os_firmware;         /* OsFirmware */
-        int os_type;             /* enum: hvm */
+        int os_firmware /* OsFirmware */, os_type /* enum: hvm */;
         char *arch, *machine;
         RecordList firmware_features; /* FirmwareFeature */
         char *kernel, *initrd, *cmdline;
-        char *loader;            int loader_type /* LoaderType */; Tristate loader_readonly, loader_secure;
-        char *nvram, *nvram_template;
-        char *nvram_source;      /* the same as `nvram`, where <source> says it: see domain_nvram() */
-        int nvram_type, loader_format, nvram_format, template_format; /* one word each: a file, and raw */
+        char *loader;            int loader_type /* LoaderType */, loader_format; Tristate loader_readonly, loader_secure, loader_stateless;
+        char *nvram, *nvram_source, *nvram_template; /* one of the first two, see domain_nvram() */ int nvram_type, nvram_format, template_format;
         RecordList boot;         /* BootDevice */
         Tristate bootmenu;       uint64_t bootmenu_timeout; /* ms */
         int64_t reboot_timeout;  /* ms; -1: stay, the firmware's message standing */
@@ -300,10 +296,5 @@ bool domain_has_hyperv_panic(const DomainDef *def);
 /* The board: i440FX ("pc", "pc-i440fx-7.2") or one with PCI Express ("q35", "pc-q35-7.2", "virt"). */
 bool domain_is_i440fx(const DomainDef *def);
 bool domain_is_q35(const DomainDef *def);
-
-/* The file where the firmware keeps its variables; NULL: nowhere. */
-static inline const char *domain_nvram(const DomainDef *def) {
-        return def->nvram ?: def->nvram_source;
-}
 
 bool domain_has_pcie(const DomainDef *def);

@@ -137,6 +137,8 @@ static int check_firmware(const DomainDef *def, Fault *f) {
                 return bad(def, f, "os/nvram", "only a loader of type 'pflash' keeps variables");
         if (def->loader_type == LOADER_PFLASH && !def->loader && def->os_firmware == OS_FIRMWARE_NONE)
                 return bad(def, f, "os/loader", "type 'pflash' needs the path of the firmware");
+        if (def->loader_stateless == YES && (domain_nvram(def) || def->nvram_template))
+                return bad(def, f, "os/loader", "a stateless one keeps no variables");
         if (def->loader_secure == YES && !domain_is_q35(def))
                 return cannot(def, f, "os/loader", "secure='yes' needs System Management Mode, which only machine 'q35' has");
         if (def->smm_segment != NUMBER_UNSET && (!domain_is_q35(def) || def->smm_segment % MIB != 0))

@@ -8,6 +8,7 @@
 #include "../device/memory.h"
 #include "../device/memory-backend.h"
 #include "cpu.h"
+#include "domain.h"
 #include "iothread.h"
 #include "mem.h"
 #include "memory.h"
