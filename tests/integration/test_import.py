@@ -365,6 +365,16 @@ OLD = """<domain type='qemu'>
       <rom file='{folder}/boot.rom'/>
       <address type='pci' domain='0x0000' bus='0x02' slot='0x03' function='0x0'/>
     </interface>
+    <input type='keyboard' bus='virtio'>
+      <driver iommu='on'/>
+    </input>
+    <memballoon model='virtio'>
+      <driver iommu='on' ats='on'/>
+    </memballoon>
+    <rng model='virtio'>
+      <backend model='random'>/dev/urandom</backend>
+      <driver iommu='on' ats='on'/>
+    </rng>
   </devices>
   <seclabel type='dynamic' model='apparmor' relabel='yes'>
     <label>libvirt-{uuid}</label>
