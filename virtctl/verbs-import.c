@@ -208,15 +208,19 @@ static json_t *items_to_json(const LibvirtFiles *l) {
         return all;
 }
 
-static void tell_details(const LibvirtItem *item, bool write) {
+/* What becomes of one that is here already. */
+static const char *fate(const Client *c, bool write) {
+        return write ? "it stays as it is, --force replaces it" : c->force ? "--write would replace it" : "it would stay as it is, --force would replace it";
+}
+
+static void tell_details(const Client *c, const LibvirtItem *item, bool write) {
         bool left = item->result == IMPORT_DIFFERS;
 
         if (!left && !item->reason && !item->warnings)
                 return;
         printf("\n%s %s, %s:\n", libvirt_kind_name(item->kind), item->name, item->file);
         if (left)
-                printf("  one that says something else is here already: it %s as it is, --force %s it\n", write ? "stays" : "would stay",
-                       write ? "replaces" : "would replace");
+                printf("  one that says something else is here already: %s\n", fate(c, write));
         if (item->reason)
                 printf("  %s\n", item->reason);
         if (item->hint)
@@ -258,7 +262,7 @@ static int tell(const Client *c, const LibvirtFiles *l, bool write) {
         quiet.quiet = true;
         r = rows_print(&quiet, list, columns, keys, ARRAY_SIZE(columns), "object");
         for (i = 0; i < l->n; i++)
-                tell_details(&l->items[i], write);
+                tell_details(c, &l->items[i], write);
         if (!c->quiet)
                 tell_sum(l, write);
         return r;
