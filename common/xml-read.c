@@ -397,6 +397,16 @@ static char *trimmed(const char *s) {
         return strndup(s, n);
 }
 
+/* What stands between the elements in one is no text of its own. */
+static bool is_only_around(const xmlNode *element, const char *content) {
+        if (content[strspn(content, " \t\r\n")])
+                return false;
+        for (const xmlNode *n = element->children; n; n = n->next)
+                if (n->type == XML_ELEMENT_NODE)
+                        return true;
+        return false;
+}
+
 /* Texts are kept as they stand; everything else may have white space around it, as hand-indented XML has. */
 static int read_content(const Reader *r, xmlNode *element, const Field *f) {
         xmlChar *content = sym_xmlNodeGetContent(element);
@@ -405,6 +415,10 @@ static int read_content(const Reader *r, xmlNode *element, const Field *f) {
 
         if (!content)
                 return fault_oom(r->fault);
+        if (is_only_around(element, (const char *) content)) {
+                (*sym_xmlFree)(content);
+                return 0;
+        }
         text = f->type == &field_string ? strdup((char *) content) : trimmed((char *) content);
         (*sym_xmlFree)(content);
         if (!text)

@@ -406,14 +406,22 @@ static int merge_element(const Writer *w, const Field *f, xmlNode *element, void
         return -EINVAL;
 }
 
-static void remove_field(const Writer *w, xmlNode *holder, const char *last) {
+/* Other fields are in there, and see to themselves. */
+static bool has_elements(const xmlNode *n) {
+        for (const xmlNode *c = n->children; c; c = c->next)
+                if (c->type == XML_ELEMENT_NODE)
+                        return true;
+        return false;
+}
+
+static void remove_field(const Writer *w, const Field *f, xmlNode *holder, const char *last) {
         if (last[0] == '@') {
                 if (sym_xmlUnsetProp(holder, (const xmlChar *) last + 1) < 0) /* an empty element may be there for its own sake: <apic/> */
                         return;
         } else {
                 xmlNode *n = find_child(holder, last, strlen(last));
 
-                if (!n)
+                if (!n || (f->type->shape == SHAPE_SCALAR && has_elements(n)))
                         return;
                 remove_node(n);
         }
@@ -436,7 +444,7 @@ static int merge_field(const Writer *w, const Field *f, Record *record) {
                 return r;
         if (!set) {
                 if (!streq(last, "."))
-                        remove_field(w, holder, last);
+                        remove_field(w, f, holder, last);
                 return 0;
         }
         if (last[0] == '@')

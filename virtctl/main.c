@@ -23,7 +23,12 @@ static int check_count(const Verb *verb, int n) {
 }
 
 static int run_verb(Client *c, const Verb *verb, int n, char **words) {
-        return check_count(verb, n) ?: remote_check(c, verb, words) ?: client_connect(c) ?: verb->handler(c, n, words);
+        int r = check_count(verb, n) ?: remote_check(c, verb, words);
+
+        /* It looks for what is missing, and that may be the bus. */
+        if (r == 0 && verb->handler != verb_check)
+                r = client_connect(c);
+        return r ?: verb->handler(c, n, words);
 }
 
 /* "help VERB" is what people type who know git, "VERB --help" what those do who know systemctl. */

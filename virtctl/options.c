@@ -30,8 +30,9 @@ const Option options[] = {
           "Don't wait until it is done", FIELD(SETS_TRUE, no_wait) },
         { "timeout", 0, "SECONDS", "stop wait set-display-password",
           "How long a guest may take to power off, what is waited for to come, or a password is good for", FIELD(SETS_TEXT, timeout) },
-        { "force", 0, NULL, "console stop-network build-pool insert eject resize",
-          "Take a console over; stop a network that is in use; build over what is there; open a locked drive; make a disk smaller", FIELD(SETS_TRUE, force) },
+        { "force", 0, NULL, "console stop-network build-pool insert eject resize import-libvirt",
+          "Take a console over; stop a network in use; build over what is there; open a locked drive; shrink a disk; replace what differs",
+          FIELD(SETS_TRUE, force) },
         { "live", 0, NULL, LIVE_OR_CONFIG, "Only what runs", FIELD(SETS_TRUE, live) },
         { "config", 0, NULL, LIVE_OR_CONFIG, "Only what is defined", FIELD(SETS_TRUE, config) },
         { "dry-run", 0, NULL, MUTATORS " create clone define define-network define-pool define-secret", "Only show what would be done",
@@ -68,6 +69,8 @@ const Option options[] = {
         { "no-start", 0, NULL, "create", "Only define it", IS_GIVEN, 0 },
         { "console", 0, NULL, "create", "Connect the terminal to its console then", IS_GIVEN, 0 },
         { "groups", 0, "LIST", "stats", "Which statistics: cpu,block or all", FIELD(SETS_TEXT, groups) },
+        { "write", 0, NULL, "import-libvirt", "Do it, not only show it", .effect = IS_GIVEN },
+        { "from", 0, "FOLDER", "import-libvirt", "A copy of that host's files, not this host's", .effect = IS_GIVEN },
 };
 const size_t n_options = ARRAY_SIZE(options);
 

@@ -67,6 +67,7 @@ const char *terminal_state(const char *state) {
                 { "running", "\033[32m" }, { "active", "\033[32m" }, { "ok", "\033[32m" }, { "crashed", "\033[31m" }, { "broken", "\033[31m" },
                 { "failed", "\033[31m" }, { "missing", "\033[31m" }, { "paused", "\033[33m" }, { "starting", "\033[33m" }, { "stopping", "\033[33m" },
                 { "shutting-down", "\033[33m" }, { "warning", "\033[33m" },
+                { "refused", "\033[31m" }, { "differs", "\033[33m" },
         };
 
         for (size_t i = 0; terminal_colors() && i < ARRAY_SIZE(states); i++)

@@ -46,6 +46,7 @@ DEVICES = {
     "interface": "<interface type='user'><mac address='52:54:00:00:00:02'/></interface>",
     "interface-down": "<interface type='user'><mac address='52:54:00:00:00:02'/><link state='down'/></interface>",
     "interface-e1000": "<interface type='user'><mac address='52:54:00:00:00:02'/><model type='e1000'/></interface>",
+    "interface-rom": "<interface type='user'><mac address='52:54:00:00:00:02'/><model type='e1000e'/><rom file='/usr/lib/ipxe/qemu/pxe-e1000e.rom'/></interface>",
     "channel": "<channel type='unix'><target type='virtio' name='org.example.0'/></channel>",
     "console": "<console type='pty'><target type='virtio'/></console>",
     "serial": "<serial type='pty'><target type='pci-serial'/></serial>",

@@ -16,7 +16,14 @@ DEFINE_ENUM(ClockOffset, clock_offset, NULL, "utc", "localtime", "variable", "ti
 DEFINE_ENUM(ClockBasis, clock_basis, NULL, "utc", "localtime")
 DEFINE_ENUM(TimerName, timer_name, NULL, "rtc", "pit", "hpet", "hypervclock", "kvmclock", "tsc")
 DEFINE_ENUM(TickPolicy, tick_policy, NULL, "delay", "catchup", "merge", "discard")
-DEFINE_ENUM(TimerTrack, timer_track, NULL, "boot", "guest", "wall")
+DEFINE_ENUM(TimerTrack, timer_track, NULL, "boot", "guest", "wall", "realtime")
+
+/* What firmware is kept in. */
+static const char *const raw_words[] = { NULL, "raw" };
+static const EnumTable raw_table = { raw_words, ARRAY_SIZE(raw_words) };
+static const char *const file_words[] = { NULL, "file" };
+static const EnumTable file_table = { file_words, ARRAY_SIZE(file_words) };
+
 DEFINE_ENUM(OsFirmware, os_firmware, NULL, "bios", "efi")
 DEFINE_ENUM(LoaderType, loader_type, NULL, "rom", "pflash")
 DEFINE_ENUM(BootDev, boot_dev, NULL, "fd", "hd", "cdrom", "network")
@@ -146,7 +153,7 @@ static int timer_check(Record *r, Fault *f) {
         if (t->track != TRACK_NONE && t->name != TIMER_RTC)
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "only the timer 'rtc' has a track");
         if (t->track == TRACK_BOOT)
-                return xml_fault(r, f, FAULT_NOT_SUPPORTED, "QEMU's 'rtc' can't track 'boot', only 'guest' or 'wall'");
+                return xml_fault(r, f, FAULT_NOT_SUPPORTED, "QEMU's 'rtc' can't track 'boot', only 'guest', 'wall' or 'realtime'");
         if (t->frequency != NUMBER_UNSET && t->name != TIMER_TSC)
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "only the timer 'tsc' has a frequency");
         if (t->tickpolicy == TICK_NONE)
@@ -180,6 +187,7 @@ static const Field domain_fields[] = {
         { "metadata", &field_xml, AT(metadata) },
         { "launchSecurity", &field_xml, AT(launch_security) },
         { "memory", &field_size, AT(memory), FIELD_REQUIRED, .unit = "KiB" },
+        { "memory/@dumpCore", &field_on_off, AT(memory_dump) },
         { "maxMemory", &field_size, AT(memory_max), .unit = "KiB" },
         { "maxMemory/@slots", &field_number, AT(memory_slots), .max = 256 },
         { "currentMemory", &field_size, AT(current_memory), .unit = "KiB" },
@@ -232,9 +240,15 @@ static const Field domain_fields[] = {
         { "os/loader", &field_string, AT(loader) },
         { "os/loader/@readonly", &field_yes_no, AT(loader_readonly) },
         { "os/loader/@secure", &field_yes_no, AT(loader_secure) },
+        { "os/loader/@stateless", &field_yes_no, AT(loader_stateless) },
         { "os/loader/@type", &field_enum, AT(loader_type), .words = &loader_type_table },
+        { "os/loader/@format", &field_enum, AT(loader_format), .words = &raw_table },
         { "os/nvram", &field_string, AT(nvram) },
         { "os/nvram/@template", &field_string, AT(nvram_template) },
+        { "os/nvram/@templateFormat", &field_enum, AT(template_format), .words = &raw_table },
+        { "os/nvram/@format", &field_enum, AT(nvram_format), .words = &raw_table },
+        { "os/nvram/@type", &field_enum, AT(nvram_type), .words = &file_table },
+        { "os/nvram/source/@file", &field_string, AT(nvram_source) },
         { "os/kernel", &field_string, AT(kernel) },
         { "os/initrd", &field_string, AT(initrd) },
         { "os/cmdline", &field_string, AT(cmdline) },

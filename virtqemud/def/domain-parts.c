@@ -34,11 +34,12 @@ const RecordType acpi_table_record = { "table", sizeof(AcpiTable), RECORD_FIELDS
 static const char *const label_words[] = { NULL, "dynamic", "static", "none" };
 static const EnumTable label_table = { label_words, ARRAY_SIZE(label_words) };
 
-/* Every VM has a user of its own and opens nothing by itself: that is what a label of "dac" is for, and it is so in any case. */
+/* Every VM has a user of its own and opens nothing by itself: that is what labels are for that the manager is to choose ("dynamic"), and it is so
+ * in any case. The one it chose last stands in a definition that was exported while the VM ran. */
 static int label_check(Record *r, Fault *f) {
         const SecurityLabel *l = (const SecurityLabel *) r;
 
-        if (l->type == 3 || (l->type == 1 && l->model && streq(l->model, "dac") && !l->label && !l->base_label))
+        if (l->type == 3 || (l->type == 1 && !l->base_label))
                 return 0;
         xml_fault(r, f, FAULT_NOT_SUPPORTED, "labels are not the definition's: VMs have a user of their own each, and open nothing by themselves");
         fault_hint(f, "leave it out");

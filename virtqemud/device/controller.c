@@ -40,7 +40,7 @@ static const struct {
         [MODEL_QEMU_XHCI]          = { CONTROLLER_USB,  "qemu-xhci",       SLOT_PCIE },
         [MODEL_USB_NONE]           = { CONTROLLER_USB,  NULL,              SLOT_NONE },
         [MODEL_VIRTIO_SCSI]        = { CONTROLLER_SCSI, "virtio-scsi-pci", SLOT_PCIE },
-        [MODEL_LSILOGIC]           = { CONTROLLER_SCSI, "lsi",             SLOT_PCI },
+        [MODEL_LSILOGIC]           = { CONTROLLER_SCSI, "lsi53c895a",      SLOT_PCI },
         [MODEL_LSISAS1068]         = { CONTROLLER_SCSI, "mptsas1068",      SLOT_PCI },
         [MODEL_LSISAS1078]         = { CONTROLLER_SCSI, "megasas",         SLOT_PCI },
         [MODEL_VMPVSCSI]           = { CONTROLLER_SCSI, "pvscsi",          SLOT_PCI },

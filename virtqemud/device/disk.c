@@ -54,6 +54,8 @@ static const RecordType backing_record;
 #define AT(member) offsetof(BackingStore, member)
 static const Field backing_fields[] = {
         { "@type", &field_enum, AT(type), .words = &disk_type_table },
+        { "@index", &field_number, AT(index), FIELD_LIVE },
+        { "source/@index", &field_number, AT(source_index), FIELD_LIVE },
         { "format/@type", &field_enum, AT(format), .words = &disk_format_table },
         { "source/@file", &field_string, AT(file) },
         { "source/@dev", &field_string, AT(dev) },

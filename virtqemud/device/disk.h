@@ -43,6 +43,7 @@ struct BackingStore {
         Record head;
         int type;              /* DiskType; NONE: the end */
         int format;            /* DiskFormat */
+        uint64_t index, source_index; /* live, as others write it */
         char *file, *dev;
         BackingStore *below;
 };

@@ -84,10 +84,9 @@ int hostdev_pci_args(const Hostdev *h, Args *a, Fault *f) {
                 return -ENOMEM;
         if (h->ramfb == YES && json_object_set_new(json, "ramfb", json_true()) < 0)
                 return -ENOMEM;
-        if (h->rom_enabled == NO && json_set_text(json, "romfile", "") < 0)
-                return -ENOMEM;
-        if (h->rom_bar != UNSET && json_set_number(json, "rombar", h->rom_bar == YES) < 0)
-                return -ENOMEM;
+        r = rom_args(&h->rom, a, json);
+        if (r < 0)
+                return r;
         if (json_set_text(json, "failover_pair_id", h->persistent) < 0)
                 return -ENOMEM;
         r = args_bootindex(a, d, json);

@@ -51,8 +51,7 @@ static const Field hostdev_fields[] = {
         { "virtbus:host/@path", &field_string, AT(found_path), FIELD_LIVE },
         { "teaming/@type", &field_enum, AT(teaming), .words = &teaming_table },
         { "teaming/@persistent", &field_string, AT(persistent), .max_length = 64 },
-        { "rom/@bar", &field_on_off, AT(rom_bar) },
-        { "rom/@enabled", &field_yes_no, AT(rom_enabled) },
+        ROM_FIELDS(AT(rom)),
         { "virtbus:host/@bus", &field_number, AT(found_bus), FIELD_LIVE },
         { "virtbus:host/@device", &field_number, AT(found_number), FIELD_LIVE },
         DEVICE_FIELDS(Hostdev),
@@ -127,7 +126,7 @@ static int check_fits(const Hostdev *h, Fault *f) {
                 { "@ramfb", h->ramfb != UNSET, mdev },
                 { "driver", h->driver != 0, pci },
                 { "teaming", h->teaming || h->persistent, pci },
-                { "rom", h->rom_bar != UNSET || h->rom_enabled != UNSET, pci || mdev },
+                { "rom", rom_is_said(&h->rom), pci || mdev },
                 { "source/adapter", h->adapter, scsi },
                 { "source/@wwpn", h->wwpn, vhost },
                 { "source/@protocol", h->protocol != 0, scsi || vhost },
@@ -157,7 +156,7 @@ static int check_fits(const Hostdev *h, Fault *f) {
 static int hostdev_check(const Device *d, const DomainDef *def, const QemuCaps *caps, Fault *f) {
         const Hostdev *h = (const Hostdev *) d;
 
-        if (check_fits(h, f) < 0)
+        if (check_fits(h, f) < 0 || rom_check(&h->rom, &d->head, f) < 0)
                 return -EINVAL;
         if (is_scsi(h))
                 return hostdev_scsi_check(h, caps, f);
@@ -185,11 +184,15 @@ static int hostdev_companion(const Device *d, const char *state, Companion *ret)
         return is_scsi(h) ? hostdev_scsi_companion(h, ret) : hostdev_pci_companion(h, ret);
 }
 
+static int hostdev_files(const Device *d, WantedFiles *requests) {
+        return rom_files(&((const Hostdev *) d)->rom, &d->head, requests);
+}
+
 static const char *hostdev_fixed(const Device *d, const DomainDef *def) {
         return ((const Hostdev *) d)->ramfb == YES ? "with ramfb it is there from the start" : NULL;
 }
 
 const DeviceOps device_hostdev = {
         .kind = DEVICE_HOSTDEV, .element = "hostdev", .type = &hostdev_record, .slot = hostdev_slot, .check = hostdev_check, .fixed = hostdev_fixed,
-        .args = hostdev_args, .claim = hostdev_claim, .companion = hostdev_companion,
+        .files = hostdev_files, .args = hostdev_args, .claim = hostdev_claim, .companion = hostdev_companion,
 };

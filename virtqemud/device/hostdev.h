@@ -2,6 +2,7 @@
 #pragma once
 
 #include "device.h"
+#include "rom.h"
 
 /* <hostdev>: a device of the host that the guest gets for itself.
  *
@@ -31,7 +32,8 @@ typedef struct Hostdev {
         char *found_path;              /* live: the device file that takes SCSI commands */
         int driver, model, teaming;
         char *persistent;              /* teaming: the alias of the interface that stands in */
-        Tristate rom_bar, rom_enabled, display, ramfb, write_filtering;
+        Rom rom;
+        Tristate display, ramfb, write_filtering;
         uint64_t found_bus, found_number; /* live: which USB device it was when it was opened */
 } Hostdev;
 

@@ -11,6 +11,7 @@ typedef struct Input {
         char *evdev, *dev;           /* passthrough, evdev: the host's device */
         int grab, toggle;
         Tristate repeat;
+        VirtioOptions virtio;
 } Input;
 
 typedef enum InputType { INPUT_NONE, INPUT_TABLET, INPUT_MOUSE, INPUT_KEYBOARD, INPUT_PASSTHROUGH, INPUT_EVDEV } InputType;
@@ -35,6 +36,7 @@ static const Field input_fields[] = {
         { "source/@grab", &field_enum, AT(grab), .words = &grab_table },
         { "source/@grabToggle", &field_enum, AT(toggle), .words = &toggle_table },
         { "source/@repeat", &field_on_off, AT(repeat) },
+        VIRTIO_FIELDS(AT(virtio)),
         DEVICE_FIELDS(Input),
 };
 #undef AT
@@ -97,6 +99,8 @@ static int input_check(const Device *d, const DomainDef *def, const QemuCaps *ca
                 return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "there are no ps2 tablets, use bus 'usb' or 'virtio'");
         if (check_source(i, f) < 0)
                 return -EINVAL;
+        if (virtio_options_any(&i->virtio) && i->bus != INPUT_VIRTIO)
+                return xml_fault_below(&d->head, "driver", f, FAULT_INVALID_DEFINITION, "only bus 'virtio' has one");
         if (caps && i->type == INPUT_EVDEV && !caps_has_object(caps, "input-linux"))
                 return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "this QEMU has no objects of type 'input-linux'");
         if (caps && input_driver(i) && !caps_has_device(caps, input_driver(i)))
@@ -127,7 +131,7 @@ static int input_args(const Device *d, Args *a, Fault *f) {
         if (!driver)
                 return 0;
         json = json_pack("{s:s, s:s}", "driver", driver, "id", d->id);
-        if (!json || json_set_text(json, "evdev", i->evdev) < 0)
+        if (!json || json_set_text(json, "evdev", i->evdev) < 0 || virtio_options_add(&i->virtio, json) < 0)
                 return -ENOMEM;
         r = args_address(a, d, json, f);
         return r < 0 ? r : args_json(a, ARG_DEVICE, TAKE_PTR(json));

@@ -57,8 +57,7 @@ static const Field interface_fields[] = {
         { "driver/host/@gso", &field_on_off, AT(host_offloads.gso) },
         { "driver/host/@mrg_rxbuf", &field_on_off, AT(host_offloads.mrg_rxbuf) },
         OFFLOADS("guest", guest_offloads),
-        { "rom/@bar", &field_on_off, AT(rom_bar) },
-        { "rom/@enabled", &field_yes_no, AT(rom_enabled) },
+        ROM_FIELDS(AT(rom)),
         { "target/@dev", &field_string, AT(host), FIELD_LIVE, .max_length = 15 },
         { "target/@managed", &field_yes_no, AT(managed) },
         { "model/@type", &field_enum, AT(model), .words = &interface_model_table },
@@ -230,7 +229,7 @@ static int interface_check(const Device *d, const DomainDef *def, const QemuCaps
                         return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "its MAC address is already that of the interface in line %u",
                                          other->device.head.line);
         }
-        if (check_driver(i, f) < 0 || interface_socket_check(i, def, f) < 0)
+        if (check_driver(i, f) < 0 || interface_socket_check(i, def, f) < 0 || rom_check(&i->rom, &d->head, f) < 0)
                 return -EINVAL;
         if (i->teaming == TEAMING_TRANSIENT)
                 return xml_fault_below(&d->head, "teaming", f, FAULT_NOT_SUPPORTED,
@@ -362,13 +361,6 @@ static int add_driver(const Interface *i, json_t *json) {
         return r < 0 ? r : json_set_switch(json, "mrg_rxbuf", i->host_offloads.mrg_rxbuf);
 }
 
-/* Without the file of its boot program the card has none. */
-static int add_rom(const Interface *i, json_t *json) {
-        if (i->rom_enabled == NO)
-                return json_set_text(json, "romfile", "");
-        return i->rom_bar == UNSET ? 0 : json_set_number(json, "rombar", i->rom_bar == YES);
-}
-
 static int interface_args(const Device *d, Args *a, Fault *f) {
         const Interface *i = (const Interface *) d;
         _cleanup_free_ char *netdev = strf("host%s", d->id), *mac = field_mac.to_text(NULL, &i->mac);
@@ -387,12 +379,16 @@ static int interface_args(const Device *d, Args *a, Fault *f) {
                 return -ENOMEM;
         if (i->teaming && json_object_set_new(json, "failover", json_true()) < 0)
                 return -ENOMEM;
-        if (add_queues(i, json) < 0 || add_driver(i, json) < 0 || add_rom(i, json) < 0)
+        if (add_queues(i, json) < 0 || add_driver(i, json) < 0 || rom_args(&i->rom, a, json) < 0)
                 return -ENOMEM;
         r = args_bootindex(a, d, json);
         if (r >= 0)
                 r = args_address(a, d, json, f);
         return r < 0 ? r : args_json(a, ARG_DEVICE, TAKE_PTR(json));
+}
+
+static int interface_files(const Device *d, WantedFiles *requests) {
+        return rom_files(&((const Interface *) d)->rom, &d->head, requests);
 }
 
 static ChangeVerdict interface_verdict(const Device *before, const Device *after, const char *path) {
@@ -434,7 +430,7 @@ static int interface_settle(const Device *d, const DomainDef *def, json_t *comma
 const DeviceOps device_interface = {
         .kind = DEVICE_INTERFACE, .element = "interface", .type = &interface_record,
         .id_prefix = interface_prefix, .boot_class = interface_boot_class,
-        .fill = interface_fill, .slot = interface_slot, .check = interface_check, .fixed = device_never_fixed, .args = interface_args,
+        .fill = interface_fill, .slot = interface_slot, .check = interface_check, .fixed = device_never_fixed, .files = interface_files, .args = interface_args,
         .verdict = interface_verdict, .update = interface_update, .companion = interface_companion, .settle = interface_settle,
 };
 

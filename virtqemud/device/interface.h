@@ -3,6 +3,7 @@
 
 #include "../def/device-def.h"
 #include "port-def.h"
+#include "rom.h"
 #include "user-forward.h"
 #include "virtio.h"
 
@@ -77,7 +78,7 @@ typedef struct Interface {
         uint64_t rx_queue_size, tx_queue_size;
         int tx_mode;
         Offloads host_offloads, guest_offloads;
-        Tristate rom_bar, rom_enabled;
+        Rom rom;
         InterfaceSocket socket;
         int teaming;                  /* Teaming: it stands in while a device of the host is away */
         PortSettings port;            /* <bandwidth> and <vlan> */

@@ -11,6 +11,7 @@ typedef struct Balloon {
         int model;                    /* VirtioModel, or BALLOON_NONE */
         Tristate autodeflate, free_page_reporting;
         uint64_t stats_period;        /* s */
+        VirtioOptions virtio;
 } Balloon;
 
 typedef enum BalloonModel { BALLOON_UNSET, BALLOON_VIRTIO, BALLOON_TRANSITIONAL, BALLOON_NON_TRANSITIONAL, BALLOON_NONE } BalloonModel;
@@ -23,6 +24,7 @@ static const Field balloon_fields[] = {
         { "@autodeflate", &field_on_off, AT(autodeflate) },
         { "@freePageReporting", &field_on_off, AT(free_page_reporting) },
         { "stats/@period", &field_number, AT(stats_period), .max = 3600 },
+        VIRTIO_FIELDS(AT(virtio)),
         DEVICE_FIELDS(Balloon),
 };
 #undef AT
@@ -71,7 +73,7 @@ static int balloon_args(const Device *d, Args *a, Fault *f) {
                 return 0;
         json = json_pack("{s:s, s:s}", "driver", balloon_driver(b), "id", d->id);
         if (!json || json_set_switch(json, "deflate-on-oom", b->autodeflate) < 0 ||
-            json_set_switch(json, "free-page-reporting", b->free_page_reporting) < 0)
+            json_set_switch(json, "free-page-reporting", b->free_page_reporting) < 0 || virtio_options_add(&b->virtio, json) < 0)
                 return -ENOMEM;
         r = args_address(a, d, json, f);
         return r < 0 ? r : args_json(a, ARG_DEVICE, TAKE_PTR(json));

@@ -15,6 +15,7 @@ typedef struct Rng {
         int egd, mode;                /* of the daemon that is asked: tcp or unix; connect */
         char *host, *path;
         uint64_t service;
+        VirtioOptions virtio;
 } Rng;
 
 typedef enum RngModel { RNG_UNSET, RNG_VIRTIO, RNG_TRANSITIONAL, RNG_NON_TRANSITIONAL } RngModel;
@@ -42,6 +43,7 @@ static const Field rng_fields[] = {
         { "backend/source/@host", &field_string, AT(host), .max_length = 255 },
         { "backend/source/@service", &field_number, AT(service), .min = 1, .max = 65535 },
         { "backend/source/@path", &field_string, AT(path), .max_length = 107 },
+        VIRTIO_FIELDS(AT(virtio)),
         DEVICE_FIELDS(Rng),
 };
 #undef AT
@@ -129,7 +131,7 @@ static int rng_args(const Device *d, Args *a, Fault *f) {
         if (r < 0)
                 return r;
         json = json_pack("{s:s, s:s, s:s}", "driver", rng_driver(rng), "id", d->id, "rng", object);
-        if (!json)
+        if (!json || virtio_options_add(&rng->virtio, json) < 0)
                 return -ENOMEM;
         if (rng->rate_bytes != NUMBER_UNSET &&
             (json_object_set_new(json, "max-bytes", json_integer((json_int_t) rng->rate_bytes)) < 0 ||

@@ -113,6 +113,7 @@ static int check_paths(const DomainDef *def, Fault *f) {
         } rows[] = {
                 { "os/loader", def->loader },
                 { "os/nvram", def->nvram },
+                { "os/nvram/source/@file", def->nvram_source },
                 { "os/nvram/@template", def->nvram_template },
                 { "os/kernel", def->kernel },
                 { "os/initrd", def->initrd },
@@ -130,12 +131,14 @@ static int check_paths(const DomainDef *def, Fault *f) {
 static int check_firmware(const DomainDef *def, Fault *f) {
         if (def->firmware_features.n > 0 && def->os_firmware == OS_FIRMWARE_NONE)
                 return bad(def, f, "os/firmware", "features need <os firmware='efi'>");
-        if (def->os_firmware == OS_FIRMWARE_NONE && !def->loader && (def->nvram || def->nvram_template))
+        if (def->os_firmware == OS_FIRMWARE_NONE && !def->loader && (domain_nvram(def) || def->nvram_template))
                 return bad(def, f, "os/nvram", "firmware variables need a <loader type='pflash'> or <os firmware='efi'>");
-        if (def->loader && def->loader_type != LOADER_PFLASH && (def->nvram || def->nvram_template))
+        if (def->loader && def->loader_type != LOADER_PFLASH && (domain_nvram(def) || def->nvram_template))
                 return bad(def, f, "os/nvram", "only a loader of type 'pflash' keeps variables");
         if (def->loader_type == LOADER_PFLASH && !def->loader && def->os_firmware == OS_FIRMWARE_NONE)
                 return bad(def, f, "os/loader", "type 'pflash' needs the path of the firmware");
+        if (def->loader_stateless == YES && (domain_nvram(def) || def->nvram_template))
+                return bad(def, f, "os/loader", "a stateless one keeps no variables");
         if (def->loader_secure == YES && !domain_is_q35(def))
                 return cannot(def, f, "os/loader", "secure='yes' needs System Management Mode, which only machine 'q35' has");
         if (def->smm_segment != NUMBER_UNSET && (!domain_is_q35(def) || def->smm_segment % MIB != 0))
@@ -218,12 +221,17 @@ static int check_device(const DomainDef *def, size_t i, const QemuCaps *caps, Fa
         return d->ops->check ? d->ops->check(d, def, caps, f) : 0;
 }
 
+/* libvirt calls i686 what QEMU calls i386, and any x86 runs its programs. */
+static bool is_emulated(const char *arch, const char *target) {
+        return streq(arch, target) || (streq(arch, "i686") && (streq(target, "i386") || streq(target, "x86_64")));
+}
+
 static int check_machine(const DomainDef *def, const QemuCaps *caps, Fault *f) {
         const CapsMachine *machine;
         const char *near;
         int r;
 
-        if (!streq_null(def->arch, caps->target))
+        if (!is_emulated(def->arch ?: "", caps->target))
                 return cannot(def, f, "os/type/@arch", "'%s' is not what %s emulates, that is '%s'", def->arch ?: "", def->emulator, caps->target);
 
         machine = caps_machine(caps, def->machine);

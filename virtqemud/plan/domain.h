@@ -60,6 +60,11 @@ int domain_copy(const DomainDef *def, DomainDef **ret);
 /* Drops the document, which takes several times the memory of what it says. The text is kept in its file. */
 int domain_drop_document(DomainDef **def);
 
+/* The file where the firmware keeps its variables; NULL: nowhere. */
+static inline const char *domain_nvram(const DomainDef *def) {
+        return def->nvram ?: def->nvram_source;
+}
+
 /* Sets an error about a part of <domain> itself, named by its path ("os/nvram", "vcpu/@current") and line. Returns -EINVAL. */
 #define domain_fault(def, f, kind, path, ...) xml_fault_below(&(def)->head, (path), (f), (kind), __VA_ARGS__)
 

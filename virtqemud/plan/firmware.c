@@ -95,7 +95,7 @@ static int apply(const json_t *descriptor, DomainDef *def, const char *nvram_fol
                 return -ENOMEM;
         if (!def->nvram_template && free_and_strdup(&def->nvram_template, image_of(mapping, "nvram-template")) < 0)
                 return -ENOMEM;
-        if (!def->nvram) {
+        if (!domain_nvram(def)) {
                 def->nvram = strf("%s/%s_VARS.fd", nvram_folder, def->name);
                 if (!def->nvram)
                         return -ENOMEM;

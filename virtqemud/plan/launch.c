@@ -8,6 +8,7 @@
 #include "../device/memory.h"
 #include "../device/memory-backend.h"
 #include "cpu.h"
+#include "domain.h"
 #include "iothread.h"
 #include "mem.h"
 #include "memory.h"
@@ -74,7 +75,7 @@ static int add_machine(Args *a, const DomainDef *def) {
         _cleanup_text_ Text t = TEXT_INIT;
         _cleanup_free_ char *text = NULL;
 
-        text_addf(&t, "%s,accel=%s,dump-guest-core=off", def->machine, def->type == DOMAIN_TYPE_KVM ? "kvm" : "tcg");
+        text_addf(&t, "%s,accel=%s,dump-guest-core=%s", def->machine, def->type == DOMAIN_TYPE_KVM ? "kvm" : "tcg", def->memory_dump == YES ? "on" : "off");
         if (hmat_any(def))
                 text_add(&t, ",hmat=on");
         if (domain_has_nvdimm(def))
@@ -95,7 +96,7 @@ static int add_machine(Args *a, const DomainDef *def) {
         if (def->ioapic != IOAPIC_NONE)
                 text_addf(&t, ",kernel_irqchip=%s", def->ioapic == IOAPIC_KVM ? "on" : "split");
         if (def->loader_type == LOADER_PFLASH)
-                text_addf(&t, ",pflash0=pflash0%s", def->nvram ? ",pflash1=pflash1" : "");
+                text_addf(&t, ",pflash0=pflash0%s", domain_nvram(def) ? ",pflash1=pflash1" : "");
 
         memory_machine(def, &t);
         text = text_finish(&t);
@@ -153,6 +154,8 @@ static int add_rtc(Args *a, const DomainDef *def) {
                 text_addf(&t, "base=%s", local ? "localtime" : "utc");
         if (rtc && rtc->track == TRACK_GUEST)
                 text_add(&t, ",clock=vm");
+        if (rtc && rtc->track == TRACK_REALTIME)
+                text_add(&t, ",clock=rt");
         if (rtc && rtc->tickpolicy == TICK_CATCHUP)
                 text_add(&t, ",driftfix=slew");
 
@@ -246,9 +249,9 @@ static int add_firmware(Args *a, const DomainDef *def) {
         if (def->loader_type != LOADER_PFLASH)
                 return add_memfd(a, "-bios", def->loader);
         r = add_flash(a, "pflash0", def->loader, def->loader_readonly == NO);
-        if (r < 0 || !def->nvram)
+        if (r < 0 || !domain_nvram(def))
                 return r;
-        return add_flash(a, "pflash1", def->nvram, true);
+        return add_flash(a, "pflash1", domain_nvram(def), true);
 }
 
 /* The daemon's monitor listens, so that a new virtqemud can come back; the supervisor's is a pair. */
@@ -556,7 +559,7 @@ int launch_files(const DomainDef *def, WantedFiles *ret, Fault *f) {
         flash = def->loader_type == LOADER_PFLASH;
         r = want(ret, flash ? WANTED_FD : WANTED_MEMFD, def, def->loader, NULL, flash && def->loader_readonly == NO);
         if (r >= 0)
-                r = want(ret, WANTED_NVRAM, def, def->nvram, def->nvram_template, true);
+                r = want(ret, WANTED_NVRAM, def, domain_nvram(def), def->nvram_template, true);
         if (r >= 0)
                 r = want(ret, WANTED_MEMFD, def, def->kernel, NULL, false);
         if (r >= 0)

@@ -220,7 +220,8 @@ static int check_given(const Pci *p, const Device *d, Fault *f) {
         if (is_port(bus) && a->slot != 0)
                 return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "the %s with index %" PRIu64 " has only slot 0x00",
                                  controller_model_to_string((ControllerModel) bus->model), bus->index);
-        if (!has_slot_0(bus) && a->slot == 0)
+        /* The first one of a dmi-to-pci-bridge, too, is free for who asks for it. */
+        if (!has_slot_0(bus) && bus->model != MODEL_DMI_TO_PCI_BRIDGE && a->slot == 0)
                 return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "slot 0x00 of PCI bus %" PRIu64 " is reserved, 0x01 is the first", bus->index);
         if (is_root_port(d) && bus->model != MODEL_PCIE_ROOT && bus->model != MODEL_PCIE_EXPANDER)
                 return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "a pcie-root-port must be on bus 0, which is the pcie-root, or on a pcie-expander-bus");

@@ -18,10 +18,19 @@ static const Field host_fields[] = {
 #undef AT
 const RecordType source_host_record = { "host", sizeof(SourceHost), RECORD_FIELDS(host_fields) };
 
+#define AT(member) offsetof(FreePart, member)
+static const Field free_part_fields[] = {
+        { "@start", &field_number, AT(start), FIELD_LIVE, .max = UINT64_MAX },
+        { "@end", &field_number, AT(end), FIELD_LIVE, .max = UINT64_MAX },
+};
+#undef AT
+static const RecordType free_part_record = { "freeExtent", sizeof(FreePart), RECORD_FIELDS(free_part_fields) };
+
 #define AT(member) offsetof(SourceDevice, member)
 static const Field device_fields[] = {
         { "@path", &field_string, AT(path), FIELD_REQUIRED },
         { "@part_separator", &field_yes_no, AT(part_separator) },
+        { "freeExtent", &field_list, AT(free_parts), FIELD_LIVE, .record = &free_part_record },
 };
 #undef AT
 const RecordType source_device_record = { "device", sizeof(SourceDevice), RECORD_FIELDS(device_fields) };

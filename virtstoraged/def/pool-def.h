@@ -49,10 +49,17 @@ typedef struct SourceHost {
         uint64_t port;
 } SourceHost;
 
+/* Of a disk, what is no partition yet. */
+typedef struct FreePart {
+        Record head;
+        uint64_t start, end;
+} FreePart;
+
 typedef struct SourceDevice {
         Record head;
         char *path;
         Tristate part_separator;
+        RecordList free_parts;   /* live, as others write it */
 } SourceDevice;
 
 typedef struct InitiatorIqn {

@@ -14,9 +14,10 @@ static int check(const PoolDef *def, Fault *f) {
         bool nfs = streq(def->source_format ?: "auto", "auto") || streq(def->source_format, "nfs");
         const char *version = def->protocol_version;
 
-        if (def->source_dir[0] != '/' || strpbrk(def->source_dir, "\n\t"))
-                return xml_fault_below(&def->head, "source/dir/@path", f, FAULT_INVALID_DEFINITION, "\"%.200s\" is no folder of a server: it begins with a '/'",
-                                       def->source_dir);
+        /* Names of shares and volumes, which the others serve, need not begin so. */
+        if ((nfs && def->source_dir[0] != '/') || !def->source_dir[0] || strpbrk(def->source_dir, "\n\t"))
+                return xml_fault_below(&def->head, "source/dir/@path", f, FAULT_INVALID_DEFINITION, "\"%.200s\" is no folder of a server%s",
+                                       def->source_dir, nfs ? ": it begins with a '/'" : "");
         if (version && !nfs)
                 return xml_fault_below(&def->head, "source/protocol", f, FAULT_INVALID_DEFINITION, "only NFS has a version to choose");
         if (version && (strspn(version, "0123456789.") != strlen(version) || *version < '2' || *version > '9'))

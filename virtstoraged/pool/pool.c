@@ -216,6 +216,9 @@ int pool_fill(PoolDef *def) {
 
         while (length > 1 && def->path[length - 1] == '/')
                 def->path[--length] = '\0';
+        /* As libvirt has it: where nothing is said it is called as the pool is. */
+        if (ops && (ops->needs & ELEMENT_NAME) && !def->source_name && free_and_strdup(&def->source_name, def->name) < 0)
+                return -ENOMEM;
         if (ops && ops->device_folder && !def->path && (def->source_name || !str_ends(ops->device_folder, "/"))) {
                 def->path = str_ends(ops->device_folder, "/") ? strf("%s%s", ops->device_folder, def->source_name) : strdup(ops->device_folder);
                 if (!def->path)
