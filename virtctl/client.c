@@ -10,8 +10,10 @@
 #include "ask-agent.h"
 #include "service.h"
 #include "str.h"
+#include "values.h"
 
 #define CALL_TIMEOUT_USEC UINT64_C(180000000)
+#define ASK_TIMEOUT_USEC UINT64_C(5000000)
 
 int client_fail(const char *fmt, ...) {
         va_list ap;
@@ -150,6 +152,21 @@ int client_call(Client *c, const char *path, const char *interface, const char *
                         return client_fail("%s", strerror(-r));
         }
         return client_send(c, TAKE_PTR(call), ret);
+}
+
+json_t *client_ask(Client *c, const char *path, const char *interface, const char *method, const char *types, ...) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *reply = NULL;
+        va_list ap;
+        int r = sd_bus_message_new_method_call(c->bus, &call, service_of(path)->bus_name, path, interface, method);
+
+        if (r >= 0 && types) {
+                va_start(ap, types);
+                r = sd_bus_message_appendv(call, types, ap);
+                va_end(ap);
+        }
+        if (r >= 0)
+                r = sd_bus_call(c->bus, call, ASK_TIMEOUT_USEC, NULL, &reply);
+        return r < 0 ? NULL : value_to_json(reply);
 }
 
 int client_take_path(sd_bus_message *reply, char **ret) {

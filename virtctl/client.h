@@ -62,6 +62,9 @@ int client_call(Client *c, const char *path, const char *interface, const char *
 int client_new_call(Client *c, sd_bus_message **ret, const char *path, const char *interface, const char *method);
 int client_send(Client *c, sd_bus_message *call, sd_bus_message **ret);
 
+/* What is only nice to know, as JSON; NULL, and nothing said, where there is no answer. Nobody is asked for a password for it. */
+json_t *client_ask(Client *c, const char *path, const char *interface, const char *method, const char *types, ...);
+
 /* Path of a domain by name or UUID. */
 int client_domain(Client *c, const char *name, char **ret);
 /* Path of an object, out of an answer; or as a method gives it for a name. */

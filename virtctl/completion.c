@@ -114,7 +114,7 @@ static const struct {
         void (*offer)(Context *x);
         bool is_local;
 } kinds[] = {
-        { "NAME", offer_domains }, { "NETWORK", offer_networks }, { "POOL", offer_pools }, { "VOLUME", offer_volumes },
+        { "NAME", offer_domains }, { "PATTERN", offer_domains }, { "NETWORK", offer_networks }, { "POOL", offer_pools }, { "VOLUME", offer_volumes },
         { "SECRET", offer_secrets }, { "LOCKSPACE", offer_lockspaces }, { "DEVICE", offer_devices }, { "DRIVE", offer_devices },
         { "FILE", offer_files, .is_local = true }, { "FOLDER", offer_folders, .is_local = true },
 };

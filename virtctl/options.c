@@ -37,6 +37,9 @@ const Option options[] = {
         { "secrets", 0, NULL, "cat", "Passwords, too", FIELD(SETS_TRUE, secrets) },
         { "kind", 0, "pci|usb|mdev|scsi|net|block", "host-devices", "Only devices of that kind", FIELD(SETS_TEXT, kind) },
         { "domain", 0, NULL, "capabilities", "What definitions can have, not the host", FIELD(SETS_TRUE, domain) },
+        { "state", 0, "running|paused|shutoff|starting|shutdown|crashed|pmsuspended|broken", "list", "Only VMs in that state; several have commas between them",
+          IS_GIVEN, 0 },
+        { "lines", 'n', "NUMBER", "status", "How many lines of each log", IS_GIVEN, 0 },
         { "groups", 0, "LIST", "stats", "Which statistics: cpu,block or all", FIELD(SETS_TEXT, groups) },
 };
 const size_t n_options = ARRAY_SIZE(options);

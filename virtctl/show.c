@@ -6,6 +6,9 @@
 #include <time.h>
 
 #include "str.h"
+#include "terminal.h"
+
+#define LABEL_WIDTH 14   /* with what follows it */
 
 void format_size(uint64_t bytes, char *buffer, size_t size) {
         static const char units[] = "BKMGTPE";
@@ -73,12 +76,31 @@ uint64_t show_number(const json_t *o, const char *key) {
         return (uint64_t) json_integer_value(json_object_get(o, key));
 }
 
+/* Of a line that has too little room; at a blank, if there is one that leaves the line not too short. */
+static size_t bytes_of_line(const char *s, size_t room) {
+        size_t n = text_fits(s, room), end = n;
+
+        while (end > n / 2 && s[end] != ' ')
+                end--;
+        return s[n] && s[end] == ' ' ? end : n;
+}
+
 void print_line(const char *label, const char *fmt, ...) {
+        size_t width = terminal_width(), room = width > 2 * LABEL_WIDTH ? width - LABEL_WIDTH : SIZE_MAX;
+        _cleanup_free_ char *text = NULL;
+        const char *rest;
         va_list ap;
 
-        printf("%12s: ", label);
         va_start(ap, fmt);
-        (void) vprintf(fmt, ap);
+        if (vasprintf(&text, fmt, ap) < 0)
+                text = NULL;
         va_end(ap);
-        putchar('\n');
+        printf("%*s%s ", LABEL_WIDTH - 2, label, *label ? ":" : " ");
+        for (rest = text ?: ""; room < SIZE_MAX && text_width(rest) > room;) {
+                size_t n = bytes_of_line(rest, room);
+
+                printf("%.*s\n%*s", (int) n, rest, LABEL_WIDTH, "");
+                rest += n + (rest[n] == ' ');
+        }
+        puts(rest);
 }
