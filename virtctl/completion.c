@@ -148,7 +148,7 @@ static void offer_options(Context *x, const Verb *verb) {
                 _cleanup_free_ char *word = strf("--%s%s", o->name, o->argument ? "=" : "");
                 const char *after = o->argument && word ? str_after(x->begun, word) : NULL;
 
-                if (o->verbs && (!verb || !option_is_for(o, verb->name)))
+                if (verb ? !option_is_for(o, verb->name) : o->verbs && !o->common)
                         continue;
                 if (after && o->argument[0] >= 'a')
                         offer_choices(x, word, o->argument, strlen(o->argument));

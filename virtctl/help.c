@@ -30,7 +30,7 @@ static void print_option(const Option *o) {
 
 static void print_options(const char *verb) {
         for (size_t i = 0; i < n_options; i++)
-                if (verb ? options[i].verbs && option_is_for(&options[i], verb) : !options[i].verbs)
+                if (verb ? options[i].verbs && option_is_for(&options[i], verb) : !options[i].verbs || options[i].common)
                         print_option(&options[i]);
 }
 

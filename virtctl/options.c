@@ -12,6 +12,9 @@
 #define FIELD(effect, name) effect, offsetof(Client, name)
 
 #define MUTATORS "attach detach change insert eject set set-memory set-vcpus set-link"
+/* What they print is in docs/virtctl-json.schema.json. */
+#define PRINTS_JSON "list status stats pending guest-info wait-address trim networks network-leases port-forwards pools volumes secrets leases lockspaces " \
+                    "host host-devices capabilities"
 #define LIVE_OR_CONFIG MUTATORS " cat cat-network cat-pool"
 
 const Option options[] = {
@@ -19,7 +22,7 @@ const Option options[] = {
         { "system", 0, NULL, NULL, "VMs of the host (what is meant without a word)", FIELD(SETS_FALSE, user) },
         { "host", 'H', "[USER@]HOST", NULL, "VMs of another host, by ssh", FIELD(SETS_TEXT, host) },
         { "address", 0, "ADDRESS", NULL, "The D-Bus at that address", FIELD(SETS_TEXT, address) },
-        { "json", 0, "short|pretty|off", NULL, "Print for programs", FIELD(SETS_JSON, json) },
+        { "json", 0, "short|pretty|off", PRINTS_JSON, "Print for programs", FIELD(SETS_JSON, json), .common = true },
         { "quiet", 'q', NULL, NULL, "Say only what was asked for, and what went wrong", FIELD(SETS_TRUE, quiet) },
         { "no-pager", 0, NULL, NULL, "Don't show what is long in a pager", FIELD(SETS_TRUE, no_pager) },
         { "no-ask-password", 0, NULL, NULL, "Don't ask for the password of an authorization", FIELD(SETS_TRUE, no_ask) },
@@ -40,6 +43,8 @@ const Option options[] = {
         { "state", 0, "running|paused|shutoff|starting|shutdown|crashed|pmsuspended|broken", "list", "Only VMs in that state; several have commas between them",
           IS_GIVEN, 0 },
         { "lines", 'n', "NUMBER", "status", "How many lines of each log", IS_GIVEN, 0 },
+        { "delay", 'd', "SECONDS", "top", "How long between two tables", IS_GIVEN, 0 },
+        { "iterations", 0, "NUMBER", "top", "How many tables until it ends", IS_GIVEN, 0 },
         { "groups", 0, "LIST", "stats", "Which statistics: cpu,block or all", FIELD(SETS_TEXT, groups) },
 };
 const size_t n_options = ARRAY_SIZE(options);

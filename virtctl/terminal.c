@@ -22,8 +22,9 @@ static size_t from_environment(const char *name, size_t otherwise) {
         return text && parse_u64(text, 10, &n) >= 0 && n > 0 && n < 10000 ? (size_t) n : otherwise;
 }
 
+static Terminal t;
+
 static const Terminal *terminal(void) {
-        static Terminal t;
         const char *no = getenv("NO_COLOR"), *kind = getenv("TERM");
         struct winsize size = {};
 
@@ -46,6 +47,16 @@ size_t terminal_width(void) {
 
 size_t terminal_height(void) {
         return terminal()->height;
+}
+
+bool terminal_is_screen(void) {
+        const char *kind = getenv("TERM");
+
+        return terminal()->is_one && kind && !streq(kind, "dumb");
+}
+
+void terminal_look_again(void) {
+        t.looked = false;
 }
 
 bool terminal_colors(void) {

@@ -177,7 +177,7 @@ def test_virtctl_and_the_guest(running, virtctl, tmp_path):  # noqa: F811
     until(lambda: "System: Tiny" in virtctl("guest-info", "web").stdout)
     info = virtctl("guest-info", "web").stdout
     assert "Agent: connected 7.2.22" in info and "Hostname: tiny" in info and "/m (ext4" in info and "127.0.0.1/8 on lo" in info
-    assert json.loads(virtctl("guest-info", "web", "--json=short").stdout)["Interfaces"][0][0] == "lo"
+    assert json.loads(virtctl("guest-info", "web", "--json=short").stdout)["Interfaces"][0]["name"] == "lo"
     done = virtctl("exec", "web", "--", "/bin/sh", "-c", "echo out; echo err >&2; exit 7", check=False)
     assert (done.stdout, done.stderr, done.returncode) == ("out\n", "err\n", 7)
     (tmp_path / "in").write_bytes(os.urandom(300_000))
