@@ -9,6 +9,7 @@
 #include "terminal.h"
 
 #define LABEL_WIDTH 14   /* with what follows it */
+#define ROOM_MIN 16      /* with less of it, lines are left to the terminal */
 
 void format_size(uint64_t bytes, char *buffer, size_t size) {
         static const char units[] = "BKMGTPE";
@@ -85,10 +86,20 @@ static size_t bytes_of_line(const char *s, size_t room) {
         return s[n] && s[end] == ' ' ? end : n;
 }
 
+void print_from(size_t column, const char *text) {
+        size_t width = terminal_width(), room = width >= column + ROOM_MIN ? width - column : SIZE_MAX;
+
+        while (room < SIZE_MAX && text_width(text) > room) {
+                size_t n = bytes_of_line(text, room);
+
+                printf("%.*s\n%*s", (int) n, text, (int) column, "");
+                text += n + (text[n] == ' ');
+        }
+        puts(text);
+}
+
 void print_line(const char *label, const char *fmt, ...) {
-        size_t width = terminal_width(), room = width > 2 * LABEL_WIDTH ? width - LABEL_WIDTH : SIZE_MAX;
         _cleanup_free_ char *text = NULL;
-        const char *rest;
         va_list ap;
 
         va_start(ap, fmt);
@@ -96,11 +107,5 @@ void print_line(const char *label, const char *fmt, ...) {
                 text = NULL;
         va_end(ap);
         printf("%*s%s ", LABEL_WIDTH - 2, label, *label ? ":" : " ");
-        for (rest = text ?: ""; room < SIZE_MAX && text_width(rest) > room;) {
-                size_t n = bytes_of_line(rest, room);
-
-                printf("%.*s\n%*s", (int) n, rest, LABEL_WIDTH, "");
-                rest += n + (rest[n] == ' ');
-        }
-        puts(rest);
+        print_from(LABEL_WIDTH, text ?: "");
 }

@@ -97,13 +97,18 @@ static int show_one(Client *c, const char *path, uint64_t lines) {
 /* --- the host --- */
 
 static json_t *count_states(const json_t *vms) {
+        /* In this order, which is that of people. */
+        static const char *const states[] = { "running", "starting", "paused", "pmsuspended", "shutdown", "crashed", "broken", "shutoff" };
         json_t *counts = json_object(), *vm;
         size_t i;
 
-        json_array_foreach(vms, i, vm) {
-                const char *state = show_text(vm, "State");
+        for (size_t k = 0; k < ARRAY_SIZE(states); k++) {
+                json_int_t n = 0;
 
-                (void) json_object_set_new(counts, state, json_integer((json_int_t) show_number(counts, state) + 1));
+                json_array_foreach(vms, i, vm)
+                        n += streq(show_text(vm, "State"), states[k]);
+                if (n > 0)
+                        (void) json_object_set_new(counts, states[k], json_integer(n));
         }
         return counts;
 }

@@ -10,12 +10,12 @@ import struct
 import subprocess
 import termios
 import time
-import unicodedata
 
 import pytest
 
 from domains import FORMAT, console, define, disk_xml, guest_xml, tiny_xml
 from test_virtctl import virtctl  # noqa: F401
+from tmux import width
 
 pytestmark = pytest.mark.bus
 
@@ -24,10 +24,6 @@ DEVICES = "<interface type='user'/><serial type='pty'/>"
 
 def plain(text):
     return re.sub(r"\033\[[0-9;?]*[a-zA-Z]", "", text)
-
-
-def width(line):
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 0 if unicodedata.combining(c) else 1 for c in line)
 
 
 def on_terminal(bus, virtctl, *args, columns=80, rows=24, **environment):
