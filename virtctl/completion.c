@@ -84,19 +84,18 @@ static void offer_lockspaces(Context *x) {
 
 /* By their targets where they have one ("vda"), else by their ids. */
 static void offer_devices(Context *x) {
-        json_auto_t *objects = ask(x, QEMU1_ROOT, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects");
-        _cleanup_free_ char *domain = NULL, *prefix = NULL;
+        _cleanup_free_ char *domain = NULL;
+        json_auto_t *devices = NULL;
         json_t *interfaces;
         const char *path;
 
         if (x->n < 2 || client_domain(&x->client, x->words[1], &domain) != 0)
                 return;
-        prefix = strf("%s/device/", domain);
-        json_object_foreach(objects, path, interfaces)
-                if (prefix && str_after(path, prefix)) {
-                        offer(x, json_string_value(json_object_get(json_object_get(interfaces, QEMU1 ".Disk"), "Target")));
-                        offer(x, json_string_value(json_object_get(json_object_get(interfaces, QEMU1 ".Device"), "Alias")));
-                }
+        devices = ask(x, domain, DOMAIN_INTERFACE, "GetDevices");
+        json_object_foreach(devices, path, interfaces) {
+                offer(x, json_string_value(json_object_get(json_object_get(interfaces, QEMU1 ".Disk"), "Target")));
+                offer(x, json_string_value(json_object_get(json_object_get(interfaces, QEMU1 ".Device"), "Alias")));
+        }
 }
 
 static void offer_files(Context *x) {

@@ -134,6 +134,28 @@ def test_status(bus, qemud, virtctl, guest_image, tmp_path):
     virtctl("status", "web")
 
 
+def test_status_of_networks(bus, qemud, virtctl):
+    """By the names of what they are connected to; only root can start some of them."""
+    define(bus, tiny_xml("a", devices="<interface type='network'><source network='lab'/></interface><interface type='bridge'><source bridge='br7'/></interface>"))
+    said = virtctl("status", "a").stdout
+    assert "(network lab)\n" in said and "(bridge br7)\n" in said
+
+
+def test_status_of_troubles(bus, qemud, virtctl, tmp_path):
+    """What is wrong is told with what to do."""
+    limited = define(bus, tiny_xml("limited", extra="<cputune><shares>200</shares></cputune>"))
+    define(bus, tiny_xml("broken", devices=disk_xml(tmp_path / "nothing.img")))
+    limited.Start(0, {}, timeout=60)
+    assert virtctl("start", "broken", check=False).returncode == 1
+    said = virtctl("status", "limited").stdout
+    assert re.search(r"^ +Warning: its limits are not kept.*\n {14}VMs of a host with systemd are units", said, re.M), said
+    said = virtctl("status", "broken").stdout
+    assert re.search(rf"^ +Last error: .*{tmp_path}/nothing.img", said, re.M), said
+    host = virtctl("status").stdout
+    assert "Warnings: broken: " in host and "limited: its limits are not kept" in host
+    limited.Terminate(0, {})
+
+
 def test_status_of_a_job(bus, qemud, virtctl):
     d = define(bus, tiny_xml("a"))
     d.Start(0, {}, timeout=60)

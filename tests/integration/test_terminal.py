@@ -125,6 +125,21 @@ def test_a_long_job(bus, qemud, screen, guest_image, tmp_path):
     d.Terminate(0, {})
 
 
+def test_what_is_long_goes_through_the_pager(bus, qemud, screen):
+    for i in range(6):
+        define(bus, tiny_xml(f"vm{i}"))
+    screen.clear()
+    screen.type("virtctl status 'vm*'")
+    first = screen.see(r"^lines 1-\d+")
+    assert first.startswith("○ vm0\n")
+    fits(first.splitlines())
+    screen.keys("G")
+    assert "○ vm5\n" in screen.see(r"\(END\)")
+    screen.keys("q")
+    screen.wait(lambda: screen.text().splitlines()[-1] == "$")
+    assert "○ vm5" in "\n".join(screen.run("virtctl status vm5"))
+
+
 def start_top(screen):
     screen.clear()
     screen.type("virtctl top --delay=1")
