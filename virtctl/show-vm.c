@@ -164,8 +164,8 @@ static const struct {
         { "has ended, its log tells why", "its device works again after a new start: virtctl stop, virtctl start" },
         { "started without", "put it back, or take the disk out of the definition; the VM sees it at its next start" },
         { "its definition says what could not be done", "virtctl pending shows what; it is done at the next start" },
-        { "a unit, and it is", "VMs of a host with systemd are units, those elsewhere can't have it" },
-        { "they are systemd's to keep", "VMs of a host with systemd are units, those elsewhere can't have it" },
+        { "a unit, and it is", "run virtqemud where there is systemd: its VMs are units then" },
+        { "they are systemd's to keep", "run virtqemud where there is systemd: its VMs are units then" },
         { "the lease of", "stop it unless you know that no other VM has the image: virtctl leases" },
         { "can't be kept on the CPUs", "virtctl set gives it CPUs that the host has: EmulatorPin, VCPUPins, IOThreadPins" },
         { "QEMU's monitor can't be used", "virtctl kill ends it, virtctl start gives it a new one" },
@@ -201,18 +201,27 @@ static void show_troubles(const json_t *d) {
                 print_line("", "%s", hint);
 }
 
-/* "vda cache: none, writeback after power-off" */
+static const char *when_text(const char *when) {
+        static const struct {
+                const char *when, *text;
+        } words[] = { { "now", "can be had now" }, { "reboot", "at the guest's next reboot" }, { "power-off", "after power-off" } };
+
+        for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+                if (streq(words[i].when, when))
+                        return words[i].text;
+        return when;
+}
+
+/* "vda cache: none, will be writeback; after power-off" */
 static void show_pending(const json_t *d) {
         const json_t *row;
         size_t i;
 
         json_array_foreach(json_object_get(d, "Pending"), i, row) {
-                const char *device = show_text(row, "device"), *when = show_text(row, "when");
+                const char *device = show_text(row, "device"), *now = show_text(row, "running"), *then = show_text(row, "defined");
 
-                print_line(i == 0 ? "Pending" : "", "%s%s%s: %s, to be %s %s%s", device, *device ? " " : "", show_text(row, "setting"),
-                           *show_text(row, "running") ? show_text(row, "running") : "nothing",
-                           *show_text(row, "defined") ? show_text(row, "defined") : "nothing",
-                           streq(when, "now") ? "" : "after ", streq(when, "now") ? "now, if it is changed live" : when);
+                print_line(i == 0 ? "Pending" : "", "%s%s%s: %s, will be %s; %s", device, *device ? " " : "", show_text(row, "setting"),
+                           *now ? now : "nothing", *then ? then : "nothing", when_text(show_text(row, "when")));
         }
 }
 
