@@ -15,7 +15,8 @@ static bool is_pattern(const char *word) {
 
 static bool matches(const json_t *domain, char *const *patterns, int n) {
         for (int i = 0; i < n; i++)
-                if (fnmatch(patterns[i], show_text(domain, "Name"), 0) == 0 || fnmatch(patterns[i], show_text(domain, "UUID"), FNM_CASEFOLD) == 0)
+                if (streq(patterns[i], show_text(domain, "Name")) || fnmatch(patterns[i], show_text(domain, "Name"), 0) == 0 ||
+                    fnmatch(patterns[i], show_text(domain, "UUID"), FNM_CASEFOLD) == 0)
                         return true;
         return n == 0;
 }

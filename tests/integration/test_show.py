@@ -59,6 +59,9 @@ def straight(lines):
 
 
 def test_list(bus, qemud, virtctl, tmp_path):
+    odd = define(bus, tiny_xml("[odd]"))
+    assert "1 machine listed" in virtctl("list", "[odd]").stdout and "○ [odd]\n" in virtctl("status", "[odd]").stdout
+    odd.Undefine(0, {})
     for name in ("web1", "web2", "db"):
         define(bus, tiny_xml(name))
     virtctl("start", "web1")
