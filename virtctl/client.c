@@ -169,19 +169,6 @@ int client_call(Client *c, const char *path, const char *interface, const char *
         return client_send(c, TAKE_PTR(call), ret);
 }
 
-int client_probe(Client *c, const char *path, const char *interface, const char *method, sd_bus_message **ret, const char *types, ...) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
-        va_list ap;
-        int r = sd_bus_message_new_method_call(c->bus, &call, service_of(path)->bus_name, path, interface, method);
-
-        if (r >= 0 && types) {
-                va_start(ap, types);
-                r = sd_bus_message_appendv(call, types, ap);
-                va_end(ap);
-        }
-        return r < 0 ? r : sd_bus_call(c->bus, call, CALL_TIMEOUT_USEC, NULL, ret);
-}
-
 int client_get_text(Client *c, const char *path, const char *interface, const char *property, char **ret) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         const char *text;

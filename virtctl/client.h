@@ -61,8 +61,6 @@ char *client_ssh(const Client *c);
 /* Calls a method of the daemon whose object it is, as the path says. On failure tells why, with the hint, and returns an exit status;
  * else 0 with *ret set (may be NULL). */
 int client_call(Client *c, const char *path, const char *interface, const char *method, sd_bus_message **ret, const char *types, ...);
-/* The same for what need not work: tells nothing, and gives a negative errno. */
-int client_probe(Client *c, const char *path, const char *interface, const char *method, sd_bus_message **ret, const char *types, ...);
 /* A property that is a text. 0, or an exit status. */
 int client_get_text(Client *c, const char *path, const char *interface, const char *property, char **ret);
 /* A message to be filled by hand, and the call of it, which takes it over. */

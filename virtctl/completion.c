@@ -85,16 +85,16 @@ static void offer_lockspaces(Context *x) {
 
 /* By their targets where they have one ("vda"), and by their ids. */
 static void offer_devices_with(Context *x, const char *interface) {
-        json_auto_t *objects = ask(x, QEMU1_ROOT, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects");
-        _cleanup_free_ char *domain = NULL, *prefix = NULL;
+        _cleanup_free_ char *domain = NULL;
+        json_auto_t *devices = NULL;
         json_t *interfaces;
         const char *path;
 
         if (x->n < 2 || client_domain(&x->client, x->words[1], &domain) != 0)
                 return;
-        prefix = strf("%s/device/", domain);
-        json_object_foreach(objects, path, interfaces)
-                if (prefix && str_after(path, prefix) && json_object_get(interfaces, interface)) {
+        devices = ask(x, domain, DOMAIN_INTERFACE, "GetDevices");
+        json_object_foreach(devices, path, interfaces)
+                if (json_object_get(interfaces, interface)) {
                         offer(x, json_string_value(json_object_get(json_object_get(interfaces, QEMU1 ".Disk"), "Target")));
                         offer(x, json_string_value(json_object_get(json_object_get(interfaces, QEMU1 ".Device"), "Alias")));
                 }
@@ -142,7 +142,7 @@ static const struct {
         void (*offer)(Context *x);
         bool is_local;
 } kinds[] = {
-        { "NAME", offer_domains }, { "NETWORK", offer_networks }, { "POOL", offer_pools }, { "VOLUME", offer_volumes },
+        { "NAME", offer_domains }, { "PATTERN", offer_domains }, { "NETWORK", offer_networks }, { "POOL", offer_pools }, { "VOLUME", offer_volumes },
         { "SECRET", offer_secrets }, { "LOCKSPACE", offer_lockspaces }, { "DEVICE", offer_devices }, { "DRIVE", offer_devices },
         { "GRAPHICS", offer_displays }, { "SOURCE", offer_sources }, { "JOB", offer_jobs },
         { "FILE", offer_files, .is_local = true }, { "FOLDER", offer_folders, .is_local = true },
@@ -177,7 +177,7 @@ static void offer_options(Context *x, const Verb *verb) {
                 _cleanup_free_ char *word = strf("--%s%s", o->name, o->argument ? "=" : "");
                 const char *after = o->argument && word ? str_after(x->begun, word) : NULL;
 
-                if (o->verbs && (!verb || !option_is_for(o, verb->name)))
+                if (verb ? !option_is_for(o, verb->name) : o->verbs && !o->common)
                         continue;
                 if (after && o->argument[0] >= 'a')
                         offer_choices(x, word, o->argument, strlen(o->argument));

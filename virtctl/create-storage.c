@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ask.h"
 #include "create.h"
 #include "fd.h"
 #include "mem.h"
@@ -24,7 +25,7 @@ static int look_for(Client *c, const char *pool, const char *volume, bool wanted
                 return r;
         if (wanted)
                 return client_find(c, object, STORAGE1_POOL, "GetVolume", volume, &found);
-        if (client_probe(c, object, STORAGE1_POOL, "GetVolume", NULL, "s", volume) < 0)
+        if (ask(c, object, STORAGE1_POOL, "GetVolume", NULL, NULL, "s", volume) < 0)
                 return 0;
         (void) client_fail("the pool %s has a volume %s already", pool, volume);
         fprintf(stderr, "  Name another one: %s/NAME,size=…; or remove it: virtctl delete-volume %s %s\n", pool, pool, volume);
@@ -89,7 +90,7 @@ static int plan_image(Create *x) {
         NewDisk *d, fresh;
 
         x->image_is_volume = x->image.volume ||
-                             client_probe(x->client, STORAGE1_ROOT, STORAGE1_MANAGER, "GetVolumeByPath", NULL, "s", x->image.path) >= 0;
+                             ask(x->client, STORAGE1_ROOT, STORAGE1_MANAGER, "GetVolumeByPath", NULL, NULL, "s", x->image.path) >= 0;
         for (size_t i = 0; i < m->n_disks; i++)
                 if (m->disks[i].make) {
                         x->image_disk = i;

@@ -6,6 +6,7 @@
 
 #include "options.h"
 #include "pager.h"
+#include "show.h"
 #include "str.h"
 #include "terminal.h"
 
@@ -14,8 +15,14 @@ static const char *const groups[_VERB_GROUP_MAX] = {
         [POOLS] = "Storage pools", [VOLUMES] = "Volumes", [SECRETS] = "Secrets", [LEASES] = "Leases", [HOST] = "Host and jobs",
 };
 
-static void fill_up(int printed, int column) {
-        printf("%*s", MAX(column - printed, 1), "");
+/* Help stands in a column, below what is too long for it. */
+static void print_help(int printed, int column, const char *help) {
+        if (printed >= column) {
+                putchar('\n');
+                printed = 0;
+        }
+        printf("%*s", column - printed, "");
+        print_from((size_t) column, help);
 }
 
 static void print_option(const Option *o) {
@@ -24,13 +31,12 @@ static void print_option(const Option *o) {
         n += printf("--%s", o->name);
         if (o->argument)
                 n += printf("=%s", o->argument);
-        fill_up(n, 32);
-        printf("%s\n", o->help);
+        print_help(n, 32, o->help);
 }
 
 static void print_options(const char *verb) {
         for (size_t i = 0; i < n_options; i++)
-                if (verb ? options[i].verbs && option_is_for(&options[i], verb) : !options[i].verbs)
+                if (verb ? options[i].verbs && option_is_for(&options[i], verb) : !options[i].verbs || options[i].common)
                         print_option(&options[i]);
 }
 
@@ -40,10 +46,8 @@ int help_all(const Client *c) {
         for (int g = 0; g < _VERB_GROUP_MAX; g++) {
                 printf("\n%s%s:%s\n", terminal_bold(), groups[g], terminal_plain());
                 for (size_t i = 0; i < n_verbs; i++)
-                        if ((int) verbs[i].group == g) {
-                                fill_up(printf("  %s %s", verbs[i].name, verbs[i].arguments), 42);
-                                printf("%s\n", verbs[i].help);
-                        }
+                        if ((int) verbs[i].group == g)
+                                print_help(printf("  %s %s", verbs[i].name, verbs[i].arguments), 42, verbs[i].help);
         }
         printf("\n%sOptions:%s\n", terminal_bold(), terminal_plain());
         print_options(NULL);

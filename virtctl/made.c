@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ask.h"
 #include "storage.h"
 #include "str.h"
 
@@ -61,14 +62,14 @@ static void end_domain(Client *c, const char *domain) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         const char *job;
 
-        if (client_probe(c, domain, DOMAIN_INTERFACE, "Terminate", &reply, "ta{sv}", UINT64_C(0), 0) >= 0 && sd_bus_message_read(reply, "o", &job) >= 0)
+        if (ask(c, domain, DOMAIN_INTERFACE, "Terminate", NULL, &reply, "ta{sv}", UINT64_C(0), 0) >= 0 && sd_bus_message_read(reply, "o", &job) >= 0)
                 (void) client_wait_job(c, job);
 }
 
 /* virtstoraged hears a moment later than we that a VM no longer uses it. */
 static bool remove_volume(Client *c, const char *volume) {
         for (unsigned i = 0; i < RETRIES; i++) {
-                if (client_probe(c, volume, STORAGE1_VOLUME, "Delete", NULL, "ta{sv}", UINT64_C(0), 0) >= 0)
+                if (ask(c, volume, STORAGE1_VOLUME, "Delete", NULL, NULL, "ta{sv}", UINT64_C(0), 0) >= 0)
                         return true;
                 (void) usleep(RETRY_USEC);
         }

@@ -12,6 +12,9 @@
 #define FIELD(effect, name) effect, offsetof(Client, name)
 
 #define MUTATORS "attach detach change insert eject set set-memory set-vcpus set-link"
+/* What they print is in docs/virtctl-json.schema.json. */
+#define PRINTS_JSON "list status stats pending guest-info addresses wait log ssh-keys dirty-rate events qmp trim networks network-leases " \
+                    "port-forwards pools volumes secrets leases lockspaces host host-devices capabilities check import-libvirt jobs find-sources"
 #define LIVE_OR_CONFIG MUTATORS " cat cat-network cat-pool"
 
 const Option options[] = {
@@ -19,7 +22,7 @@ const Option options[] = {
         { "system", 0, NULL, NULL, "VMs of the host (what is meant without a word)", FIELD(SETS_FALSE, user) },
         { "host", 'H', "[USER@]HOST", NULL, "VMs of another host, by ssh", FIELD(SETS_TEXT, host) },
         { "address", 0, "ADDRESS", NULL, "The D-Bus at that address", FIELD(SETS_TEXT, address) },
-        { "json", 0, "short|pretty|off", NULL, "Print for programs", FIELD(SETS_JSON, json) },
+        { "json", 0, "short|pretty|off", PRINTS_JSON, "Print for programs", FIELD(SETS_JSON, json), .common = true },
         { "quiet", 'q', NULL, NULL, "Say only what was asked for, and what went wrong", FIELD(SETS_TRUE, quiet) },
         { "no-pager", 0, NULL, NULL, "Don't show what is long in a pager", FIELD(SETS_TRUE, no_pager) },
         { "no-ask-password", 0, NULL, NULL, "Don't ask for the password of an authorization", FIELD(SETS_TRUE, no_ask) },
@@ -41,7 +44,7 @@ const Option options[] = {
         { "kind", 0, "pci|usb|mdev|scsi|net|block", "host-devices", "Only devices of that kind", FIELD(SETS_TEXT, kind) },
         { "domain", 0, NULL, "capabilities", "What definitions can have, not the host", FIELD(SETS_TRUE, domain) },
         { "follow", 'f', NULL, "log", "Go on with what is printed from now on", IS_GIVEN, 0 },
-        { "lines", 'n', "NUMBER|all", "log", "Only the last lines", IS_GIVEN, 0 },
+        { "lines", 'n', "NUMBER|all", "log status", "Only the last lines of each log", IS_GIVEN, 0 },
         { "socket", 0, "PATH", "display", "Let viewers come to that socket, and start none", IS_GIVEN, 0 },
         { "memory", 0, "SIZE", "create", "How much memory it gets (2G)", IS_GIVEN, 0 },
         { "cpus", 0, "NUMBER", "create", "How many processors it gets (2)", IS_GIVEN, 0 },
@@ -68,6 +71,10 @@ const Option options[] = {
         { "autostart", 0, NULL, "create", "Start it with the host, too", IS_GIVEN, 0 },
         { "no-start", 0, NULL, "create", "Only define it", IS_GIVEN, 0 },
         { "console", 0, NULL, "create", "Connect the terminal to its console then", IS_GIVEN, 0 },
+        { "state", 0, "running|paused|shutoff|starting|shutdown|crashed|pmsuspended|broken", "list", "Only VMs in that state; several have commas between them",
+          IS_GIVEN, 0 },
+        { "delay", 'd', "SECONDS", "top", "How long between two tables", IS_GIVEN, 0 },
+        { "iterations", 0, "NUMBER", "top", "How many tables until it ends", IS_GIVEN, 0 },
         { "groups", 0, "LIST", "stats", "Which statistics: cpu,block or all", FIELD(SETS_TEXT, groups) },
         { "write", 0, NULL, "import-libvirt", "Do it, not only show it", .effect = IS_GIVEN },
         { "from", 0, "FOLDER", "import-libvirt", "A copy of that host's files, not this host's", .effect = IS_GIVEN },

@@ -13,6 +13,7 @@ typedef struct Option {
         const char *help;
         enum { SETS_TRUE, SETS_FALSE, SETS_TEXT, SETS_JSON, IS_GIVEN } effect;
         size_t field;                   /* of Client; IS_GIVEN: option_given() has it */
+        bool common;                    /* among those for all in the help, although it is for some */
 } Option;
 
 extern const Option options[];

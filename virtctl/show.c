@@ -6,6 +6,10 @@
 #include <time.h>
 
 #include "str.h"
+#include "terminal.h"
+
+#define LABEL_WIDTH 14   /* with what follows it */
+#define ROOM_MIN 16      /* with less of it, lines are left to the terminal */
 
 void format_size(uint64_t bytes, char *buffer, size_t size) {
         static const char units[] = "BKMGTPE";
@@ -73,12 +77,35 @@ uint64_t show_number(const json_t *o, const char *key) {
         return (uint64_t) json_integer_value(json_object_get(o, key));
 }
 
+/* Of a line that has too little room; at a blank, if there is one that leaves the line not too short. */
+static size_t bytes_of_line(const char *s, size_t room) {
+        size_t n = text_fits(s, room), end = n;
+
+        while (end > n / 2 && s[end] != ' ')
+                end--;
+        return s[n] && s[end] == ' ' ? end : n;
+}
+
+void print_from(size_t column, const char *text) {
+        size_t width = terminal_width(), room = width >= column + ROOM_MIN ? width - column : SIZE_MAX;
+
+        while (room < SIZE_MAX && text_width(text) > room) {
+                size_t n = bytes_of_line(text, room);
+
+                printf("%.*s\n%*s", (int) n, text, (int) column, "");
+                text += n + (text[n] == ' ');
+        }
+        puts(text);
+}
+
 void print_line(const char *label, const char *fmt, ...) {
+        _cleanup_free_ char *text = NULL;
         va_list ap;
 
-        printf("%12s: ", label);
         va_start(ap, fmt);
-        (void) vprintf(fmt, ap);
+        if (vasprintf(&text, fmt, ap) < 0)
+                text = NULL;
         va_end(ap);
-        putchar('\n');
+        printf("%*s%s ", LABEL_WIDTH - 2, label, *label ? ":" : " ");
+        print_from(LABEL_WIDTH, text ?: "");
 }

@@ -19,7 +19,9 @@ void format_since(uint64_t usec, uint64_t now, char *buffer, size_t size);
 const char *show_text(const json_t *o, const char *key);
 uint64_t show_number(const json_t *o, const char *key);
 
-/* "       State: running" */
+/* Ends a line that has been begun, as far as this column; on a terminal, text that is too long goes on below from there. */
+void print_from(size_t column, const char *text);
+/* "       State: running"; on a terminal goes on below where there is no more room. Without a label it is more of the line before. */
 void print_line(const char *label, const char *fmt, ...) _printf_(2, 3);
 
 /* Takes over `json`. */

@@ -22,8 +22,9 @@ static size_t from_environment(const char *name, size_t otherwise) {
         return text && parse_u64(text, 10, &n) >= 0 && n > 0 && n < 10000 ? (size_t) n : otherwise;
 }
 
+static Terminal t;
+
 static const Terminal *terminal(void) {
-        static Terminal t;
         const char *no = getenv("NO_COLOR"), *kind = getenv("TERM");
         struct winsize size = {};
 
@@ -33,7 +34,7 @@ static const Terminal *terminal(void) {
         t.is_one = isatty(STDOUT_FILENO);
         if (!t.is_one)
                 return &t;
-        t.colors = (!no || !*no) && !(kind && streq(kind, "dumb"));
+        t.colors = (!no || !*no) && kind && !streq(kind, "dumb");
         (void) ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
         t.width = from_environment("COLUMNS", size.ws_col > 0 ? size.ws_col : 80);
         t.height = from_environment("LINES", size.ws_row > 0 ? size.ws_row : 24);
@@ -46,6 +47,16 @@ size_t terminal_width(void) {
 
 size_t terminal_height(void) {
         return terminal()->height;
+}
+
+bool terminal_is_screen(void) {
+        const char *kind = getenv("TERM");
+
+        return terminal()->is_one && kind && !streq(kind, "dumb");
+}
+
+void terminal_look_again(void) {
+        t.looked = false;
 }
 
 bool terminal_colors(void) {
@@ -66,7 +77,7 @@ const char *terminal_state(const char *state) {
         } states[] = {
                 { "running", "\033[32m" }, { "active", "\033[32m" }, { "ok", "\033[32m" }, { "crashed", "\033[31m" }, { "broken", "\033[31m" },
                 { "failed", "\033[31m" }, { "missing", "\033[31m" }, { "paused", "\033[33m" }, { "starting", "\033[33m" }, { "stopping", "\033[33m" },
-                { "shutting-down", "\033[33m" }, { "warning", "\033[33m" },
+                { "shutting-down", "\033[33m" }, { "warning", "\033[33m" }, { "pmsuspended", "\033[33m" }, { "shutdown", "\033[33m" },
                 { "refused", "\033[31m" }, { "differs", "\033[33m" },
         };
 
@@ -81,9 +92,15 @@ const char *terminal_state(const char *state) {
 /* A character that is none counts as one column, so that nothing gets lost. */
 static size_t next_character(const char *s, mbstate_t *state, size_t *ret_columns) {
         wchar_t w;
-        size_t n = mbrtowc(&w, s, strlen(s), state);
+        size_t n;
         int columns;
 
+        /* A colour of ours. */
+        if (s[0] == '\033' && s[1] == '[' && s[2 + strspn(s + 2, "0123456789;")] == 'm') {
+                *ret_columns = 0;
+                return strcspn(s, "m") + 1;
+        }
+        n = mbrtowc(&w, s, strlen(s), state);
         if (n == (size_t) -1 || n == (size_t) -2 || n == 0) {
                 *state = (mbstate_t) {};
                 *ret_columns = 1;

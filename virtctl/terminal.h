@@ -10,6 +10,10 @@
 size_t terminal_width(void);
 size_t terminal_height(void);
 bool terminal_colors(void);
+/* Whether it can be drawn on, and not only written to. */
+bool terminal_is_screen(void);
+/* Its size may be another one now. */
+void terminal_look_again(void);
 
 /* ANSI sequences, "" where there are no colours. */
 const char *terminal_bold(void);

@@ -59,7 +59,7 @@ static json_t *read_list(sd_bus_message *m, char type, const char *inside) {
 }
 
 static json_t *read_basic(sd_bus_message *m, char type) {
-        union { const char *s; int b; uint32_t u; int32_t i; uint64_t t; double d; } v = {};
+        union { const char *s; int b; uint32_t u; int32_t i; uint64_t t; int64_t x; uint16_t q; int16_t n; uint8_t y; double d; } v = {};
 
         if (sd_bus_message_read_basic(m, type, &v) < 0)
                 return json_null();
@@ -68,6 +68,10 @@ static json_t *read_basic(sd_bus_message *m, char type) {
         case 'b': return json_boolean(v.b);
         case 'u': return json_integer(v.u);
         case 'i': return json_integer(v.i);
+        case 'y': return json_integer(v.y);
+        case 'q': return json_integer(v.q);
+        case 'n': return json_integer(v.n);
+        case 'x': return json_integer(v.x);
         case 'd': return json_real(v.d);
         default: return json_integer((json_int_t) v.t);
         }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* All verbs: group, name, function (verb_...), arguments, help. The words of the arguments say how many there are and what they are: see usage.h. */
-VERB(DOMAINS, "list", list, "", "List all VMs")
-VERB(DOMAINS, "status", status, "NAME...", "Show everything about VMs")
+VERB(DOMAINS, "list", list, "[PATTERN...]", "List VMs: all, or those whose names match a pattern")
+VERB(DOMAINS, "status", status, "[NAME...]", "Show everything about VMs, or how the host is doing")
+VERB(DOMAINS, "top", top, "", "Show what running VMs use, again and again")
 VERB(DOMAINS, "start", start, "NAME...", "Start VMs")
 VERB(DOMAINS, "stop", stop, "NAME...", "Ask guests to power off, and wait")
 VERB(DOMAINS, "reboot", reboot, "NAME...", "Ask guests to reboot, and wait")

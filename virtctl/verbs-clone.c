@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ask.h"
 #include "clone-xml.h"
 #include "definition.h"
 #include "made.h"
@@ -90,7 +91,7 @@ static int find_by_path(Clone *x, CloneDisk *d, const char *path, char **ret) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_free_ char *why = strf("%s is in no active pool", path);
 
-        if (client_probe(x->client, STORAGE1_ROOT, STORAGE1_MANAGER, "GetVolumeByPath", &reply, "s", path) < 0)
+        if (ask(x->client, STORAGE1_ROOT, STORAGE1_MANAGER, "GetVolumeByPath", NULL, &reply, "s", path) < 0)
                 return cannot(d, why ?: path);
         return client_take_path(reply, ret);
 }
@@ -146,7 +147,7 @@ static int choose_place(Clone *x, CloneDisk *d, const char *volume) {
         d->new_format = strdup(x->overlay ? "qcow2" : streq(usual, "raw") ? "raw" : d->format);
         if (!d->pool_name || !d->new_format || !(d->name = new_name(x, d, old, streq(usual, "qcow2"))))
                 return client_fail("out of memory");
-        if (client_probe(x->client, d->pool, STORAGE1_POOL, "GetVolume", NULL, "s", d->name) < 0)
+        if (ask(x->client, d->pool, STORAGE1_POOL, "GetVolume", NULL, NULL, "s", d->name) < 0)
                 return 0;
         return client_fail("the disk %s would become the volume %s of the pool %s, which is there already", d->target, d->name, d->pool_name);
 }

@@ -10,7 +10,9 @@
 
 #include "fd.h"
 #include "mem.h"
+#include "show.h"
 #include "str.h"
+#include "values.h"
 #include "verbs.h"
 
 #define ESCAPE 0x1d     /* Ctrl-] */
@@ -45,41 +47,24 @@ static void make_raw(void) {
         is_raw = tcsetattr(STDIN_FILENO, TCSADRAIN, &t) >= 0;
 }
 
-/* The objects below a domain that are consoles; the first in the order of names, or the one asked for. */
+/* The devices of a domain that are consoles; the first in the order of names, or the one asked for. */
 static int find_console(Client *c, const char *domain, const char *wanted, char **ret) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        _cleanup_free_ char *prefix = strf("%s/device/", domain);
-        const char *path, *interface;
-        int r;
+        json_auto_t *devices = NULL;
+        json_t *interfaces;
+        const char *path;
+        int r = client_call(c, domain, DOMAIN_INTERFACE, "GetDevices", &reply, NULL);
 
-        r = client_call(c, QEMU1_ROOT, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", &reply, NULL);
         if (r != 0)
                 return r;
-        r = sd_bus_message_enter_container(reply, 'a', "{oa{sa{sv}}}");
-        while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'e', "oa{sa{sv}}")) > 0) {
-                r = sd_bus_message_read(reply, "o", &path);
-                if (r >= 0)
-                        r = sd_bus_message_enter_container(reply, 'a', "{sa{sv}}");
-                while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'e', "sa{sv}")) > 0) {
-                        _cleanup_free_ char *id = NULL;
+        devices = value_to_json(reply);
+        json_object_foreach(devices, path, interfaces) {
+                const char *alias = show_text(json_object_get(interfaces, QEMU1 ".Device"), "Alias");
 
-                        r = sd_bus_message_read(reply, "s", &interface);
-                        if (r >= 0 && streq(interface, QEMU1 ".Console") && str_after(path, prefix) &&
-                            sd_bus_path_decode(path, strndupa(prefix, strlen(prefix) - 1), &id) > 0 &&
-                            (wanted ? streq(id, wanted) : !*ret || strcmp(path, *ret) < 0))
-                                r = free_and_strdup(ret, path);
-                        if (r >= 0)
-                                r = sd_bus_message_skip(reply, "a{sv}");
-                        if (r >= 0)
-                                r = sd_bus_message_exit_container(reply);
-                }
-                if (r >= 0)
-                        r = sd_bus_message_exit_container(reply);
-                if (r >= 0)
-                        r = sd_bus_message_exit_container(reply);
+                if (json_object_get(interfaces, QEMU1 ".Console") && (wanted ? streq(alias, wanted) : !*ret || strcmp(path, *ret) < 0) &&
+                    free_and_strdup(ret, path) < 0)
+                        return client_fail("out of memory");
         }
-        if (r < 0)
-                return client_garbled(r);
         if (*ret)
                 return 0;
         return wanted ? client_fail("there is no console %s", wanted) : client_fail("there is no console; define a <serial> or <console>");

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ask.h"
 #include "create.h"
 #include "definition.h"
 #include "editor.h"
@@ -25,7 +26,7 @@ static bool has_kvm(Client *c) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         int kvm = false;
 
-        if (client_probe(c, QEMU1_ROOT, "org.freedesktop.DBus.Properties", "Get", &reply, "ss", MANAGER_INTERFACE, "KVMAvailable") >= 0)
+        if (ask(c, QEMU1_ROOT, "org.freedesktop.DBus.Properties", "Get", NULL, &reply, "ss", MANAGER_INTERFACE, "KVMAvailable") >= 0)
                 (void) sd_bus_message_read(reply, "v", "b", &kvm);
         return kvm;
 }
@@ -53,7 +54,7 @@ static int choose_network(Client *c, NewMachine *m) {
         n = machine_add_nic(m);
         if (!n)
                 return client_fail("out of memory");
-        r = c->user ? -ENOENT : client_probe(c, NETWORK1_ROOT, NETWORK1_MANAGER, "GetNetwork", NULL, "s", "default");
+        r = c->user ? -ENOENT : ask(c, NETWORK1_ROOT, NETWORK1_MANAGER, "GetNetwork", NULL, NULL, "s", "default");
         n->kind = r >= 0 ? NIC_NETWORK : NIC_USER;
         if (r >= 0)
                 n->source = strdup("default");

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "fd.h"
 #include "mem.h"
+#include "rows.h"
 #include "show.h"
 #include "str.h"
 #include "value-input.h"
@@ -40,10 +42,6 @@ static int get_properties(Client *c, const char *domain, json_t **ret) {
         return r;
 }
 
-static const char *text_at(const json_t *row, size_t i) {
-        return json_string_value(json_array_get(row, i)) ?: "";
-}
-
 static void print_filesystems(const json_t *list) {
         const json_t *row;
         size_t i;
@@ -51,9 +49,9 @@ static void print_filesystems(const json_t *list) {
         json_array_foreach(list, i, row) {
                 char used[32], all[32];
 
-                format_size((uint64_t) json_integer_value(json_array_get(row, 4)), used, sizeof(used));
-                format_size((uint64_t) json_integer_value(json_array_get(row, 3)), all, sizeof(all));
-                printf("%12s: %s (%s, %s of %s)\n", i == 0 ? "File systems" : "", text_at(row, 1), text_at(row, 2), used, all);
+                format_size(show_number(row, "used"), used, sizeof(used));
+                format_size(show_number(row, "size"), all, sizeof(all));
+                print_line(i == 0 ? "File systems" : "", "%s (%s, %s of %s)", show_text(row, "folder"), show_text(row, "type"), used, all);
         }
 }
 
@@ -62,48 +60,76 @@ static void print_users(const json_t *list) {
         size_t i;
 
         json_array_foreach(list, i, row)
-                printf("%12s: %s\n", i == 0 ? "Users" : "", text_at(row, 0));
+                print_line(i == 0 ? "Users" : "", "%s", show_text(row, "user"));
 }
 
 static void print_interfaces(const json_t *list) {
         const json_t *row, *address;
-        size_t i, k;
+        size_t i, k, n = 0;
 
         json_array_foreach(list, i, row)
-                json_array_foreach(json_array_get(row, 2), k, address)
-                        printf("%12s: %s/%lld on %s\n", i == 0 && k == 0 ? "Addresses" : "", text_at(address, 0),
-                               json_integer_value(json_array_get(address, 1)), text_at(row, 0));
+                json_array_foreach(json_object_get(row, "addresses"), k, address)
+                        print_line(n++ == 0 ? "Addresses" : "", "%s/%" PRIu64 " on %s", show_text(address, "address"), show_number(address, "prefix"),
+                                   show_text(row, "name"));
+}
+
+static json_t *with_addresses(json_t *interfaces) {
+        static const char *const keys[] = { "address", "prefix" };
+        json_t *row;
+        size_t i;
+
+        json_array_foreach(interfaces, i, row)
+                if (json_object_get(row, "addresses"))
+                        (void) json_object_set_new(row, "addresses", rows_with_keys(json_object_get(row, "addresses"), keys, ARRAY_SIZE(keys)));
+        return interfaces;
+}
+
+typedef struct List {
+        const char *method, *name, *keys[6];
+        void (*print)(const json_t *list);
+} List;
+
+static int read_list(Client *c, const char *domain, const List *list, json_t **ret) {
+        json_auto_t *rows = NULL;
+        size_t n = 0;
+        int r = ask(c, domain, list->method, &rows);
+
+        while (n < ARRAY_SIZE(list->keys) && list->keys[n])
+                n++;
+        if (r == 0)
+                *ret = with_addresses(rows_with_keys(rows, list->keys, n));
+        return r;
+}
+
+static void print_agent(const json_t *all, const char *state) {
+        print_line("Agent", "%s %s", state, show_text(all, "AgentVersion"));
+        print_line("Hostname", "%s", show_text(all, "Hostname"));
+        print_line("System", "%s", show_text(json_object_get(all, "OS"), "pretty-name"));
 }
 
 int verb_guest_info(Client *c, int argc, char **argv) {
-        static const struct {
-                const char *method, *key;
-                void (*print)(const json_t *list);
-        } lists[] = {
-                { "GetFilesystems", "Filesystems", print_filesystems }, { "GetUsers", "Users", print_users },
-                { "GetInterfaces", "Interfaces", print_interfaces },
+        static const List lists[] = {
+                { "GetFilesystems", "Filesystems", { "name", "folder", "type", "size", "used", "disks" }, print_filesystems },
+                { "GetUsers", "Users", { "user", "domain", "since" }, print_users },
+                { "GetInterfaces", "Interfaces", { "name", "mac", "addresses" }, print_interfaces },
         };
         _cleanup_free_ char *domain = NULL;
         json_auto_t *all = NULL;
-        const char *state, *os;
+        const char *state;
         int r = client_domain(c, argv[0], &domain) ?: get_properties(c, domain, &all);
 
         if (r != 0)
                 return r;
-        state = json_string_value(json_object_get(all, "AgentState")) ?: "";
-        os = json_string_value(json_object_get(json_object_get(all, "OS"), "pretty-name")) ?: "";
-        if (c->json == JSON_OFF) {
-                printf("%12s: %s %s\n%12s: %s\n", "Agent", state, json_string_value(json_object_get(all, "AgentVersion")) ?: "", "Hostname",
-                       json_string_value(json_object_get(all, "Hostname")) ?: "");
-                printf("%12s: %s\n", "System", os);
-        }
+        state = show_text(all, "AgentState");
+        if (c->json == JSON_OFF)
+                print_agent(all, state);
         for (size_t i = 0; i < ARRAY_SIZE(lists) && streq(state, "connected") && r == 0; i++) {
                 json_t *list = NULL;
 
-                r = ask(c, domain, lists[i].method, &list);
+                r = read_list(c, domain, &lists[i], &list);
                 if (r == 0 && c->json == JSON_OFF)
                         lists[i].print(list);
-                (void) json_object_set_new(all, lists[i].key, list ?: json_null());
+                (void) json_object_set_new(all, lists[i].name, list ?: json_null());
         }
         return r != 0 || c->json == JSON_OFF ? r : print_json(c, json_incref(all));
 }
@@ -252,23 +278,25 @@ int verb_thaw(Client *c, int argc, char **argv) {
 }
 
 int verb_trim(Client *c, int argc, char **argv) {
+        static const char *const keys[] = { "folder", "trimmed", "error" };
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        json_auto_t *rows = NULL, *list = NULL;
         _cleanup_free_ char *domain = NULL;
-        json_auto_t *list = NULL;
         const json_t *row;
         size_t i;
         int r = client_domain(c, argv[0], &domain) ?: client_call(c, domain, GUEST, "TrimFilesystems", &reply, "tta{sv}", UINT64_C(0), UINT64_C(0), 0);
 
         if (r != 0)
                 return r;
-        list = value_to_json(reply);
+        rows = value_to_json(reply);
+        list = rows_with_keys(rows, keys, ARRAY_SIZE(keys));
         if (c->json != JSON_OFF)
                 return print_json(c, json_incref(list));
         json_array_foreach(list, i, row) {
                 char bytes[32];
 
-                format_size((uint64_t) json_integer_value(json_array_get(row, 1)), bytes, sizeof(bytes));
-                printf("%s: %s\n", text_at(row, 0), *text_at(row, 2) ? text_at(row, 2) : bytes);
+                format_size(show_number(row, "trimmed"), bytes, sizeof(bytes));
+                printf("%s: %s\n", show_text(row, "folder"), *show_text(row, "error") ? show_text(row, "error") : bytes);
         }
         return 0;
 }

@@ -255,6 +255,10 @@ int verb_capabilities(Client *c, int argc, char **argv) {
                 (void) client_fail("%s: that is for --domain", argv[0]);
                 return USAGE;
         }
+        if (!c->domain && c->json != JSON_OFF) {
+                (void) client_fail("--json is for capabilities --domain; what the host is made of, virtctl host --json=pretty says");
+                return USAGE;
+        }
         r = read_choices(argc, argv, choices, N_CHOICES);
         if (r != 0)
                 return r;

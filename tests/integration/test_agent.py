@@ -13,6 +13,7 @@ from gi.repository import GLib
 
 import guest
 from domains import FORMAT, LIVE, SERVICE, console, define, disk_xml, guest_xml, have, job_done, tiny_xml
+from schema import valid
 from test_hotplug import until
 from pace import at_most
 from test_virtctl import virtctl  # noqa: F401
@@ -179,7 +180,7 @@ def test_virtctl_and_the_guest(running, virtctl, tmp_path):  # noqa: F811
     until(lambda: "System: Tiny" in virtctl("guest-info", "web").stdout)
     info = virtctl("guest-info", "web").stdout
     assert "Agent: connected 7.2.22" in info and "Hostname: tiny" in info and "/m (ext4" in info and "127.0.0.1/8 on lo" in info
-    assert json.loads(virtctl("guest-info", "web", "--json=short").stdout)["Interfaces"][0][0] == "lo"
+    assert valid("guest-info", virtctl("guest-info", "web", "--json=short").stdout)["Interfaces"][0]["name"] == "lo"
     done = virtctl("exec", "web", "--", "/bin/sh", "-c", "echo out; echo err >&2; exit 7", check=False)
     assert (done.stdout, done.stderr, done.returncode) == ("out\n", "err\n", 7)
     (tmp_path / "in").write_bytes(os.urandom(300_000))
@@ -190,6 +191,8 @@ def test_virtctl_and_the_guest(running, virtctl, tmp_path):  # noqa: F811
     assert failed.returncode == 1 and "/nowhere" in failed.stderr
     assert "1 file system" in virtctl("freeze", "web", "/m").stdout and "1 file system" in virtctl("thaw", "web").stdout
     assert "/m: " in virtctl("trim", "web").stdout
+    assert "/m" in {row["folder"] for row in valid("trim", virtctl("trim", "web", "--json=short").stdout)}
+    assert "Agent: connected 7.2.22, tiny, Tiny\n" in virtctl("status", "web").stdout
     (tmp_path / "password").write_text("a b c")
     virtctl("set-password", "web", "root", tmp_path / "password")
     assert con.ask("sh cat /etc/given") == ["root:a b c"]
@@ -210,7 +213,7 @@ def test_virtctl_and_the_guest(running, virtctl, tmp_path):  # noqa: F811
     assert [a for a in found if ":" not in a["address"]] == [{"name": "web", "interface": "net0", "address": "198.51.100.7", "prefix": 24, "source": "agent"}]
 
 
-def test_addresses(bus, qemud, agent_image):
+def test_addresses(bus, qemud, agent_image, virtctl):  # noqa: F811
     """What the guest says of its interfaces is known soon, and told; WaitForAddress waits for it."""
     d = define(bus, guest_xml(agent_image, devices=CHANNEL + NIC, memory=192))
     g = inside(bus, d)
@@ -227,6 +230,9 @@ def test_addresses(bus, qemud, agent_image):
     job = d.WaitForAddress(0, {"interface": "net0", "family": "ipv4"})
     assert job_done(bus, job)[0] == "done"
     assert ("net0", bytes([198, 51, 100, 7]), 24, "agent") in [(a, bytes(b), c, s) for a, b, c, s in d.Addresses]
+    assert "198.51.100.7" in {a["address"] for a in valid("wait", virtctl("wait", "web", "ipv4", "--json=short").stdout)}
+    assert "198.51.100.7" in valid("list", virtctl("list", "--json=short").stdout)[0]["addresses"] and " 198.51.100.7" in virtctl("list").stdout
+    assert "Address: 198.51.100.7/24 on net0 (agent)\n" in virtctl("status", "web").stdout
     assert job_done(bus, d.WaitForAddress(0, {"interface": "net0", "family": "ipv6", "timeout": GLib.Variant("t", 10)}))[0] in ("done", "timeout", "failed")
     con.ask("sh ifconfig eth0 0.0.0.0")
     g.GetInterfaces(0, {})

@@ -93,7 +93,8 @@ def test_words(bus, qemud, tmp_path):
     assert complete(bus, "--user", "start", "web", "w") == ["web"] and complete(bus, "--user", "plan", "web", "") == []
     assert complete(bus, "define", "") == ["/file"] and complete(bus, "add-lockspace", "a", "") == ["/folder"]
     assert complete(bus, "sus") == ["suspend"] and "--json=" in complete(bus, "--") and "--secrets" not in complete(bus, "--")
-    assert "--secrets" in complete(bus, "cat", "--") and complete(bus, "cat", "--json=s") == ["--json=short"]
+    assert "--secrets" in complete(bus, "cat", "--") and complete(bus, "host", "--json=s") == ["--json=short"] and complete(bus, "cat", "--js") == []
+    assert complete(bus, "list", "--state=r") == ["--state=running"] and complete(bus, "--user", "list", "w") == ["web"]
     assert complete(bus, "nonsense", "") == [] and bus.run(PROGRAM, "__complete", "--nonsense", "", check=False).stdout == ""
 
 

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Ports of the host that lead to guests of virtual networks."""
 
-import json
-
 import pytest
 from gi.repository import GLib
 
 from domains import CONFIG, FORCE, LIVE
 from netbed import bed, client, define, guest, heard, kill, networkd, ping
+from schema import valid
 
 pytestmark = pytest.mark.host
 
@@ -185,7 +184,7 @@ def test_virtctl(bed, client, networkd, serve):
     lines = bed.run("virtctl port-forwards lab").stdout.splitlines()
     assert [" ".join(line.split()) for line in lines[:3]] == [
         "HOST GUEST ADDRESS", "tcp:8080 web port 80 10.77.0.10", "udp:5000-5010 52:54:00:00:4d:99 port 6000-6010 not there"]
-    assert json.loads(bed.run("virtctl port-forwards lab --json=short").stdout)[0]["targets"] == ["10.77.0.10"]
+    assert valid("port-forwards", bed.run("virtctl port-forwards lab --json=short").stdout)[0]["targets"] == ["10.77.0.10"]
     bed.run("virtctl remove-port-forward lab 8080")
     assert ask(bed, "198.51.100.1", 8080, check=False) == ""
     bed.run("virtctl add-host lab 52:54:00:00:4d:99 10.77.0.77 late")

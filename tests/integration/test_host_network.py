@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """virtnetworkd as it is installed, with a network of its own around it: a guest's end of each bridge, and a host outside."""
 
-
-import json
 import re
 import time
 
@@ -14,6 +12,7 @@ from bus import BusError
 from domains import CONFIG, FORCE, LIVE, console, guest_xml, tiny_xml
 from host import USER
 from netbed import MANAGER, NAT, bed, client, define, guest, heard, kill, networkd, ping, port
+from schema import valid
 
 pytestmark = pytest.mark.host
 
@@ -309,7 +308,8 @@ def test_virtctl(bed, client, networkd):
     lines = bed.wait(lambda: "10.77.0.10" in (said := bed.run("virtctl network-leases lab").stdout) and said).splitlines()
     assert lines[0].split() == ["ADDRESS", "MAC", "NAME", "EXPIRES"]
     assert lines[1].split() == ["10.77.0.10", "52:54:00:00:4d:01", "web", "in", "60min"]
-    [lease] = json.loads(bed.run("virtctl network-leases lab --json=short").stdout)
+    [lease] = valid("network-leases", bed.run("virtctl network-leases lab --json=short").stdout)
+    assert {"lab"} <= {n["name"] for n in valid("networks", bed.run("virtctl networks --json=pretty").stdout)}
     assert lease["address"] == "10.77.0.10" and lease["expires"] / 1e6 > time.time()
     assert "<!-- kept -->" in bed.run("virtctl cat-network lab").stdout
     refused = bed.run("virtctl stop-network lab", check=False)

@@ -2,12 +2,14 @@
 """Statistics under a real systemd: of units and of taps; and virtbus-metrics started by its socket."""
 
 import json
+import re
 
 import pytest
 
 from domains import console, guest_xml
 from host import USER
 from netbed import bed, client, define, networkd  # noqa: F401
+from schema import valid
 from test_host_network import NIC, vms  # noqa: F401
 from test_metrics import families, value
 
@@ -95,3 +97,24 @@ def test_units_and_taps(bed, client, networkd, vms, guest_image):    # noqa: F81
     bed.run("systemctl stop virtbus-metrics.socket virtbus-metrics.service")
     assert not bed.exists("/run/virtbus/metrics.sock")
     assert "rror" not in bed.journal("virtbus-metrics.service")
+
+
+def test_status_and_top(bed, client, networkd, vms, guest_image):    # noqa: F811
+    """Of a unit, with its log; who may not read that sees all but it. On the way, what comes and goes by the network."""
+    define(client, networkd)
+    domain = vms(guest_xml(guest_image, devices=NIC))
+    domain.Start(0, {})
+    con = console(client, domain)
+    con.wait("VIRTBUS-GUEST-READY")
+    said = bed.run("virtctl status web").stdout
+    for line in (rf"Unit: {re.escape(domain.Unit)}; disabled", r"Machine: \S+", r"QEMU PID: \d+", r"CPU: \d", r"Memory: 160M; \S+ of the host",
+                 r"Network: net0 \S+ virtio \(network \S+\)", r"serial0:\n(  .*\n)*  VIRTBUS-GUEST-READY"):
+        assert re.search(line, said), (line, said)
+    others = bed.run("virtctl status web", user=USER).stdout
+    assert "State: running" in others and "VIRTBUS" not in others
+    valid("status", bed.run("virtctl status web --json=short").stdout)
+    con.ask("sh ifconfig eth0 up")
+    con.send("sh while true; do arping -q -c 1 -w 1 -I eth0 192.0.2.1; usleep 10000; done")
+    table = bed.run("virtctl top --delay=1 --iterations=3").stdout.split("\n\n")[-1].splitlines()
+    row = table[1].split()
+    assert row[:2] == ["web", "running"] and row[7] != "0B", table

@@ -416,6 +416,12 @@ BUS_GETTER(get_type) {
         return append(reply, n ? interface_type_to_string((InterfaceType) n->type) : NULL);
 }
 
+BUS_GETTER(get_nic_source) {
+        const Interface *n = (const Interface *) device_object_device(userdata);
+
+        return append(reply, !n ? NULL : n->network ?: n->bridge ?: n->direct ?: n->host);
+}
+
 BUS_GETTER(get_link) {
         const Interface *n = (const Interface *) device_object_device(userdata);
 
@@ -427,6 +433,7 @@ static const sd_bus_vtable nic_vtable[] = {
         SD_BUS_PROPERTY("MAC", "s", get_mac, 0, 0),
         SD_BUS_PROPERTY("Model", "s", get_model, 0, 0),
         SD_BUS_PROPERTY("Type", "s", get_type, 0, 0),
+        SD_BUS_PROPERTY("Source", "s", get_nic_source, 0, 0),
         SD_BUS_PROPERTY("LinkUp", "b", get_link, 0, EMITS),
         SD_BUS_METHOD_WITH_NAMES("SetLink", "bta{sv}", SD_BUS_PARAM(up) SD_BUS_PARAM(flags) SD_BUS_PARAM(options), "as", SD_BUS_PARAM(plan),
                                  nic_method_set_link,

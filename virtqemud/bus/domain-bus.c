@@ -5,6 +5,7 @@
 #include "../run/instance.h"
 #include "../run/operation.h"
 #include "bus-auth.h"
+#include "describe-bus.h"
 #include "device-bus.h"
 #include "mem.h"
 #include "pending.h"
@@ -244,7 +245,7 @@ const sd_bus_vtable domain_property_vtable[] = {
 
 static const sd_bus_vtable *const domain_vtables[] = {
         domain_property_vtable, domain_life_vtable, domain_config_vtable, domain_info_vtable, domain_dump_vtable,
-        statistics_domain_vtable, NULL
+        domain_describe_vtable, statistics_domain_vtable, NULL
 };
 
 int domain_object_find(const char *path, void *userdata, void **ret) {

@@ -13,6 +13,7 @@
 #include "bus-auth.h"
 #include "bus-error.h"
 #include "capabilities-bus.h"
+#include "describe-bus.h"
 #include "disk-resize.h"
 #include "host-bus.h"
 #include "hostdev-bus.h"
@@ -527,7 +528,7 @@ static const sd_bus_vtable manager_vtable[] = {
 };
 
 static const sd_bus_vtable *const manager_vtables[] = {
-        manager_vtable, manager_hostdev_vtable, manager_host_vtable, manager_capabilities_vtable, statistics_manager_vtable, NULL
+        manager_vtable, manager_describe_vtable, manager_hostdev_vtable, manager_host_vtable, manager_capabilities_vtable, statistics_manager_vtable, NULL
 };
 
 const BusObject manager_object = { .path = QEMU1_ROOT, .interface = QEMU1_MANAGER, .vtables = manager_vtables };
