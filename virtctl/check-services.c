@@ -259,10 +259,8 @@ void check_default_pool(const Look *l, Answer *a) {
 
         if (path)
                 answer(a, VERDICT_OK, "the pool default is defined");
-        else {
-                answer(a, VERDICT_UNNEEDED, "no pool is called default, which programs of others ask for");
-                answer_fix(a, "virtctl define-pool FILE");
-        }
+        else
+                answer(a, VERDICT_UNNEEDED, "no pool is called default; virtctl create makes it when it needs it");
 }
 
 /* Where the daemons write what they have to remember. */

@@ -75,10 +75,11 @@ static int plan_new(const Create *x, size_t index) {
         NewDisk *d = &x->machine.disks[index];
         _cleanup_free_ char *object = NULL;
         const char *usual;
-        int r = new_volume_pool(x->client, d->pool, &object, &usual) ?: plan_format(x, index, usual);
+        int r = streq(d->pool, DEFAULT_POOL) && !x->client->dry_run ? default_pool_make(x->client) : 0;
 
+        r = r ?: new_volume_pool(x->client, d->pool, &object, &usual) ?: plan_format(x, index, usual);
         if (r == NO_SUCH && streq(d->pool, DEFAULT_POOL))
-                fprintf(stderr, "  Volumes are made there if nothing else is said: name another pool with --pool=POOL, or define that one.\n");
+                fprintf(stderr, "  Volumes are made there if nothing else is said. Without --dry-run that pool is made, too.\n");
         if (r == 0 && !d->volume && !(d->volume = volume_name(x, index, streq(usual, "qcow2"))))
                 r = client_fail("out of memory");
         return r ?: look_for(x->client, d->pool, d->volume, false);

@@ -69,10 +69,10 @@ static int find_format(const Client *c, const char *option, const char *path, ch
 static int find_place(const Client *c, const char *option, const char *what, char **ret_path, char **ret_pool, char **ret_volume) {
         const char *slash = strchr(what, '/');
 
-        if (*what == '/' || str_after(what, "./") || str_after(what, "../"))
+        if (*what == '/' || str_after(what, "./") || str_after(what, "../") || !slash)
                 return full_path(c, option, what, ret_path);
-        if (!slash || !slash[1] || strchr(slash + 1, '/')) {
-                (void) client_fail("--%s=%s: expected a path that begins with / or ./, or POOL/VOLUME", option, what);
+        if (!slash[1] || strchr(slash + 1, '/')) {
+                (void) client_fail("--%s=%s: expected POOL/VOLUME, or a path, which begins with / or ./ or is the name of a file in this folder", option, what);
                 return USAGE;
         }
         *ret_pool = strndup(what, (size_t) (slash - what));

@@ -2,11 +2,10 @@
 #pragma once
 
 #include "client.h"
+#include "default-pool.h"
 #include "machine.h"
 
 /* What the options of a new VM say of its hardware. 0, or an exit status, and it has been told. */
-
-#define DEFAULT_POOL "default"
 
 /* The image that a disk is made from: a file, or a volume. */
 typedef struct Image {

@@ -99,6 +99,15 @@ static void show_viewer(const char *type, const char *listen, json_int_t port, j
                 print_line("", "remote-viewer %s+unix://%s", type, socket);
 }
 
+static void show_websocket(const json_t *o, const char *listen) {
+        json_int_t port = json_integer_value(json_object_get(o, "WebSocketPort"));
+        bool is_six = strchr(listen, ':');
+
+        if (port > 0)
+                print_line("", "%s://%s%s%s:%" JSON_INTEGER_FORMAT " for browsers", json_is_true(json_object_get(o, "TLS")) ? "wss" : "ws", is_six ? "[" : "",
+                           listen, is_six ? "]" : "", port);
+}
+
 static void show_display(const Device *d) {
         json_int_t port = json_integer_value(json_object_get(d->o, "Port")), tls = json_integer_value(json_object_get(d->o, "TLSPort"));
         const char *type = show_text(d->o, "Type"), *listen = show_text(d->o, "Listen"), *socket = show_text(d->o, "Socket");
@@ -106,10 +115,12 @@ static void show_display(const Device *d) {
         if (port > 0 && tls > 0)
                 print_line("Display", "%s at %s port %" JSON_INTEGER_FORMAT ", with TLS %" JSON_INTEGER_FORMAT, type, listen, port, tls);
         else if (port > 0 || tls > 0)
-                print_line("Display", "%s at %s %s %" JSON_INTEGER_FORMAT, type, listen, port > 0 ? "port" : "TLS port", MAX(port, tls));
+                print_line("Display", "%s at %s %s %" JSON_INTEGER_FORMAT "%s", type, listen, port > 0 ? "port" : "TLS port", MAX(port, tls),
+                           streq(type, "vnc") && json_is_true(json_object_get(d->o, "TLS")) ? ", with TLS" : "");
         else
                 print_line("Display", "%s%s%s", type, *socket ? " at " : "", socket);
         show_viewer(type, listen, port, tls, socket);
+        show_websocket(d->o, listen);
 }
 
 static void show_console(const Device *d) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "show.h"
 #include "str.h"
@@ -12,7 +13,8 @@
 #define DISK_INTERFACE QEMU1 ".Disk"
 #define GROUPS (UINT64_C(64) | UINT64_C(128))        /* of GetStatistics(): block, block-backing */
 #define MAX_AGE_USEC UINT64_C(500000)
-#define TRIES 30                                     /* each waits 100 ms for QEMU at most */
+#define TRIES 30
+#define WAIT_USEC 100000                             /* a disk that has just come is in the next sample */
 
 static int get_target(Client *c, const char *device, char **ret) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
@@ -54,6 +56,8 @@ static int get_capacity(Client *c, const char *domain, const char *target, uint6
                         return r;
                 all = value_to_json(reply);
                 *ret = capacity_in(json_array_get(json_array_get(all, 0), 1), target);
+                if (*ret == 0)
+                        (void) usleep(WAIT_USEC);
         }
         return 0;
 }

@@ -14,7 +14,7 @@
 
 /* Bits of GetStatistics() by position. */
 static const char *const groups[] = {
-        "state", "cpu", "vcpu", "memory", "balloon", "guest-memory", "block", "block-backing", "block-latency", "net", "dirty-rate", "job",
+        "state", "cpu", "vcpu", "memory", "balloon", "guest-memory", "block", "block-backing", "block-latency", "net", "dirty-rate", "job", "vcpu-halt",
 };
 
 static int add_group(const char *word, uint64_t *mask) {

@@ -127,7 +127,7 @@ def test_bad_words(virtctl, pool, bus, storaged, tmp_path):  # noqa: F811
             (["new", "--disk=default/size=big"], 2, '"big" is no size, like 20G'),
             (["new", "--disk=default/size=1G,bus=ide"], 2, "bus=ide: expected virtio|scsi|sata|usb"),
             (["new", "--disk=default/size=1G,readonly=true"], 2, "expected yes or no"),
-            (["new", "--disk=web.qcow2"], 2, "a path that begins with / or ./, or POOL/VOLUME"),
+            (["new", "--disk=web.qcow2"], 1, "--disk=web.qcow2: No such file"),
             (["new", "--disk=format=raw"], 2, "which disk?"),
             (["new", "--pool=other", "--disk=size=1M"], 3, 'no pool is called "other"'),
             (["new", "--disk=nopool/size=1M"], 3, 'no pool is called "nopool"'),
@@ -196,9 +196,18 @@ def test_uefi(bus, virtctl, qemud, pool, guest_image):  # noqa: F811
     domain.Terminate(0, {})
 
 
-def test_no_default_pool(virtctl, storaged):  # noqa: F811
-    said = virtctl("create", "web", "--type=qemu", "--disk=size=1M", check=False)
-    assert said.returncode == 3 and 'no pool is called "default"' in said.stderr and "with --pool=POOL, or define that one" in said.stderr
+def test_no_default_pool(bus, virtctl, storaged):  # noqa: F811
+    """It is made when it is needed first."""
+    words = ["create", "web", "--type=qemu", "--network=none", "--no-start", "--disk=size=1M"]
+    dry = virtctl(*words, "--dry-run", check=False)
+    assert dry.returncode == 3 and 'no pool is called "default"' in dry.stderr and "Without --dry-run that pool is made, too" in dry.stderr
+    folder = Path(bus.environment["XDG_DATA_HOME"]) / "virtbus/images"
+    assert f"The pool default is made, in {folder}." in virtctl(*words).stderr
+    assert "web.qcow2" in virtctl("volumes", "default").stdout and (folder / "web.qcow2").exists()
+    virtctl("undefine", "web")
+    virtctl("stop-pool", "default")
+    virtctl("undefine-pool", "default")
+    shutil.rmtree(folder.parent)
 
 
 def test_no_start_and_spare_ports(bus, virtctl, qemud):  # noqa: F811

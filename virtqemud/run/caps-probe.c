@@ -13,6 +13,7 @@
 #include "fd.h"
 #include "file.h"
 #include "helper.h"
+#include "host-kvm.h"
 #include "log.h"
 #include "mem.h"
 #include "qmp.h"
@@ -202,7 +203,7 @@ static int binary_key(const char *binary, char **ret, Fault *f) {
         if (!S_ISREG(st.st_mode) || access(binary, X_OK) < 0)
                 return binary_fault(binary, EACCES, f);
         *ret = strf("%u %s %ju %jd.%09ld %jd %s", CACHE_FORMAT, binary, (uintmax_t) st.st_ino, (intmax_t) st.st_mtim.tv_sec,
-                    st.st_mtim.tv_nsec, (intmax_t) st.st_size, access("/dev/kvm", R_OK | W_OK) == 0 ? "kvm" : "nokvm");
+                    st.st_mtim.tv_nsec, (intmax_t) st.st_size, host_has_kvm() ? "kvm" : "nokvm");
         return *ret ? 0 : fault_oom(f);
 }
 

@@ -10,6 +10,7 @@
 #include "autostart.h"
 #include "define.h"
 #include "host-encryption.h"
+#include "host-kvm.h"
 #include "host-sleep.h"
 #include "instance.h"
 #include "lease-guard.h"
@@ -53,7 +54,7 @@ static int fill_defaults(Manager *m) {
         m->defaults = (DomainDefaults) {
                 .arch = m->arch,
                 .nvram_folder = m->nvram_folder,
-                .kvm = access("/dev/kvm", R_OK | W_OK) == 0,
+                .kvm = host_has_kvm(),
                 .host_memory = host_memory(),
         };
         apply_settings(m);
