@@ -26,7 +26,7 @@ import rawqemu
 from host import HERE, SEARCH_PATH, UID, USER, Result, _hidden
 
 PORT_NAME = "virtbus.machine.agent"
-MODULES = ["virtio_pci", "9pnet_virtio", "9p", "overlay", "virtio_console"]
+MODULES = ["virtio_pci", "9pnet_virtio", "9p", "overlay", "virtio_console", "virtio_blk", "ext4", "crc32c_generic"]
 CMDLINE = "console=ttyS0 quiet mitigations=off cryptomgr.notests random.trust_cpu=on no_timer_check intel_iommu=on systemd.show_status=no"
 
 
@@ -105,9 +105,11 @@ class Agent:
 
 
 class Machine:
-    """One virtual machine; a context manager, or start() and close(). `shared` is the host's end of /mnt/shared."""
+    """One virtual machine; a context manager, or start() and close(). `shared` is the host's end of /mnt/shared. With `disk`, a file system
+    in a file, what is written is there again when another machine gets that disk."""
 
-    def __init__(self, memory=3072, cpus=2, arguments=(), shares=(), kvm=False):
+    def __init__(self, memory=3072, cpus=2, arguments=(), shares=(), kvm=False, disk=None):
+        self.disk = disk
         self.memory, self.cpus, self.more = memory, cpus, list(arguments)
         self.cpu = "max,-svm"
         if kvm:
@@ -126,7 +128,7 @@ class Machine:
 
     def _arguments(self, root):
         kernel, _, initrd = guest.build_parts(HERE / "machine-init", MODULES, [("machine-agent", HERE / "machine-agent")])
-        words = [CMDLINE]
+        words = [CMDLINE, "virtbus.keep"] if self.disk else [CMDLINE]
         args = ["-accel", "tcg,thread=multi", "-cpu", self.cpu, "-M", "q35", "-smp", str(self.cpus), "-m", str(self.memory),
                 "-kernel", str(kernel), "-initrd", str(initrd), "-serial", "chardev:console",
                 "-device", "virtio-serial-pci", "-device", f"virtserialport,chardev=agent,name={PORT_NAME}",
@@ -134,6 +136,8 @@ class Machine:
                 "-device", "virtio-9p-pci,fsdev=root,mount_tag=hostroot",
                 "-fsdev", f"local,id=shared,path={self.shared},security_model=none,multidevs=remap",
                 "-device", "virtio-9p-pci,fsdev=shared,mount_tag=shared"]
+        if self.disk:
+            args += ["-blockdev", f"file,node-name=disk,cache.no-flush=on,filename={self.disk}", "-device", "virtio-blk-pci,drive=disk"]
         for n, path in enumerate(self.shares):
             args += ["-fsdev", f"local,id=share{n},path={path},security_model=none,readonly=on,multidevs=remap",
                      "-device", f"virtio-9p-pci,fsdev=share{n},mount_tag=share{n}"]

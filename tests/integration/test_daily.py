@@ -191,9 +191,8 @@ def test_resize(bus, virtctl, tmp_path):
     d.Start(0, {}, timeout=60)
     virtctl("resize", "web", "vda", "4M")
     assert image.stat().st_size == 4 << 20
-    time.sleep(0.6)  # as old as samples may be
     smaller = virtctl("resize", "web", "virtio-disk0", "2M", check=False)
-    assert smaller.returncode == 1 and "vda has 4M (4194304 bytes): what is beyond the new size would be lost" in smaller.stderr
+    assert smaller.returncode == 1 and "has 4194304 bytes: what is beyond" in smaller.stderr
     assert image.stat().st_size == 4 << 20
     virtctl("resize", "--force", "web", "vda", "2M")
     assert image.stat().st_size == 2 << 20

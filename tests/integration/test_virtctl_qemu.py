@@ -11,19 +11,13 @@ from pathlib import Path
 import pytest
 
 from domains import disk_xml, guest_xml, tiny_xml
+from test_virtctl import virtctl  # noqa: F401
 
 pytestmark = pytest.mark.bus
 PROGRAM = Path(os.environ["VIRTBUS_BUILD"]) / "virtctl" / "virtctl"
 
 
-@pytest.fixture
-def virtctl(bus, qemud):
-    def run(*args, check=True, **options):
-        return bus.run(PROGRAM, "--user", *args, check=check, **options)
-    return run
-
-
-def test_run(virtctl, tmp_path):
+def test_run(virtctl, tmp_path):  # noqa: F811
     (tmp_path / "a.xml").write_text(tiny_xml("a"))
     virtctl("run", tmp_path / "a.xml")
     assert "no, it is gone when it ends" in virtctl("status", "a").stdout
@@ -38,7 +32,7 @@ def test_run(virtctl, tmp_path):
     assert "0 machines listed" in virtctl("list").stdout
 
 
-def test_dirty_rate(virtctl, guest_image, tmp_path):
+def test_dirty_rate(virtctl, guest_image, tmp_path):  # noqa: F811
     (tmp_path / "web.xml").write_text(guest_xml(guest_image))
     virtctl("define", tmp_path / "web.xml")
     virtctl("start", "web")
@@ -48,7 +42,7 @@ def test_dirty_rate(virtctl, guest_image, tmp_path):
     virtctl("kill", "web")
 
 
-def test_display_password_and_threshold(bus, virtctl, tmp_path):
+def test_display_password_and_threshold(bus, virtctl, tmp_path):  # noqa: F811
     (tmp_path / "d.raw").write_bytes(bytes(1 << 20))
     (tmp_path / "a.xml").write_text(tiny_xml("a", devices=disk_xml(tmp_path / "d.raw") + "<graphics type='vnc' autoport='yes' passwd='first'/>"))
     (tmp_path / "word").write_text("second\n")
@@ -97,7 +91,7 @@ def listen(bus, qemud):
         one.end()
 
 
-def test_events(virtctl, listen, tmp_path):
+def test_events(virtctl, listen, tmp_path):  # noqa: F811
     for name in ("a", "b"):
         (tmp_path / f"{name}.xml").write_text(tiny_xml(name))
     virtctl("define", tmp_path / "a.xml")
@@ -115,7 +109,7 @@ def test_events(virtctl, listen, tmp_path):
     assert virtctl("events", "c", check=False).returncode == 3
 
 
-def test_find_sources(bus, virtctl):
+def test_find_sources(bus, virtctl):  # noqa: F811
     wrong = virtctl("find-sources", "netfs", "host", check=False)
     assert wrong.returncode == 2 and "host=NAME or port=NUMBER" in wrong.stderr
     assert virtctl("find-sources", "no-such-type", check=False).returncode == 1

@@ -352,9 +352,9 @@ BUS_HANDLER(method_resize, ACTION_CONFIG) {
 
         r = sd_bus_message_read(m, "t", &capacity);
         if (r >= 0)
-                r = bus_read_options(m, 0, &flags, NULL, 0, &f);
+                r = bus_read_options(m, BUS_FLAG_FORCE, &flags, NULL, 0, &f);
         if (r >= 0)
-                r = disk_resize(o->domain, d ? d->target : "", capacity, m, &f);
+                r = disk_resize(o->domain, d ? d->target : "", capacity, flags & BUS_FLAG_FORCE, m, &f);
         return r < 0 ? fault_to_bus(&f, r, error) : 1;
 }
 

@@ -107,11 +107,11 @@ BUS_HANDLER(method_resize_disk, ACTION_CONFIG) {
 
         r = sd_bus_message_read(m, "sst", &name, &target, &capacity);
         if (r >= 0)
-                r = bus_read_options(m, 0, &flags, NULL, 0, &f);
+                r = bus_read_options(m, BUS_FLAG_FORCE, &flags, NULL, 0, &f);
         if (r >= 0)
                 r = service_find_domain(service_of(userdata), name, &d, &f);
         if (r >= 0)
-                r = disk_resize(d, target, capacity, m, &f);
+                r = disk_resize(d, target, capacity, flags & BUS_FLAG_FORCE, m, &f);
         return r < 0 ? fault_to_bus(&f, r, error) : 1;
 }
 

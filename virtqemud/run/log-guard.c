@@ -8,10 +8,14 @@
 #define LOG1_NAME "org.virtbus.log1"
 #define DBUS "org.freedesktop.DBus"
 #define DBUS_PATH "/org/freedesktop/DBus"
+#define AGAIN_USEC UINT64_C(1000000)
+#define AGAIN_MAX_USEC (UINT64_C(60) * 1000 * 1000)
 
 struct LogGuard {
         sd_bus *bus;
         sd_bus_slot *match, *call;
+        sd_event_source *again;      /* it could not be started: another try */
+        uint64_t pause;              /* before that; 0: the last one was good */
         LogGuardNeeded needed;
         void *userdata;
 };
@@ -21,9 +25,28 @@ LogGuard *log_guard_free(LogGuard *g) {
                 return NULL;
         sd_bus_slot_unref(g->match);
         sd_bus_slot_unref(g->call);
+        sd_event_source_disable_unref(g->again);
         sd_bus_unref(g->bus);
         free(g);
         return NULL;
+}
+
+static int on_again(sd_event_source *source, uint64_t usec, void *userdata) {
+        LogGuard *g = userdata;
+
+        g->again = sd_event_source_disable_unref(g->again);
+        log_guard_check(g);
+        return 0;
+}
+
+/* It may have been killed before it had its name, of which nobody else tells. */
+static void try_again(LogGuard *g) {
+        int r;
+
+        g->pause = g->pause == 0 ? AGAIN_USEC : MIN(2 * g->pause, AGAIN_MAX_USEC);
+        r = sd_event_add_time_relative(sd_bus_get_event(g->bus), &g->again, CLOCK_MONOTONIC, g->pause, 0, on_again, g);
+        if (r < 0)
+                (void) log_warning_errno(r, "can't wait for another try to start virtlogd: %m");
 }
 
 static int on_started(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
@@ -31,15 +54,20 @@ static int on_started(sd_bus_message *reply, void *userdata, sd_bus_error *error
         LogGuard *g = userdata;
 
         g->call = sd_bus_slot_unref(g->call);
-        if (e)
+        if (!e) {
+                g->pause = 0;
+                return 0;
+        }
+        if (g->pause == 0)
                 log_warning("virtlogd does not run, output of guests may be held up: %s", e->message);
+        try_again(g);
         return 0;
 }
 
 void log_guard_check(LogGuard *g) {
         int r;
 
-        if (!g || g->call || !g->needed(g->userdata))
+        if (!g || g->call || g->again || !g->needed(g->userdata))
                 return;
         r = sd_bus_call_method_async(g->bus, &g->call, DBUS, DBUS_PATH, DBUS, "StartServiceByName", on_started, g, "su", LOG1_NAME,
                                      UINT32_C(0));
@@ -49,9 +77,14 @@ void log_guard_check(LogGuard *g) {
 
 static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const char *name, *before, *after;
+        LogGuard *g = userdata;
 
-        if (sd_bus_message_read(m, "sss", &name, &before, &after) >= 0 && !*after)
-                log_guard_check(userdata);
+        if (sd_bus_message_read(m, "sss", &name, &before, &after) < 0)
+                return 0;
+        if (*after)
+                g->again = sd_event_source_disable_unref(g->again);
+        else
+                log_guard_check(g);
         return 0;
 }
 
