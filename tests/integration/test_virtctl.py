@@ -257,3 +257,37 @@ def test_formats(bus, virtctl, tmp_path):
     magic = virtctl("set-format", "p", "v", "magic", check=False)
     assert magic.returncode == 1 and "qcow2" in magic.stderr
     virtctl("stop-pool", "p")
+
+
+def test_changes_of_one_device_and_of_cpus(virtctl, tmp_path):
+    nic = "<interface type='user'><mac address='52:54:00:00:00:01'/><model type='virtio'/>{}</interface>"
+    (tmp_path / "a.xml").write_text(tiny_xml("a", devices=nic.format("")).replace("<vcpu>1<", "<vcpu>2<"))
+    (tmp_path / "nic.xml").write_text(nic.format("<link state='down'/>"))
+    virtctl("define", tmp_path / "a.xml")
+    virtctl("start", "a")
+    virtctl("change", "a", "net0", tmp_path / "nic.xml")
+    for which in ([], ["--live"]):
+        assert re.search("<link state=.down.", virtctl("cat", *which, "a").stdout)
+    virtctl("set-vcpus", "--config", "a", "1")
+    assert re.search("<vcpu[^>]*current=.1.", virtctl("cat", "a").stdout)
+    assert virtctl("set-vcpus", "a", "many", check=False).returncode == 1
+    virtctl("kill", "a")
+
+
+def test_send_break(bus, virtctl, guest_image, tmp_path):
+    (tmp_path / "web.xml").write_text(guest_xml(guest_image))
+    virtctl("define", tmp_path / "web.xml")
+    virtctl("start", "web")
+    virtctl("send-break", "web")
+    virtctl("send-break", "web", "serial0")
+    assert virtctl("send-break", "web", "serial7", check=False).returncode != 0
+    virtctl("kill", "web")
+
+
+def test_pools_that_start_with_the_host(virtctl, tmp_path):
+    (tmp_path / "p.xml").write_text(f"<pool type='dir'><name>p</name><target><path>{tmp_path}</path></target></pool>")
+    virtctl("define-pool", tmp_path / "p.xml")
+    for verb, state in (("enable-pool", True), ("disable-pool", False)):
+        virtctl(verb, "p")
+        assert json.loads(virtctl("pools", "--json=short").stdout)[0]["autostart"] is state
+    virtctl("undefine-pool", "p")
