@@ -383,6 +383,7 @@ def test_clone(bus, virtctl, qemud, pool, folder, boot, tmp_path):  # noqa: F811
     con = console(bus, first)
     con.ready()
     con.ask("write vda from-web")
+    assert list(first.PendingChanges) == [] and "0 changes listed" in virtctl("pending", "web").stdout
     said = virtctl("clone", "web", "copy", check=False)
     assert said.returncode == 1 and "web is running: its disks can be copied while it is off only" in said.stderr and "virtctl stop web" in said.stderr
     first.Terminate(0, {})

@@ -13,7 +13,8 @@ from machine import Machine
 pytestmark = [pytest.mark.machine, pytest.mark.timeout(1500), pytest.mark.skipif(bool(cloud.why_not()), reason=str(cloud.why_not()))]
 
 IMAGE = "debian-12-genericcloud-amd64.qcow2"
-LOGIN = "ssh -o BatchMode=yes -o StrictHostKeyChecking=accept-new -o ConnectTimeout=60 admin@$(virtctl -q wait web ipv4 --timeout=400) uname -n"
+# The guest makes a new key of its own at each boot.
+LOGIN = "ssh -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=60 admin@$(virtctl -q wait web ipv4 --timeout=400) uname -n"
 
 
 def log_in(machine):

@@ -20,9 +20,11 @@ static const char *device_key(const Record *r) {
         return device_record_type(r->type->element) == r->type ? ((const Device *) r)->id : NULL;
 }
 
-/* What a running domain has more than its definition is no change of it. */
-static bool is_of_the_run(const char *path, const Field *field) {
-        return (field->flags & FIELD_LIVE) || strstr(path, "backingStore");
+/* What a running domain has more than its definition is no change of it: the format of a volume, too, where its pool has told it. */
+static bool is_of_the_run(const char *path, const Field *field, const void *after) {
+        bool is_left_open = !after || !field->type->is_set(after);
+
+        return (field->flags & FIELD_LIVE) || strstr(path, "backingStore") || (is_left_open && str_ends(path, "driver/@type"));
 }
 
 /* --- names --- */
@@ -30,7 +32,7 @@ static bool is_of_the_run(const char *path, const Field *field) {
 static int on_path(const char *path, const Field *field, const void *before, const void *after, void *userdata) {
         const Pending *p = userdata;
 
-        return is_of_the_run(path, field) || streq(path, "currentMemory") ? 0 : strv_push(p->paths, path);
+        return is_of_the_run(path, field, after) || streq(path, "currentMemory") ? 0 : strv_push(p->paths, path);
 }
 
 static int make_comparable(const Domain *d, DomainDef **ret) {
@@ -80,7 +82,7 @@ static int on_change(const char *path, const Field *field, const void *before, c
         _cleanup_free_ char *was = NULL, *is = NULL;
         const Pending *p = userdata;
 
-        if (is_of_the_run(path, field) || str_after(path, "devices/"))
+        if (is_of_the_run(path, field, after) || str_after(path, "devices/"))
                 return 0;
         was = value_text(field, before);
         is = value_text(field, after);
