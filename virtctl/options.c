@@ -2,6 +2,7 @@
 #include "options.h"
 
 #include <getopt.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "mem.h"
@@ -31,11 +32,15 @@ const Option options[] = {
         { "no-wait", 0, NULL, "start run stop reboot detach dump create-volume resize-volume wipe-volume delete-volume upload-volume download-volume "
                               "start-pool stop-pool build-pool delete-pool refresh-pool",
           "Don't wait until it is done", FIELD(SETS_TRUE, no_wait) },
-        { "timeout", 0, "SECONDS", "stop wait set-display-password",
-          "How long a guest may take to power off, what is waited for to come, or a password is good for", FIELD(SETS_TEXT, timeout) },
-        { "force", 0, NULL, "console stop-network build-pool insert eject resize import-libvirt",
-          "Take a console over; stop a network in use; build over what is there; open a locked drive; shrink a disk; replace what differs",
-          FIELD(SETS_TRUE, force) },
+        { "timeout", 0, "SECONDS", "stop", "How long the guest may take to power off (120)", FIELD(SETS_TEXT, timeout) },
+        { "timeout", 0, "SECONDS", "wait", "How long it may take; without it, any time", FIELD(SETS_TEXT, timeout) },
+        { "timeout", 0, "SECONDS", "set-display-password", "How long it is good for; without it, for good", FIELD(SETS_TEXT, timeout) },
+        { "force", 0, NULL, "console", "Take it over from who types there", FIELD(SETS_TRUE, force) },
+        { "force", 0, NULL, "stop-network", "Although VMs are on it", FIELD(SETS_TRUE, force) },
+        { "force", 0, NULL, "build-pool", "Over what is there", FIELD(SETS_TRUE, force) },
+        { "force", 0, NULL, "insert eject", "Although the guest has locked the drive", FIELD(SETS_TRUE, force) },
+        { "force", 0, NULL, "resize", "Make it smaller, too; what is beyond the end is lost", FIELD(SETS_TRUE, force) },
+        { "force", 0, NULL, "import-libvirt", "Replace what is there already and differs", FIELD(SETS_TRUE, force) },
         { "live", 0, NULL, LIVE_OR_CONFIG, "Only what runs", FIELD(SETS_TRUE, live) },
         { "config", 0, NULL, LIVE_OR_CONFIG, "Only what is defined", FIELD(SETS_TRUE, config) },
         { "dry-run", 0, NULL, MUTATORS " create clone define define-network define-pool define-secret", "Only show what would be done",
@@ -92,12 +97,25 @@ bool option_is_for(const Option *o, const char *verb) {
         return !o->verbs;
 }
 
-static int check_for(const bool *used, const char *verb) {
+/* An option may have several rows, one after the other, with a help for each of its verbs. */
+static bool any_is_for(const char *name, const char *verb) {
         for (size_t i = 0; i < ARRAY_SIZE(options); i++)
-                if (used[i] && !option_is_for(&options[i], verb)) {
-                        (void) client_fail("--%s is not for %s, but for: %s", options[i].name, verb, options[i].verbs);
-                        return USAGE;
-                }
+                if (streq(options[i].name, name) && option_is_for(&options[i], verb))
+                        return true;
+        return false;
+}
+
+static int check_for(const bool *used, const char *verb) {
+        for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+                if (!used[i] || any_is_for(options[i].name, verb))
+                        continue;
+                fprintf(stderr, "virtctl: --%s is not for %s, but for:", options[i].name, verb);
+                for (size_t k = 0; k < ARRAY_SIZE(options); k++)
+                        if (streq(options[k].name, options[i].name))
+                                fprintf(stderr, " %s", options[k].verbs);
+                fputc('\n', stderr);
+                return USAGE;
+        }
         return 0;
 }
 
@@ -152,7 +170,8 @@ static int apply(Client *c, const Option *o, const char *value) {
 static void for_getopt(struct option *longs, char *shorts) {
         *shorts++ = '-';        /* words that are none come in their order, as option 1 */
         for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
-                longs[i] = (struct option) { options[i].name, options[i].argument ? required_argument : no_argument, NULL, (int) (FIRST_LONG + i) };
+                if (i == 0 || !streq(options[i].name, options[i - 1].name))
+                        *longs++ = (struct option) { options[i].name, options[i].argument ? required_argument : no_argument, NULL, (int) (FIRST_LONG + i) };
                 if (!options[i].letter)
                         continue;
                 *shorts++ = options[i].letter;
