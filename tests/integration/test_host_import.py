@@ -42,4 +42,4 @@ def test_a_host_moves(installed):
     bed.run("virtctl kill old")
     assert bed.run(f"stat -c %u:%a {FOLDER}/old_VARS.fd").stdout == before == "64055:600\n"
     assert {row["result"] for row in results(bed).values()} == {"same"}
-    assert DOMAIN in bed.run("virtctl list").stdout
+    assert DOMAIN in bed.run("virtctl list --json=short").stdout

@@ -41,7 +41,7 @@ def test_a_day_from_afar(bed):
     assert bed.run("virtctl __complete -H far status w").stdout == "web\n"
     bed.run("virtctl -H far kill web")
     bed.run("virtctl -H far undefine web")
-    assert bed.run("ssh far virtctl -q list").stdout == "NAME STATE UUID UNIT\n", "what is printed for descriptors works"
+    assert bed.run("ssh far virtctl -q list").stdout == "NAME STATE CPUS MEMORY ADDRESSES AUTOSTART SINCE\n", "what is printed for descriptors works"
 
 
 def test_unreachable(bed):
