@@ -489,6 +489,10 @@ class Bus(Client):
         os.kill(pid, sig)
         if not leaks.wait_end(pid, timeout):
             raise TimeoutError(f"{name} still runs {timeout} s after signal {sig}: {leaks.describe(pid)}")
+        # A call that comes before the bus has heard of that gets no answer.
+        deadline = time.monotonic() + timeout
+        while self.owner_pid(name) == pid and time.monotonic() < deadline:
+            time.sleep(0.005)
         return pid
 
     def _left_files(self):

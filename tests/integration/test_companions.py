@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from domains import FORMAT, LIVE, SERVICE, console, define, device, guest_xml, have, tiny_xml
+from test_hotplug import until
 
 pytestmark = pytest.mark.bus
 
@@ -138,7 +139,8 @@ def test_shared_folder(bus, qemud, guest_image, tmp_path):
     con.ready()
     use_share(con, tmp_path)
     device(bus, d, "fs0").Detach(LIVE, {}, timeout=60)
-    assert bus.watch.named("virtiofsd") == [] and d.Warnings == []
+    until(lambda: bus.watch.named("virtiofsd") == [])
+    assert d.Warnings == []
     path, _ = d.AttachDevice(FORMAT, share_xml(tmp_path), LIVE, {})
     use_share(con, tmp_path)
     bus.object("org.virtbus.qemu1", path).Detach(LIVE, {}, timeout=60)

@@ -85,7 +85,10 @@ class Tmux:
         return self.text().splitlines()[1:-1]
 
     def resize(self, columns, rows):
+        """The terminal has that size when this returns."""
         self.tmux("resize-window", "-x", columns, "-y", rows)
+        tty = self.tmux("display-message", "-p", "#{pane_tty}").strip()
+        self.wait(lambda: subprocess.run(["stty", "-F", tty, "size"], capture_output=True, text=True).stdout.split() == [str(rows), str(columns)])
 
 
 def width(line):
