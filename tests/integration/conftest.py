@@ -17,7 +17,7 @@ import rawqemu
 if "VIRTBUS_BUILD" in os.environ:
     os.environ["VIRTBUS_BUILD"] = os.path.abspath(os.environ["VIRTBUS_BUILD"])
 
-LIMITS = {"guest": 120, "bus": 120, "host": 240, "machine": 400}
+LIMITS = {"guest": 120, "bus": 120, "host": 240, "machine": 400, "newcomer": 1800}
 DEFAULT_LIMIT = 120
 
 
@@ -43,7 +43,7 @@ def _why_not_machine():
     return machine.why_not()
 
 
-WHY_NOT = {"guest": _why_not_guest, "bus": _why_not_bus, "host": _why_not_host, "machine": _why_not_machine}
+WHY_NOT = {"guest": _why_not_guest, "bus": _why_not_bus, "host": _why_not_host, "machine": _why_not_machine, "newcomer": _why_not_machine}
 _reasons = {}
 
 

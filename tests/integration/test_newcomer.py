@@ -10,16 +10,17 @@ import pytest
 import cloud
 from machine import Machine
 
-pytestmark = [pytest.mark.machine, pytest.mark.timeout(1500), pytest.mark.skipif(bool(cloud.why_not()), reason=str(cloud.why_not()))]
+pytestmark = [pytest.mark.newcomer, pytest.mark.skipif(bool(cloud.why_not()), reason=str(cloud.why_not()))]
 
 IMAGE = "debian-12-genericcloud-amd64.qcow2"
 # The guest makes a new key of its own at each boot.
-LOGIN = "ssh -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=60 admin@$(virtctl -q wait web ipv4 --timeout=400) uname -n"
+LOGIN = ("ssh -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=60 "
+         "admin@$(virtctl -q wait web ipv4 --timeout=300) uname -n")
 
 
 def log_in(machine):
     """Its ssh may need a moment more than its address."""
-    said = machine.run(f"for i in 1 2 3 4 5 6; do {LOGIN} && exit; sleep 5; done; virtctl status web --lines=50; exit 1", timeout=700).stdout
+    said = machine.run(f"for i in 1 2 3; do {LOGIN} && exit; sleep 10; done; virtctl status web --lines=50; exit 1", timeout=1000).stdout
     assert said.splitlines()[-1] == "web", said
 
 
@@ -28,23 +29,22 @@ def test_from_packages_to_a_vm_on_the_network(packages, tmp_path):
     with open(disk, "wb") as f:
         f.truncate(4 << 30)
     subprocess.run(["mkfs.ext4", "-q", disk], check=True)
-    with Machine(disk=disk, kvm=True) as machine:
+    with Machine(disk=disk) as machine:
         cloud.build(machine.shared / IMAGE)
         for path in packages.old:
             (machine.shared / path.name).write_bytes(path.read_bytes())
         machine.run("rm -f /usr/sbin/policy-rc.d; cd /mnt/shared; DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ./virt*.deb",
                     timeout=600)
         assert machine.run("systemctl --failed --no-legend").stdout == ""
-        machine.run("echo kvm_amd >/etc/modules-load.d/kvm.conf; modprobe kvm_amd; ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/id_ed25519")
+        machine.run("ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/id_ed25519")
         machine.run(f"cd /mnt/shared; virtctl create web --image {IMAGE} --login admin --memory 512M --cpus 1", timeout=400)
-        assert '<domain type="kvm">' in machine.run("virtctl cat web").stdout
         log_in(machine)
         machine.run("virtctl enable web")
         assert "web" in machine.run("machinectl list --no-legend").stdout
         # The answer to this does not come any more; the machine ends by itself.
         machine.run("systemd-run --on-active=1 systemctl poweroff")
         machine.qemu.process.wait(300)
-    with Machine(disk=disk, kvm=True) as machine:
+    with Machine(disk=disk) as machine:
         machine.run("virtctl wait web running --timeout=300", timeout=400)
         log_in(machine)
         assert re.search(r"web\s.*running", machine.run("virtctl list").stdout)
