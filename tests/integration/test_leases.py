@@ -215,6 +215,17 @@ def test_a_lost_lease_pauses(bus, lockd, images):
     end(bus, other)
 
 
+def test_a_lost_lease_and_a_qemu_that_does_not_answer(bus, lockd, images):
+    """Who has the image now relies on it that nobody else writes."""
+    d = vm(bus, "a", images / "a.qcow2")
+    d.Start(0, {})
+    (qemu,) = bus.watch.named("qemu-system-x86")
+    os.kill(qemu, signal.SIGSTOP)
+    lose(bus)
+    bus.wait_property(d, "State", "shutoff", timeout=60)
+    assert d.StateReason == "destroyed"
+
+
 @pytest.mark.parametrize("conf, element, state", [
     ("[Leases]\nOnLost=ignore\n", "", "running"), ("[Leases]\nOnLost=poweroff\n", "", "shutoff"),
     ("", "<on_lockfailure>poweroff</on_lockfailure>", "shutoff"), ("[Leases]\nOnLost=poweroff\n", "<on_lockfailure>ignore</on_lockfailure>", "running"),

@@ -13,6 +13,7 @@
 #define LOCK1_NAME "org.virtbus.lock1"
 #define LOCK1_ROOT "/org/virtbus/lock1"
 #define LOCK1_MANAGER LOCK1_NAME ".Manager"
+#define PAUSE_USEC UINT64_C(10000000)      /* for QEMU to stop its guest */
 
 struct LeaseGuard {
         Manager *manager;
@@ -27,21 +28,45 @@ LeaseGuard *lease_guard_free(LeaseGuard *g) {
         return NULL;
 }
 
+static void on_ended(Domain *d, int error, const Fault *f, void *userdata) {
+        if (error < 0)
+                log_domain_warning(d, "%s", fault_text(f));
+}
+
+/* Whoever has the lease now must be able to rely on it that this guest writes no more. */
+static void end_instead(Domain *d, const char *why) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        (void) domain_warn(d, "QEMU can't be told to pause (%s): it is ended, for another VM may use the image", why);
+        if (stop_terminate(d, on_ended, NULL, &f) < 0)
+                log_domain_warning(d, "%s", fault_text(&f));
+}
+
+static void on_paused(Qmp *q, json_t *result, const Fault *why, void *userdata) {
+        Instance *i = userdata;
+
+        if (why && i->domain->state == DOMAIN_RUNNING)
+                end_instead(i->domain, fault_text(why));
+}
+
 static void pause_guest(Domain *d, const char *image) {
         char *text;
+        int r;
 
-        if (d->state != DOMAIN_RUNNING || !d->instance->monitor_ready)
+        if (d->state != DOMAIN_RUNNING)
                 return;
         d->instance->lease_lost = true;
         text = strf("the lease of %s is lost", image);
         if (text)
                 free_and_replace(&d->pause_reason, text);
-        monitor_tell(d->instance, "stop", NULL);
-}
-
-static void on_ended(Domain *d, int error, const Fault *f, void *userdata) {
-        if (error < 0)
-                log_domain_warning(d, "%s", fault_text(f));
+        if (!d->instance->monitor_ready) {
+                end_instead(d, "its monitor does not answer");
+                return;
+        }
+        /* No handle is kept: the Qmp dies with the Instance, so that outlives the answer. */
+        r = qmp_send(d->instance->qmp, "stop", NULL, PAUSE_USEC, on_paused, d->instance, NULL);
+        if (r < 0)
+                end_instead(d, strerror(-r));
 }
 
 static void on_ended_to_start(Domain *d, int error, const Fault *f, void *userdata) {
