@@ -19,8 +19,8 @@ LOGIN = ("ssh -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile
 
 
 def log_in(machine):
-    """Its ssh may need a moment more than its address."""
-    said = machine.run(f"for i in 1 2 3; do {LOGIN} && exit; sleep 10; done; virtctl status web --lines=50; exit 1", timeout=1000).stdout
+    """Its lease is from before, when it boots again."""
+    said = machine.run(f"for i in $(seq 20); do {LOGIN} && exit; sleep 10; done; virtctl status web --lines=50; exit 1", timeout=1000).stdout
     assert said.splitlines()[-1] == "web", said
 
 
