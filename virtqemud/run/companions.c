@@ -38,7 +38,7 @@ typedef struct OneCompanion {
         char *unit;
         UnitCall *call;
         UnitGone *gone;
-        Child *child;            /* ours; */
+        Child *child;            /* ours; NULL: a unit, or another daemon's before us */
         Process process;         /* also where it was another daemon's before us */
         sd_event_source *watch;
         sd_event_source *ended;
