@@ -55,7 +55,7 @@ void fault_clear(Fault *f) {
         *f = FAULT_INIT;
 }
 
-int fault_set(Fault *f, FaultKind kind, int error, const char *fmt, ...) {
+int (fault_set)(Fault *f, FaultKind kind, int error, const char *fmt, ...) {
         va_list ap;
 
         assert(kind > FAULT_NONE && kind < _FAULT_MAX && error > 0);

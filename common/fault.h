@@ -68,6 +68,7 @@ void fault_clear(Fault *f);
 
 /* Sets the fault unless one was set already (the first cause is the true one) and returns -error. `f` may be NULL. */
 int fault_set(Fault *f, FaultKind kind, int error, const char *fmt, ...) _printf_(4, 5);
+#define fault_set(...) as_negative(fault_set(__VA_ARGS__))
 /* Adds what to do about it. */
 void fault_hint(Fault *f, const char *fmt, ...) _printf_(2, 3);
 /* Puts "WHERE: " before the message. */

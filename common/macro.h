@@ -28,6 +28,13 @@
 #define MIN(a, b) ({ typeof(a) _a = (a); typeof(b) _b = (b); _a < _b ? _a : _b; })
 #define MAX(a, b) ({ typeof(a) _a = (a); typeof(b) _b = (b); _a > _b ? _a : _b; })
 
+/* The result of a function that always fails: neither compilers nor analyzers see that from where it is called. */
+static inline int as_negative(int r) {
+        if (r >= 0)
+                __builtin_unreachable();
+        return r;
+}
+
 #define TAKE(value, empty) ({ typeof(value) *_p = &(value); typeof(value) _v = *_p; *_p = (empty); _v; })
 /* Hand over what a _cleanup_ variable owns. */
 #define TAKE_PTR(ptr) TAKE(ptr, NULL)

@@ -71,7 +71,7 @@ static int fault_at(const xmlNode *node, const xmlNode *owner, const char *below
         return fault_set(f, FAULT_INVALID_DEFINITION, EINVAL, "line %ld, %s: %s", sym_xmlGetLineNo(node), path ?: "", text);
 }
 
-int xml_fault(const Record *r, Fault *f, FaultKind kind, const char *fmt, ...) {
+int (xml_fault)(const Record *r, Fault *f, FaultKind kind, const char *fmt, ...) {
         _cleanup_free_ char *text = NULL, *path = NULL;
         Text t = TEXT_INIT;
         va_list ap;
@@ -120,7 +120,7 @@ static xmlNode *find_element(xmlNode *at, const char *path) {
         return at;
 }
 
-int xml_fault_below(const Record *r, const char *path, Fault *f, FaultKind kind, const char *fmt, ...) {
+int (xml_fault_below)(const Record *r, const char *path, Fault *f, FaultKind kind, const char *fmt, ...) {
         xmlNode *node = r->node ? find_element(r->node, path) : NULL;
         const Record place = { .type = r->type, .node = node, .line = node ? (unsigned) sym_xmlGetLineNo(node) : r->line };
         const char *attribute = strrchr(path, '@');

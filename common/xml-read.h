@@ -23,6 +23,8 @@ int xml_read_record(xmlNode *element, const RecordType *type, void **ret, Fault 
 /* Sets an error about an element: "line 12, domain/devices/disk: MESSAGE". For checks that run after reading, r->line and the
  * element's path are known from the record; a record made by code is named by its type. Returns -EINVAL. */
 int xml_fault(const Record *r, Fault *f, FaultKind kind, const char *fmt, ...) _printf_(4, 5);
+#define xml_fault(...) as_negative(xml_fault(__VA_ARGS__))
 
 /* The same about a part of the record that is no record itself, named by its path below ("os/nvram", "vcpu/@current"). */
 int xml_fault_below(const Record *r, const char *path, Fault *f, FaultKind kind, const char *fmt, ...) _printf_(5, 6);
+#define xml_fault_below(...) as_negative(xml_fault_below(__VA_ARGS__))

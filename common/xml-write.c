@@ -482,7 +482,8 @@ int xml_merge_record(Record *r, unsigned flags) {
 
 /* --- whole texts --- */
 
-int xml_new_document(const Record *r, unsigned flags, xmlDoc **ret) {
+/* A new document with only what the record holds. */
+static int xml_new_document(const Record *r, unsigned flags, xmlDoc **ret) {
         _cleanup_(xml_doc_freep) xmlDoc *doc = NULL;
         void *copy = NULL;
         xmlNode *root;

@@ -16,9 +16,6 @@ typedef enum XmlWriteFlags {
  * elements of records that are gone are removed. A field whose text already means the record's value is left alone. */
 int xml_merge_record(Record *r, unsigned flags);
 
-/* A new document with only what the record holds. */
-int xml_new_document(const Record *r, unsigned flags, xmlDoc **ret);
-
 /* The text of a document as UTF-8 without the <?xml …?> line, ending in a newline. */
 int xml_doc_to_text(xmlDoc *doc, char **ret);
 

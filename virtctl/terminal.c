@@ -59,7 +59,7 @@ void terminal_look_again(void) {
         t.looked = false;
 }
 
-bool terminal_colors(void) {
+static bool terminal_colors(void) {
         return terminal()->colors;
 }
 

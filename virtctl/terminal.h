@@ -9,7 +9,6 @@
 /* Columns; 0: it is no terminal, so that nothing need be cut. */
 size_t terminal_width(void);
 size_t terminal_height(void);
-bool terminal_colors(void);
 /* Whether it can be drawn on, and not only written to. */
 bool terminal_is_screen(void);
 /* Its size may be another one now. */

@@ -85,7 +85,7 @@ static int check_one_ip(const NetworkIp *ip, Fault *f) {
         return r < 0 ? r : check_host_address(ip, network_prefix(ip), f);
 }
 
-int network_check_ip(const NetworkDef *def, Fault *f) {
+static int network_check_ip(const NetworkDef *def, Fault *f) {
         bool dhcp[2] = {};
 
         RECORD_FOREACH(NetworkIp, ip, def->ips) {
@@ -157,7 +157,7 @@ static int check_trust(const Record *where, Tristate trust, Fault *f) {
         return trust != YES ? 0 : xml_fault_below(where, "@trustGuestRxFilters", f, FAULT_NOT_SUPPORTED, "filters of guests are not taken over");
 }
 
-int network_check_ports(const NetworkDef *def, Fault *f) {
+static int network_check_ports(const NetworkDef *def, Fault *f) {
         const PortGroup *by_default = NULL;
         int r;
 

@@ -29,10 +29,8 @@ int network_check(const NetworkDef *def, Fault *f);
 int network_can_become(const NetworkDef *now, const NetworkDef *next, Fault *f);
 
 /* Parts of network_check(). */
-int network_check_ip(const NetworkDef *def, Fault *f);
 int network_check_dhcp(const NetworkDef *def, const NetworkIp *ip, Fault *f);
 int network_check_dns(const NetworkDef *def, Fault *f);
-int network_check_ports(const NetworkDef *def, Fault *f);
 
 /* Whether dnsmasq has anything to do for it. */
 bool network_needs_dnsmasq(const NetworkDef *def);

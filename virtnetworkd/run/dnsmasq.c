@@ -81,7 +81,8 @@ int dnsmasq_new(const DnsmasqOptions *options, Dnsmasq **ret) {
         return 0;
 }
 
-pid_t dnsmasq_pid(const Dnsmasq *d) {
+/* The process, of those we started ourselves; 0: none. */
+static pid_t dnsmasq_pid(const Dnsmasq *d) {
         return d->child ? child_pid(d->child) : process_is_alive(&d->process) ? d->process.pid : 0;
 }
 

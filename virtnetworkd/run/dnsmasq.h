@@ -34,5 +34,3 @@ int dnsmasq_stop(Dnsmasq *d, DnsmasqDone done, void *userdata, Fault *f);
 const char *dnsmasq_leases(const Dnsmasq *d);
 /* What runs goes over to another definition; leases are kept. Where nothing else has changed it reads the hosts again, else it is restarted. */
 int dnsmasq_update(Dnsmasq *d, const NetworkDef *def, DnsmasqDone done, void *userdata, Fault *f);
-/* The process, of those we started ourselves; 0: none. */
-pid_t dnsmasq_pid(const Dnsmasq *d);

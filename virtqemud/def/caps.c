@@ -159,14 +159,6 @@ const char *caps_cpu_near(const QemuCaps *c, const char *name) {
         return n.best;
 }
 
-const char *caps_device_near(const QemuCaps *c, const char *type) {
-        Nearest n = nearest_start(type);
-
-        for (size_t i = 0; i < c->devices.n; i++)
-                nearest_try(&n, c->devices.words[i]);
-        return n.best;
-}
-
 /* ---- from QMP ---- */
 
 static int bad_answer(Fault *f, const char *what) {

@@ -71,7 +71,6 @@ static inline bool caps_cpu_known(const QemuCaps *c, const char *name) {
 /* The known name that is nearest to a wrong one, or NULL; for error texts. */
 const char *caps_machine_near(const QemuCaps *c, const char *name);
 const char *caps_cpu_near(const QemuCaps *c, const char *name);
-const char *caps_device_near(const QemuCaps *c, const char *type);
 
 /* Filling: results of QMP commands. All return -EBADMSG with FAULT_QEMU for a wrong shape. */
 int caps_take_machines(QemuCaps *c, const json_t *query_machines, Fault *f);

@@ -80,7 +80,7 @@ static int check_type(const Audio *a, const DomainDef *def, Fault *f) {
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type 'dbus' needs a <graphics type='dbus'>");
         if (a->type <= AUDIO_DBUS)
                 return 0;
-        xml_fault(r, f, FAULT_NOT_SUPPORTED, "type '%s': QEMU has no access to the host's sound", audio_type_to_string((AudioType) a->type));
+        xml_fault(r, f, FAULT_NOT_SUPPORTED, "type '%s': QEMU has no access to the host's sound", audio_type_to_string((AudioType) a->type) ?: "");
         fault_hint(f, "type 'spice' lets the viewer play it, 'none' is silence");
         return -EOPNOTSUPP;
 }

@@ -68,7 +68,7 @@ static int not_supported(const Chardev *c, const Record *r, Fault *f) {
                 [CHARDEV_NMDM] = "that is a device of FreeBSD: use type 'pty'",
         };
 
-        xml_fault(r, f, FAULT_NOT_SUPPORTED, "type '%s' is not supported", chardev_type_to_string((ChardevType) c->type));
+        xml_fault(r, f, FAULT_NOT_SUPPORTED, "type '%s' is not supported", chardev_type_to_string((ChardevType) c->type) ?: "");
         fault_hint(f, "%s", reasons[c->type]);
         return -EOPNOTSUPP;
 }

@@ -262,7 +262,8 @@ static json_t *user_netdev(const Interface *i, Args *a, const char *id) {
                                   "addr", "type", "fd", "str", number) : NULL;
 }
 
-char *interface_queue_name(const Interface *i, unsigned queue) {
+/* What a queue's descriptor is called in the plan; new string. */
+static char *interface_queue_name(const Interface *i, unsigned queue) {
         return strf("%s/%u", i->device.id, queue);
 }
 

@@ -111,5 +111,3 @@ static inline bool interface_same_bandwidth(const Interface *a, const Interface 
 int interface_set_host(Interface *i, const char *name);
 /* The tap of type 'ethernet' that is asked for; empty: any. */
 const char *interface_wanted_tap(const Interface *i);
-/* What a queue's descriptor is called in the plan; new string. */
-char *interface_queue_name(const Interface *i, unsigned queue);

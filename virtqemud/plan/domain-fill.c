@@ -218,7 +218,8 @@ static char *counted_id(const DomainDef *def, const Device *d, size_t *n) {
         }
 }
 
-int domain_assign_ids(DomainDef *def, Fault *f) {
+/* Gives each device its QEMU id: a live alias or a user's one, else PREFIX + number. */
+static int domain_assign_ids(DomainDef *def, Fault *f) {
         assert(def);
 
         for (size_t i = 0; i < def->devices.n; i++) {

@@ -36,9 +36,6 @@ void domain_drop_live(DomainDef *def);
  * finds the same board after an upgrade. At define and start; an unknown type is left to domain_check(). */
 int domain_expand_machine(DomainDef *def, const QemuCaps *caps, Fault *f);
 
-/* Gives each device its QEMU id: a live alias or a user's one, else PREFIX + number. Part of domain_fill(). */
-int domain_assign_ids(DomainDef *def, Fault *f);
-
 /* Makes a live definition of a filled one: a copy whose devices carry their ids as aliases, and what the settings say about all runs. */
 int domain_make_live(const DomainDef *def, uint64_t id, const DomainDefaults *defaults, DomainDef **ret);
 

@@ -56,18 +56,6 @@ static int send_made(Qmp *q, const char *command, json_t *arguments, int fd, Qmp
         return qmp_send_fds(q, command, arguments, fd >= 0 ? &fd : NULL, fd >= 0 ? 1 : 0, QMP_TIMEOUT_USEC, reply, userdata, ret);
 }
 
-int qmp_balloon(Qmp *q, uint64_t bytes, QmpReplyFunc reply, void *userdata, QmpRequest **ret) {
-        if (bytes > INT64_MAX)
-                return -ERANGE;
-        return send_made(q, "balloon", json_pack("{s:I}", "value", (json_int_t) bytes), -1, reply, userdata, ret);
-}
-
-int qmp_set_action(Qmp *q, const char *reboot, const char *shutdown, const char *panic, const char *watchdog,
-                   QmpReplyFunc reply, void *userdata, QmpRequest **ret) {
-        return send_made(q, "set-action", json_pack("{s:s*,s:s*,s:s*,s:s*}", "reboot", reboot, "shutdown", shutdown,
-                                                    "panic", panic, "watchdog", watchdog), -1, reply, userdata, ret);
-}
-
 int qmp_getfd(Qmp *q, const char *name, int fd, QmpReplyFunc reply, void *userdata, QmpRequest **ret) {
         assert(name && fd >= 0);
         return send_made(q, "getfd", json_pack("{s:s}", "fdname", name), fd, reply, userdata, ret);
@@ -76,11 +64,6 @@ int qmp_getfd(Qmp *q, const char *name, int fd, QmpReplyFunc reply, void *userda
 int qmp_add_fd(Qmp *q, uint64_t set, int fd, const char *opaque, QmpReplyFunc reply, void *userdata, QmpRequest **ret) {
         assert(fd >= 0 && set <= INT64_MAX);
         return send_made(q, "add-fd", json_pack("{s:I,s:s*}", "fdset-id", (json_int_t) set, "opaque", opaque), fd, reply, userdata, ret);
-}
-
-int qmp_remove_fd(Qmp *q, uint64_t set, QmpReplyFunc reply, void *userdata, QmpRequest **ret) {
-        assert(set <= INT64_MAX);
-        return send_made(q, "remove-fd", json_pack("{s:I}", "fdset-id", (json_int_t) set), -1, reply, userdata, ret);
 }
 
 /* ---- readers ---- */
@@ -94,50 +77,6 @@ int qmp_read_status(const json_t *result, QmpStatus *ret, Fault *f) {
         if (!json_is_boolean(running) || !word)
                 return bad_reply(f, "query-status", "status");
         *ret = (QmpStatus) { .running = json_is_true(running), .state = qemu_state_from_string(word) };
-        return 0;
-}
-
-void qmp_chardevs_clear(QmpChardevs *list) {
-        for (size_t i = 0; i < list->n; i++) {
-                free(list->items[i].id);
-                free(list->items[i].pty);
-        }
-        free(list->items);
-        *list = (QmpChardevs) {};
-}
-
-static int chardev_read(const json_t *json, QmpChardev *c, Fault *f) {
-        const char *label = json_string_value(json_object_get(json, "label"));
-        const char *file = json_string_value(json_object_get(json, "filename"));
-        const char *pty = file ? str_after(file, "pty:") : NULL;
-
-        if (!label)
-                return bad_reply(f, "query-chardev", "label");
-        c->open = json_is_true(json_object_get(json, "frontend-open"));
-        if (free_and_strdup(&c->id, label) < 0 || free_and_strdup(&c->pty, pty) < 0)
-                return fault_oom(f);
-        return 0;
-}
-
-int qmp_read_chardevs(const json_t *result, QmpChardevs *ret, Fault *f) {
-        _cleanup_(qmp_chardevs_clear) QmpChardevs list = {};
-
-        assert(ret);
-
-        if (!json_is_array(result))
-                return bad_reply(f, "query-chardev", "list");
-        list.items = new0(QmpChardev, json_array_size(result));
-        if (!list.items)
-                return fault_oom(f);
-        for (size_t i = 0; i < json_array_size(result); i++) {
-                int r;
-
-                list.n = i + 1;
-                r = chardev_read(json_array_get(result, i), &list.items[i], f);
-                if (r < 0)
-                        return r;
-        }
-        *ret = TAKE(list, (QmpChardevs) {});
         return 0;
 }
 
@@ -159,53 +98,5 @@ int qmp_read_balloon(const json_t *result, uint64_t *ret_bytes, Fault *f) {
 
         if (json_get_u64(result, "actual", ret_bytes) < 0)
                 return bad_reply(f, "query-balloon", "size");
-        return 0;
-}
-
-void qmp_blocks_clear(QmpBlocks *list) {
-        for (size_t i = 0; i < list->n; i++) {
-                free(list->items[i].qdev);
-                free(list->items[i].node);
-        }
-        free(list->items);
-        *list = (QmpBlocks) {};
-}
-
-static int block_read(const json_t *json, QmpBlock *b, Fault *f) {
-        const json_t *inserted = json_object_get(json, "inserted");
-        const char *io = json_string_value(json_object_get(json, "io-status"));
-
-        if (!json_is_object(json))
-                return bad_reply(f, "query-block", "device");
-        b->removable = json_is_true(json_object_get(json, "removable"));
-        b->tray_open = json_is_true(json_object_get(json, "tray_open"));
-        b->locked = json_is_true(json_object_get(json, "locked"));
-        b->read_only = json_is_true(json_object_get(inserted, "ro"));
-        b->failed = io && !streq(io, "ok");
-        if (free_and_strdup(&b->qdev, json_string_value(json_object_get(json, "qdev"))) < 0 ||
-            free_and_strdup(&b->node, json_string_value(json_object_get(inserted, "node-name"))) < 0)
-                return fault_oom(f);
-        return 0;
-}
-
-int qmp_read_blocks(const json_t *result, QmpBlocks *ret, Fault *f) {
-        _cleanup_(qmp_blocks_clear) QmpBlocks list = {};
-
-        assert(ret);
-
-        if (!json_is_array(result))
-                return bad_reply(f, "query-block", "list");
-        list.items = new0(QmpBlock, json_array_size(result));
-        if (!list.items)
-                return fault_oom(f);
-        for (size_t i = 0; i < json_array_size(result); i++) {
-                int r;
-
-                list.n = i + 1;
-                r = block_read(json_array_get(result, i), &list.items[i], f);
-                if (r < 0)
-                        return r;
-        }
-        *ret = TAKE(list, (QmpBlocks) {});
         return 0;
 }

@@ -35,16 +35,10 @@ static inline int qmp_call(Qmp *q, const char *command, QmpReplyFunc reply, void
         return qmp_send(q, command, NULL, QMP_TIMEOUT_USEC, reply, userdata, ret);
 }
 
-/* balloon: wanted guest memory in bytes. */
-int qmp_balloon(Qmp *q, uint64_t bytes, QmpReplyFunc reply, void *userdata, QmpRequest **ret);
-/* set-action: words as QEMU has them ("pause", "shutdown", "reset", "none", …); NULL leaves one alone. */
-int qmp_set_action(Qmp *q, const char *reboot, const char *shutdown, const char *panic, const char *watchdog,
-                   QmpReplyFunc reply, void *userdata, QmpRequest **ret);
 /* getfd: QEMU keeps the descriptor under `name`. `fd` is taken, also on failure. */
 int qmp_getfd(Qmp *q, const char *name, int fd, QmpReplyFunc reply, void *userdata, QmpRequest **ret);
 /* add-fd: into fdset `set`, used as "/dev/fdset/SET". `fd` is taken, also on failure. */
 int qmp_add_fd(Qmp *q, uint64_t set, int fd, const char *opaque, QmpReplyFunc reply, void *userdata, QmpRequest **ret);
-int qmp_remove_fd(Qmp *q, uint64_t set, QmpReplyFunc reply, void *userdata, QmpRequest **ret);
 
 /* {"id": ID}, {"name": NAME}, …; NULL: out of memory, which qmp_send() must not be given. */
 json_t *qmp_arg_string(const char *key, const char *value);
@@ -58,34 +52,9 @@ typedef struct QmpStatus {
 } QmpStatus;
 int qmp_read_status(const json_t *result, QmpStatus *ret, Fault *f);
 
-typedef struct QmpChardev {
-        char *id;               /* label, as given with -chardev id= */
-        char *pty;              /* "/dev/pts/3", NULL: not a pty */
-        bool open;              /* the guest or peer has it open */
-} QmpChardev;
-typedef struct QmpChardevs {
-        QmpChardev *items;
-        size_t n;
-} QmpChardevs;
-void qmp_chardevs_clear(QmpChardevs *list);
-int qmp_read_chardevs(const json_t *result, QmpChardevs *ret, Fault *f);
-
 /* Sets from here on are there for one command, whoever has them counts on. */
 #define QMP_FDSET_PASSING 0x40000000u
 /* query-fdsets: the first number above all that are taken, but for those. */
 unsigned qmp_read_next_fdset(const json_t *result);
 
 int qmp_read_balloon(const json_t *result, uint64_t *ret_bytes, Fault *f);
-
-typedef struct QmpBlock {
-        char *qdev;             /* qdev id or path of the device, or NULL */
-        char *node;             /* node-name of what is inserted, or NULL */
-        bool removable, tray_open, locked, read_only;
-        bool failed;            /* stopped on an I/O error ("io-status" is not "ok") */
-} QmpBlock;
-typedef struct QmpBlocks {
-        QmpBlock *items;
-        size_t n;
-} QmpBlocks;
-void qmp_blocks_clear(QmpBlocks *list);
-int qmp_read_blocks(const json_t *result, QmpBlocks *ret, Fault *f);

@@ -789,11 +789,6 @@ bool qmp_is_open(const Qmp *q) {
         return q->open;
 }
 
-const char *qmp_label(const Qmp *q) {
-        assert(q);
-        return q->label;
-}
-
 uint32_t qmp_version(const Qmp *q) {
         assert(q);
         return q->version;

@@ -63,7 +63,6 @@ DEFINE_CLEANUP(QmpRequest *, qmp_request_free)
 
 bool qmp_is_ready(const Qmp *q);
 bool qmp_is_open(const Qmp *q);
-const char *qmp_label(const Qmp *q);
 /* The greeting's version, 0.0.0 before it came: 7.2.22 is 7002022 (as QEMU_VERSION()). */
 uint32_t qmp_version(const Qmp *q);
 #define QEMU_VERSION(major, minor, micro) ((uint32_t) (major) * 1000000u + (uint32_t) (minor) * 1000u + (uint32_t) (micro))

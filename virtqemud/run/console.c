@@ -352,8 +352,3 @@ const char *console_tty(const Console *c) {
         return c->tty;
 }
 
-unsigned console_clients(const Console *c) {
-        assert(c);
-
-        return c->n_clients;
-}

@@ -34,4 +34,3 @@ int console_open(Console *c, unsigned flags, int *ret_fd, Fault *f);
 
 /* "/dev/pts/N", or NULL without pty. */
 const char *console_tty(const Console *c);
-unsigned console_clients(const Console *c);

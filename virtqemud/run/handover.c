@@ -23,7 +23,9 @@ static int check_unit(const Domain *d, pid_t pid, Fault *f) {
         return 0;
 }
 
-int handover_check(const Domain *d, pid_t pid, Fault *f) {
+/* Whether the process may have the plan of this domain: it must be the main process of its unit, or the one we launched. Reads only
+ * /proc. */
+static int handover_check(const Domain *d, pid_t pid, Fault *f) {
         assert(d);
 
         if (d->manager->by_unit)

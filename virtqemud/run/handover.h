@@ -14,9 +14,5 @@ struct PlanRequest {
         void *message;
 };
 
-/* Whether the process may have the plan of this domain: it must be the main process of its unit, or the one we launched. Reads only
- * /proc. */
-int handover_check(const Domain *d, pid_t pid, Fault *f);
-
 /* Finds the domain an instance name stands for, checks the caller and hands the request on. */
 void handover_request(Manager *m, const char *name, PlanRequest *request);

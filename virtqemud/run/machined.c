@@ -23,7 +23,9 @@ struct MachineRegistration {
         void *userdata;
 };
 
-char *machine_name_from_domain(const char *name, const char *suffix) {
+/* The name as a valid host name of at most 64 characters: letters, digits, '-', '.', '_'; what is not becomes '-'. `suffix` (may be
+ * NULL) is appended after a '-'. */
+static char *machine_name_from_domain(const char *name, const char *suffix) {
         size_t room = MACHINE_NAME_MAX - (suffix ? strlen(suffix) + 1 : 0);
         Text t = TEXT_INIT;
         char last = '-'; /* no '-' or '.' at the beginning, none twice */

@@ -25,7 +25,3 @@ typedef struct MachineSpec {
 int machine_register(sd_bus *bus, const MachineSpec *spec, MachineDone done, void *userdata, MachineRegistration **ret);
 MachineRegistration *machine_registration_free(MachineRegistration *m);
 DEFINE_CLEANUP(MachineRegistration *, machine_registration_free)
-
-/* The name as a valid host name of at most 64 characters: letters, digits, '-', '.', '_'; what is not becomes '-'. `suffix` (may be
- * NULL) is appended after a '-'. Pure. */
-char *machine_name_from_domain(const char *name, const char *suffix);

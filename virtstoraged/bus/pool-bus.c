@@ -24,7 +24,8 @@ static int read_flags(sd_bus_message *m, uint64_t known, uint64_t *ret, sd_bus_e
 
 /* --- its life --- */
 
-void pool_reply(Pool *p, const Fault *why, void *userdata) {
+/* PoolDone that answers a call which returns nothing. */
+static void pool_reply(Pool *p, const Fault *why, void *userdata) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = userdata;
 
         if (why)

@@ -15,7 +15,7 @@
 
 #define FORMAT_XML "libvirt-xml"
 
-const char *secret_path(const Secret *s, char buffer[static SECRET_PATH_MAX]) {
+static const char *secret_path(const Secret *s, char buffer[static SECRET_PATH_MAX]) {
         char hex[SD_ID128_STRING_MAX];
 
         (void) snprintf(buffer, SECRET_PATH_MAX, STORAGE1_ROOT "/secret/%s", sd_id128_to_string(s->uuid, hex));

@@ -4,8 +4,6 @@
 #include "service.h"
 
 #define SECRET_PATH_MAX 96u
-/* Of its object, in the buffer. */
-const char *secret_path(const Secret *s, char buffer[static SECRET_PATH_MAX]);
 
 /* Of the Manager. */
 int method_define_secret(sd_bus_message *m, void *userdata, sd_bus_error *error);

@@ -42,8 +42,6 @@ static inline Service *service_of(void *userdata) {
 /* Of its object, in the buffer. */
 const char *pool_path(const Pool *p, char buffer[static POOL_PATH_MAX]);
 
-/* PoolDone that answers a call which returns nothing. */
-void pool_reply(Pool *p, const Fault *why, void *userdata);
 /* What Manager and Pool have in common; each answers the call, now or later. */
 int pool_start_call(Pool *p, sd_bus_message *m, sd_bus_error *error);
 int pool_stop_call(Pool *p, sd_bus_message *m, sd_bus_error *error);

@@ -13,7 +13,8 @@
 #define LINE_MAX_BYTES 8192u
 
 
-int pool_mounted(const char *path, char **ret) {
+/* What is mounted on a folder now; NULL in *ret: nothing. */
+static int pool_mounted(const char *path, char **ret) {
         _cleanup_free_ char *found = NULL, *buffer = malloc(LINE_MAX_BYTES);
         FILE *file = setmntent("/proc/self/mounts", "re");
         struct mntent e;

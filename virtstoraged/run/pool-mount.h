@@ -6,9 +6,6 @@
 
 /* The file system that a pool is on: mounted by systemd, as a unit that everybody sees. */
 
-/* What is mounted on a folder now; NULL in *ret: nothing. */
-int pool_mounted(const char *path, char **ret);
-
 /* 1: it is there already, which is fine. 0: `done` is called. FAULT_POOL: something else is there. */
 int pool_mount(Pool *p, UnitDone done, void *userdata, UnitCall **ret, Fault *f);
 /* The same when a unit of that name is somebody else's (fstab's): that one is started. */

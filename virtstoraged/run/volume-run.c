@@ -23,7 +23,7 @@ char *volume_object_path(const Pool *p, const char *id) {
         return strf(STORAGE1_ROOT "/pool/" SD_ID128_FORMAT_STR "/volume/%s", SD_ID128_FORMAT_VAL(p->uuid), id);
 }
 
-char *volume_path_of_name(const Pool *p, const char *name) {
+static char *volume_path_of_name(const Pool *p, const char *name) {
         _cleanup_free_ char *prefix = strf(STORAGE1_ROOT "/pool/" SD_ID128_FORMAT_STR "/volume", SD_ID128_FORMAT_VAL(p->uuid));
         char *path;
 

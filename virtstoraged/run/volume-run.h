@@ -41,4 +41,3 @@ int volume_open(Volume *v, bool writable, sd_bus_message *call, Fault *f);
 
 /* Path of the object. */
 char *volume_object_path(const Pool *p, const char *id);
-char *volume_path_of_name(const Pool *p, const char *name);

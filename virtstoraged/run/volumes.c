@@ -45,7 +45,7 @@ Volume *volumes_find_id(const Pool *p, const char *id) {
         return e ? &e->volume : NULL;
 }
 
-size_t volumes_count(const Pool *p) {
+static size_t volumes_count(const Pool *p) {
         return p->volumes ? HASH_CNT(by_name, p->volumes->by_name) : 0;
 }
 

@@ -8,7 +8,6 @@
 Volume *volumes_find(const Pool *p, const char *name);
 /* By the part of an object path. */
 Volume *volumes_find_id(const Pool *p, const char *id);
-size_t volumes_count(const Pool *p);
 /* In the order of names. */
 void volumes_sort(Pool *p);
 Volume *volumes_first(const Pool *p);

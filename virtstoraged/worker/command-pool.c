@@ -121,7 +121,8 @@ int command_pool_scan(const PoolDef *def, PoolInfo *ret, Fault *f) {
         return scan_by_commands(def, ret, f);
 }
 
-int command_pool_look(const PoolDef *def, const char *name, PoolInfo *all, VolumeInfo **ret, Fault *f) {
+/* One volume. FAULT_NO_SUCH_VOLUME. */
+static int command_pool_look(const PoolDef *def, const char *name, PoolInfo *all, VolumeInfo **ret, Fault *f) {
         int r = command_pool_scan(def, all, f);
 
         if (r < 0)

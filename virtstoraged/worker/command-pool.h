@@ -17,8 +17,6 @@ int command_pool_stop(const PoolDef *def, Fault *f);
 
 /* Everything that is in it now. */
 int command_pool_scan(const PoolDef *def, PoolInfo *ret, Fault *f);
-/* One volume. FAULT_NO_SUCH_VOLUME. */
-int command_pool_look(const PoolDef *def, const char *name, PoolInfo *all, VolumeInfo **ret, Fault *f);
 
 /* `all` is how the pool is afterwards. */
 int command_pool_create(const PoolDef *def, const VolumeOrder *o, PoolInfo *all, Fault *f);
