@@ -9,6 +9,7 @@
 
 #include "bus-auth.h"
 #include "bus-driver.h"
+#include "bus-error.h"
 #include "fd.h"
 #include "mem.h"
 #include "str.h"
@@ -17,6 +18,7 @@ typedef struct Peer {
         Bus *bus;
         sd_bus *connection;
         uid_t uid;
+        bool stranger;              /* neither root nor the daemon's own user: what happens here is not told */
         LIST_ENTRY(Peer) link;
 } Peer;
 
@@ -257,17 +259,39 @@ static int on_peer_lost(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         return 0;
 }
 
+static bool is_stranger(uid_t uid) {
+        return uid != 0 && uid != geteuid();
+}
+
 static bool peer_is_one_too_many(const Bus *b, uid_t uid) {
-        unsigned n = 0;
+        unsigned n = 0, n_strangers = 0;
         Peer *p;
 
         if (b->n_peers >= BUS_PEERS_MAX)
                 return true;
-        if (uid == 0 || uid == geteuid())
+        if (!is_stranger(uid))
                 return false;
-        LIST_FOREACH(p, &b->peers, link)
+        LIST_FOREACH(p, &b->peers, link) {
                 n += p->uid == uid;
-        return n >= BUS_PEERS_PER_USER_MAX;
+                n_strangers += p->stranger;
+        }
+        return n >= BUS_STRANGERS_PER_USER_MAX || n_strangers >= BUS_STRANGERS_MAX;
+}
+
+/* Programs of VMs are strangers, who must not learn of other VMs: they get no answer to anything else, be it a property. */
+static int on_stranger_message(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const Bus *b = userdata;
+        const char *path = sd_bus_message_get_path(m), *member = sd_bus_message_get_member(m);
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        int r;
+
+        if (!sd_bus_message_is_method_call(m, NULL, NULL) || bus_driver_is_for(m) ||
+            (b->options.for_strangers && streq_null(path, b->options.root) && streq_null(member, b->options.for_strangers)))
+                return 0;
+        r = fault_set(&f, FAULT_ACCESS_DENIED, EACCES, "%s() is not allowed: this socket is for root and for the daemon's own user", member);
+        fault_hint(&f, "everybody else is served on the message bus");
+        (void) bus_reply_fault(m, &f, r);
+        return 1;
 }
 
 static int setup_peer(Bus *b, Peer *p, int fd) {
@@ -312,6 +336,7 @@ static int add_peer(Bus *b, int fd) {
                 return -ENOMEM;
         }
         p->uid = cred.uid;
+        p->stranger = is_stranger(cred.uid);
         r = setup_peer(b, p, fd);
         if (r < 0)
                 return r;
@@ -325,6 +350,8 @@ static int add_peer(Bus *b, int fd) {
                                               "Disconnected", on_peer_lost, NULL, p);
         if (r >= 0)
                 r = bus_driver_add(p->connection);
+        if (r >= 0 && p->stranger)
+                r = sd_bus_add_filter(p->connection, NULL, on_stranger_message, b);
         if (r >= 0)
                 p = NULL;
         return r;
@@ -354,13 +381,15 @@ int bus_listen(Bus *b, int fd) {
 
 /* --- changes --- */
 
+#define FOREACH_LISTENER(p, b) LIST_FOREACH(p, &(b)->peers, link) if (!(p)->stranger)
+
 static void announce(Bus *b, const Dirty *d) {
         Peer *p;
 
         /* An object that has gone meanwhile has said so; what changed on it is of no interest. */
         if (b->broker)
                 (void) sd_bus_emit_properties_changed_strv(b->broker, d->path, d->interface, d->properties);
-        LIST_FOREACH(p, &b->peers, link)
+        FOREACH_LISTENER(p, b)
                 (void) sd_bus_emit_properties_changed_strv(p->connection, d->path, d->interface, d->properties);
 }
 
@@ -410,7 +439,7 @@ void bus_added(Bus *b, const char *path) {
 
         if (b->broker)
                 (void) sd_bus_emit_object_added(b->broker, path);
-        LIST_FOREACH(p, &b->peers, link)
+        FOREACH_LISTENER(p, b)
                 (void) sd_bus_emit_object_added(p->connection, path);
 }
 
@@ -427,7 +456,7 @@ void bus_removed(Bus *b, const char *path) {
         }
         if (b->broker)
                 (void) sd_bus_emit_object_removed(b->broker, path);
-        LIST_FOREACH(p, &b->peers, link)
+        FOREACH_LISTENER(p, b)
                 (void) sd_bus_emit_object_removed(p->connection, path);
 }
 
@@ -451,7 +480,7 @@ int bus_emit_filled(Bus *b, const char *path, const char *interface, const char 
         (void) on_flush(NULL, b);
         if (b->broker)
                 r = emit_one(b->broker, path, interface, member, fill, userdata);
-        LIST_FOREACH(p, &b->peers, link)
+        FOREACH_LISTENER(p, b)
                 (void) emit_one(p->connection, path, interface, member, fill, userdata);
         return r;
 }

@@ -25,7 +25,7 @@ int unit_name_from_instance(const char *prefix, const char *instance, const char
                 return -EINVAL;
         text_addf(&t, "%s@", prefix);
         for (const char *p = instance; *p; p++)
-                if (isalnum((unsigned char) *p) || *p == '_' || *p == ':' || ((*p == '.' || *p == '-') && p != instance))
+                if (isalnum((unsigned char) *p) || *p == '_' || ((*p == '.' || *p == '-') && p != instance))
                         text_addn(&t, p, 1);
                 else
                         text_addf(&t, "\\x%02x", (unsigned char) *p);

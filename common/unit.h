@@ -7,7 +7,7 @@
 
 /* systemd's units, over an asynchronous bus: the system's manager on the system bus, the user's on the user bus. */
 
-/* "virtqemu" + "my-vm" -> "virtqemu@my-vm.service". What a unit name can't hold, and '-' at the beginning, becomes \xNN.
+/* "virtqemu" + "my-vm" -> "virtqemu@my-vm.service". What a unit name can't hold, ':', and '-' at the beginning, becomes \xNN.
  * -ENAMETOOLONG, -EINVAL. Pure, and reversible with unit_instance_unescape(). */
 int unit_name_from_instance(const char *prefix, const char *instance, const char *suffix, char **ret);
 /* "/srv/my pool" + ".mount" -> "srv-my\x20pool.mount", as systemd-escape --path does for a path without "." and "..". */

@@ -5,6 +5,7 @@
 
 #include "instance.h"
 #include "manager.h"
+#include "process.h"
 #include "start.h"
 #include "str.h"
 #include "unit.h"
@@ -23,11 +24,27 @@ static int check_unit(const Domain *d, pid_t pid, Fault *f) {
         return 0;
 }
 
-int handover_check(const Domain *d, pid_t pid, Fault *f) {
+/* A connection may outlive the process that made it. What then has its number is of another unit, so of another user. */
+static int check_process(const Domain *d, pid_t pid, uid_t uid, Fault *f) {
+        Process p = PROCESS_INIT;
+        uid_t now = 0;
+        int r, q;
+
+        r = process_open(pid, 0, &p);
+        if (r >= 0)
+                r = check_unit(d, pid, f);
+        q = r < 0 ? r : process_user(&p, &now); /* as long as it lives, all that was the same process */
+        process_close(&p);
+        if (r >= 0 && (q < 0 || now != uid))
+                r = -EACCES;
+        return r < 0 ? fault_set(f, FAULT_ACCESS_DENIED, EACCES, "process %d is not the one that asks for the plan of %s", pid, d->name) : 0;
+}
+
+int handover_check(const Domain *d, pid_t pid, uid_t uid, Fault *f) {
         assert(d);
 
         if (d->manager->by_unit)
-                return check_unit(d, pid, f);
+                return check_process(d, pid, uid, f);
         if (!d->instance || d->instance->supervisor.pid != pid)
                 return fault_set(f, FAULT_ACCESS_DENIED, EACCES, "process %d is not the supervisor of %s", pid, d->name);
         return 0;
@@ -42,7 +59,7 @@ void handover_request(Manager *m, const char *name, PlanRequest *request) {
         d = manager_find_name(m, name);
         if (!d)
                 fault_set(&f, FAULT_NO_SUCH_DOMAIN, ENOENT, "no domain is called \"%s\"", name);
-        else if (handover_check(d, request->pid, &f) >= 0) {
+        else if (handover_check(d, request->pid, request->uid, &f) >= 0) {
                 start_supervisor_asks(d, request);
                 return;
         }

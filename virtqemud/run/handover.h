@@ -7,16 +7,17 @@
 /* A supervisor that has asked for its plan and waits. How it is answered is bus/'s matter. */
 typedef struct PlanRequest PlanRequest;
 struct PlanRequest {
-        pid_t pid;
+        pid_t pid;      /* who asked, when it connected */
+        uid_t uid;
         /* Exactly one of them is called, once; it frees the request. `fds` as prepare_fds() gives them, to be copied. */
         void (*answer)(PlanRequest *r, const LaunchPlan *plan, const int *fds, const Domain *d);
         void (*refuse)(PlanRequest *r, const Fault *f);
         void *message;
 };
 
-/* Whether the process may have the plan of this domain: it must be the main process of its unit, or the one we launched. Reads only
- * /proc. */
-int handover_check(const Domain *d, pid_t pid, Fault *f);
+/* Whether the process may have the plan of this domain: it must be of its unit, or the one we launched; and still the one that connected,
+ * not a later one of the same number. Reads only /proc. */
+int handover_check(const Domain *d, pid_t pid, uid_t uid, Fault *f);
 
 /* Finds the domain an instance name stands for, checks the caller and hands the request on. */
 void handover_request(Manager *m, const char *name, PlanRequest *request);
