@@ -18,6 +18,7 @@ typedef struct Peer {
         Bus *bus;
         sd_bus *connection;
         uid_t uid;
+        bool fresh;                 /* has not said yet how it authenticates itself */
         bool stranger;              /* neither root nor the daemon's own user: what happens here is not told */
         LIST_ENTRY(Peer) link;
 } Peer;
@@ -35,7 +36,7 @@ struct Bus {
         sd_bus *broker;
         BusAuth *auth;
         int listen_fd;
-        sd_event_source *listen_source, *flush_source;
+        sd_event_source *listen_source, *flush_source, *fresh_source;
         void (*released)(void *userdata);
         LIST_HEAD(, Peer) peers;
         unsigned n_peers;
@@ -320,6 +321,30 @@ static int setup_peer(Bus *b, Peer *p, int fd) {
         return r < 0 ? r : sd_bus_attach_event(p->connection, b->options.event, SD_EVENT_PRIORITY_NORMAL);
 }
 
+static Peer *find_fresh(const Bus *b, bool ready) {
+        Peer *p;
+
+        LIST_FOREACH(p, &b->peers, link)
+                if (p->fresh && (!ready || sd_bus_is_ready(p->connection) > 0))
+                        return p;
+        return NULL;
+}
+
+/* A call that came in one piece with the end of the authentication lies in sd-bus' buffer, where nothing tells the loop of it. */
+static int on_round(sd_event_source *source, void *userdata) {
+        Bus *b = userdata;
+        Peer *p;
+
+        while ((p = find_fresh(b, true))) {
+                _cleanup_(sd_bus_unrefp) sd_bus *connection = sd_bus_ref(p->connection);
+
+                p->fresh = false;
+                while (sd_bus_process(connection, NULL) > 0)
+                        ; /* the peer may go with it */
+        }
+        return find_fresh(b, false) ? 0 : sd_event_source_set_enabled(source, SD_EVENT_OFF);
+}
+
 static int add_peer(Bus *b, int fd) {
         _cleanup_(peer_freep) Peer *p = NULL;
         struct ucred cred = { .uid = (uid_t) -1 };
@@ -343,6 +368,8 @@ static int add_peer(Bus *b, int fd) {
         p->bus = b; /* from here on its callbacks find it */
         LIST_INSERT_HEAD(&b->peers, p, link);
         b->n_peers++;
+        p->fresh = true;
+        (void) sd_event_source_set_enabled(b->fresh_source, SD_EVENT_ON);
 
         r = add_objects(b, p->connection);
         if (r >= 0)
@@ -535,6 +562,10 @@ int bus_new(const BusOptions *options, Bus **ret) {
         if (r >= 0)
                 r = sd_event_source_set_enabled(b->flush_source, SD_EVENT_OFF);
         if (r >= 0)
+                r = sd_event_add_post(b->options.event, &b->fresh_source, on_round, b);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(b->fresh_source, SD_EVENT_OFF);
+        if (r >= 0)
                 r = bus_auth_new(b, &b->auth);
         if (r < 0)
                 return r;
@@ -557,6 +588,7 @@ Bus *bus_free(Bus *b) {
         }
         sd_event_source_disable_unref(b->listen_source);
         sd_event_source_disable_unref(b->flush_source);
+        sd_event_source_disable_unref(b->fresh_source);
         fd_close(b->listen_fd);
         if (b->broker)
                 sd_bus_flush_close_unref(b->broker);
