@@ -15,9 +15,6 @@ struct PlanRequest {
         void *message;
 };
 
-/* Whether the process may have the plan of this domain: it must be of its unit, or the one we launched; and still the one that connected,
- * not a later one of the same number. Reads only /proc. */
-int handover_check(const Domain *d, pid_t pid, uid_t uid, Fault *f);
-
-/* Finds the domain an instance name stands for, checks the caller and hands the request on. */
+/* Finds the domain an instance name stands for, checks the caller and hands the request on. The caller must be of the domain's unit, or the
+ * supervisor that we launched; and still the process that connected, not a later one of the same number. Reads only /proc. */
 void handover_request(Manager *m, const char *name, PlanRequest *request);
