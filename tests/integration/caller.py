@@ -1,10 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Somebody who calls methods: reads {address, calls} as JSON, and writes the answer to each as JSON.
+"""Somebody who calls methods: reads {calls} as JSON, and writes the answer to each as JSON.
 
 It is copied to wherever that somebody may read it, and runs as whoever the test says. A call is [service, path, interface, member, signature];
-its arguments are of that signature and mean nothing good. The answer is [error name or null, text]. With an address it is spoken to directly,
-else over the system bus. Many calls are under way at once. With "listen" it says "ready" then, and after so many seconds the names of the signals it heard."""
+its arguments are of that signature and mean nothing good. The answer is [error name or null, text]. A service that is called "unix:path=..." is spoken to directly, others over the system bus. Many calls are under way at once. With {listen} it says "ready" then, and after so many seconds the names of the signals it heard on all connections."""
 
 import json
 import os
@@ -54,16 +53,15 @@ def body(signature, given):
     return GLib.Variant.new_tuple(*values)
 
 
-def connect(address):
-    if not address:
+def connect(service):
+    if not service.startswith("unix:"):
         return Gio.bus_get_sync(Gio.BusType.SYSTEM)
-    return Gio.DBusConnection.new_for_address_sync(address, Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT, None, None)
+    return Gio.DBusConnection.new_for_address_sync(service, Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT, None, None)
 
 
 def main():
     task = json.load(sys.stdin)
-    connection = connect(task.get("address"))
-    heard = []
+    heard, connections = [], {}
     answers, loop = [None] * len(task["calls"]), GLib.MainLoop()
     nothing = os.open("/dev/null", os.O_RDWR)
 
@@ -72,10 +70,13 @@ def main():
     def call():
         at, (service, path, interface, member, signature, *given) = waiting.pop(0)
         descriptors = Gio.UnixFDList.new_from_array([os.dup(nothing)]) if "h" in signature else None
-        connection.call_with_unix_fd_list(None if task.get("address") else service, path, interface, member, body(signature, *given or [{}]), None,
-                                          Gio.DBusCallFlags.NONE, 60000, descriptors, None, answered, at)
+        direct = service.startswith("unix:")
+        connection = connections.get(direct and service) or connections.setdefault(direct and service, connect(service))
+        connection.call_with_unix_fd_list(None if direct else service, path, interface, member, body(signature, *given or [{}]), None,
+                                          Gio.DBusCallFlags.NONE, 60000, descriptors, None, answered, (connection, at))
 
-    def answered(_, result, at):
+    def answered(_, result, to):
+        connection, at = to
         try:
             reply, _ = connection.call_with_unix_fd_list_finish(result)
             answers[at] = [None, str(reply)]
@@ -88,12 +89,13 @@ def main():
         elif None not in answers:
             loop.quit()
 
-    connection.signal_subscribe(None, None, None, None, None, Gio.DBusSignalFlags.NONE, lambda *a: heard.append(f"{a[3]}.{a[4]}"))
     for _ in range(min(len(waiting), AT_ONCE)):
         call()
     if answers:
         loop.run()
     if task.get("listen"):
+        for connection in connections.values():
+            connection.signal_subscribe(None, None, None, None, None, Gio.DBusSignalFlags.NONE, lambda *a: heard.append(f"{a[3]}.{a[4]}"))
         print("ready", flush=True)
         GLib.timeout_add(1000 * task["listen"], loop.quit)
         loop.run()
