@@ -39,7 +39,7 @@ typedef struct UnitTransient {
         int input;                  /* a descriptor; stays the caller's */
         int output;                 /* likewise; 0: the journal */
         const char *state;          /* a folder below /var/lib; NULL: none */
-        bool privileged;            /* it is root, without bounds but its own */
+        uint64_t privileges;        /* it is root with these capabilities, CAP_… as bits, and bounds of its own; 0: see the following */
         char *const *sees;          /* of the host's files it sees these, whoever's they are, and programs: a path, and where it finds it, …; NULL: all */
         const char *root;           /* with `sees`: an empty folder for that */
         bool any_file;              /* it is root with the right to pass by modes of files, none of which it can make or change, and no other */

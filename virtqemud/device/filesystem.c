@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "device.h"
+
+#include <linux/capability.h>
+
 #include "mem.h"
 #include "memory-backend.h"
 #include "str.h"
@@ -32,6 +35,12 @@ typedef struct Filesystem {
         bool readonly;
         VirtioOptions virtio;
 } Filesystem;
+
+/* What it takes to be any user for files, in a root of its own. */
+#define SHARING_RIGHTS                                                                                                              \
+        (UINT64_C(1) << CAP_CHOWN | UINT64_C(1) << CAP_DAC_OVERRIDE | UINT64_C(1) << CAP_DAC_READ_SEARCH | UINT64_C(1) << CAP_FOWNER | \
+         UINT64_C(1) << CAP_FSETID | UINT64_C(1) << CAP_SETGID | UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_MKNOD |                \
+         UINT64_C(1) << CAP_SETFCAP | UINT64_C(1) << CAP_SETPCAP | UINT64_C(1) << CAP_SYS_CHROOT | UINT64_C(1) << CAP_SYS_ADMIN | UINT64_C(1) << CAP_SYS_RESOURCE)
 
 #define AT(member) offsetof(Filesystem, member)
 static const Field filesystem_fields[] = {
@@ -174,7 +183,8 @@ static int proxy_companion(const Filesystem *fs, Companion *ret) {
         int r = 0;
 
         *ret = (Companion) {
-                .name = "virtfs-proxy-helper", .package = "qemu-system-common", .title = "Shared Folder", .lost = "is not shared any more", .privileged = true,
+                .name = "virtfs-proxy-helper", .package = "qemu-system-common", .title = "Shared Folder", .lost = "is not shared any more",
+                .privileges = SHARING_RIGHTS,
         };
         for (size_t i = 0; i < ARRAY_SIZE(words) && r >= 0; i++)
                 r = strv_push(&ret->argv, words[i]);
@@ -190,7 +200,7 @@ static int filesystem_companion(const Device *d, const char *state, Companion *r
 
         *ret = (Companion) {
                 .name = "virtiofsd", .package = "qemu-system-common", .title = "Shared Folder", .lost = "is not shared any more", .listens = true,
-                .privileged = true,
+                .privileges = SHARING_RIGHTS,
         };
         r = strv_push(&ret->argv, fs->binary ?: "/usr/lib/qemu/virtiofsd");
         if (r >= 0)
