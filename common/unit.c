@@ -327,7 +327,8 @@ static int append_privileges(sd_bus_message *m, const UnitTransient *spec) {
         return r < 0 ? r : sd_bus_message_append(m, "(sv)(sv)(sv)(sv)",
                                                  "RestrictAddressFamilies", "(bas)", true, 1, "AF_UNIX",
                                                  "SystemCallArchitectures", "as", 1, "native",
-                                                 "SystemCallFilter", "(bas)", false, 7, "@clock", "@cpu-emulation", "@debug", "@keyring", "@obsolete", "@reboot", "@swap",
+                                                 "SystemCallFilter", "(bas)", false, 7, "@clock", "@cpu-emulation", "@debug", "@keyring",
+                                                 "@obsolete", "@reboot", "@swap",
                                                  "KeyringMode", "s", "private");
 }
 

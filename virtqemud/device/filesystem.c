@@ -37,10 +37,12 @@ typedef struct Filesystem {
 } Filesystem;
 
 /* What it takes to be any user for files, in a root of its own. */
-#define SHARING_RIGHTS                                                                                                              \
-        (UINT64_C(1) << CAP_CHOWN | UINT64_C(1) << CAP_DAC_OVERRIDE | UINT64_C(1) << CAP_DAC_READ_SEARCH | UINT64_C(1) << CAP_FOWNER | \
-         UINT64_C(1) << CAP_FSETID | UINT64_C(1) << CAP_SETGID | UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_MKNOD |                \
-         UINT64_C(1) << CAP_SETFCAP | UINT64_C(1) << CAP_SETPCAP | UINT64_C(1) << CAP_SYS_CHROOT | UINT64_C(1) << CAP_SYS_ADMIN | UINT64_C(1) << CAP_SYS_RESOURCE)
+#define RIGHT(name) (UINT64_C(1) << CAP_##name)
+#define SHARING_RIGHTS \
+        (RIGHT(CHOWN) | RIGHT(DAC_OVERRIDE) | RIGHT(DAC_READ_SEARCH) | RIGHT(FOWNER) | \
+         RIGHT(FSETID) | RIGHT(SETGID) | RIGHT(SETUID) | RIGHT(MKNOD) | \
+         RIGHT(SETFCAP) | RIGHT(SETPCAP) | RIGHT(SYS_CHROOT) | RIGHT(SYS_ADMIN) | \
+         RIGHT(SYS_RESOURCE))
 
 #define AT(member) offsetof(Filesystem, member)
 static const Field filesystem_fields[] = {
