@@ -10,6 +10,7 @@
 #include "str.h"
 
 #define PENDING_MAX 1024u            /* calls that wait to be authorised */
+#define PENDING_PER_USER_MAX 256u   /* of one user, for polkit, which may ask somebody and so take minutes: others get through */
 #define SENDERS_MAX 256u             /* clients whose user is remembered */
 #define POLKIT_TIMEOUT_USEC (25u * 1000 * 1000)
 #define POLKIT_DIALOG_TIMEOUT_USEC (5u * 60 * 1000 * 1000) /* somebody types a password */
@@ -19,6 +20,7 @@ typedef struct Pending {
         BusAuth *auth;
         sd_bus_message *message;
         const BusMethod *method;
+        uid_t uid;                   /* (uid_t) -1: not known yet */
         sd_bus_slot *slot;
         LIST_ENTRY(Pending) link;
 } Pending;
@@ -174,12 +176,23 @@ static int append_details(const Pending *p, sd_bus_message *call) {
         return r < 0 ? r : sd_bus_message_close_container(call);
 }
 
-static int ask_polkit(Pending *p) {
+static bool is_one_too_many(const Pending *p) {
+        unsigned n = 0;
+        const Pending *other;
+
+        LIST_FOREACH(other, &p->auth->pending, link)
+                n += other->uid == p->uid;
+        return n > PENDING_PER_USER_MAX;
+}
+
+static int ask_polkit(Pending *p, Fault *f) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
         bool dialog = sd_bus_message_get_allow_interactive_authorization(p->message) > 0;
         sd_bus *broker = bus_broker(p->auth->bus);
         int r;
 
+        if (is_one_too_many(p))
+                return fault_set(f, FAULT_LIMIT, EBUSY, "user %u has %u calls waiting for their authorization already", p->uid, PENDING_PER_USER_MAX);
         r = sd_bus_message_new_method_call(broker, &call, "org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority",
                                            "org.freedesktop.PolicyKit1.Authority", "CheckAuthorization");
         if (r >= 0)
@@ -195,46 +208,53 @@ static int ask_polkit(Pending *p) {
         return sd_bus_call_async(broker, &p->slot, call, on_polkit, p, dialog ? POLKIT_DIALOG_TIMEOUT_USEC : POLKIT_TIMEOUT_USEC);
 }
 
+static bool may_at_once(const BusMethod *method, uid_t uid) {
+        return uid == 0 || uid == geteuid() || streq(method->action, BUS_ANYBODY);
+}
+
 static int on_user(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         _cleanup_(pending_freep) Pending *p = userdata;
+        _cleanup_fault_ Fault f = FAULT_INIT;
         uint32_t uid;
         int r;
 
         if (sd_bus_message_is_method_error(reply, NULL) || sd_bus_message_read(reply, "u", &uid) < 0)
                 return 0; /* the caller has gone: nobody waits for an answer */
         remember_sender(p->auth, sd_bus_message_get_sender(p->message), uid);
+        p->uid = uid;
 
-        if (uid == 0 || uid == geteuid())
+        if (may_at_once(p->method, uid))
                 resume(p);
         else if (!sd_bus_is_bus_client(bus_broker(p->auth->bus)))
                 refuse(p, NULL);
         else {
-                r = ask_polkit(p);
+                r = ask_polkit(p, &f);
                 if (r >= 0)
                         p = NULL; /* on_polkit() goes on */
                 else
-                        refuse(p, strerror(-r));
+                        (void) bus_reply_fault(p->message, &f, r);
         }
         return 0;
 }
 
-static int wait_for(BusAuth *a, sd_bus_message *m, const BusMethod *method, bool uid_known) {
+static int wait_for(BusAuth *a, sd_bus_message *m, const BusMethod *method, uid_t uid, Fault *f) {
         _cleanup_(pending_freep) Pending *p = NULL;
         int r;
 
         if (a->n_pending >= PENDING_MAX)
-                return -EBUSY;
+                return fault_set(f, FAULT_LIMIT, EBUSY, "%u calls wait for their authorization already", a->n_pending);
         p = new0(Pending, 1);
         if (!p)
                 return -ENOMEM;
         p->auth = a;
         p->message = sd_bus_message_ref(m);
         p->method = method;
+        p->uid = uid;
         LIST_INSERT_HEAD(&a->pending, p, link);
         a->n_pending++;
 
-        if (uid_known)
-                r = ask_polkit(p);
+        if (uid != (uid_t) -1)
+                r = ask_polkit(p, f);
         else
                 r = sd_bus_call_method_async(bus_broker(a->bus), &p->slot, "org.freedesktop.DBus", "/org/freedesktop/DBus",
                                              "org.freedesktop.DBus", "GetConnectionUnixUser", on_user, p, "s",
@@ -258,10 +278,11 @@ int bus_enter(sd_bus_message *m, void *userdata, sd_bus_error *error, const BusM
                 return method->handler(m, userdata, error);
 
         uid = bus_sender_uid(m);
-        if (uid != (uid_t) -1 && (uid == 0 || uid == geteuid()))
+        if (uid != (uid_t) -1 && may_at_once(method, uid))
                 return method->handler(m, userdata, error);
-        if (!bus_is_peer(b, connection))
-                return wait_for(bus_auth_of(b), m, method, uid != (uid_t) -1);
-        r = deny(m, method, "on this socket only root and the daemon's own user have it", &f);
+        r = bus_is_peer(b, connection) ? deny(m, method, "on this socket only root and the daemon's own user have it", &f)
+                                       : wait_for(bus_auth_of(b), m, method, uid, &f);
+        if (r > 0)
+                return r;
         return fault_to_bus(&f, r, error);
 }

@@ -7,8 +7,8 @@
  * bus are for polkit to decide; others on the private socket and the session bus are refused. */
 
 /* A method handler that knows its polkit action. There is no way to write a method without one: vtables take only what BUS_HANDLER
- * defines (tools/check-methods sees to it). ACTION is a string, BUS_OPEN for what anybody may call, or BUS_SELF for methods that check
- * the caller themselves. Use:
+ * defines (tools/check-methods sees to it). ACTION is a string, BUS_OPEN for what anybody may call, BUS_ANYBODY for likewise if the caller's
+ * user must be known, or BUS_SELF for methods that check the caller themselves. Use:
  *
  *         BUS_HANDLER(method_start, "org.virtbus.qemu1.manage-power") {
  *                 Domain *d = userdata;                  (m, userdata, error are the arguments)
@@ -20,6 +20,7 @@ typedef struct BusMethod {
 } BusMethod;
 
 #define BUS_OPEN ""
+#define BUS_ANYBODY "anybody"
 #define BUS_SELF "self"
 
 #define BUS_HANDLER(name, polkit_action) BUS_HANDLER_OF(static, name, polkit_action)

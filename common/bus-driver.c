@@ -8,10 +8,14 @@
 #define DRIVER_PATH "/org/freedesktop/DBus"
 #define CLIENT_NAME ":1.1" /* each connection is a bus of its own */
 
+bool bus_driver_is_for(sd_bus_message *m) {
+        return streq_null(sd_bus_message_get_path(m), DRIVER_PATH);
+}
+
 static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         static const char *const accepted[] = { "AddMatch", "RemoveMatch" };
 
-        if (!streq_null(sd_bus_message_get_path(m), DRIVER_PATH))
+        if (!bus_driver_is_for(m))
                 return 0;
         if (sd_bus_message_is_method_call(m, DRIVER, "Hello"))
                 return sd_bus_reply_method_return(m, "s", CLIENT_NAME) < 0 ? 0 : 1;

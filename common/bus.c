@@ -9,6 +9,7 @@
 
 #include "bus-auth.h"
 #include "bus-driver.h"
+#include "bus-error.h"
 #include "fd.h"
 #include "mem.h"
 #include "str.h"
@@ -17,6 +18,8 @@ typedef struct Peer {
         Bus *bus;
         sd_bus *connection;
         uid_t uid;
+        bool fresh;                 /* has not said yet how it authenticates itself */
+        bool stranger;              /* neither root nor the daemon's own user: what happens here is not told */
         LIST_ENTRY(Peer) link;
 } Peer;
 
@@ -33,7 +36,7 @@ struct Bus {
         sd_bus *broker;
         BusAuth *auth;
         int listen_fd;
-        sd_event_source *listen_source, *flush_source;
+        sd_event_source *listen_source, *flush_source, *fresh_source;
         void (*released)(void *userdata);
         LIST_HEAD(, Peer) peers;
         unsigned n_peers;
@@ -257,17 +260,39 @@ static int on_peer_lost(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         return 0;
 }
 
+static bool is_stranger(uid_t uid) {
+        return uid != 0 && uid != geteuid();
+}
+
 static bool peer_is_one_too_many(const Bus *b, uid_t uid) {
-        unsigned n = 0;
+        unsigned n = 0, n_strangers = 0;
         Peer *p;
 
         if (b->n_peers >= BUS_PEERS_MAX)
                 return true;
-        if (uid == 0 || uid == geteuid())
+        if (!is_stranger(uid))
                 return false;
-        LIST_FOREACH(p, &b->peers, link)
+        LIST_FOREACH(p, &b->peers, link) {
                 n += p->uid == uid;
-        return n >= BUS_PEERS_PER_USER_MAX;
+                n_strangers += p->stranger;
+        }
+        return n >= BUS_STRANGERS_PER_USER_MAX || n_strangers >= BUS_STRANGERS_MAX;
+}
+
+/* Programs of VMs are strangers, who must not learn of other VMs: they get no answer to anything else, be it a property. */
+static int on_stranger_message(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const Bus *b = userdata;
+        const char *path = sd_bus_message_get_path(m), *member = sd_bus_message_get_member(m);
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        int r;
+
+        if (!sd_bus_message_is_method_call(m, NULL, NULL) || bus_driver_is_for(m) ||
+            (b->options.for_strangers && streq_null(path, b->options.root) && streq_null(member, b->options.for_strangers)))
+                return 0;
+        r = fault_set(&f, FAULT_ACCESS_DENIED, EACCES, "%s() is not allowed: this socket is for root and for the daemon's own user", member);
+        fault_hint(&f, "everybody else is served on the message bus");
+        (void) bus_reply_fault(m, &f, r);
+        return 1;
 }
 
 static int setup_peer(Bus *b, Peer *p, int fd) {
@@ -296,6 +321,30 @@ static int setup_peer(Bus *b, Peer *p, int fd) {
         return r < 0 ? r : sd_bus_attach_event(p->connection, b->options.event, SD_EVENT_PRIORITY_NORMAL);
 }
 
+static Peer *find_fresh(const Bus *b, bool ready) {
+        Peer *p;
+
+        LIST_FOREACH(p, &b->peers, link)
+                if (p->fresh && (!ready || sd_bus_is_ready(p->connection) > 0))
+                        return p;
+        return NULL;
+}
+
+/* A call that came in one piece with the end of the authentication lies in sd-bus' buffer, where nothing tells the loop of it. */
+static int on_round(sd_event_source *source, void *userdata) {
+        Bus *b = userdata;
+        Peer *p;
+
+        while ((p = find_fresh(b, true))) {
+                _cleanup_(sd_bus_unrefp) sd_bus *connection = sd_bus_ref(p->connection);
+
+                p->fresh = false;
+                while (sd_bus_process(connection, NULL) > 0)
+                        ; /* the peer may go with it */
+        }
+        return find_fresh(b, false) ? 0 : sd_event_source_set_enabled(source, SD_EVENT_OFF);
+}
+
 static int add_peer(Bus *b, int fd) {
         _cleanup_(peer_freep) Peer *p = NULL;
         struct ucred cred = { .uid = (uid_t) -1 };
@@ -312,12 +361,15 @@ static int add_peer(Bus *b, int fd) {
                 return -ENOMEM;
         }
         p->uid = cred.uid;
+        p->stranger = is_stranger(cred.uid);
         r = setup_peer(b, p, fd);
         if (r < 0)
                 return r;
         p->bus = b; /* from here on its callbacks find it */
         LIST_INSERT_HEAD(&b->peers, p, link);
         b->n_peers++;
+        p->fresh = true;
+        (void) sd_event_source_set_enabled(b->fresh_source, SD_EVENT_ON);
 
         r = add_objects(b, p->connection);
         if (r >= 0)
@@ -325,6 +377,8 @@ static int add_peer(Bus *b, int fd) {
                                               "Disconnected", on_peer_lost, NULL, p);
         if (r >= 0)
                 r = bus_driver_add(p->connection);
+        if (r >= 0 && p->stranger)
+                r = sd_bus_add_filter(p->connection, NULL, on_stranger_message, b);
         if (r >= 0)
                 p = NULL;
         return r;
@@ -354,13 +408,15 @@ int bus_listen(Bus *b, int fd) {
 
 /* --- changes --- */
 
+#define FOREACH_LISTENER(p, b) LIST_FOREACH(p, &(b)->peers, link) if (!(p)->stranger)
+
 static void announce(Bus *b, const Dirty *d) {
         Peer *p;
 
         /* An object that has gone meanwhile has said so; what changed on it is of no interest. */
         if (b->broker)
                 (void) sd_bus_emit_properties_changed_strv(b->broker, d->path, d->interface, d->properties);
-        LIST_FOREACH(p, &b->peers, link)
+        FOREACH_LISTENER(p, b)
                 (void) sd_bus_emit_properties_changed_strv(p->connection, d->path, d->interface, d->properties);
 }
 
@@ -410,7 +466,7 @@ void bus_added(Bus *b, const char *path) {
 
         if (b->broker)
                 (void) sd_bus_emit_object_added(b->broker, path);
-        LIST_FOREACH(p, &b->peers, link)
+        FOREACH_LISTENER(p, b)
                 (void) sd_bus_emit_object_added(p->connection, path);
 }
 
@@ -427,7 +483,7 @@ void bus_removed(Bus *b, const char *path) {
         }
         if (b->broker)
                 (void) sd_bus_emit_object_removed(b->broker, path);
-        LIST_FOREACH(p, &b->peers, link)
+        FOREACH_LISTENER(p, b)
                 (void) sd_bus_emit_object_removed(p->connection, path);
 }
 
@@ -451,7 +507,7 @@ int bus_emit_filled(Bus *b, const char *path, const char *interface, const char 
         (void) on_flush(NULL, b);
         if (b->broker)
                 r = emit_one(b->broker, path, interface, member, fill, userdata);
-        LIST_FOREACH(p, &b->peers, link)
+        FOREACH_LISTENER(p, b)
                 (void) emit_one(p->connection, path, interface, member, fill, userdata);
         return r;
 }
@@ -506,6 +562,10 @@ int bus_new(const BusOptions *options, Bus **ret) {
         if (r >= 0)
                 r = sd_event_source_set_enabled(b->flush_source, SD_EVENT_OFF);
         if (r >= 0)
+                r = sd_event_add_post(b->options.event, &b->fresh_source, on_round, b);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(b->fresh_source, SD_EVENT_OFF);
+        if (r >= 0)
                 r = bus_auth_new(b, &b->auth);
         if (r < 0)
                 return r;
@@ -528,6 +588,7 @@ Bus *bus_free(Bus *b) {
         }
         sd_event_source_disable_unref(b->listen_source);
         sd_event_source_disable_unref(b->flush_source);
+        sd_event_source_disable_unref(b->fresh_source);
         fd_close(b->listen_fd);
         if (b->broker)
                 sd_bus_flush_close_unref(b->broker);

@@ -10,7 +10,8 @@ typedef struct Bus Bus;
 typedef struct BusObject BusObject;
 
 #define BUS_PEERS_MAX 512u          /* connections to the private socket at a time */
-#define BUS_PEERS_PER_USER_MAX 64u  /* of one user that is neither root nor ours */
+#define BUS_STRANGERS_MAX 448u      /* of users that are neither root nor ours, so that these always get in */
+#define BUS_STRANGERS_PER_USER_MAX 64u
 
 /* A kind of object and one of its interfaces. An interface may be made of several vtables. */
 struct BusObject {
@@ -32,6 +33,9 @@ typedef struct BusOptions {
         const char *name;               /* "org.virtbus.qemu1" */
         const char *root;               /* "/org/virtbus/qemu1": carries the ObjectManager */
         const BusObject *const *objects; /* ends in NULL */
+        /* On the private socket root and the daemon's own user may everything. Others, whom nobody there can ask about, hear nothing and may
+         * call this method of the root object; NULL: none. */
+        const char *for_strangers;
         void *userdata;                 /* for find() and enumerate(), and of the objects that are not `many` */
         void (*activity)(void *userdata);                   /* a message came in: not idle */
         void (*lost)(void *userdata);                       /* the message bus has gone away */

@@ -239,6 +239,7 @@ static int connect_all(Daemon *d) {
 static int setup(Daemon *d) {
         BusOptions options = {
                 .user = d->user, .name = d->spec->bus_name, .root = d->spec->root, .objects = d->spec->objects,
+                .for_strangers = d->spec->for_strangers,
                 .userdata = d, .activity = on_activity, .lost = on_bus_lost,
         };
         int r;

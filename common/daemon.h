@@ -12,6 +12,7 @@ typedef struct DaemonSpec {
         const char *root;                /* "/org/virtbus/qemu1" */
         const char *description;         /* one line for --help */
         const BusObject *const *objects; /* ends in NULL */
+        const char *for_strangers;       /* see BusOptions */
         /* Makes the daemon's own state, before anybody can call, and takes what the last process kept (fdstore.h).
          * The objects' userdata is the Daemon; daemon_state() leads on. */
         int (*start)(Daemon *d, void **ret);

@@ -280,7 +280,7 @@ static int cancel_allowed(sd_bus_message *m, void *userdata, sd_bus_error *error
 }
 
 /* Whoever began a job may end it; everybody else needs the right to such jobs. */
-static int method_cancel(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+BUS_HANDLER(method_cancel, BUS_ANYBODY) {
         static BusMethod method = { .handler = cancel_allowed };
         Job *j = userdata;
 

@@ -25,7 +25,7 @@ int unit_name_from_instance(const char *prefix, const char *instance, const char
                 return -EINVAL;
         text_addf(&t, "%s@", prefix);
         for (const char *p = instance; *p; p++)
-                if (isalnum((unsigned char) *p) || *p == '_' || *p == ':' || ((*p == '.' || *p == '-') && p != instance))
+                if (isalnum((unsigned char) *p) || *p == '_' || ((*p == '.' || *p == '-') && p != instance))
                         text_addn(&t, p, 1);
                 else
                         text_addf(&t, "\\x%02x", (unsigned char) *p);
@@ -300,7 +300,36 @@ static int append_own_root(sd_bus_message *m, const UnitTransient *spec) {
                                       "AmbientCapabilities", "t", UINT64_C(1) << CAP_DAC_READ_SEARCH,
                                       "ProtectControlGroups", "b", true);
 
+        if (r >= 0)
+                r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)",
+                                          "KeyringMode", "s", "private",
+                                          "ProtectClock", "b", true,
+                                          "ProtectHostname", "b", true,
+                                          "ProtectKernelLogs", "b", true,
+                                          "ProtectKernelModules", "b", true,
+                                          "SystemCallArchitectures", "as", 1, "native");
         return r < 0 ? r : append_view(m, spec->sees, !spec->no_network);
+}
+
+/* What a program of root's does about devices or other users' files, and nothing about the rest of the kernel. */
+static int append_privileges(sd_bus_message *m, const UnitTransient *spec) {
+        int r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)",
+                                      "CapabilityBoundingSet", "t", spec->privileges,
+                                      "ProtectHostname", "b", true,
+                                      "ProtectKernelLogs", "b", true,
+                                      "ProtectControlGroups", "b", true);
+
+        if (r >= 0 && !(spec->privileges & UINT64_C(1) << CAP_SYS_MODULE))
+                r = sd_bus_message_append(m, "(sv)(sv)(sv)",
+                                          "ProtectKernelModules", "b", true,
+                                          "ProtectKernelTunables", "b", true,
+                                          "DevicePolicy", "s", "closed");
+        return r < 0 ? r : sd_bus_message_append(m, "(sv)(sv)(sv)(sv)",
+                                                 "RestrictAddressFamilies", "(bas)", true, 1, "AF_UNIX",
+                                                 "SystemCallArchitectures", "as", 1, "native",
+                                                 "SystemCallFilter", "(bas)", false, 7, "@clock", "@cpu-emulation", "@debug", "@keyring",
+                                                 "@obsolete", "@reboot", "@swap",
+                                                 "KeyringMode", "s", "private");
 }
 
 /* What only the system's manager can do. Who opens any file finds none hidden; but all is read-only, of which sockets and FIFOs
@@ -314,22 +343,25 @@ static int append_rights(sd_bus_message *m, const UnitTransient *spec) {
                                           "CapabilityBoundingSet", "t", pass_by_modes,
                                           "ProtectSystem", "s", "strict");
         else
-                r = sd_bus_message_append(m, "(sv)(sv)(sv)",
+                r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)",
                                           "DynamicUser", "b", true,
                                           "CapabilityBoundingSet", "t", UINT64_C(0),
+                                          "PrivateDevices", "b", true,
                                           "ProtectHome", "s", "yes");
-        return r < 0 ? r : sd_bus_message_append(m, "(sv)(sv)(sv)",
+        return r < 0 ? r : sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
+                                                 "KeyringMode", "s", "private",
                                                  "ProtectClock", "b", true,
+                                                 "ProtectHostname", "b", true,
+                                                 "ProtectKernelLogs", "b", true,
                                                  "ProtectKernelModules", "b", true,
-                                                 "ProtectControlGroups", "b", true);
+                                                 "ProtectControlGroups", "b", true,
+                                                 "SystemCallArchitectures", "as", 1, "native");
 }
 
 static int append_confinement(sd_bus_message *m) {
         int r;
 
-        r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
-                                  "ProtectHostname", "b", true,
-                                  "ProtectKernelLogs", "b", true,
+        r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)",
                                   "ProtectKernelTunables", "b", true,
                                   "ProtectProc", "s", "invisible",
                                   "ProcSubset", "s", "pid",
@@ -338,7 +370,7 @@ static int append_confinement(sd_bus_message *m) {
                                   "RestrictSUIDSGID", "b", true);
         return r < 0 ? r : sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)",
                                                  "RestrictAddressFamilies", "(bas)", true, 3, "AF_UNIX", "AF_INET", "AF_INET6",
-                                                 "SystemCallArchitectures", "as", 1, "native",
+                                                 "SystemCallErrorNumber", "i", (int32_t) EPERM,
                                                  "SystemCallFilter", "(bas)", true, 1, "@system-service",
                                                  "SystemCallFilter", "(bas)", false, 2, "@privileged", "@resources",
                                                  "UMask", "u", (uint32_t) 0077);
@@ -364,8 +396,8 @@ static int append_service(sd_bus_message *m, const void *userdata) {
                 r = sd_bus_message_append(m, "(sv)(sv)", "StateDirectory", "as", 1, spec->state, "StateDirectoryMode", "u", (uint32_t) 0700);
         if (r >= 0 && spec->no_network && !spec->user)
                 r = sd_bus_message_append(m, "(sv)", "PrivateNetwork", "b", true);
-        if (r >= 0 && !spec->user && !spec->privileged)
-                r = spec->sees ? append_own_root(m, spec) : append_rights(m, spec);
+        if (r >= 0 && !spec->user)
+                r = spec->privileges ? append_privileges(m, spec) : spec->sees ? append_own_root(m, spec) : append_rights(m, spec);
         if (r >= 0 && !spec->user && spec->confined)
                 r = append_confinement(m);
         return r < 0 ? r : append_exec(m, spec->argv);

@@ -7,7 +7,7 @@
 
 /* systemd's units, over an asynchronous bus: the system's manager on the system bus, the user's on the user bus. */
 
-/* "virtqemu" + "my-vm" -> "virtqemu@my-vm.service". What a unit name can't hold, and '-' at the beginning, becomes \xNN.
+/* "virtqemu" + "my-vm" -> "virtqemu@my-vm.service". What a unit name can't hold, ':', and '-' at the beginning, becomes \xNN.
  * -ENAMETOOLONG, -EINVAL. Pure, and reversible with unit_instance_unescape(). */
 int unit_name_from_instance(const char *prefix, const char *instance, const char *suffix, char **ret);
 /* "/srv/my pool" + ".mount" -> "srv-my\x20pool.mount", as systemd-escape --path does for a path without "." and "..". */
@@ -39,7 +39,7 @@ typedef struct UnitTransient {
         int input;                  /* a descriptor; stays the caller's */
         int output;                 /* likewise; 0: the journal */
         const char *state;          /* a folder below /var/lib; NULL: none */
-        bool privileged;            /* it is root, without bounds but its own */
+        uint64_t privileges;        /* it is root with these capabilities, CAP_… as bits, and bounds of its own; 0: see the following */
         char *const *sees;          /* of the host's files it sees these, whoever's they are, and programs: a path, and where it finds it, …; NULL: all */
         const char *root;           /* with `sees`: an empty folder for that */
         bool any_file;              /* it is root with the right to pass by modes of files, none of which it can make or change, and no other */

@@ -9,9 +9,11 @@
 
 #include "child.h"
 #include "fd.h"
+#include "file.h"
 #include "mem.h"
 #include "str.h"
 #include "unit.h"
+#include "unit-user.h"
 
 /* Real programs, and the names that units get. */
 
@@ -164,6 +166,7 @@ TEST(unit_names_are_reversible) {
                 { "my-vm.1", "virtqemu@my-vm.1.service" },
                 { "-first", "virtqemu@\\x2dfirst.service" },
                 { ".hidden", "virtqemu@\\x2ehidden.service" },
+                { "a:b", "virtqemu@a\\x3ab.service" },
                 { "a b/c@d", "virtqemu@a\\x20b\\x2fc\\x40d.service" },
                 { "back\\slash", "virtqemu@back\\x5cslash.service" },
                 { "ü", "virtqemu@\\xc3\\xbc.service" },
@@ -178,6 +181,34 @@ TEST(unit_names_are_reversible) {
                 assert_ok(unit_instance_unescape(instance, &back));
                 assert_string_equal(back, rows[i].instance);
         }
+}
+
+/* The drop-in's text, or "" for none. */
+static void expect_user(const char *folder, const char *unit, const char *expected) {
+        _cleanup_free_ char *path = strf("%s/%s.d/10-user.conf", folder, unit), *text = NULL;
+        const char *line;
+
+        assert_ok(unit_user_write(folder, unit));
+        assert_ok(unit_user_write(folder, unit));
+        if (file_read(path, 4096, &text, NULL) < 0)
+                text = strdup("");
+        line = strstr(text, "User=");
+        assert_string_equal(line ?: "", expected);
+        unit_user_remove(folder, unit);
+        assert_error(file_read(path, 4096, &text, NULL), ENOENT);
+}
+
+TEST(every_unit_has_a_user_of_its_own) {
+        char folder[] = "/tmp/test-users.XXXXXX";
+
+        assert_non_null(mkdtemp(folder));
+        expect_user(folder, "virtqemu@web.service", "");
+        expect_user(folder, "virtqemu@A_b-1.service", "");
+        expect_user(folder, "virtqemu@twenty-seven-letters-do-fit.service", "");
+        expect_user(folder, "virtqemu@twenty-eight-letters-are-too.service", "User=_vm-65b836b428ced9ac\n");
+        expect_user(folder, "virtqemu@web.example.com.service", "User=_vm-12915488a6f4595a\n");
+        expect_user(folder, "virtqemu@with\\x20space.service", "User=_vm-c956b06e0ac71e73\n");
+        assert_int_equal(rmdir(folder), 0);
 }
 
 TEST(unit_names_that_cannot_be) {
@@ -195,4 +226,5 @@ TEST(unit_names_that_cannot_be) {
 }
 
 TEST_MAIN(TEST_ROW(ends_are_told), TEST_ROW(missing_programs), TEST_ROW(descriptors), TEST_ROW(freeing_kills),
-          TEST_ROW(released_ones_live_on), TEST_ROW(unit_names_are_reversible), TEST_ROW(unit_names_that_cannot_be))
+          TEST_ROW(released_ones_live_on), TEST_ROW(unit_names_are_reversible), TEST_ROW(every_unit_has_a_user_of_its_own),
+          TEST_ROW(unit_names_that_cannot_be))

@@ -8,6 +8,7 @@ int main(int argc, char *argv[]) {
                 .root = QEMU1_ROOT,
                 .description = "Manages QEMU virtual machines.",
                 .objects = service_objects,
+                .for_strangers = "GetPlan",
                 .start = service_start,
                 .starting = service_starting,
                 .stop = service_stop,

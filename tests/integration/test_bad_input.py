@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bus import BusError, Client
+from bus import BusError, Client, Gio
 from domains import FORMAT, NO_WAIT, SERVICE, define, disk_xml, job_done, tiny_xml
 from pace import at_most
 
@@ -323,6 +323,16 @@ def test_private_socket_takes_garbage(bus, alive):
     assert alive.ListDomains() == []
     for s in waiting:
         s.close()
+
+
+def test_private_socket_and_a_client_in_a_hurry(bus, alive):
+    """GDBus sends its first call together with the end of the authentication: it is answered without more being said."""
+    address = f"unix:path={bus.directory}/run/virtbus/virtqemud.sock"
+    for _ in range(50):
+        connection = Gio.DBusConnection.new_for_address_sync(address, Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT, None, None)
+        answer = connection.call_sync(None, "/org/virtbus/qemu1", "org.virtbus.qemu1.Manager", "ListDomains", None, None, Gio.DBusCallFlags.NONE, 10000, None)
+        assert answer.unpack() == ([],)
+        connection.close_sync(None)
 
 
 def test_memory_that_is_encrypted(alive, bus):

@@ -15,8 +15,6 @@ from host import USER
 pytestmark = pytest.mark.host
 
 CALL = "busctl {bus} --timeout=60 call org.virtbus.qemu1 /org/virtbus/qemu1 org.virtbus.qemu1.Manager {method} {args}"
-SECURITY = {"virtqemu@x.service": 2.0, "virtqemud.service": 5.0, "virtlogd.service": 2.0, "virtlockd.service": 3.0,
-            "virtnetworkd.service": 4.0, "virtdnsmasq@x.service": 4.0}
 
 
 def call(bed, method, *args, user=None, check=True, options=""):
@@ -523,12 +521,6 @@ def test_session_mode(bed):
     assert bed.exists(f"/home/{USER}/.config/virtbus/domains/own.xml")
 
 
-def test_security_figures(bed):
-    for unit, limit in SECURITY.items():
-        text = bed.run(f"systemd-analyze security --no-pager {unit}").stdout.splitlines()[-1]
-        assert float(re.search(r"(\d+\.\d+)", text).group(1)) < limit, text
-
-
 def test_installed_files_only(bed):
     """What runs comes from where it was installed to."""
     bed.run("busctl call org.virtbus.qemu1 /org/virtbus/qemu1 org.virtbus.qemu1.Manager ListDomains")
@@ -624,18 +616,18 @@ def test_vnc_with_tls(bed, tmp_path):
 
 
 def test_autostart_and_host_shutdown(bed):
-    """Enabled VMs start with the host, and power off with it."""
-    guest(bed, "always")
-    path = bed.run("busctl call org.virtbus.qemu1 /org/virtbus/qemu1 org.virtbus.qemu1.Manager GetDomain s always").stdout.split('"')[1]
+    """Enabled VMs start with the host, and power off with it. The name is none of a user's: virtbus-generator gives it one before there is a virtqemud."""
+    guest(bed, "always.on")
+    path = bed.run("busctl call org.virtbus.qemu1 /org/virtbus/qemu1 org.virtbus.qemu1.Manager GetDomain s always.on").stdout.split('"')[1]
     bed.run(f"busctl call org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain SetAutostart 'bta{{sv}}' true 0 0")
-    assert bed.run("systemctl is-enabled virtqemu@always").stdout.strip() == "enabled"
+    assert bed.run("systemctl is-enabled virtqemu@always.on").stdout.strip() == "enabled"
     assert "b true" in bed.run(f"busctl get-property org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain Autostart").stdout
     assert bed.reboot(timeout=60)
-    bed.wait(lambda: state(bed, "always") == "running", 30)
-    wait_said(bed, "always", "VIRTBUS-GUEST-READY")
+    bed.wait(lambda: state(bed, "always.on") == "running", 30)
+    wait_said(bed, "always.on", "VIRTBUS-GUEST-READY")
     assert bed.stop(timeout=90), "the host's shutdown was clean"
     bed.boot_again()
-    assert said(bed, "always").count("VIRTBUS-GUEST-POWERDOWN") >= 1
-    bed.run("systemctl disable virtqemu@always")
+    assert said(bed, "always.on").count("VIRTBUS-GUEST-POWERDOWN") >= 1
+    bed.run("systemctl disable virtqemu@always.on")
     bed.wait(lambda: "b false" in bed.run(f"busctl get-property org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain Autostart").stdout)
-    bed.run("systemctl stop virtqemu@always", timeout=100)
+    bed.run("systemctl stop virtqemu@always.on", timeout=100)

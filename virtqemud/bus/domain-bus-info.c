@@ -81,7 +81,7 @@ BUS_HANDLER(method_plan_start, BUS_OPEN) {
         return 1;
 }
 
-BUS_HANDLER(method_wait_for_address, BUS_OPEN) {
+BUS_HANDLER(method_wait_for_address, BUS_ANYBODY) {
         Domain *d = userdata;
 
         return address_wait_new(d->manager->watch_userdata, d, m, error);

@@ -257,27 +257,43 @@ static void on_converted(const char *text, int error, const Fault *f, void *user
         sd_bus_message_unref(m);
 }
 
-BUS_HANDLER(method_convert_definition, BUS_OPEN) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
+static int convert(sd_bus_message *m, Service *s, bool any_program, Fault *f) {
         const char *from, *text, *to;
         uint64_t flags;
         int r;
 
         r = sd_bus_message_read(m, "sss", &from, &text, &to);
         if (r >= 0)
-                r = bus_read_options(m, 0, &flags, NULL, 0, &f);
+                r = bus_read_options(m, 0, &flags, NULL, 0, f);
         if (r >= 0)
-                r = check_format(from, &f);
+                r = check_format(from, f);
         if (r >= 0)
-                r = check_format(to, &f);
+                r = check_format(to, f);
         if (r < 0)
-                return fault_to_bus(&f, r, error);
-        r = define_convert(service_of(userdata)->manager, text, strlen(text), on_converted, sd_bus_message_ref(m), &f);
-        if (r < 0) {
+                return r;
+        r = define_convert(s->manager, text, strlen(text), any_program, on_converted, sd_bus_message_ref(m), f);
+        if (r < 0)
                 sd_bus_message_unref(m);
-                return fault_to_bus(&f, r, error);
-        }
-        return 1;
+        return r < 0 ? r : 1;
+}
+
+BUS_HANDLER(convert_with_any_program, ACTION_CREATE) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        int r;
+
+        (void) sd_bus_message_rewind(m, true);
+        r = convert(m, service_of(userdata), true, &f);
+        return r < 0 ? fault_to_bus(&f, r, error) : r;
+}
+
+/* Nobody's program is run for everybody: who names one that is no installed QEMU needs the right to make VMs. */
+BUS_HANDLER(method_convert_definition, BUS_SELF) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        int r = convert(m, service_of(userdata), false, &f);
+
+        if (f.kind == FAULT_ACCESS_DENIED)
+                return convert_with_any_program(m, userdata, error);
+        return r < 0 ? fault_to_bus(&f, r, error) : r;
 }
 
 BUS_HANDLER(method_reload, ACTION_ADMIN) {
@@ -446,7 +462,7 @@ BUS_HANDLER(method_get_plan, BUS_SELF) {
         p = new0(PlanRequest, 1);
         if (!p)
                 return -ENOMEM;
-        *p = (PlanRequest) { .pid = cred.pid, .answer = answer_plan, .refuse = refuse_plan, .message = sd_bus_message_ref(m) };
+        *p = (PlanRequest) { .pid = cred.pid, .uid = cred.uid, .answer = answer_plan, .refuse = refuse_plan, .message = sd_bus_message_ref(m) };
         handover_request(s->manager, name, p);
         return 1;
 }

@@ -2,6 +2,7 @@
 #include "statistics-bus.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "../run/instance.h"
 #include "../run/operation.h"
@@ -14,6 +15,7 @@
 #include "str.h"
 
 #define SUBSCRIPTIONS_MAX 64u
+#define SUBSCRIPTIONS_PER_USER_MAX 16u  /* of one user but root and ours */
 #define INTERVAL_MIN_USEC UINT64_C(1000000)
 #define INTERVAL_MAX_USEC UINT64_C(3600000000)
 #define DIRTY_RATE_SECONDS_MAX 60u   /* QEMU's own limit */
@@ -232,6 +234,7 @@ struct Subscription {
         Service *service;
         Subscription *next;
         char *client;
+        uid_t uid;
         Wanted wanted;
         uint64_t interval_usec;
         sd_bus_slot *watch, *question;
@@ -347,7 +350,8 @@ static int watch_client(Subscription *s) {
 
 static int check_subscriber(Service *s, sd_bus_message *m, uint64_t interval, Fault *f) {
         const char *client = sd_bus_message_get_sender(m);
-        unsigned n = 0;
+        uid_t uid = bus_sender_uid(m);
+        unsigned n = 0, n_own = 0;
 
         if (bus_is_peer(s->bus, sd_bus_message_get_bus(m)) || !client)
                 return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP,
@@ -355,8 +359,12 @@ static int check_subscriber(Service *s, sd_bus_message *m, uint64_t interval, Fa
         if (interval < INTERVAL_MIN_USEC || interval > INTERVAL_MAX_USEC)
                 return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "an interval is %" PRIu64 " to %" PRIu64 " µs, not %" PRIu64,
                                  INTERVAL_MIN_USEC, INTERVAL_MAX_USEC, interval);
-        for (const Subscription *i = s->subscriptions; i; i = i->next)
+        for (const Subscription *i = s->subscriptions; i; i = i->next) {
                 n += !streq(i->client, client);
+                n_own += i->uid == uid && !streq(i->client, client);
+        }
+        if (uid != 0 && uid != geteuid() && n_own >= SUBSCRIPTIONS_PER_USER_MAX)
+                return fault_set(f, FAULT_LIMIT, EUSERS, "user %u has %u subscribers already", uid, n_own);
         return n < SUBSCRIPTIONS_MAX ? 0 :
                fault_set(f, FAULT_LIMIT, EUSERS, "there are %u subscribers already", SUBSCRIPTIONS_MAX);
 }
@@ -377,6 +385,7 @@ static int subscribe(sd_bus_message *m, Service *service, Fault *f) {
                 r = check_subscriber(service, m, s->interval_usec, f);
         if (r < 0)
                 return r;
+        s->uid = bus_sender_uid(m);
         s->client = strdup(sd_bus_message_get_sender(m));
         r = s->client ? watch_client(s) : -ENOMEM;
         if (r >= 0)
@@ -391,7 +400,7 @@ static int subscribe(sd_bus_message *m, Service *service, Fault *f) {
         return 0;
 }
 
-BUS_HANDLER(method_subscribe, BUS_OPEN) {
+BUS_HANDLER(method_subscribe, BUS_ANYBODY) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         int r = subscribe(m, service_of(userdata), &f);
 

@@ -19,7 +19,7 @@ typedef struct Companion {
         bool connects;               /* to a socket of QEMU's, which is the first thing that comes over its standard input */
         bool needs_user;             /* its last argument is to be the number of the VM's user */
         char **files;                /* the device files it makes usable, also by their class: "char-vfio" */
-        bool privileged;             /* it needs the rights of root, and confines itself */
+        uint64_t privileges;         /* it is root, with these capabilities alone (bits of CAP_…), and confines itself; 0: it is not */
         bool any_file;               /* of root's rights it needs that to any file, and no other */
         bool confined;               /* it does with sockets and files what every program can, and no more */
         bool has_network;

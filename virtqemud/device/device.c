@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "device.h"
 
+#include <linux/capability.h>
+
 #include "../def/controller-def.h"
 #include "mem.h"
 #include "str.h"
@@ -98,7 +100,10 @@ int companion_hostdev(Companion *c, const char *kind, const char *name, bool man
 
         *c = (Companion) {
                 .name = "hostdev", .package = "virtbus", .title = "Host Device", .lost = "does not come back to the host by itself",
-                .greets = true, .explains = FAULT_NOT_SUPPORTED, .needs_user = true, .privileged = true,
+                .greets = true, .explains = FAULT_NOT_SUPPORTED, .needs_user = true,
+                /* Files of anybody, their access lists, drivers of devices and, where there is none, its module. */
+                .privileges = UINT64_C(1) << CAP_DAC_OVERRIDE | UINT64_C(1) << CAP_DAC_READ_SEARCH | UINT64_C(1) << CAP_FOWNER |
+                              UINT64_C(1) << CAP_CHOWN | UINT64_C(1) << CAP_SYS_MODULE | UINT64_C(1) << CAP_SYS_ADMIN,
         };
         for (size_t i = 0; i < ARRAY_SIZE(words) && r >= 0; i++)
                 r = strv_push(&c->argv, words[i]);

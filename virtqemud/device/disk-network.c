@@ -400,7 +400,7 @@ static int nbd_companion(json_t *node, const DiskNetwork *n, bool writable, Comp
 
         *ret = (Companion) {
                 .name = "qemu-nbd", .package = "qemu-utils", .title = "Network Disk", .lost = "can't be read or written any more", .listens = true,
-                .by_activation = true, .greets = true, .has_network = true,
+                .by_activation = true, .greets = true, .has_network = true, .confined = true,
         };
         for (size_t i = 0; i < ARRAY_SIZE(always) && r >= 0; i++)
                 r = strv_push(&ret->argv, always[i]);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "device.h"
+
+#include <linux/capability.h>
+
 #include "mem.h"
 #include "memory-backend.h"
 #include "str.h"
@@ -32,6 +35,14 @@ typedef struct Filesystem {
         bool readonly;
         VirtioOptions virtio;
 } Filesystem;
+
+/* What it takes to be any user for files, in a root of its own. */
+#define RIGHT(name) (UINT64_C(1) << CAP_##name)
+#define SHARING_RIGHTS \
+        (RIGHT(CHOWN) | RIGHT(DAC_OVERRIDE) | RIGHT(DAC_READ_SEARCH) | RIGHT(FOWNER) | \
+         RIGHT(FSETID) | RIGHT(SETGID) | RIGHT(SETUID) | RIGHT(MKNOD) | \
+         RIGHT(SETFCAP) | RIGHT(SETPCAP) | RIGHT(SYS_CHROOT) | RIGHT(SYS_ADMIN) | \
+         RIGHT(SYS_RESOURCE))
 
 #define AT(member) offsetof(Filesystem, member)
 static const Field filesystem_fields[] = {
@@ -174,7 +185,8 @@ static int proxy_companion(const Filesystem *fs, Companion *ret) {
         int r = 0;
 
         *ret = (Companion) {
-                .name = "virtfs-proxy-helper", .package = "qemu-system-common", .title = "Shared Folder", .lost = "is not shared any more", .privileged = true,
+                .name = "virtfs-proxy-helper", .package = "qemu-system-common", .title = "Shared Folder", .lost = "is not shared any more",
+                .privileges = SHARING_RIGHTS,
         };
         for (size_t i = 0; i < ARRAY_SIZE(words) && r >= 0; i++)
                 r = strv_push(&ret->argv, words[i]);
@@ -190,7 +202,7 @@ static int filesystem_companion(const Device *d, const char *state, Companion *r
 
         *ret = (Companion) {
                 .name = "virtiofsd", .package = "qemu-system-common", .title = "Shared Folder", .lost = "is not shared any more", .listens = true,
-                .privileged = true,
+                .privileges = SHARING_RIGHTS,
         };
         r = strv_push(&ret->argv, fs->binary ?: "/usr/lib/qemu/virtiofsd");
         if (r >= 0)

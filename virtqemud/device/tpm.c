@@ -108,7 +108,7 @@ static int tpm_companion(const Device *d, const char *state, Companion *ret) {
 
         if (t->backend == TPM_PASSTHROUGH)
                 return companion_hostdev(ret, "file", t->host, false);
-        *ret = (Companion) { .name = "swtpm", .package = "swtpm", .title = "Trusted Platform Module", .lost = "does not answer any more" };
+        *ret = (Companion) { .name = "swtpm", .package = "swtpm", .title = "Trusted Platform Module", .lost = "does not answer any more", .confined = true };
         for (size_t i = 0; i < ARRAY_SIZE(always) && r >= 0; i++)
                 r = strv_push(&ret->argv, always[i]);
         if (r >= 0)

@@ -301,7 +301,7 @@ static int start_unit(OneCompanion *c) {
         const UnitTransient spec = {
                 .unit = c->unit, .description = description, .part_of = d->unit, .argv = c->what.argv, .input = c->socket,
                 .output = c->secret > 0 ? c->secret : 0, .state = has_state(c) ? state : NULL, .user = d->manager->user,
-                .privileged = c->what.privileged, .any_file = c->what.any_file, .confined = c->what.confined,
+                .privileges = c->what.privileges, .any_file = c->what.any_file, .confined = c->what.confined,
                 .no_network = !c->what.has_network, .sees = c->what.sees, .root = root,
         };
         return unit_start_transient(d->manager->bus, &spec, on_unit_started, c, &c->call);

@@ -4,6 +4,7 @@
 #include "../device/graphics.h"
 #include "../device/tpm.h"
 #include "autostart.h"
+#include "emulators.h"
 #include "firmware-files.h"
 #include "instance.h"
 #include "mem.h"
@@ -18,6 +19,7 @@ struct Defining {
         unsigned flags;
         char *expect_uuid;           /* set: must still be that domain */
         uint64_t if_generation;
+        bool listed;                 /* the emulator must be an installed one */
         CapsWait *caps;
         DefineDone done;
         ConvertDone converted;
@@ -234,6 +236,20 @@ static int read_text(Manager *m, const char *text, size_t length, DomainDef **re
         return 0;
 }
 
+static int check_emulator(const Manager *m, const DomainDef *def, Fault *f) {
+        _cleanup_strv_ char **installed = NULL;
+        int r;
+
+        if (streq_null(def->emulator, m->defaults.emulator))
+                return 0;
+        r = emulators_list(m, &installed);
+        if (r < 0)
+                return fault_oom(f);
+        if (strv_contains(installed, def->emulator))
+                return 0;
+        return fault_set(f, FAULT_ACCESS_DENIED, EACCES, "%s is none of the emulators of this host", def->emulator);
+}
+
 static int begin(Manager *m, const char *text, size_t length, Defining *given, Fault *f) {
         _cleanup_(defining_freep) Defining *g = given;
         int r;
@@ -242,6 +258,8 @@ static int begin(Manager *m, const char *text, size_t length, Defining *given, F
         g->next = m->defining;
         m->defining = g;
         r = read_text(m, text, length, &g->def, f);
+        if (r >= 0 && g->listed)
+                r = check_emulator(m, g->def, f);
         if (r < 0)
                 return r;
         /* From here on it belongs to on_caps(), which may run within. */
@@ -268,7 +286,7 @@ int define_domain(Manager *m, const char *text, size_t length, unsigned flags, D
         return begin(m, text, length, g, f);
 }
 
-int define_convert(Manager *m, const char *text, size_t length, ConvertDone done, void *userdata, Fault *f) {
+int define_convert(Manager *m, const char *text, size_t length, bool any_program, ConvertDone done, void *userdata, Fault *f) {
         Defining *g;
 
         assert(m && text && done);
@@ -276,7 +294,7 @@ int define_convert(Manager *m, const char *text, size_t length, ConvertDone done
         g = new0(Defining, 1);
         if (!g)
                 return fault_oom(f);
-        *g = (Defining) { .converted = done, .userdata = userdata };
+        *g = (Defining) { .listed = !any_program, .converted = done, .userdata = userdata };
         return begin(m, text, length, g, f);
 }
 

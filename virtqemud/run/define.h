@@ -20,9 +20,10 @@ typedef void (*DefineDone)(Domain *d, int error, const Fault *f, void *userdata)
 int define_domain(Manager *m, const char *text, size_t length, unsigned flags, Domain *expect, uint64_t if_generation,
                   DefineDone done, void *userdata, Fault *f);
 
-/* The text completed and normalised, without defining anything; same callback form with the text as `d`'s place. */
+/* The text completed and normalised, without defining anything; same callback form with the text as `d`'s place. What it names as emulator is
+ * run as root, to be asked: without `any_program` only one that is installed as such, else FAULT_ACCESS_DENIED, from inside the call. */
 typedef void (*ConvertDone)(const char *text, int error, const Fault *f, void *userdata);
-int define_convert(Manager *m, const char *text, size_t length, ConvertDone done, void *userdata, Fault *f);
+int define_convert(Manager *m, const char *text, size_t length, bool any_program, ConvertDone done, void *userdata, Fault *f);
 
 /* The persistent definition as it was written. */
 int define_export(const Domain *d, unsigned xml_write_flags, char **ret, Fault *f);

@@ -165,6 +165,7 @@ void domain_settle(Domain *d) {
         if (!d->config && d->state == DOMAIN_SHUTOFF && !d->instance && !d->operation && !d->terminations) {
                 if (!d->keeps_state)
                         companions_remove_state(d);
+                manager_forget_user(m, d->unit);
                 domain_free(d);
         }
         manager_busy_changed(m);

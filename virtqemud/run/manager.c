@@ -22,6 +22,9 @@
 #include "stats.h"
 #include "str.h"
 #include "unit.h"
+#include "unit-user.h"
+
+#define UNITS_NOW "/run/systemd/system" /* until the next boot, at which virtbus-generator makes them */
 
 static uint64_t host_memory(void) {
         long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
@@ -351,12 +354,27 @@ Domain *manager_find_pid(Manager *m, pid_t pid) {
         return NULL;
 }
 
+static int write_user(const Manager *m, const char *unit) {
+        int r = m->by_unit && !m->user ? unit_user_write(UNITS_NOW, unit) : 0;
+
+        return r < 0 ? log_error_errno(r, "%s can't be given a user: %m", unit) : 0;
+}
+
+void manager_forget_user(const Manager *m, const char *unit) {
+        assert(m);
+
+        if (m->by_unit && !m->user)
+                unit_user_remove(UNITS_NOW, unit);
+}
+
 int manager_link(Manager *m, Domain *d) {
         int r;
 
         assert(m && d);
 
-        r = registry_add(m->domains, d->name, d->uuid, d);
+        r = write_user(m, d->unit);
+        if (r >= 0)
+                r = registry_add(m->domains, d->name, d->uuid, d);
         if (r >= 0)
                 d->manager = m;
         return r;
@@ -377,6 +395,8 @@ int manager_relink(Manager *m, Domain *d, char *new_name) {
 
         if (m->by_unit) {
                 r = unit_name_from_instance("virtqemu", new_name, ".service", &unit);
+                if (r >= 0)
+                        r = write_user(m, unit);
                 if (r < 0) {
                         free(new_name);
                         return r;
@@ -387,6 +407,7 @@ int manager_relink(Manager *m, Domain *d, char *new_name) {
                 free(new_name);
                 return r;
         }
+        manager_forget_user(m, d->unit);
         free_and_replace(&d->unit, TAKE_PTR(unit));
         m->watch.removed(d, m->watch_userdata);
         free_and_replace(&d->name, new_name);

@@ -101,6 +101,8 @@ Domain *manager_find_pid(Manager *m, pid_t pid);
 
 int manager_link(Manager *m, Domain *d);
 void manager_unlink(Manager *m, Domain *d);
+/* What the unit needed for a user of its own (unit-user.h): it stands for no domain any more. */
+void manager_forget_user(const Manager *m, const char *unit);
 /* Takes over the name. */
 int manager_relink(Manager *m, Domain *d, char *new_name);
 int manager_reidentify(Manager *m, Domain *d, sd_id128_t uuid);
