@@ -302,12 +302,12 @@ static int append_nvme(sd_bus_message *reply, const Disk *d) {
 /* What there is to read, where there is something. */
 static int append_source(sd_bus_message *reply, const Disk *d) {
         const char *path = d->type == DISK_DIR ? d->folder : d->type == DISK_VHOSTUSER ? d->socket : disk_path(d);
-        _cleanup_free_ char *url = d->type == DISK_NETWORK ? disk_network_text(&d->network) : NULL;
+        _cleanup_free_ char *url = disk_network(d) ? disk_network_text(disk_network(d)) : NULL;
         int r = disk_is_empty(d) ? 0 : sd_bus_message_append(reply, "{sv}", "type", "s", disk_type_to_string((DiskType) d->type));
 
         if (r >= 0 && path)
                 r = sd_bus_message_append(reply, "{sv}", "path", "s", path);
-        if (r >= 0 && d->type == DISK_NETWORK)
+        if (r >= 0 && disk_network(d))
                 r = url ? sd_bus_message_append(reply, "{sv}", "url", "s", url) : -ENOMEM;
         if (r >= 0 && d->type == DISK_NVME)
                 r = append_nvme(reply, d);

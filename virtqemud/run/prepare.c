@@ -465,9 +465,8 @@ typedef struct Meeting {
 } Meeting;
 
 static Meeting how_it_meets(const Prepare *p, const char *id) {
-        const Device *d = domain_device_by_id(p->live, id);
         _cleanup_(companion_clear) Companion c = {};
-        bool known = d && d->ops->companion && d->ops->companion(d, "", &c) >= 0;
+        bool known = companion_make(p->live, id, "", &c) >= 0;
 
         return (Meeting) { .listens = known && c.listens, .greets = known && c.greets, .connects = known && c.connects };
 }

@@ -96,7 +96,7 @@ static int backing_path(const char *path, const char *name, char **ret, Fault *f
         if (!plain && colon && (!slash || colon < slash)) {
                 fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "%s: its backing image \"%s\" is no file; only files and block devices can be used",
                           path, name);
-                fault_hint(f, "use the backing image as a network disk, or copy it into a file");
+                fault_hint(f, "name it in the <backingStore type='network'> of the disk, which is where servers are named, or copy it into a file");
                 return -EOPNOTSUPP;
         }
         name = plain ?: name;

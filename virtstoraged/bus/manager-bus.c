@@ -183,8 +183,9 @@ typedef struct Resolve {
 } Resolve;
 
 static int reply_place(Pool *p, const char *volume, sd_bus_message *m, Fault *f) {
-        Volume *v;
+        _cleanup_free_ char *source = NULL;
         int r = pool_check_active(p, f);
+        Volume *v;
 
         if (r < 0)
                 return r;
@@ -194,8 +195,10 @@ static int reply_place(Pool *p, const char *volume, sd_bus_message *m, Fault *f)
         if (v->info.problem)
                 return fault_set(f, FAULT_IMAGE, EBADMSG, "the volume %s in the pool %s %s", v->info.name, p->name, v->info.problem);
         r = volume_check_idle(v, f);
-        return r < 0 ? r : sd_bus_reply_method_return(m, "sss", v->info.path, volume_kind_to_string(v->info.kind),
-                                                      volume_format_to_string(v->info.format) ?: "raw");
+        if (r >= 0 && pool_ops(p->live->type)->network_source)
+                r = pool_ops(p->live->type)->network_source(p->live, &v->info, &source);
+        return r < 0 ? r : sd_bus_reply_method_return(m, "ssss", v->info.path, volume_kind_to_string(v->info.kind),
+                                                      volume_format_to_string(v->info.format) ?: "raw", source ?: "");
 }
 
 static void on_resolve_started(Pool *p, const Fault *why, void *userdata) {
@@ -319,7 +322,8 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_METHOD_WITH_NAMES("FindSources", "sa{sv}", SD_BUS_PARAM(type) SD_BUS_PARAM(hints), "aa{sv}", SD_BUS_PARAM(sources), method_find_sources,
                                  SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("ResolveVolume", "ssta{sv}", SD_BUS_PARAM(pool) SD_BUS_PARAM(volume) SD_BUS_PARAM(flags) SD_BUS_PARAM(options),
-                                 "sss", SD_BUS_PARAM(path) SD_BUS_PARAM(kind) SD_BUS_PARAM(format), method_resolve, SD_BUS_VTABLE_UNPRIVILEGED),
+                                 "ssss", SD_BUS_PARAM(path) SD_BUS_PARAM(kind) SD_BUS_PARAM(format) SD_BUS_PARAM(source), method_resolve,
+                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_NAMES("PoolNew", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(pool), 0),
         SD_BUS_SIGNAL_WITH_NAMES("PoolRemoved", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(pool), 0),
         SD_BUS_SIGNAL_WITH_NAMES("JobNew", "uos", SD_BUS_PARAM(id) SD_BUS_PARAM(job) SD_BUS_PARAM(operation), 0),
