@@ -110,7 +110,7 @@ def test_life_of_a_pool(bus, storaged, folder):
     (folder / ".hidden").write_bytes(b"")
     p = define(bus, storaged, folder)
     assert (p.Name, p.Type, p.State, p.Active, p.Persistent, p.Autostart) == ("p", "dir", "inactive", False, True, False)
-    assert storaged.ListPools() == [("p", "dir", "inactive", False, p.path)]
+    assert storaged.ListPools() == [("p", "dir", "inactive", False, p.path, 0, 0)]
     assert storaged.GetPool("p") == p.path
     with bus.fails("InvalidState", "the pool p is not active"):
         p.CreateVolume("v", MIB, 0, {})

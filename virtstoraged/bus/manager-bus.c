@@ -83,13 +83,13 @@ BUS_HANDLER(method_list, BUS_OPEN) {
 
         r = sd_bus_message_new_method_return(m, &reply);
         if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', "(sssbo)");
+                r = sd_bus_message_open_container(reply, 'a', "(sssbott)");
         REGISTRY_FOREACH(Pool, p, s->pools->registry) {
                 const PoolDef *def = pool_def(p);
 
                 if (r >= 0)
-                        r = sd_bus_message_append(reply, "(sssbo)", p->name, def ? pool_type_to_string(def->type) : "", pool_state_to_string(pool_state(p)),
-                                                  (int) p->autostart, pool_path(p, path));
+                        r = sd_bus_message_append(reply, "(sssbott)", p->name, def ? pool_type_to_string(def->type) : "", pool_state_to_string(pool_state(p)),
+                                                  (int) p->autostart, pool_path(p, path), p->capacity, p->available);
         }
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);
@@ -299,7 +299,7 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_METHOD_WITH_NAMES("GetPoolByUUID", "ay", SD_BUS_PARAM(uuid), "o", SD_BUS_PARAM(pool), method_get_by_uuid, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("GetVolumeByPath", "s", SD_BUS_PARAM(path), "o", SD_BUS_PARAM(volume), method_get_volume_by_path,
                                  SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_NAMES("ListPools", NULL,, "a(sssbo)", SD_BUS_PARAM(pools), method_list, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("ListPools", NULL,, "a(sssbott)", SD_BUS_PARAM(pools), method_list, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("ListJobs", NULL,, "a(uosos)", SD_BUS_PARAM(jobs), method_list_jobs, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("DefinePool", "sst" "a{sv}",
                                  SD_BUS_PARAM(format) SD_BUS_PARAM(text) SD_BUS_PARAM(flags) SD_BUS_PARAM(options),
