@@ -688,17 +688,20 @@ def test_options_of_dnsmasq(bed, client, networkd):
     """They reach it, are warned of, and one that it does not know is told when the network is started."""
     space = "xmlns:dnsmasq='http://libvirt.org/schemas/network/dnsmasq/1.0'"
     option = "<dnsmasq:options><dnsmasq:option value='{}'/></dnsmasq:options></network>"
-    xml = NAT.replace("<network>", f"<network {space}>", 1)
-    assert xml != NAT
-    network = define(client, networkd, xml.replace("</network>", option.format("address=/kept.example/10.77.0.99")))
+    xml = NAT.format(name="lab", mode="nat", bridge="br-lab", net=77).replace("<network>", f"<network {space}>", 1)
+
+    def defined(value):
+        path = networkd.DefineNetwork("libvirt-xml", xml.replace("</network>", option.format(value)), 0, {})
+        return client.object("org.virtbus.network1", path)
+    network = defined("address=/kept.example/10.77.0.99")
     network.Start(0, {})
     assert network.Warnings == ["its dnsmasq has options of its own, which virtnetworkd knows nothing of: address"]
     guest(bed, "br-lab")
     assert "10.77.0.99" in bed.run("ip netns exec guest1 busybox nslookup kept.example 10.77.0.1", check=False).stdout
     bed.run("systemctl restart virtnetworkd")
     bed.wait(lambda: len(network.Warnings) == 1)
-    network.Stop(0, {})
-    network = define(client, networkd, xml.replace("</network>", option.format("no-such-option")))
+    network.Stop(FORCE, {})
+    network = defined("no-such-option")
     with pytest.raises(BusError, match="dnsmasq"):
         network.Start(0, {})
     assert not network.Active
@@ -709,7 +712,7 @@ def test_reload(bed, client, networkd):
     """What was written, changed and removed by hand; the network that is active goes on."""
     network = define(client, networkd)
     network.Start(0, {})
-    other = define(client, networkd, NAT.replace("lab", "gone").replace("10.77.0.", "10.78.0.").replace("52:54:00:00:4d:01", "52:54:00:00:4e:01"))
+    define(client, networkd, "gone", net=78)
     bed.run("sed -i 's/10.77.0.10/10.77.0.11/' /etc/virtbus/networks/lab.xml; rm /etc/virtbus/networks/gone.xml;"
             "echo \"<network><name>new</name><forward mode='nat'/><ip address='10.79.0.1' prefix='24'/></network>\" > /etc/virtbus/networks/new.xml;"
             "echo '<network><name>bad</name>' > /etc/virtbus/networks/bad.xml")
