@@ -15,6 +15,7 @@
 #include "device-object.h"
 #include "device-plug.h"
 #include "disk-resize.h"
+#include "disk-size.h"
 #include "disk-threshold.h"
 #include "fd.h"
 #include "graphics-bus.h"
@@ -358,6 +359,18 @@ BUS_HANDLER(method_resize, ACTION_CONFIG) {
         return r < 0 ? fault_to_bus(&f, r, error) : 1;
 }
 
+BUS_HANDLER(method_get_size, BUS_OPEN) {
+        const DeviceObject *o = userdata;
+        const Disk *d = (const Disk *) device_object_device(o);
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        uint64_t flags;
+        int r = bus_read_options(m, 0, &flags, NULL, 0, &f);
+
+        if (r >= 0)
+                r = d ? disk_size_ask(o->domain->manager->watch_userdata, o->domain, d, m, &f) : -ENODEV;
+        return r < 0 ? fault_to_bus(&f, r, error) : 1;
+}
+
 BUS_HANDLER(method_set_write_threshold, ACTION_CONFIG) {
         const DeviceObject *o = userdata;
         const Device *device = o->domain->live ? domain_find_device(o->domain->live, o->id) : NULL;
@@ -389,6 +402,9 @@ static const sd_bus_vtable disk_vtable[] = {
                                  SD_BUS_PARAM(plan), disk_method_change_media, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("SetWriteThreshold", "tta{sv}", SD_BUS_PARAM(bytes) SD_BUS_PARAM(flags) SD_BUS_PARAM(options), NULL,,
                                  method_set_write_threshold, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("GetSize", "ta{sv}", SD_BUS_PARAM(flags) SD_BUS_PARAM(options),
+                                 "ttt", SD_BUS_PARAM(capacity) SD_BUS_PARAM(allocation) SD_BUS_PARAM(physical), method_get_size,
+                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("Resize", "tta{sv}", SD_BUS_PARAM(capacity) SD_BUS_PARAM(flags) SD_BUS_PARAM(options), NULL,, method_resize,
                                  SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END
