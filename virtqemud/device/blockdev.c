@@ -80,7 +80,7 @@ static int add_storage(const Disk *d, const Level *l, const char *name, Args *a)
         json = file ? json_pack("{s:s, s:s, s:s, s:b}", "driver", l->block ? "host_device" : "file", "filename", file,
                                 "node-name", name, "read-only", !l->writable) : NULL;
         if (!json || add_cache(d, json) < 0 || json_set_text(json, "aio", disk_io_word(d)) < 0 ||
-            json_set_text(json, "discard", disk_discard_word(d)) < 0)
+            json_set_text(json, "discard", disk_discard_word(d)) < 0 || (l->depth == 0 && disk_reservations_node(d, json) < 0))
                 return -ENOMEM;
         return args_json(a, ARG_BLOCKDEV, TAKE_PTR(json));
 }
@@ -189,6 +189,8 @@ int blockdev_args(const Disk *d, Args *a) {
         _cleanup_free_ char *format = blockdev_name(d, 0, "format"), *copy = blockdev_name(d, 0, "copy");
         int r = format && copy ? disk_encryption_args(d, a) : -ENOMEM;
 
+        if (r >= 0)
+                r = disk_reservations_args(d, a);
         if (r >= 0)
                 r = d->transient ? add_transient(d, a) : add_image(d, a);
         if (r >= 0 && d->copy_on_read == YES)

@@ -89,6 +89,7 @@ static const Field disk_fields[] = {
         { "source/@namespace", &field_number, AT(name_space), .min = 1, .max = UINT32_MAX },
         { "source/@managed", &field_yes_no, AT(managed) },
         { "source/address", &field_record, AT(pci), .record = &host_pci_record },
+        RESERVATION_FIELDS,
         { "source/slices/slice/@type", &field_enum, AT(slice_type), .words = &slice_table },
         { "source/slices/slice/@offset", &field_number, AT(slice_offset), .max = INT64_MAX },
         { "source/slices/slice/@size", &field_number, AT(slice_size), .min = 1, .max = INT64_MAX },
@@ -411,6 +412,8 @@ static int disk_check(const Device *device, const DomainDef *def, const QemuCaps
         if (error >= 0)
                 error = check_type(d, def, f);
         if (error >= 0)
+                error = disk_reservations_check(d, f);
+        if (error >= 0)
                 error = check_slice(d, f);
         if (error >= 0)
                 error = disk_check_layers(d, f);
@@ -622,6 +625,8 @@ static int disk_args(const Device *device, Args *a, Fault *f) {
 }
 
 static const char *disk_fixed(const Device *d, const DomainDef *def) {
+        if (((const Disk *) d)->reservations != UNSET)
+                return "disks with <reservations> are there from the start";
         switch ((DiskBus) ((const Disk *) d)->bus) {
         case DISK_VIRTIO:
         case DISK_SCSI:
@@ -662,6 +667,8 @@ static int disk_companion(const Device *device, const char *state, Companion *re
 
         if (d->type == DISK_NVME)
                 return disk_nvme_companion(d, ret);
+        if (d->reservations == YES)
+                return disk_reservations_companion(ret);
         return d->type == DISK_DIR ? disk_dir_companion(d, ret) : disk_network_companion(disk_network(d), !d->readonly, ret);
 }
 

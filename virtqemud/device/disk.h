@@ -95,6 +95,9 @@ typedef struct Disk {
         int slice_type;        /* of the source: only this part of it, in bytes */
         uint64_t slice_offset, slice_size;
         uint64_t source_index; /* live, as others write it */
+        Tristate reservations; /* of a SCSI unit, for other hosts to see: by a program of ours, or by the one behind that socket */
+        int reservations_type, reservations_mode;
+        char *reservations_path;
         int snapshot;          /* what snapshots do with it, unless they say */
         int model;             /* DiskModel: of virtio */
         uint64_t metadata_cache; /* bytes; qcow2 */
@@ -192,6 +195,19 @@ int disk_nvme_companion(const Disk *d, Companion *ret);
 char *disk_nvme_claim(const Disk *d);
 /* The node that reads and writes it, without its name. NULL: out of memory. */
 json_t *disk_nvme_node(const Disk *d, Args *a);
+
+/* From disk-reservations.c: a program beside QEMU, which has not the right to such commands, carries them out. */
+#define RESERVATION_FIELDS                                                                                              \
+        { "source/reservations/@managed", &field_yes_no, offsetof(Disk, reservations) },                                \
+        { "source/reservations/source/@type", &field_enum, offsetof(Disk, reservations_type), .words = &reservations_type_table }, \
+        { "source/reservations/source/@mode", &field_enum, offsetof(Disk, reservations_mode), .words = &reservations_mode_table }, \
+        { "source/reservations/source/@path", &field_string, offsetof(Disk, reservations_path), .max_length = 107 }
+extern const EnumTable reservations_type_table, reservations_mode_table;
+int disk_reservations_check(const Disk *d, Fault *f);
+int disk_reservations_companion(Companion *ret);
+/* The object, and its name in the node of the device. */
+int disk_reservations_args(const Disk *d, Args *a);
+int disk_reservations_node(const Disk *d, json_t *json);
 
 /* From disk-encryption.c: the passphrase's object, and what names it in the node of the format. */
 extern const RecordType disk_encryption_record;
