@@ -284,6 +284,22 @@ def test_disk_over_ssh(bed):
     bed.run("systemctl stop ssh-server")
 
 
+def test_reservations(bed):
+    """QEMU, which sees nothing of the host, reaches the program that carries them out. There is no SCSI unit here: with one it is the machine tier's."""
+    loop = bed.run("truncate -s 1M /srv/unit.img && losetup --find --show /srv/unit.img").stdout.strip()
+    disk = f"<disk type='block' device='lun'><source dev='{loop}'>{{}}</source><target dev='sda' bus='scsi'/></disk><controller type='scsi' model='virtio-scsi'/>"
+    start = "busctl call org.virtbus.qemu1 /org/virtbus/qemu1 org.virtbus.qemu1.Manager StartDomain st {} 0"
+    define(bed, tiny_xml("held", devices=disk.format("<reservations managed='yes'/>")))
+    said = bed.run(start.format("held"), check=False).stderr
+    assert "Failed to connect" not in said and "SG" in said.upper(), said
+    assert "qemu-pr-helper" in bed.run("journalctl --no-pager -u 'virtqemu-qemu-pr-helper-*'").stdout
+    bed.wait(lambda: "pr-helper" not in bed.run("systemctl list-units --no-legend --all 'virtqemu-qemu-pr-helper-*'").stdout)
+    define(bed, tiny_xml("other", devices=disk.format("<reservations managed='no'><source type='unix' path='/run/none.sock' mode='client'/></reservations>")))
+    said = bed.run(start.format("other"), check=False).stderr
+    assert "the socket /run/none.sock can't be used: No such file or directory" in said, said
+    bed.run(f"losetup -d {loop}")
+
+
 def test_folder_as_a_disk(bed):
     """Its program sees that folder, also where it is closed to others, and no other."""
     bed.run("mkdir -p /root/files && echo hello from the folder >/root/files/hello.txt && chmod 0700 /root/files && chmod 0600 /root/files/hello.txt")
