@@ -47,6 +47,7 @@ static const struct {
 } spaces[] = {
         { "qemu", "http://libvirt.org/schemas/domain/qemu/1.0" },
         { "virtbus", "https://virtbus.org/schemas/1.0" },
+        { "dnsmasq", "http://libvirt.org/schemas/network/dnsmasq/1.0" },
         { "fs", "http://libvirt.org/schemas/storagepool/fs/1.0" },
         { "rbd", "http://libvirt.org/schemas/storagepool/rbd/1.0" },
 };

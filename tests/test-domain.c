@@ -97,11 +97,9 @@ static void add_schedulers(Text *t, const DomainDef *def) {
 
 /* What stands beside QEMU for one of the plan's descriptors. */
 static void add_program(Text *t, const DomainDef *def, const char *device) {
-        const Device *d = domain_device_by_id(def, device);
         _cleanup_(companion_clear) Companion c = {};
 
-        assert_non_null(d);
-        assert_ok(d->ops->companion(d, "/state", &c));
+        assert_ok(companion_make(def, device, "/state", &c));
         text_addf(t, "# program %s:", device);
         for (char **arg = c.argv; *arg; arg++)
                 text_addf(t, " %s", *arg);

@@ -42,6 +42,16 @@ static void add_build(Text *t, const PoolOps *ops, const PoolDef *def, bool over
         add_commands(t, overwrite ? "build, overwriting" : "build", &c);
 }
 
+static void add_source(Text *t, const PoolOps *ops, const PoolDef *def) {
+        const VolumeInfo v = { .name = (char *) "unit:0:0:3", .path = (char *) "pool/volume" };
+        _cleanup_free_ char *source = NULL;
+
+        if (!ops->network_source)
+                return;
+        assert_ok(ops->network_source(def, &v, &source));
+        text_addf(t, "source of a volume:\n%s", source);
+}
+
 static char *pool_plan(const PoolDef *def) {
         const PoolOps *ops = pool_ops(def->type);
         MountPlan m = {};
@@ -62,6 +72,7 @@ static char *pool_plan(const PoolDef *def) {
         add_simple(&t, "delete", ops->destroy, def);
         if (ops->find && (!(ops->needs & ELEMENT_HOST) || def->hosts.n > 0))
                 add_simple(&t, "find", ops->find, def);
+        add_source(&t, ops, def);
         return text_finish(&t);
 }
 

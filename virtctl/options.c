@@ -14,7 +14,7 @@
 
 #define MUTATORS "attach detach change insert eject set set-memory set-vcpus set-link"
 /* What they print is in docs/virtctl-json.schema.json. */
-#define PRINTS_JSON "list status stats pending guest-info addresses wait log ssh-keys dirty-rate events qmp trim networks network-leases " \
+#define PRINTS_JSON "list status stats disks pending guest-info addresses wait log ssh-keys dirty-rate events qmp trim networks network-leases " \
                     "port-forwards pools volumes secrets leases lockspaces host host-devices capabilities check import-libvirt jobs find-sources"
 #define LIVE_OR_CONFIG MUTATORS " cat cat-network cat-pool"
 

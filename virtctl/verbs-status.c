@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "ask.h"
+#include "disk-sizes.h"
 #include "domains.h"
 #include "log-tail.h"
 #include "pager.h"
@@ -85,6 +86,9 @@ static json_t *read_vm(Client *c, const char *path, uint64_t lines, int *ret_sta
         vm = value_to_json(reply);
         (void) json_object_set_new(vm, "Path", json_string(path));
         set_if_known(vm, "Devices", ask_json(c, path, DOMAIN_INTERFACE, "GetDevices", NULL));
+        /* Of one that runs QEMU says it, with its statistics. */
+        if (streq(show_text(vm, "State"), "shutoff"))
+                disk_sizes_add(c, json_object_get(vm, "Devices"));
         set_if_known(vm, "Statistics", read_statistics(c, path));
         set_if_known(vm, "Agent", ask_json(c, path, PROPERTIES_INTERFACE, "GetAll", "s", QEMU1 ".Guest"));
         set_if_known(vm, "JobUnderWay", read_job(c, vm));

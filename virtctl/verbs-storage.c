@@ -97,25 +97,6 @@ int verb_cat_pool(Client *c, int argc, char **argv) {
 
 /* --- lists --- */
 
-static int add_space(Client *c, json_t *pool) {
-        static const char *const keys[] = { "Capacity", "Available" }, *const names[] = { "capacity", "available" };
-        const char *path = json_string_value(json_object_get(pool, "path"));
-
-        for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-                _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-                int r = client_call(c, path, "org.freedesktop.DBus.Properties", "Get", &reply, "ss", STORAGE1_POOL, keys[i]);
-                uint64_t bytes = 0;
-
-                if (r != 0)
-                        return r;
-                r = sd_bus_message_read(reply, "v", "t", &bytes);
-                if (r < 0)
-                        return client_garbled(r);
-                (void) json_object_set_new(pool, names[i], json_integer((json_int_t) bytes));
-        }
-        return 0;
-}
-
 void storage_show_size(json_t *row, const char *key, const char *shown) {
         json_int_t bytes = json_integer_value(json_object_get(row, key));
         char text[32] = "-";
@@ -126,7 +107,7 @@ void storage_show_size(json_t *row, const char *key, const char *shown) {
 }
 
 int verb_pools(Client *c, int argc, char **argv) {
-        static const char *const keys[] = { "name", "type", "state", "autostart", "path" };
+        static const char *const keys[] = { "name", "type", "state", "autostart", "path", "capacity", "available" };
         static const char *const columns[] = { "NAME", "TYPE", "STATE", "SIZE", "FREE" }, *const shown[] = { "name", "type", "state", "size", "free" };
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         json_auto_t *rows = NULL, *list = NULL;
@@ -139,11 +120,6 @@ int verb_pools(Client *c, int argc, char **argv) {
                 return r;
         rows = value_to_json(reply);
         list = rows_with_keys(rows, keys, ARRAY_SIZE(keys));
-        json_array_foreach(list, i, pool) {
-                r = add_space(c, pool);
-                if (r != 0)
-                        return r;
-        }
         if (c->json != JSON_OFF)
                 return print_json(c, json_incref(list));
         json_array_foreach(list, i, pool) {

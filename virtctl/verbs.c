@@ -24,7 +24,8 @@ static const struct {
 } others[] = {
         { "attach-device", "attach" }, { "attach-disk", "attach" }, { "attach-interface", "attach" }, { "autostart", "enable" },
         { "change-media", "insert, or eject" }, { "cpu-stats", "stats" }, { "destroy", "kill" }, { "detach-device", "detach" },
-        { "detach-disk", "detach" }, { "domblkstat", "stats" }, { "domfsfreeze", "freeze" }, { "domfsthaw", "thaw" }, { "domfstrim", "trim" },
+        { "detach-disk", "detach" }, { "domblkinfo", "disks" }, { "domblklist", "disks" },
+        { "domblkstat", "stats" }, { "domfsfreeze", "freeze" }, { "domfsthaw", "thaw" }, { "domfstrim", "trim" },
         { "domid", "status" }, { "domif-setlink", "set-link" }, { "domifaddr", "addresses" }, { "dominfo", "status" }, { "dommemstat", "stats" },
         { "domstate", "status" }, { "domstats", "stats" }, { "domtime", "sync-time" }, { "dumpxml", "cat" }, { "export", "cat" },
         { "net-list", "networks" }, { "net-start", "start-network" }, { "nodedev-list", "host-devices" }, { "nodeinfo", "host" }, { "pause", "suspend" },

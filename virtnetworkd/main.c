@@ -10,6 +10,7 @@ int main(int argc, char *argv[]) {
                 .objects = service_objects,
                 .start = service_start,
                 .stop = service_stop,
+                .reload = service_reload,
         };
 
         return daemon_run(&spec, argc, argv);

@@ -61,7 +61,8 @@ static void add_field(Walk *w, const char *prefix, const Field *f) {
                 return add_variants(w, prefix, f);
         path = must(strf("%s%s", prefix, f->path));
         add_path(w, path, f, NULL);
-        if (f->type->shape == SHAPE_RECORD || f->type->shape == SHAPE_LIST)
+        /* What a daemon keeps there for itself nobody writes. */
+        if ((f->type->shape == SHAPE_RECORD || f->type->shape == SHAPE_LIST) && !((f->flags & FIELD_LIVE) && str_after(f->path, "virtbus:")))
                 add_below(w, path, f->record);
 }
 

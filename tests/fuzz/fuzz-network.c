@@ -29,6 +29,8 @@ static void check_files(const NetworkDef *def) {
 
                 for (size_t i = 0; i < ARRAY_SIZE(known); i++)
                         good = good || str_after(line, known[i]);
+                RECORD_FOREACH(DnsmasqOption, o, def->dnsmasq_options)
+                        good = good || (str_after(line, o->value) && *str_after(line, o->value) == '\n');
                 if (!good || !strchr(line, '\n'))
                         abort();
         }

@@ -102,6 +102,16 @@ def start_nbd(folder, number):
     return ours
 
 
+def start_pr_helper(folder, number):
+    """What leads to its socket. It waits there before it runs, and ends with us."""
+    path = folder / f"pr{number}"
+    with socket.socket(socket.AF_UNIX) as theirs:
+        theirs.bind(str(path))
+        theirs.listen()
+        subprocess.Popen(["/bin/sh", "-c", "exec env LISTEN_FDS=1 LISTEN_PID=$$ qemu-pr-helper 3<&0"], stdin=theirs, preexec_fn=die_with_parent)
+    return os.fdopen(os.open(path, os.O_PATH), "rb", buffering=0)
+
+
 def udp(_address, _port, address, port):
     """From any port, so that nobody is in the way."""
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -271,6 +281,8 @@ def test_command_line(folder, tmp_path):
             held.append(start_tpm(tmp_path))
         elif re.search("^fs|/fs", path) and "9p" not in folder.name:
             held.append(start_fs(tmp_path, number))
+        elif kind == "socket":
+            held.append(start_pr_helper(tmp_path, number))
         elif kind == "udp":
             held.append(udp(*path.split()))
         elif kind == "connect-tcp" or path == "/run/egd.sock" or (kind == "connect" and "vhost" in path):

@@ -260,11 +260,42 @@ def test_disk_over_ssh(bed):
     bed.wait(lambda: bed.run("head -c 7 /srv/remote.img").stdout == "written")
     call(bed, "TerminateDomain", "st", "afar", 0)
     bed.wait(lambda: "nbd" not in bed.run("systemctl list-units --no-legend --all 'virtqemu-qemu-nbd-*'").stdout)
+    # The same as the layer of an image of this host, with a unit of its own.
+    bed.run("qemu-img create -q -f qcow2 /srv/upper.qcow2 1M && chmod 0600 /srv/upper.qcow2")
+    layer = f"<backingStore type='network'><format type='raw'/>{source.format('known')}</backingStore>"
+    path = define(bed, guest_xml(bed.guest, name="layered", devices="<disk type='file'><driver name='qemu' type='qcow2'/><source file='/srv/upper.qcow2'/>"
+                                 f"{layer}<target dev='vda' bus='virtio'/></disk>"))
+    call(bed, "StartDomain", "st", "layered", 0)
+    unit = bed.run("systemctl list-units --plain --no-legend 'virtqemu-qemu-nbd-*'").stdout.split()
+    assert "Network Disk virtio-disk0:1 of Virtual Machine layered" in " ".join(unit)
+    tty = terminal(bed, path)
+    bed.run(f"timeout 25 sed '/READY/q' <{tty} >/dev/null || :")
+    said = bed.run(f"exec 3<>{tty}; echo disks >&3; echo write vda above >&3; echo read vda >&3; timeout 25 sed '/TEXT/q' <&3 || :").stdout
+    assert "TEXT aboveen" in said, said
+    assert bed.run("head -c 7 /srv/remote.img").stdout == "written"
+    call(bed, "TerminateDomain", "st", "layered", 0)
+    bed.wait(lambda: "nbd" not in bed.run("systemctl list-units --no-legend --all 'virtqemu-qemu-nbd-*'").stdout)
     define(bed, tiny_xml("stranger", devices=disk.format("nobody")))
     said = bed.run("busctl call org.virtbus.qemu1 /org/virtbus/qemu1 org.virtbus.qemu1.Manager StartDomain st stranger 0", check=False).stderr
     hint = re.search(r"journalctl -u \S+", said).group(0)
     bed.wait(lambda: "known_hosts" in bed.run(hint).stdout)
     bed.run("systemctl stop ssh-server")
+
+
+def test_reservations(bed):
+    """QEMU, which sees nothing of the host, reaches the program that carries them out. There is no SCSI unit here: with one it is the machine tier's."""
+    loop = bed.run("truncate -s 1M /srv/unit.img && losetup --find --show /srv/unit.img").stdout.strip()
+    disk = f"<disk type='block' device='lun'><source dev='{loop}'>{{}}</source><target dev='sda' bus='scsi'/></disk><controller type='scsi' model='virtio-scsi'/>"
+    start = "busctl call org.virtbus.qemu1 /org/virtbus/qemu1 org.virtbus.qemu1.Manager StartDomain st {} 0"
+    define(bed, tiny_xml("held", devices=disk.format("<reservations managed='yes'/>")))
+    said = bed.run(start.format("held"), check=False).stderr
+    assert "Failed to connect" not in said and "SG" in said.upper(), said
+    assert "qemu-pr-helper" in bed.run("journalctl --no-pager -u 'virtqemu-qemu-pr-helper-*'").stdout
+    bed.wait(lambda: "pr-helper" not in bed.run("systemctl list-units --no-legend --all 'virtqemu-qemu-pr-helper-*'").stdout)
+    define(bed, tiny_xml("other", devices=disk.format("<reservations managed='no'><source type='unix' path='/run/none.sock' mode='client'/></reservations>")))
+    said = bed.run(start.format("other"), check=False).stderr
+    assert "the socket /run/none.sock can't be used: No such file or directory" in said, said
+    bed.run(f"losetup -d {loop}")
 
 
 def test_folder_as_a_disk(bed):

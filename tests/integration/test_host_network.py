@@ -682,3 +682,55 @@ def test_chains_of_others_are_told(bed, client, networkd):
     time.sleep(3)
     assert network.Warnings == []
     bed.run("nft delete table ip filter; nft delete table inet zone; ip route del default")
+
+
+def test_options_of_dnsmasq(bed, client, networkd):
+    """They reach it, are warned of, and one that it does not know is told when the network is started."""
+    space = "xmlns:dnsmasq='http://libvirt.org/schemas/network/dnsmasq/1.0'"
+    option = "<dnsmasq:options><dnsmasq:option value='{}'/></dnsmasq:options></network>"
+    xml = NAT.format(name="lab", mode="nat", bridge="br-lab", net=77).replace("<network>", f"<network {space}>", 1)
+
+    def defined(value):
+        path = networkd.DefineNetwork("libvirt-xml", xml.replace("</network>", option.format(value)), 0, {})
+        return client.object("org.virtbus.network1", path)
+    network = defined("address=/kept.example/10.77.0.99")
+    network.Start(0, {})
+    assert network.Warnings == ["its dnsmasq has options of its own, which virtnetworkd knows nothing of: address"]
+    guest(bed, "br-lab")
+    assert "10.77.0.99" in bed.run("ip netns exec guest1 busybox nslookup kept.example 10.77.0.1", check=False).stdout
+    bed.run("systemctl restart virtnetworkd")
+    bed.wait(lambda: len(network.Warnings) == 1)
+    network.Stop(FORCE, {})
+    network = defined("no-such-option")
+    with pytest.raises(BusError, match="dnsmasq"):
+        network.Start(0, {})
+    assert not network.Active
+    network.Undefine(0, {})
+
+
+def test_reload(bed, client, networkd):
+    """What was written, changed and removed by hand; the network that is active goes on."""
+    network = define(client, networkd)
+    network.Start(0, {})
+    define(client, networkd, "gone", net=78)
+    bed.run("sed -i 's/10.77.0.10/10.77.0.11/' /etc/virtbus/networks/lab.xml; rm /etc/virtbus/networks/gone.xml;"
+            "echo \"<network><name>new</name><forward mode='nat'/><ip address='10.79.0.1' prefix='24'/></network>\" > /etc/virtbus/networks/new.xml;"
+            "echo '<network><name>bad</name>' > /etc/virtbus/networks/bad.xml")
+    generation = network.ConfigGeneration
+    bed.run("systemctl reload virtnetworkd")
+    bed.wait(lambda: {n[0] for n in networkd.ListNetworks()} >= {"lab", "new", "bad"})
+    listed = {n[0]: n[3] for n in networkd.ListNetworks()}
+    assert "gone" not in listed and network.Active and network.ConfigGeneration == generation + 1
+    assert "10.77.0.11" in network.ExportDefinition("libvirt-xml", CONFIG) and "10.77.0.10'" in network.ExportDefinition("libvirt-xml", LIVE).replace('"', "'")
+    bad = client.object("org.virtbus.network1", listed["bad"])
+    assert bad.Error
+    bed.run("echo \"<network><name>bad</name><forward mode='nat'/><ip address='10.80.0.1' prefix='24'/></network>\" > /etc/virtbus/networks/bad.xml")
+    bed.run("systemctl reload virtnetworkd")
+    bed.wait(lambda: [n for n in networkd.ListNetworks() if n[0] == "bad" and n[3] != bad.path])
+    bed.run("systemctl reload virtnetworkd")
+    assert network.ConfigGeneration == generation + 1
+    for name, _, _, path in networkd.ListNetworks():
+        if name in ("new", "bad"):
+            client.object("org.virtbus.network1", path).Undefine(0, {})
+    network.Stop(0, {})
+    network.Undefine(0, {})

@@ -57,6 +57,7 @@ def test_vms(virtctl, tmp_path):
     assert host["states"] == {"running": 1, "shutoff": 1} and host["memory-given"] == 16 << 20
     assert valid("stats", virtctl("stats", "--json=short").stdout)[0]["cpu.time"] >= 0
     virtctl("set-memory", "--config", "a", "8M")
+    assert valid("disks", virtctl("disks", "a", "--json=short").stdout)[0]["capacity"] > 0
     assert valid("pending", virtctl("pending", "a", "--json=short").stdout)[0]["when"]
     assert valid("guest-info", virtctl("guest-info", "a", "--json=short").stdout)["AgentState"] == "absent"
     assert valid("leases", virtctl("leases", "--json=short").stdout)[0]["name"] == "a"

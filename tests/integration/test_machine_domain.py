@@ -314,6 +314,18 @@ def test_scsi_device_of_the_host(installed_machine):
                             '{"execute":"human-monitor-command","arguments":{"command-line":"info qtree"}}'], timeout=SLOW).stdout
         assert f"dev: {what}" in tree
         terminate(machine, vm)
+    # Reservations go to a program with the right to them, which QEMU reaches though it sees nothing of the host.
+    held = lun.replace(f"<source dev='/dev/{disk}'/>", f"<source dev='/dev/{disk}'><reservations managed='yes'/></source>")
+    define(machine, "held", tiny_xml("held", devices=scsi + held))
+    machine.run("virtctl start held", timeout=SLOW)
+    unit = machine.run("systemctl list-units --plain --no-legend 'virtqemu-qemu-pr-helper-*'").stdout.split()
+    assert unit[2:4] == ["active", "running"], unit
+    pid = machine.run(f"systemctl show -P MainPID {unit[0]}").stdout.strip()
+    assert machine.run(f"ps -o user= -p {pid}").stdout.strip() == "nobody"
+    assert '"connected":true' in machine.run("virtctl qmp held query-pr-managers --json=short", timeout=SLOW).stdout.replace(" ", "")
+    terminate(machine, "held")
+    gone = "! systemctl list-units --plain --no-legend 'virtqemu-qemu-pr-helper-*' | grep ."
+    machine.run(f"for i in $(seq 50); do {gone} && exit 0; sleep 0.2; done; exit 1", timeout=SLOW)
     define(machine, "missing", tiny_xml("missing", devices=scsi + given.replace(f"unit='{unit}'", "unit='77'")))
     start = machine.run("virtctl start missing", check=False, timeout=SLOW)
     assert start.returncode and f"no SCSI device {host}:{bus}:{target}:77" in start.stderr, start

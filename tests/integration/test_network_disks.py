@@ -14,7 +14,7 @@ from domains import FORMAT, LIVE, console, define, device, guest_xml, have, tiny
 from iscsi import TARGET
 from rawqemu import die_with_parent
 from test_hotplug import until
-from test_storage import storaged  # noqa: F401
+from test_storage import SERVICE, storaged  # noqa: F401
 from test_storage_network import target  # noqa: F401
 
 pytestmark = [pytest.mark.bus, pytest.mark.skipif(not have("qemu-nbd"), reason="no qemu-nbd")]
@@ -229,3 +229,75 @@ def test_part_of_an_image(bus, qemud, guest_image, tmp_path):
     d.Terminate(0, {})
     whole = image.read_bytes()
     assert whole.startswith(b"before") and whole[4096:].startswith(b"written.") and whole[8192:].startswith(b"after")
+
+
+@pytest.mark.once
+def test_layer_on_a_server(bus, qemud, guest_image, nbd, tmp_path):
+    """What the definition names as a layer is read from there; what is written stays in the image above. An image's own word does not count."""
+    port, image = nbd
+    top = tmp_path / "top.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", f"nbd://127.0.0.1:{port}/web/root", top], check=True, timeout=60)
+    target = "<target dev='vda' bus='virtio'/>"
+    plain = f"<disk type='file'><driver name='qemu' type='qcow2'/><source file='{top}'/>{{}}{target}</disk>"
+    d = define(bus, guest_xml(guest_image, devices=plain.format("")))
+    with bus.fails("NotSupported", "its backing image \"nbd://"):
+        d.Start(0, {}, timeout=60)
+    d.Undefine(0, {})
+    layer = (f"<backingStore type='network'><format type='raw'/><source protocol='nbd' name='web/root'><host name='127.0.0.1' port='{port}'/></source>"
+             "</backingStore>")
+    d = define(bus, guest_xml(guest_image, devices=plain.format(layer)))
+    d.Start(0, {}, timeout=60)
+    con = console(bus, d)
+    con.ready()
+    con.ask("disks")
+    assert con.ask("read vda") == ["TEXT from the server"]
+    con.ask("write vda written")
+    assert con.ask("read vda") == ["TEXT writtene server"]
+    # A virtqemud that comes later watches the program as well, which ends with the disk.
+    bus.stop_service("org.virtbus.qemu1")
+    device(bus, d, "virtio_2ddisk0").Detach(LIVE, {}, timeout=60)
+    until(lambda: helpers(bus) == [])
+    assert d.Warnings == []
+    d.AttachDevice(FORMAT, plain.format(layer), LIVE, {})
+    con = console(bus, d)
+    con.ask("disks")
+    assert con.ask("read vda") == ["TEXT writtene server"]
+    d.Terminate(0, {})
+    assert helpers(bus) == [] and image.read_bytes().startswith(b"from the server")
+
+
+@pytest.mark.once
+@pytest.mark.skipif(not os.path.exists(f"{MODULES}/block-iscsi.so"), reason="QEMU's driver of iSCSI is not installed")
+def test_volume_of_a_pool_in_the_network(bus, storaged, qemud, guest_image, target):  # noqa: F811
+    """The pool knows server, unit and login; the guest has its disk, and the pool tells who uses it."""
+    target.need_password()
+    (target.folder / "unit1").write_bytes(b"from the volume".ljust(16 << 20, b"\0"))
+    secret = bus.object(SERVICE, storaged.DefineSecret(
+        FORMAT, "<secret private='yes'><usage type='iscsi'><target>san</target></usage></secret>", 0, {}), f"{SERVICE}.Secret")
+    secret.SetValue(b"open sesame 12", 0, {})
+    pool = bus.object(SERVICE, storaged.DefinePool(FORMAT, (
+        f"<pool type='iscsi-direct'><name>san</name><source><host name='127.0.0.1' port='{target.port}'/><device path='{TARGET}'/>"
+        "<auth type='chap' username='web'><secret usage='san'/></auth><initiator><iqn name='iqn.2026-01.example.virtbus:host'/></initiator></source></pool>"),
+        0, {}), f"{SERVICE}.Pool")
+    xml = "<disk type='volume' device='disk'><driver name='qemu'/><source pool='san' volume='unit:1'/>{}<target dev='vda' bus='virtio'/></disk>"
+    d = define(bus, guest_xml(guest_image, devices=xml.format("")))
+    d.Start(0, {}, timeout=60)
+    con = console(bus, d)
+    con.ready()
+    con.ask("disks")
+    assert con.ask("read vda") == ["TEXT from the volume"]
+    con.ask("write vda changed")
+    source = device(bus, d, "virtio_2ddisk0").Source
+    assert (source["type"], source["pool"], source["volume"], source["url"]) == ("volume", "san", "unit:1", f"iscsi://127.0.0.1:{target.port}/{TARGET}/1")
+    bus.wait_property(bus.object(SERVICE, pool.GetVolume("unit:1"), f"{SERVICE}.Volume"), "UsedBy", ["web"])
+    assert d.PendingChanges == []
+    bus.stop_service("org.virtbus.qemu1")
+    assert device(bus, d, "virtio_2ddisk0").Source == source
+    assert "virtbus:served" in d.ExportDefinition(FORMAT, 1) and "virtbus:served" not in d.ExportDefinition(FORMAT, 2)
+    d.Terminate(0, {})
+    until(lambda: helpers(bus) == [])
+    assert (target.folder / "unit1").read_bytes().startswith(b"changed")
+    d.Undefine(0, {})
+    d = define(bus, guest_xml(guest_image, devices=xml.format("<transient/>")))
+    with bus.fails("NotSupported", "the volume unit:1 is in the network, and has no place beside it"):
+        d.Start(0, {}, timeout=60)

@@ -110,7 +110,7 @@ def test_life_of_a_pool(bus, storaged, folder):
     (folder / ".hidden").write_bytes(b"")
     p = define(bus, storaged, folder)
     assert (p.Name, p.Type, p.State, p.Active, p.Persistent, p.Autostart) == ("p", "dir", "inactive", False, True, False)
-    assert storaged.ListPools() == [("p", "dir", "inactive", False, p.path)]
+    assert storaged.ListPools() == [("p", "dir", "inactive", False, p.path, 0, 0)]
     assert storaged.GetPool("p") == p.path
     with bus.fails("InvalidState", "the pool p is not active"):
         p.CreateVolume("v", MIB, 0, {})
@@ -715,3 +715,23 @@ def test_removed_while_it_is_used(bus, pool, folder):
     bus.wait_property(pool, "State", "unreachable")
     pool.Stop(0, {})
     assert pool.State == "inactive"
+
+
+def test_definitions_are_read_again(bus, storaged, tmp_path):
+    """What was written, changed and removed by hand; a pool that is active stays as it is."""
+    folder = Path(bus.environment["XDG_CONFIG_HOME"]) / "virtbus" / "pools"
+    p = define(bus, storaged, tmp_path, "stays")
+    p.Start(0, {})
+    define(bus, storaged, tmp_path / "x", "goes")
+    (folder / "goes.xml").unlink()
+    (folder / "comes.xml").write_text(pool_xml(tmp_path / "y", "comes"))
+    (folder / "bad.xml").write_text("<pool type='dir'><name>bad</name>")
+    text = (folder / "stays.xml").read_text()
+    (folder / "stays.xml").write_text(text.replace("</name>", "</name><!-- by hand -->").replace(str(tmp_path), str(tmp_path / "z")))
+    os.kill(bus.owner_pid(SERVICE), signal.SIGHUP)
+    deadline = time.monotonic() + 20
+    while {row[0] for row in storaged.ListPools()} != {"stays", "comes", "bad"}:
+        assert time.monotonic() < deadline, storaged.ListPools()
+        time.sleep(0.05)
+    assert p.State == "active" and str(tmp_path / "z") in p.ExportDefinition("libvirt-xml", 2) and p.TargetPath == str(tmp_path)
+    p.Stop(0, {})

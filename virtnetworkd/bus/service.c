@@ -92,6 +92,10 @@ int service_start(Daemon *d, void **ret) {
         return networks_load(s->networks);
 }
 
+int service_reload(void *state) {
+        return networks_reload(((Service *) state)->networks);
+}
+
 void service_stop(void *state) {
         Service *s = state;
 

@@ -25,6 +25,7 @@ typedef struct Service {
 extern const BusObject *const service_objects[];
 
 int service_start(Daemon *d, void **ret);
+int service_reload(void *state);
 void service_stop(void *state);
 
 /* Objects get the Daemon as userdata. */

@@ -191,6 +191,13 @@ static const Field port_forward_fields[] = {
 #undef AT
 const RecordType port_forward_record = { "virtbus:portForward", sizeof(PortForward), RECORD_FIELDS(port_forward_fields) };
 
+#define AT(member) offsetof(DnsmasqOption, member)
+static const Field dnsmasq_option_fields[] = {
+        { "@value", &field_string, AT(value), FIELD_REQUIRED, .max_length = 1000 }, /* dnsmasq reads no more of a line */
+};
+#undef AT
+static const RecordType dnsmasq_option_record = { "dnsmasq:option", sizeof(DnsmasqOption), RECORD_FIELDS(dnsmasq_option_fields) };
+
 #define AT(member) offsetof(NetworkDef, member)
 static const Field network_fields[] = {
         { "@connections", &field_number, AT(connections), FIELD_LIVE },
@@ -236,6 +243,7 @@ static const Field network_fields[] = {
         { "portgroup", &field_list, AT(port_groups), .record = &port_group_record },
         PORT_SETTINGS_FIELDS(AT(port)),
         { "port/@isolated", &field_yes_no, AT(isolated) },
+        { "dnsmasq:options/dnsmasq:option", &field_list, AT(dnsmasq_options), .record = &dnsmasq_option_record, .max = 128 },
         { "virtbus:portForward", &field_list, AT(port_forwards), .record = &port_forward_record },
 };
 #undef AT

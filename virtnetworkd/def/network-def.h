@@ -127,6 +127,12 @@ typedef struct PortForward {
         char *dev;               /* of the host, where connections come in; NULL: any, and the host itself */
 } PortForward;
 
+/* A line for its configuration, from who knows better: <dnsmasq:option value='…'/>. */
+typedef struct DnsmasqOption {
+        Record head;
+        char *value;
+} DnsmasqOption;
+
 /* --- what ports get --- */
 
 typedef struct PortGroup {
@@ -179,6 +185,7 @@ typedef struct NetworkDef {
         PortSettings port;
         Tristate isolated;
         RecordList port_forwards; /* PortForward */
+        RecordList dnsmasq_options; /* DnsmasqOption */
 } NetworkDef;
 
 extern const RecordType network_record, dhcp_range_record, dhcp_host_record, port_forward_record;

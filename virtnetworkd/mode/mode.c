@@ -48,7 +48,7 @@ static int check_no_bridge_of_its_own(const NetworkDef *def, Fault *f) {
         } rows[] = {
                 { def->ips.n > 0, "ip" }, { def->routes.n > 0, "route" }, { has_dns(def), "dns" }, { def->domain, "domain" },
                 { def->mac.set, "mac" }, { def->stp != UNSET, "bridge/@stp" }, { def->delay != NUMBER_UNSET, "bridge/@delay" },
-                { def->zone, "bridge/@zone" }, { def->ipv6 != UNSET, "@ipv6" },
+                { def->zone, "bridge/@zone" }, { def->dnsmasq_options.n > 0, "dnsmasq:options" }, { def->ipv6 != UNSET, "@ipv6" },
                 { def->port.inbound.average != NUMBER_UNSET || def->port.outbound.average != NUMBER_UNSET, "bandwidth" },
         };
 

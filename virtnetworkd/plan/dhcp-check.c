@@ -12,10 +12,14 @@
 
 /* --- ranges --- */
 
+static uint64_t seconds_of(const DhcpLease *l) {
+        return l->expiry * (l->unit == LEASE_SECONDS ? 1 : l->unit == LEASE_HOURS ? 3600 : 60);
+}
+
 static int check_lease(const Record *where, const DhcpLease *l, Fault *f) {
         if (l->expiry == NUMBER_UNSET && l->unit != LEASE_UNIT_NONE)
                 return xml_fault_below(where, "lease", f, FAULT_INVALID_DEFINITION, "a unit without an expiry");
-        if (l->expiry != NUMBER_UNSET && l->expiry != 0 && (l->unit == LEASE_SECONDS ? l->expiry : l->expiry * 60) < 120)
+        if (l->expiry != NUMBER_UNSET && l->expiry != 0 && seconds_of(l) < 120)
                 return xml_fault_below(where, "lease", f, FAULT_INVALID_DEFINITION, "an expiry of less than two minutes would keep guests busy asking");
         return 0;
 }

@@ -51,8 +51,44 @@ static int check_srv(const DnsSrv *s, Fault *f) {
         return r;
 }
 
+/* Which files it has and whom it serves is virtnetworkd's matter; programs it would run with its rights. */
+static const struct {
+        const char *name, *reason;
+} refused_options[] = {
+        { "dhcp-script", "no programs are run" }, { "dhcp-luascript", "no programs are run" }, { "conf-script", "no programs are run" },
+        { "conf-file", "its files are made by virtnetworkd" }, { "conf-dir", "its files are made by virtnetworkd" },
+        { "servers-file", "its files are made by virtnetworkd" }, { "pid-file", "its files are made by virtnetworkd" },
+        { "log-facility", "its files are made by virtnetworkd" }, { "dhcp-leasefile", "its files are made by virtnetworkd" },
+        { "dhcp-hostsfile", "its files are made by virtnetworkd" }, { "user", "its user is the unit's" }, { "group", "its user is the unit's" },
+        { "dhcp-scriptuser", "its user is the unit's" }, { "interface", "it serves the network's bridge alone" },
+        { "listen-address", "it serves the network's bridge alone" }, { "bind-interfaces", "it serves the network's bridge alone" },
+};
+
+/* One line, which begins with the name of an option. */
+static int check_option(const DnsmasqOption *o, Fault *f) {
+        size_t name = strspn(o->value, "abcdefghijklmnopqrstuvwxyz0123456789-");
+
+        if (name == 0 || (o->value[name] && o->value[name] != '=') || strpbrk(o->value, "\n\t"))
+                return bad(o, f, "\"%.64s\" is no NAME or NAME=VALUE, as a line of dnsmasq.conf is", o->value);
+        for (size_t i = 0; i < ARRAY_SIZE(refused_options); i++)
+                if (strlen(refused_options[i].name) == name && strncmp(refused_options[i].name, o->value, name) == 0)
+                        return xml_fault(&o->head, f, FAULT_NOT_SUPPORTED, "'%s' is not taken: %s", refused_options[i].name, refused_options[i].reason);
+        return 0;
+}
+
+static int check_options(const NetworkDef *def, Fault *f) {
+        int r = 0;
+
+        RECORD_FOREACH(DnsmasqOption, o, def->dnsmasq_options)
+                r = r < 0 ? r : check_option(o, f);
+        return r;
+}
+
 int network_check_dns(const NetworkDef *def, Fault *f) {
-        int r;
+        int r = check_options(def, f);
+
+        if (r < 0)
+                return r;
 
         r = !def->domain || network_is_dns_name(def->domain) ? 0 :
             xml_fault_below(&def->head, "domain/@name", f, FAULT_INVALID_DEFINITION, "\"%s\" is no DNS name", def->domain);

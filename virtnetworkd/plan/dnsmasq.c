@@ -30,6 +30,8 @@ static bool has_dhcp(const NetworkIp *ip) {
 bool network_needs_dnsmasq(const NetworkDef *def) {
         if (!mode_ops(network_kind(def))->own_bridge)
                 return false;
+        if (def->dnsmasq_options.n > 0)
+                return true;
         RECORD_FOREACH(NetworkIp, ip, def->ips)
                 if (has_dhcp(ip) || ip->tftp_root || ip->family == FAMILY_IPV6 || def->dns != NO)
                         return true;
@@ -175,6 +177,8 @@ static char *make_config(const NetworkDef *def, const DnsmasqPaths *paths) {
         }
         if (def->mtu != NUMBER_UNSET && leases > 0)
                 text_addf(&t, "dhcp-option=option:mtu,%" PRIu64 "\n", def->mtu);
+        RECORD_FOREACH(DnsmasqOption, o, def->dnsmasq_options)
+                text_addf(&t, "%s\n", o->value);
         return text_finish(&t);
 }
 

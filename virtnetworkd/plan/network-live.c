@@ -5,7 +5,8 @@
 
 /* Takes out what dnsmasq alone is told, what ports get when they are made, and what is for people. */
 static void strip(NetworkDef *def) {
-        RecordList *const lists[] = { &def->forwarders, &def->dns_hosts, &def->dns_txts, &def->dns_srvs, &def->port_groups, &def->port_forwards };
+        RecordList *const lists[] = { &def->forwarders, &def->dns_hosts, &def->dns_txts, &def->dns_srvs, &def->port_groups, &def->port_forwards,
+                                      &def->dnsmasq_options };
 
         for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
                 record_list_clear(lists[i]);

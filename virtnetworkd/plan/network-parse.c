@@ -5,7 +5,20 @@
 #include "str.h"
 #include "xml-lib.h"
 #include "xml-read.h"
+#include "xml-refused.h"
 #include "xml-write.h"
+
+#define NO_SWITCH "switches other than the kernel's bridge are not supported"
+#define NO_POOL "a pool of PCI devices, from which VMs get one each, is not supported"
+#define ONE_DEVICE "<hostdev type='pci'> gives a VM a function of its own; mode 'passthrough' gives each VM an interface of the host"
+
+static const XmlRefused refused[] = {
+        { "network", "virtualport", NO_SWITCH, "the bridge of another switch can't take part; VLANs: a bridge of the host, mode 'bridge'" },
+        { "network/portgroup", "virtualport", NO_SWITCH, NULL },
+        { "network/forward", "address", NO_POOL, ONE_DEVICE },
+        { "network/forward", "driver", NO_POOL, ONE_DEVICE },
+        { "network/forward", "pf", NO_POOL, ONE_DEVICE },
+};
 
 int network_parse(const char *text, size_t length, NetworkDef **ret, Fault *f) {
         _cleanup_(xml_doc_freep) xmlDoc *doc = NULL;
@@ -16,6 +29,9 @@ int network_parse(const char *text, size_t length, NetworkDef **ret, Fault *f) {
         assert(text && ret);
 
         r = xml_parse(text, length, "network", &doc, f);
+        if (r < 0)
+                return r;
+        r = xml_refused_check(sym_xmlDocGetRootElement(doc), refused, ARRAY_SIZE(refused), f);
         if (r < 0)
                 return r;
         r = xml_read_record(sym_xmlDocGetRootElement(doc), &network_record, &record, f);

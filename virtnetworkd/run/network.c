@@ -31,6 +31,18 @@ static void warn(Network *n, const char *text) {
         networks_changed(n, NETWORK_CHANGED_WARNINGS);
 }
 
+/* Who wonders about its dnsmasq is told. */
+static void warn_of_options(Network *n) {
+        _cleanup_text_ Text t = TEXT_INIT;
+        _cleanup_free_ char *text = NULL;
+
+        RECORD_FOREACH(DnsmasqOption, o, n->live->dnsmasq_options)
+                text_addf(&t, "%s%.*s", o_i > 0 ? ", " : "its dnsmasq has options of its own, which virtnetworkd knows nothing of: ",
+                          (int) strcspn(o->value, "="), o->value);
+        if (n->live->dnsmasq_options.n > 0 && (text = text_finish(&t)))
+                warn(n, text);
+}
+
 /* --- what it is made of --- */
 
 static char *alias_of(const Network *n) {
@@ -322,6 +334,7 @@ static void on_started(const Fault *why, void *userdata) {
                 apply_grants(n);
                 n->active = true;
                 announce(n);
+                warn_of_options(n);
                 log_info("network %s is up", n->name);
         }
         end(n, why);
@@ -376,6 +389,7 @@ static void on_adopted(const Fault *why, void *userdata) {
                 warn(n, fault_text(why));
         watch_leases(n);
         announce(n);
+        warn_of_options(n);
         networks_changed(n, NETWORK_CHANGED_ACTIVE);
 }
 
@@ -420,6 +434,7 @@ static void on_updated(const Fault *why, void *userdata) {
         if (networks_apply_rules(n->all, &f) < 0)
                 warn(n, fault_text(&f));
         announce(n);
+        warn_of_options(n);
         end(n, NULL);
 }
 

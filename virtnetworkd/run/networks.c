@@ -583,3 +583,70 @@ int networks_load(Networks *s) {
         s->loading = false;
         return r;
 }
+
+/* --- loading again --- */
+
+static int replace_config(Network *n, const NetworkDef *def, Fault *f) {
+        NetworkDef *copy = NULL;
+
+        if (!streq(def->name, n->name) || !sd_id128_equal(def->uuid, n->uuid))
+                return fault_set(f, FAULT_INVALID_DEFINITION, EINVAL, "it says another name or uuid than the network has");
+        if (n->config && record_equal(&n->config->head, &def->head))
+                return 0;
+        if (networks_check_others(n->all, def, f) < 0)
+                return -EINVAL;
+        if (network_copy(def, &copy) < 0)
+                return fault_oom(f);
+        network_def_free(n->config);
+        n->config = copy;
+        n->config_generation++;
+        networks_changed(n, NETWORK_CHANGED_CONFIG);
+        return 0;
+}
+
+static int on_config_again(const char *name, const char *text, size_t length, int error, void *userdata) {
+        _cleanup_(network_def_freep) NetworkDef *def = NULL;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        Networks *s = userdata;
+        Network *n = registry_find_name(s->registry, name);
+        int r = error;
+
+        if (n && n->broken.kind != FAULT_NONE && !n->live && !n->operation) {
+                s->watch.removed(n, s->watch_userdata);
+                remove_network(n);
+                n = NULL;
+        }
+        if (!n)
+                return on_config(name, text, length, error, s);
+        if (r >= 0)
+                r = read_definition(s, text, length, &def, &f);
+        if (r >= 0)
+                r = replace_config(n, def, &f);
+        if (r < 0)
+                log_error("the network %s stays as it was, its definition can't be used: %s", name, fault_is_set(&f) ? fault_text(&f) : strerror(-r));
+        return 0;
+}
+
+int networks_reload(Networks *s) {
+        int r;
+
+        assert(s);
+
+        REGISTRY_FOREACH(Network, n, s->registry)
+                if (n->persistent && !store_exists(s->configs, n->name)) {
+                        n->persistent = n->autostart = false;
+                        fault_clear(&n->broken);
+                        networks_changed(n, NETWORK_CHANGED_CONFIG | NETWORK_CHANGED_AUTOSTART);
+                        networks_settle(n);
+                }
+        r = store_scan(s->configs, on_config_again, s);
+        REGISTRY_FOREACH(Network, n, s->registry) {
+                bool on = n->persistent && store_exists(s->autostarts, n->name);
+
+                if (on != n->autostart) {
+                        n->autostart = on;
+                        networks_changed(n, NETWORK_CHANGED_AUTOSTART);
+                }
+        }
+        return r < 0 ? log_error_errno(r, "the definitions can't be read again: %m") : 0;
+}

@@ -60,6 +60,8 @@ Networks *networks_free(Networks *s);
 DEFINE_CLEANUP(Networks *, networks_free)
 /* Reads definitions, takes up what is active, starts what is to be. */
 int networks_load(Networks *s);
+/* The definitions that were changed by hand. Active networks stay as they are until they are started again. */
+int networks_reload(Networks *s);
 
 /* By name or UUID. FAULT_NO_SUCH_NETWORK. */
 int networks_find(Networks *s, const char *name, Network **ret, Fault *f);

@@ -15,6 +15,7 @@
 #include "device-object.h"
 #include "device-plug.h"
 #include "disk-resize.h"
+#include "disk-size.h"
 #include "disk-threshold.h"
 #include "fd.h"
 #include "graphics-bus.h"
@@ -302,12 +303,12 @@ static int append_nvme(sd_bus_message *reply, const Disk *d) {
 /* What there is to read, where there is something. */
 static int append_source(sd_bus_message *reply, const Disk *d) {
         const char *path = d->type == DISK_DIR ? d->folder : d->type == DISK_VHOSTUSER ? d->socket : disk_path(d);
-        _cleanup_free_ char *url = d->type == DISK_NETWORK ? disk_network_text(&d->network) : NULL;
+        _cleanup_free_ char *url = disk_network(d) ? disk_network_text(disk_network(d)) : NULL;
         int r = disk_is_empty(d) ? 0 : sd_bus_message_append(reply, "{sv}", "type", "s", disk_type_to_string((DiskType) d->type));
 
         if (r >= 0 && path)
                 r = sd_bus_message_append(reply, "{sv}", "path", "s", path);
-        if (r >= 0 && d->type == DISK_NETWORK)
+        if (r >= 0 && disk_network(d))
                 r = url ? sd_bus_message_append(reply, "{sv}", "url", "s", url) : -ENOMEM;
         if (r >= 0 && d->type == DISK_NVME)
                 r = append_nvme(reply, d);
@@ -358,6 +359,18 @@ BUS_HANDLER(method_resize, ACTION_CONFIG) {
         return r < 0 ? fault_to_bus(&f, r, error) : 1;
 }
 
+BUS_HANDLER(method_get_size, BUS_OPEN) {
+        const DeviceObject *o = userdata;
+        const Disk *d = (const Disk *) device_object_device(o);
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        uint64_t flags;
+        int r = bus_read_options(m, 0, &flags, NULL, 0, &f);
+
+        if (r >= 0)
+                r = d ? disk_size_ask(o->domain->manager->watch_userdata, o->domain, d, m, &f) : -ENODEV;
+        return r < 0 ? fault_to_bus(&f, r, error) : 1;
+}
+
 BUS_HANDLER(method_set_write_threshold, ACTION_CONFIG) {
         const DeviceObject *o = userdata;
         const Device *device = o->domain->live ? domain_find_device(o->domain->live, o->id) : NULL;
@@ -389,6 +402,9 @@ static const sd_bus_vtable disk_vtable[] = {
                                  SD_BUS_PARAM(plan), disk_method_change_media, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("SetWriteThreshold", "tta{sv}", SD_BUS_PARAM(bytes) SD_BUS_PARAM(flags) SD_BUS_PARAM(options), NULL,,
                                  method_set_write_threshold, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("GetSize", "ta{sv}", SD_BUS_PARAM(flags) SD_BUS_PARAM(options),
+                                 "ttt", SD_BUS_PARAM(capacity) SD_BUS_PARAM(allocation) SD_BUS_PARAM(physical), method_get_size,
+                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("Resize", "tta{sv}", SD_BUS_PARAM(capacity) SD_BUS_PARAM(flags) SD_BUS_PARAM(options), NULL,, method_resize,
                                  SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END

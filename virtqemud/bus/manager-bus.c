@@ -117,7 +117,7 @@ BUS_HANDLER(method_resize_disk, ACTION_CONFIG) {
 
 /* An image and what it is a layer on. */
 static int append_disk(sd_bus_message *reply, const Domain *d, const Disk *disk) {
-        int r = sd_bus_message_append(reply, "(sssb)", d->name, disk->target, disk_path(disk), (int) !disk->readonly);
+        int r = sd_bus_message_append(reply, "(sssb)", d->name, disk->target, disk_path(disk) ?: disk->found, (int) !disk->readonly);
 
         for (const BackingStore *b = disk->below; b && b->type != DISK_TYPE_NONE && r >= 0; b = b->below)
                 r = sd_bus_message_append(reply, "(sssb)", d->name, disk->target, backing_path(b), 0);
@@ -130,7 +130,7 @@ static int append_disks(sd_bus_message *reply, const Domain *d) {
         for (size_t i = 0; d->live && i < d->live->devices.n && r >= 0; i++) {
                 const Disk *disk = device_as_disk((const Device *) d->live->devices.items[i]);
 
-                if (disk && disk_path(disk))
+                if (disk && (disk_path(disk) || disk->found))
                         r = append_disk(reply, d, disk);
         }
         return r;

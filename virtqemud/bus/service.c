@@ -7,6 +7,7 @@
 #include "../run/operation.h"
 #include "capabilities-bus.h"
 #include "device-bus.h"
+#include "disk-size.h"
 #include "host-bus.h"
 #include "hostdev-bus.h"
 #include "mem.h"
@@ -93,6 +94,7 @@ void service_stop(void *state) {
         statistics_bus_clear(s);
         s->jobs = jobs_free(s->jobs);
         capability_calls_clear(s);
+        disk_sizes_clear(s);
         host_info_free(s->host_info);
         s->host_devices = host_devices_free(s->host_devices);
         if (s->manager)

@@ -33,6 +33,7 @@ typedef struct Service {
         struct HostInfo *host_info;      /* as last read */
         uint64_t host_info_usec;         /* CLOCK_MONOTONIC of that */
         struct CapabilityCall *capability_calls; /* that wait for a QEMU to describe itself */
+        struct DiskSize *disk_sizes;             /* that are being looked at */
         bool announcing;      /* false while definitions are loaded: nobody can listen yet */
         struct Subscription *subscriptions; /* to statistics */
 } Service;

@@ -8,7 +8,7 @@
 #include "str.h"
 
 DEFINE_ENUM(PlanFdKind, plan_fd_kind, "image", "memfd", "folder", "output", "scratch", "listen", "listen-tcp", "connect", "connect-tcp", "udp",
-            "console", "relay", "companion", "tap", "vhost", "vsock", "usb",
+            "console", "relay", "companion", "socket", "tap", "vhost", "vsock", "usb",
             "log", "log-keep", "lease", "secret", "monitor", "monitor-run")
 
 void args_clear(Args *a) {

@@ -41,6 +41,7 @@ typedef enum PlanFdKind {
         PLAN_FD_CONSOLE,        /* our listening socket for the console `path` (a device id): virtqemud is its only client */
         PLAN_FD_RELAY,          /* a listening socket for the chardev of the device `path` (an id): the program beside QEMU is its only client */
         PLAN_FD_COMPANION,      /* a connection to the program that stands beside QEMU for the device `path` (an id) */
+        PLAN_FD_SOCKET,         /* what leads to a socket of the host, by its absolute path, or to that of the program of that name beside QEMU */
         PLAN_FD_TAP,            /* a queue of a tap, `path` as interface_queue_name() gives it */
         PLAN_FD_VHOST,          /* /dev/vhost-net, once for each queue of the interface `path` (a device id) */
         PLAN_FD_VSOCK,          /* /dev/vhost-vsock, with the number of its guest */

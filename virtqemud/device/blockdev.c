@@ -14,6 +14,7 @@ typedef struct Level {
         const char *path;
         bool block, writable, served, scratch, nvme;
         int format;
+        unsigned layer;        /* of the definition, 0 being its image */
         unsigned depth;        /* 0: the top */
 } Level;
 
@@ -79,16 +80,17 @@ static int add_storage(const Disk *d, const Level *l, const char *name, Args *a)
         json = file ? json_pack("{s:s, s:s, s:s, s:b}", "driver", l->block ? "host_device" : "file", "filename", file,
                                 "node-name", name, "read-only", !l->writable) : NULL;
         if (!json || add_cache(d, json) < 0 || json_set_text(json, "aio", disk_io_word(d)) < 0 ||
-            json_set_text(json, "discard", disk_discard_word(d)) < 0)
+            json_set_text(json, "discard", disk_discard_word(d)) < 0 || (l->depth == 0 && disk_reservations_node(d, json) < 0))
                 return -ENOMEM;
         return args_json(a, ARG_BLOCKDEV, TAKE_PTR(json));
 }
 
 /* From the program that speaks with the server, or reads the folder; the connection is there already. */
 static int add_served(const Disk *d, const Level *l, const char *name, Args *a) {
-        _cleanup_free_ char *fd = args_fd_name(a, args_fd(a, PLAN_FD_COMPANION, d->device.id, false, false, false, NULL));
+        _cleanup_free_ char *program = companion_name(&d->device, l->layer), *fd = NULL;
         json_auto_t *json = NULL;
 
+        fd = program ? args_fd_name(a, args_fd(a, PLAN_FD_COMPANION, program, false, false, false, NULL)) : NULL;
         json = fd ? json_pack("{s:s, s:{s:s, s:s}, s:s, s:s, s:b}", "driver", "nbd", "server", "type", "fd", "str", fd, "export", NETWORK_EXPORT,
                               "node-name", name, "read-only", !l->writable) : NULL;
         if (!json || add_cache(d, json) < 0 || json_set_text(json, "discard", disk_discard_word(d)) < 0)
@@ -144,7 +146,8 @@ static int add_level(const Disk *d, const Level *l, const BackingStore *below, A
                 return -ENOMEM;
         if (has_below) {
                 const Level next = {
-                        .path = backing_path(below), .block = below->type == DISK_BLOCK, .format = below->format, .depth = l->depth + 1,
+                        .path = backing_path(below), .block = below->type == DISK_BLOCK, .served = backing_network(below), .format = below->format,
+                        .layer = l->scratch ? 0 : l->layer + 1, .depth = l->depth + 1,
                 };
 
                 below_name = blockdev_name(d, next.depth, "format");
@@ -168,7 +171,7 @@ static int add_copy(const Disk *d, const char *format, Args *a) {
 static int add_image(const Disk *d, Args *a) {
         const Level top = {
                 .path = disk_path(d), .block = disk_is_block(d), .writable = !d->readonly, .format = d->format,
-                .served = d->type == DISK_NETWORK || d->type == DISK_DIR, .nvme = d->type == DISK_NVME,
+                .served = disk_network(d) || d->type == DISK_DIR, .nvme = d->type == DISK_NVME,
         };
 
         return add_level(d, &top, d->below, a);
@@ -186,6 +189,8 @@ int blockdev_args(const Disk *d, Args *a) {
         _cleanup_free_ char *format = blockdev_name(d, 0, "format"), *copy = blockdev_name(d, 0, "copy");
         int r = format && copy ? disk_encryption_args(d, a) : -ENOMEM;
 
+        if (r >= 0)
+                r = disk_reservations_args(d, a);
         if (r >= 0)
                 r = d->transient ? add_transient(d, a) : add_image(d, a);
         if (r >= 0 && d->copy_on_read == YES)

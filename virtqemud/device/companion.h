@@ -13,6 +13,7 @@ typedef struct Companion {
         const char *lost;            /* what is wrong without it: "has no network any more" */
         char **argv;
         bool listens;                /* its end is a listening socket, */
+        bool by_many;                /* to which QEMU connects when it likes, by PLAN_FD_SOCKET; */
         bool by_activation;          /* which it takes as systemd gives it to services */
         bool greets;                 /* it says the first word, once it can do what it is for; */
         FaultKind explains;          /* to us: an empty line, or why it can't, which is of that kind. QEMU only holds the connection */

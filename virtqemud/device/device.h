@@ -90,6 +90,9 @@ struct DeviceOps {
         const SecretRef *(*companion_secret)(const Device *d, const char **ret_purpose);
         /* The program that PLAN_FD_COMPANION connects to. `state` is a folder it may have, made when it is asked for by its name in argv. */
         int (*companion)(const Device *d, const char *state, Companion *ret);
+        /* The same of the layers below a disk, from 1 on; they keep no state. */
+        const SecretRef *(*layer_secret)(const Device *d, unsigned layer, const char **ret_purpose);
+        int (*layer_companion)(const Device *d, unsigned layer, Companion *ret);
         /* The device of the host that is its alone, in words of which no other device has the same; new string. NULL: there is none. */
         char *(*claim)(const Device *d);
         /* Appends the QMP commands, {"execute": …, "arguments": …}, for what no argument can say. They are sent before the guest runs. */
@@ -116,6 +119,15 @@ const char *device_never_fixed(const Device *d, const DomainDef *def);
 
 /* A new device of that kind with all fields absent. NULL: out of memory. */
 void *device_new(DeviceKind kind);
+
+/* What a device's program is called by: the device's id, for a layer below a disk with its number: "virtio-disk0:1". New string. */
+char *companion_name(const Device *d, unsigned layer);
+/* Whether `name` is that of a program of the device with that id; then *ret_layer, which may be NULL, is which one. */
+bool companion_is_of(const char *name, const char *id, unsigned *ret_layer);
+/* NULL: there is no such device. */
+const Device *companion_device(const DomainDef *def, const char *name, unsigned *ret_layer);
+/* What it is, by its device: DeviceOps.companion or .layer_companion. -ENOENT: it has none. */
+int companion_make(const DomainDef *def, const char *name, const char *state, Companion *ret);
 
 static inline DeviceKind device_kind(const Device *d) {
         return d->ops->kind;

@@ -54,12 +54,18 @@ static int on_medium(const char *path, const Field *field, const void *before, c
 }
 
 static int keep_medium(Disk *after, const Disk *before) {
-        void *below = NULL;
+        void *below = NULL, *served = NULL;
 
-        if ((before->below && record_copy(&before->below->head, &below) < 0) || free_and_strdup(&after->found, before->found) < 0)
+        if (before->below && record_copy(&before->below->head, &below) < 0)
                 return -ENOMEM;
         record_free(after->below ? &after->below->head : NULL);
         after->below = below;
+        if (before->served && record_copy(&before->served->head, &served) < 0)
+                return -ENOMEM;
+        record_free(after->served ? &after->served->head : NULL);
+        after->served = served;
+        if (free_and_strdup(&after->found, before->found) < 0)
+                return -ENOMEM;
         after->found_block = before->found_block;
         after->medium = before->medium;
         return 0;
@@ -120,6 +126,7 @@ static int set_medium(Disk *d, const char *path, const char *pool, const char *v
 
         d->type = pool ? DISK_VOLUME : block ? DISK_BLOCK : DISK_FILE;
         d->below = record_free(d->below ? &d->below->head : NULL);
+        d->served = record_free(d->served ? &d->served->head : NULL);
         d->found_block = UNSET;
         d->mode = d->startup_policy = 0;
         d->tray = path || pool ? 0 : d->tray;

@@ -49,21 +49,7 @@ const char *disk_detect_zeroes_word(const Disk *d) {
         return enum_to_word(&detect_table, d->detect_zeroes);
 }
 
-static const RecordType backing_record;
-
-#define AT(member) offsetof(BackingStore, member)
-static const Field backing_fields[] = {
-        { "@type", &field_enum, AT(type), .words = &disk_type_table },
-        { "@index", &field_number, AT(index), FIELD_LIVE },
-        { "source/@index", &field_number, AT(source_index), FIELD_LIVE },
-        { "format/@type", &field_enum, AT(format), .words = &disk_format_table },
-        { "source/@file", &field_string, AT(file) },
-        { "source/@dev", &field_string, AT(dev) },
-        { "backingStore", &field_record, AT(below), .record = &backing_record },
-};
-#undef AT
-
-static int check_path(const Record *r, int type, const char *file, const char *dev, Fault *f) {
+int disk_check_path(const Record *r, int type, const char *file, const char *dev, Fault *f) {
         const char *path = type == DISK_BLOCK ? dev : file;
 
         if (type == DISK_VOLUME && (file || dev))
@@ -75,25 +61,6 @@ static int check_path(const Record *r, int type, const char *file, const char *d
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "source '%.128s' is not an absolute path", path);
         return 0;
 }
-
-static int check_backing(Record *r, Fault *f) {
-        const BackingStore *b = (const BackingStore *) r;
-
-        if (b->type == DISK_TYPE_NONE && (b->file || b->dev || b->format != DISK_FORMAT_NONE || b->below))
-                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type is missing");
-        if (b->type == DISK_TYPE_NONE)
-                return 0;
-        if (b->type != DISK_FILE && b->type != DISK_BLOCK)
-                return xml_fault(r, f, FAULT_NOT_SUPPORTED, "a backing store of type '%s' is not supported%s", disk_type_to_string((DiskType) b->type),
-                                 b->type == DISK_VOLUME ? ": name its file" : "");
-        if (!backing_path(b) || b->format == DISK_FORMAT_NONE || b->format == DISK_FAT)
-                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "a backing store needs <format type='…'/> and <source …/>");
-        return check_path(r, b->type, b->file, b->dev, f);
-}
-
-static const RecordType backing_record = {
-        "backingStore", sizeof(BackingStore), RECORD_FIELDS(backing_fields), .check = check_backing,
-};
 
 #define AT(member) offsetof(Disk, member)
 static const Field disk_fields[] = {
@@ -122,6 +89,7 @@ static const Field disk_fields[] = {
         { "source/@namespace", &field_number, AT(name_space), .min = 1, .max = UINT32_MAX },
         { "source/@managed", &field_yes_no, AT(managed) },
         { "source/address", &field_record, AT(pci), .record = &host_pci_record },
+        RESERVATION_FIELDS,
         { "source/slices/slice/@type", &field_enum, AT(slice_type), .words = &slice_table },
         { "source/slices/slice/@offset", &field_number, AT(slice_offset), .max = INT64_MAX },
         { "source/slices/slice/@size", &field_number, AT(slice_size), .min = 1, .max = INT64_MAX },
@@ -131,12 +99,13 @@ static const Field disk_fields[] = {
         { "@rawio", &field_yes_no, AT(raw_io) },
         { "source/@mode", &field_enum, AT(mode), .words = &mode_table },
         { "virtbus:found", &field_string, AT(found), FIELD_LIVE },
+        { "virtbus:served", &field_record, AT(served), FIELD_LIVE, .record = &disk_served_record },
         { "virtbus:medium", &field_number, AT(medium), FIELD_LIVE },
         { "virtbus:found/@block", &field_yes_no, AT(found_block), FIELD_LIVE },
         { "source/@startupPolicy", &field_enum, AT(startup_policy), .words = &startup_policy_table },
         { "source/encryption", &field_record, AT(source_encryption), .record = &disk_encryption_record },
         { "encryption", &field_record, AT(encryption), .record = &disk_encryption_record },
-        { "backingStore", &field_record, AT(below), .record = &backing_record },
+        { "backingStore", &field_record, AT(below), .record = &disk_backing_record },
         { "target/@dev", &field_string, AT(target), FIELD_REQUIRED, .max_length = 32 },
         { "target/@bus", &field_enum, AT(bus), .words = &disk_bus_table },
         { "target/@tray", &field_enum, AT(tray), .words = &tray_table },
@@ -178,7 +147,7 @@ static int check_record(Record *r, Fault *f) {
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "wwn '%.16s' is not 16 hexadecimal digits", d->wwn);
         if (d->type == DISK_VOLUME && (!d->pool || !d->volume))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type 'volume' needs <source pool='…' volume='…'/>");
-        if (d->type != DISK_VOLUME && (d->pool || d->volume || d->mode))
+        if (d->type != DISK_VOLUME && (d->pool || d->volume || d->mode || d->served))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "pool, volume and mode of <source> are for type 'volume'");
         if (d->type != DISK_NETWORK && disk_network_any(&d->network))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "protocol, name, <host> and <auth> of a source are for type 'network'");
@@ -198,9 +167,7 @@ static int check_record(Record *r, Fault *f) {
                 return xml_fault(r, f, FAULT_NOT_SUPPORTED, "all commands are a right of root, which QEMU has not: the kernel's filter stays");
         if (d->encryption && d->source_encryption)
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "<encryption> is said twice: at the disk and at its <source>");
-        if (d->mode == 2)
-                return xml_fault(r, f, FAULT_NOT_SUPPORTED, "mode 'direct' is not supported, use 'host'");
-        return check_path(r, d->type == DISK_TYPE_NONE ? DISK_FILE : d->type, d->file, d->dev, f);
+        return disk_check_path(r, d->type == DISK_TYPE_NONE ? DISK_FILE : d->type, d->file, d->dev, f);
 }
 
 static const RecordType disk_record = {
@@ -384,15 +351,6 @@ static int check_network(const Disk *d, Fault *f) {
         return 0;
 }
 
-static int check_layers(const Disk *d, Fault *f) {
-        if (d->format != DISK_QCOW2 || d->below || disk_is_image(d))
-                return 0;
-        xml_fault(&d->device.head, f, FAULT_INVALID_DEFINITION, "what a qcow2 image %s is a layer on is not looked up",
-                  d->type == DISK_NETWORK ? "in the network" : "on a disk of the host");
-        fault_hint(f, "add <backingStore/> if there is nothing below it");
-        return -EINVAL;
-}
-
 /* Parts of other files than images would be someone else's to cut. */
 static int check_slice(const Disk *d, Fault *f) {
         const Record *r = &d->device.head;
@@ -454,9 +412,11 @@ static int disk_check(const Device *device, const DomainDef *def, const QemuCaps
         if (error >= 0)
                 error = check_type(d, def, f);
         if (error >= 0)
+                error = disk_reservations_check(d, f);
+        if (error >= 0)
                 error = check_slice(d, f);
         if (error >= 0)
-                error = check_layers(d, f);
+                error = disk_check_layers(d, f);
         if (error < 0)
                 return error;
         if (disk_is_empty(d) && disk_is_fixed(d) && d->type != DISK_VOLUME)
@@ -501,19 +461,6 @@ static int disk_check(const Device *device, const DomainDef *def, const QemuCaps
 
 /* --- files --- */
 
-static bool chain_is_open(const Disk *d) {
-        const BackingStore *b = d->below;
-
-        if (d->format != DISK_QCOW2)
-                return false;
-        while (b && b->type != DISK_TYPE_NONE) {
-                if (b->format != DISK_QCOW2)
-                        return false;
-                b = b->below;
-        }
-        return !b;
-}
-
 static bool may_be_missing(const Disk *d) {
         return d->startup_policy == STARTUP_OPTIONAL && (d->type == DISK_FILE || d->type == DISK_BLOCK);
 }
@@ -533,7 +480,7 @@ static int disk_lose_file(Device *device, const char *path) {
 
 static int want_level(const Disk *d, WantedFiles *requests, const char *path, int format, bool writable, bool last) {
         const WantedFile file = {
-                .want = last && chain_is_open(d) ? WANTED_CHAIN : WANTED_FD,
+                .want = last && disk_chain_is_open(d) ? WANTED_CHAIN : WANTED_FD,
                 .path = (char *) path, .format = (char *) disk_format_to_string((DiskFormat) format), .writable = writable,
                 .optional = may_be_missing(d) && streq_null(disk_path(d), path),
                 .lease = writable && !d->shareable ? LEASE_ALONE : LEASE_WITH_OTHERS, .line = d->device.head.line,
@@ -557,57 +504,14 @@ static int disk_files(const Device *device, WantedFiles *requests) {
         bool last = !b || b->type == DISK_TYPE_NONE;
         int r;
 
-        if (disk_is_empty(d) || (!disk_is_image(d) && d->type != DISK_NETWORK))
+        if (disk_is_empty(d) || (!disk_is_image(d) && !disk_network(d)))
                 return 0;
         r = disk_path(d) ? want_level(d, requests, disk_path(d), d->format, !d->readonly && !d->transient, last) : 0;
         if (r >= 0 && disk_path(d))
                 r = want_layer(d, requests);
         for (; b && b->type != DISK_TYPE_NONE && r >= 0; b = b->below)
-                r = want_level(d, requests, backing_path(b), b->format, false, !b->below || b->below->type == DISK_TYPE_NONE);
+                r = backing_network(b) ? 0 : want_level(d, requests, backing_path(b), b->format, false, !b->below || b->below->type == DISK_TYPE_NONE);
         return r;
-}
-
-/* The end of what the definition names: where the levels that were found go. */
-static BackingStore **chain_end(Disk *d, const char **ret_path) {
-        BackingStore **end = &d->below;
-
-        *ret_path = disk_path(d);
-        while (*end && (*end)->type != DISK_TYPE_NONE) {
-                *ret_path = backing_path(*end);
-                end = &(*end)->below;
-        }
-        return end;
-}
-
-static BackingStore *new_backing(const ChainLevel *l) {
-        BackingStore *b = record_new(&backing_record);
-
-        if (!b || !l)
-                return b;
-        b->type = DISK_FILE;
-        b->format = disk_format_from_string(l->format);
-        b->file = strdup(l->path);
-        return b->file && b->format > 0 ? b : record_free(b);
-}
-
-static int disk_apply_chain(Device *device, const char *image, const ChainLevel *levels, size_t n) {
-        Disk *d = (Disk *) device;
-        BackingStore **end;
-        const char *path;
-
-        if (disk_is_empty(d) || !chain_is_open(d))
-                return 0;
-        end = chain_end(d, &path);
-        if (!streq_null(path, image))
-                return 0;
-        for (size_t i = 1; i < n; i++) {
-                *end = new_backing(&levels[i]);
-                if (!*end)
-                        return -ENOMEM;
-                end = &(*end)->below;
-        }
-        *end = new_backing(NULL);
-        return *end ? 1 : -ENOMEM;
 }
 
 /* --- QEMU --- */
@@ -643,27 +547,6 @@ static int add_drive(const Disk *d, json_t *json) {
         if (json_set_text(json, "werror", d->error_policy == 4 ? "enospc" : enum_to_word(&policy_table, d->error_policy)) < 0)
                 return -ENOMEM;
         return json_set_text(json, "rerror", enum_to_word(&policy_table, d->rerror_policy ?: (d->error_policy == 4 ? 2 : d->error_policy)));
-}
-
-int disk_set_volume(Disk *d, const char *path, bool block, const char *format, Fault *f) {
-        bool luks = streq(format, "luks");
-        DiskFormat named = disk_format_from_string(format), known = luks || streq(format, "iso") ? DISK_RAW : named == DISK_FAT ? DISK_FORMAT_NONE : named;
-
-        if (luks && !disk_encryption(d)) {
-                xml_fault(&d->device.head, f, FAULT_INVALID_DEFINITION, "the volume %s is encrypted, but the disk has no <encryption>", d->volume);
-                fault_hint(f, "add <encryption format='luks'><secret type='passphrase' uuid='…'/></encryption>");
-                return -EINVAL;
-        }
-        if (d->format == DISK_FORMAT_NONE && known <= DISK_FORMAT_NONE)
-                return xml_fault(&d->device.head, f, FAULT_NOT_SUPPORTED, "the volume %s is of the format %.16s, which can't be used by VMs", d->volume,
-                                 format);
-        if (d->transient && block)
-                return xml_fault_below(&d->device.head, "transient", f, FAULT_NOT_SUPPORTED, "the volume %s is a block device, which has no place beside it",
-                                       d->volume);
-        if (d->format == DISK_FORMAT_NONE)
-                d->format = known;
-        d->found_block = block ? YES : NO;
-        return free_and_strdup(&d->found, path);
 }
 
 static int add_iothread(const Disk *d, json_t *json) {
@@ -742,6 +625,8 @@ static int disk_args(const Device *device, Args *a, Fault *f) {
 }
 
 static const char *disk_fixed(const Device *d, const DomainDef *def) {
+        if (((const Disk *) d)->reservations != UNSET)
+                return "disks with <reservations> are there from the start";
         switch ((DiskBus) ((const Disk *) d)->bus) {
         case DISK_VIRTIO:
         case DISK_SCSI:
@@ -768,7 +653,13 @@ static const SecretRef *disk_secret(const Device *device, const char **ret_purpo
 static const SecretRef *disk_companion_secret(const Device *device, const char **ret_purpose) {
         const Disk *d = (const Disk *) device;
 
-        return d->type == DISK_NETWORK ? disk_network_secret(&d->network, ret_purpose) : NULL;
+        return disk_network(d) ? disk_network_secret(disk_network(d), ret_purpose) : NULL;
+}
+
+static const SecretRef *disk_layer_secret(const Device *device, unsigned layer, const char **ret_purpose) {
+        const DiskNetwork *n = disk_layer_network((const Disk *) device, layer);
+
+        return n ? disk_network_secret(n, ret_purpose) : NULL;
 }
 
 static int disk_companion(const Device *device, const char *state, Companion *ret) {
@@ -776,7 +667,15 @@ static int disk_companion(const Device *device, const char *state, Companion *re
 
         if (d->type == DISK_NVME)
                 return disk_nvme_companion(d, ret);
-        return d->type == DISK_DIR ? disk_dir_companion(d, ret) : disk_network_companion(&d->network, !d->readonly, ret);
+        if (d->reservations == YES)
+                return disk_reservations_companion(ret);
+        return d->type == DISK_DIR ? disk_dir_companion(d, ret) : disk_network_companion(disk_network(d), !d->readonly, ret);
+}
+
+static int disk_layer_companion(const Device *device, unsigned layer, Companion *ret) {
+        const DiskNetwork *n = disk_layer_network((const Disk *) device, layer);
+
+        return n ? disk_network_companion(n, false, ret) : -ENOENT;
 }
 
 static char *disk_claim(const Device *device) {
@@ -791,7 +690,8 @@ const DeviceOps device_disk = {
         .fill = disk_fill, .slot = disk_slot, .check = disk_check,
         .files = disk_files, .lose_file = disk_lose_file, .apply_chain = disk_apply_chain, .args = disk_args,
         .fixed = disk_fixed, .verdict = disk_verdict, .update = disk_update, .secret = disk_secret,
-        .companion_secret = disk_companion_secret, .companion = disk_companion, .claim = disk_claim,
+        .companion_secret = disk_companion_secret, .companion = disk_companion,
+        .layer_secret = disk_layer_secret, .layer_companion = disk_layer_companion, .claim = disk_claim,
 };
 
 Disk *device_as_disk(const Device *d) {

@@ -10,6 +10,8 @@
 typedef enum DiskDevice { DISK_DEVICE_NONE, DISK_DISK, DISK_CDROM, DISK_FLOPPY, DISK_LUN, _DISK_DEVICE_MAX, _DISK_DEVICE_INVALID = -EINVAL } DiskDevice;
 DECLARE_ENUM(DiskDevice, disk_device);
 
+typedef enum DiskMode { DISK_MODE_UNSET, DISK_MODE_HOST, DISK_MODE_DIRECT } DiskMode;
+
 typedef enum DiskModel { DISK_MODEL_NONE, DISK_MODEL_VIRTIO, DISK_MODEL_TRANSITIONAL, DISK_MODEL_NON_TRANSITIONAL } DiskModel;
 
 typedef enum DiskType {
@@ -45,8 +47,15 @@ struct BackingStore {
         int format;            /* DiskFormat */
         uint64_t index, source_index; /* live, as others write it */
         char *file, *dev;
+        DiskNetwork network;   /* of type 'network' */
         BackingStore *below;
 };
+
+/* Live: what a volume of a pool in the network is, as virtstoraged says. */
+typedef struct DiskServed {
+        Record head;
+        DiskNetwork network;
+} DiskServed;
 
 /* How its image is encrypted. */
 typedef struct DiskEncryption {
@@ -81,15 +90,19 @@ typedef struct Disk {
         int source_type;       /* DiskSourceType; likewise, of type 'vhostuser': a program's socket */
         char *socket;
         Tristate reconnect;
-        int mode, sgio;
+        int mode, sgio;        /* DiskMode: how a unit of iSCSI is reached */
         Tristate raw_io;
         int slice_type;        /* of the source: only this part of it, in bytes */
         uint64_t slice_offset, slice_size;
         uint64_t source_index; /* live, as others write it */
+        Tristate reservations; /* of a SCSI unit, for other hosts to see: by a program of ours, or by the one behind that socket */
+        int reservations_type, reservations_mode;
+        char *reservations_path;
         int snapshot;          /* what snapshots do with it, unless they say */
         int model;             /* DiskModel: of virtio */
         uint64_t metadata_cache; /* bytes; qcow2 */
         char *found;           /* live: where that is; */
+        DiskServed *served;    /* that it is in the network; */
         Tristate found_block;  /* whether it is a block device */
         int startup_policy;
         DiskEncryption *encryption, *source_encryption; /* said at the disk, or at its source */
@@ -115,11 +128,15 @@ typedef struct Disk {
 
 /* The path of the top level; NULL: an empty drive, a volume that nobody has looked for yet, or nothing that is on this host. */
 static inline const char *disk_path(const Disk *d) {
-        return d->type == DISK_VOLUME ? d->found : d->type == DISK_BLOCK ? d->dev : d->file;
+        return d->type == DISK_VOLUME ? d->served ? NULL : d->found : d->type == DISK_BLOCK ? d->dev : d->file;
+}
+/* What it is in the network, by its definition or its volume; NULL: nothing. */
+static inline const DiskNetwork *disk_network(const Disk *d) {
+        return d->type == DISK_NETWORK ? &d->network : d->type == DISK_VOLUME && d->served ? &d->served->network : NULL;
 }
 /* Whether QEMU gets its image from virtqemud. */
 static inline bool disk_is_image(const Disk *d) {
-        return d->type == DISK_FILE || d->type == DISK_BLOCK || d->type == DISK_VOLUME;
+        return d->type == DISK_FILE || d->type == DISK_BLOCK || (d->type == DISK_VOLUME && !d->served);
 }
 /* Whether QEMU has nothing to read there. */
 static inline bool disk_is_empty(const Disk *d) {
@@ -135,16 +152,40 @@ static inline const DiskEncryption *disk_encryption(const Disk *d) {
 static inline bool disk_is_block(const Disk *d) {
         return d->type == DISK_BLOCK || (d->type == DISK_VOLUME && d->found_block == YES);
 }
+/* NULL: it is in the network. */
 static inline const char *backing_path(const BackingStore *b) {
         return b->type == DISK_BLOCK ? b->dev : b->file;
+}
+static inline const DiskNetwork *backing_network(const BackingStore *b) {
+        return b->type == DISK_NETWORK ? &b->network : NULL;
 }
 
 /* The disk a device is; NULL: it is none. */
 Disk *device_as_disk(const Device *d);
 /* The same drive with another medium: a file or block device by its path, or a volume; all NULL: none. FAULT_INVALID_ARGS. */
 int disk_with_medium(const Disk *d, const char *path, const char *pool, const char *volume, const char *format, Device **ret, Fault *f);
+/* Where a volume is. */
+typedef struct VolumePlace {
+        const char *path, *kind, *format;
+        const char *source;    /* <source> of a disk of type 'network'; "": it is not in the network */
+} VolumePlace;
 /* Of the live definition: where its volume is, and what it is, unless the definition says so. FAULT_NOT_SUPPORTED. */
-int disk_set_volume(Disk *d, const char *path, bool block, const char *format, Fault *f);
+int disk_set_volume(Disk *d, const VolumePlace *place, Fault *f);
+
+/* From disk-chain.c: the layers below. */
+extern const RecordType disk_backing_record;
+int disk_check_layers(const Disk *d, Fault *f);
+/* Whether what is below the last of them is to be looked up. */
+bool disk_chain_is_open(const Disk *d);
+int disk_apply_chain(Device *device, const char *image, const ChainLevel *levels, size_t n);
+/* What it is in the network, 0 being the top; NULL: nothing, or there is no such layer. */
+const DiskNetwork *disk_layer_network(const Disk *d, unsigned layer);
+
+/* From disk-volume.c. */
+extern const RecordType disk_served_record;
+
+/* From disk.c: the path of a source of that DiskType. */
+int disk_check_path(const Record *r, int type, const char *file, const char *dev, Fault *f);
 
 /* From disk-dir.c and disk-nvme.c: what of these types differs from images. */
 int disk_dir_check(const Disk *d, Fault *f);
@@ -154,6 +195,19 @@ int disk_nvme_companion(const Disk *d, Companion *ret);
 char *disk_nvme_claim(const Disk *d);
 /* The node that reads and writes it, without its name. NULL: out of memory. */
 json_t *disk_nvme_node(const Disk *d, Args *a);
+
+/* From disk-reservations.c: a program beside QEMU, which has not the right to such commands, carries them out. */
+#define RESERVATION_FIELDS                                                                                              \
+        { "source/reservations/@managed", &field_yes_no, offsetof(Disk, reservations) },                                \
+        { "source/reservations/source/@type", &field_enum, offsetof(Disk, reservations_type), .words = &reservations_type_table }, \
+        { "source/reservations/source/@mode", &field_enum, offsetof(Disk, reservations_mode), .words = &reservations_mode_table }, \
+        { "source/reservations/source/@path", &field_string, offsetof(Disk, reservations_path), .max_length = 107 }
+extern const EnumTable reservations_type_table, reservations_mode_table;
+int disk_reservations_check(const Disk *d, Fault *f);
+int disk_reservations_companion(Companion *ret);
+/* The object, and its name in the node of the device. */
+int disk_reservations_args(const Disk *d, Args *a);
+int disk_reservations_node(const Disk *d, json_t *json);
 
 /* From disk-encryption.c: the passphrase's object, and what names it in the node of the format. */
 extern const RecordType disk_encryption_record;

@@ -24,7 +24,6 @@ static const struct {
         { "domain/features", "tcg", "settings of the emulator are not supported", NULL },
         { "domain/os", "init", "that is for containers", NULL },
         { "domain/devices/disk", "mirror", "copies are jobs, which no definition has", NULL },
-        { "domain/devices/disk/source", "reservations", "reservations are for commands that are passed to devices of the host", NULL },
         { "domain/devices/disk/source", "cookies", "they would be secrets that everybody reads", "<auth> logs in" },
         { "domain/devices/interface", "filterref", "filters of packets are not supported",
           "<port isolated='yes'/> keeps guests apart; rules of the host find the tap by its name" },

@@ -383,14 +383,14 @@ static int check_program(const OneCompanion *c, const Device *d, Fault *f) {
 }
 
 static int start_one(OneCompanion *c, const DomainDef *live, Fault *f) {
-        const Device *d = domain_device_by_id(live, c->device);
+        const Device *d = companion_device(live, c->device, NULL);
         int r;
 
         c->state = state_folder(c->all->domain, c->device);
         if (!c->state || !d)
                 return fault_oom(f);
         c->element = d->ops->element;
-        r = d->ops->companion(d, c->state, &c->what);
+        r = companion_make(live, c->device, c->state, &c->what);
         if (r >= 0)
                 r = complete_argv(c);
         if (r < 0)
@@ -451,7 +451,7 @@ void companions_forget(Companions *all, const char *device) {
 
         for (; all; all = all->next)
                 for (size_t i = 0; i < all->n; i++)
-                        if (streq_null(all->items[i].device, device))
+                        if (all->items[i].device && companion_is_of(all->items[i].device, device, NULL))
                                 forget(&all->items[i]);
 }
 
@@ -510,7 +510,7 @@ static int watch_again(OneCompanion *c, pid_t pid, uint64_t start_time) {
 
 static int adopt_one(OneCompanion *c, json_t *one) {
         const char *id = json_string_value(json_object_get(one, "device")), *unit = json_string_value(json_object_get(one, "unit"));
-        const Device *d = id ? domain_device_by_id(c->all->domain->live, id) : NULL;
+        const Device *d = id ? companion_device(c->all->domain->live, id, NULL) : NULL;
         int r;
 
         if (!d || !d->ops->companion)
@@ -519,7 +519,7 @@ static int adopt_one(OneCompanion *c, json_t *one) {
         c->device = strdup(id);
         c->unit = unit ? strdup(unit) : NULL;
         c->state = state_folder(c->all->domain, id);
-        r = !c->device || !c->state || !c->unit != !unit ? -ENOMEM : d->ops->companion(d, c->state, &c->what);
+        r = !c->device || !c->state || !c->unit != !unit ? -ENOMEM : companion_make(c->all->domain->live, id, c->state, &c->what);
         return r < 0 ? r : watch_again(c, (pid_t) json_integer_value(json_object_get(one, "pid")),
                                        (uint64_t) json_integer_value(json_object_get(one, "start")));
 }

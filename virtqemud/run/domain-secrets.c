@@ -9,12 +9,16 @@
 #include "sdbus.h"
 #include "str.h"
 
+/* XML is nested no deeper. */
+#define LAYERS_MAX 64u
+
 typedef struct DomainSecret {
         DomainSecrets *all;
         const Device *device;        /* of the live definition */
         const SecretRef *ref;
         const char *purpose;
-        bool companion;              /* for the program beside QEMU */
+        bool companion;              /* for the program beside QEMU, */
+        unsigned layer;              /* which it has several of */
         sd_bus_slot *call;
         int fd;
 } DomainSecret;
@@ -87,20 +91,39 @@ static int on_defer(sd_event_source *source, void *userdata) {
         return 0;
 }
 
-static void add(DomainSecrets *s, const Device *d, bool companion) {
-        const SecretRef *(*ask)(const Device *, const char **) = companion ? d->ops->companion_secret : d->ops->secret;
-        DomainSecret secret = { .all = s, .device = d, .companion = companion, .fd = -1 };
-
-        secret.ref = ask ? ask(d, &secret.purpose) : NULL;
-        if (secret.ref)
-                s->items[s->n++] = secret;
+static int add(DomainSecrets *s, size_t *allocated, DomainSecret secret) {
+        if (!secret.ref)
+                return 0;
+        if (!GROW(s->items, *allocated, s->n + 1))
+                return -ENOMEM;
+        s->items[s->n++] = secret;
+        return 0;
 }
 
-static void collect(DomainSecrets *s, const DomainDef *live) {
-        for (size_t i = 0; i < live->devices.n; i++) {
-                add(s, (const Device *) live->devices.items[i], false);
-                add(s, (const Device *) live->devices.items[i], true);
+static int add_device(DomainSecrets *s, size_t *allocated, const Device *d) {
+        DomainSecret secret = { .all = s, .device = d, .fd = -1 };
+        int r;
+
+        secret.ref = d->ops->secret ? d->ops->secret(d, &secret.purpose) : NULL;
+        r = add(s, allocated, secret);
+        secret.companion = true;
+        secret.ref = d->ops->companion_secret ? d->ops->companion_secret(d, &secret.purpose) : NULL;
+        if (r >= 0)
+                r = add(s, allocated, secret);
+        for (secret.layer = 1; secret.layer <= LAYERS_MAX && d->ops->layer_secret && r >= 0; secret.layer++) {
+                secret.ref = d->ops->layer_secret(d, secret.layer, &secret.purpose);
+                r = add(s, allocated, secret);
         }
+        return r;
+}
+
+static int collect(DomainSecrets *s, const DomainDef *live) {
+        size_t allocated = 0;
+        int r = 0;
+
+        for (size_t i = 0; i < live->devices.n && r >= 0; i++)
+                r = add_device(s, &allocated, (const Device *) live->devices.items[i]);
+        return r;
 }
 
 int domain_secrets_new(Domain *d, DomainDef *live, DomainSecretsDone done, void *userdata, DomainSecrets **ret, Fault *f) {
@@ -111,10 +134,9 @@ int domain_secrets_new(Domain *d, DomainDef *live, DomainSecretsDone done, void 
 
         if (!s)
                 return fault_oom(f);
-        *s = (DomainSecrets) { .done = done, .userdata = userdata, .items = new0(DomainSecret, 2 * live->devices.n) };
-        if (!s->items)
+        *s = (DomainSecrets) { .done = done, .userdata = userdata };
+        if (collect(s, live) < 0)
                 return fault_oom(f);
-        collect(s, live);
         for (size_t i = 0; i < s->n && r >= 0; i++) {
                 DomainSecret *secret = &s->items[i];
 
@@ -134,8 +156,12 @@ int domain_secrets_new(Domain *d, DomainDef *live, DomainSecretsDone done, void 
 }
 
 int domain_secrets_fd(const DomainSecrets *s, const char *device, bool companion) {
-        for (size_t i = 0; s && i < s->n; i++)
-                if (s->items[i].companion == companion && streq(s->items[i].device->id, device))
-                        return s->items[i].fd;
+        for (size_t i = 0; s && i < s->n; i++) {
+                const DomainSecret *secret = &s->items[i];
+                unsigned layer;
+
+                if (secret->companion == companion && companion_is_of(device, secret->device->id, &layer) && layer == secret->layer)
+                        return secret->fd;
+        }
         return -ENOENT;
 }

@@ -56,19 +56,16 @@ static void fail(DomainVolume *volume, const sd_bus_error *e, int error) {
 
 static int on_resolved(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         const sd_bus_error *e = sd_bus_message_get_error(reply);
-        const char *path, *kind, *format;
         DomainVolume *volume = userdata;
         DomainVolumes *v = volume->all;
+        VolumePlace place;
         int r = 0;
 
         volume->call = sd_bus_slot_unref(volume->call);
         if (!e)
-                r = sd_bus_message_read(reply, "sss", &path, &kind, &format);
-        if (!e && r >= 0 && !streq(kind, "file") && !streq(kind, "block"))
-                r = fault_set(&v->why, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "disk %s: the volume %s is neither a file nor a device, but of kind '%.16s'",
-                              volume->disk->target, volume->disk->volume, kind);
+                r = sd_bus_message_read(reply, "ssss", &place.path, &place.kind, &place.format, &place.source);
         if (!e && r >= 0)
-                r = disk_set_volume(volume->disk, path, streq(kind, "block"), format, &v->why);
+                r = disk_set_volume(volume->disk, &place, &v->why);
         if (e || r < 0)
                 fail(volume, e, r);
         if (--v->n_pending == 0)

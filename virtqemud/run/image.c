@@ -137,6 +137,8 @@ static int take_level(ImageOpen *o, const json_t *json, int *fd, Fault *f) {
                 .block_device = json_is_true(json_object_get(json, "block")),
                 .dev = (uint64_t) json_integer_value(json_object_get(json, "dev")),
                 .inode = (uint64_t) json_integer_value(json_object_get(json, "inode")),
+                .allocation = (uint64_t) json_integer_value(json_object_get(json, "allocation")),
+                .physical = (uint64_t) json_integer_value(json_object_get(json, "physical")),
                 .size = (uint64_t) json_integer_value(json_object_get(json, "size")),
                 .shared_key = shared_key ? strdup(shared_key) : NULL,
         };

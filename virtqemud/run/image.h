@@ -46,6 +46,7 @@ typedef struct ImageLevel {
         bool block_device;
         uint64_t dev, inode;    /* who the file is; for a block device `dev` is its own number and inode 0 */
         char *shared_key;       /* who it is for all hosts that see it; NULL: that is not known */
+        uint64_t allocation, physical; /* bytes it takes on its file system; where it ends */
         uint64_t size;          /* bytes the guest sees: virtual size of a qcow2, else of the file or device */
 } ImageLevel;
 

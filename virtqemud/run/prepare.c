@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../device/device.h"
@@ -461,24 +462,30 @@ static int monitor_pair(Prepare *p, Fault *f) {
 }
 
 typedef struct Meeting {
-        bool listens, greets, connects;
+        bool listens, by_many, greets, connects;
 } Meeting;
 
 static Meeting how_it_meets(const Prepare *p, const char *id) {
-        const Device *d = domain_device_by_id(p->live, id);
         _cleanup_(companion_clear) Companion c = {};
-        bool known = d && d->ops->companion && d->ops->companion(d, "", &c) >= 0;
+        bool known = companion_make(p->live, id, "", &c) >= 0;
 
-        return (Meeting) { .listens = known && c.listens, .greets = known && c.greets, .connects = known && c.connects };
+        return (Meeting) { .listens = known && c.listens, .by_many = known && c.by_many, .greets = known && c.greets, .connects = known && c.connects };
 }
 
 /* QEMU connects to it before it is there: the socket waits. */
-static int listening_pair(Prepare *p, const char *id, int pair[static 2], Fault *f) {
-        _cleanup_free_ char *name = strf("companion-%s", id), *path = name ? instance_socket(p->domain->instance, name) : NULL;
+static char *companion_socket(const Prepare *p, const char *id) {
+        _cleanup_free_ char *name = strf("companion-%s", id);
+
+        return name ? instance_socket(p->domain->instance, name) : NULL;
+}
+
+/* Nobody else gets into our folder, whatever the mode. */
+static int listening_pair(Prepare *p, const char *id, bool by_many, int pair[static 2], Fault *f) {
+        _cleanup_free_ char *path = companion_socket(p, id);
 
         if (!path)
                 return fault_oom(f);
-        pair[1] = socket_listen_unix(path, 0600);
+        pair[1] = socket_listen_unix(path, by_many ? 0666 : 0600);
         pair[0] = pair[1] < 0 ? pair[1] : socket_connect_unix(path);
         if (pair[0] >= 0) {
                 (void) fd_set_nonblock(pair[0], false);
@@ -527,7 +534,7 @@ static int companion_pair(Prepare *p, const PlanFd *want, Fault *f) {
                 return fault_oom(f);
         p->companions = grown;
         if (how.listens)
-                r = listening_pair(p, want->path, pair, f);
+                r = listening_pair(p, want->path, how.by_many, pair, f);
         else if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
                 r = fault_set(f, FAULT_QEMU, errno, "can't make a socket pair: %m");
         if (r < 0)
@@ -537,6 +544,22 @@ static int companion_pair(Prepare *p, const PlanFd *want, Fault *f) {
         if (r < 0)
                 fd_close(pair[0]);
         return r < 0 ? r : pair[0];
+}
+
+/* What QEMU names by a path is a descriptor to it: it sees none of the host's files. */
+static int lead_to_socket(const Prepare *p, const char *what, Fault *f) {
+        _cleanup_free_ char *path = what[0] == '/' ? strdup(what) : companion_socket(p, what);
+        int fd = path ? open(path, O_PATH | O_CLOEXEC) : -1;
+        struct stat st;
+
+        if (!path)
+                return fault_oom(f);
+        if (fd < 0)
+                return fault_set(f, FAULT_IMAGE, errno, "the socket %s can't be used: %s", path, strerror(errno));
+        if (fstat(fd, &st) >= 0 && S_ISSOCK(st.st_mode))
+                return fd;
+        fd_close(fd);
+        return fault_set(f, FAULT_IMAGE, ENOTSOCK, "%s is no socket", path);
 }
 
 size_t prepare_count_companions(const Prepare *p) {
@@ -651,6 +674,8 @@ static int get_descriptor(Prepare *p, const PlanFd *want, Fault *f) {
                 return listen_relay(i, want->path, f);
         case PLAN_FD_COMPANION:
                 return companion_pair(p, want, f);
+        case PLAN_FD_SOCKET:
+                return lead_to_socket(p, want->path, f);
         case PLAN_FD_TAP:
                 return fd_copy(domain_ports_fd(p->gathered.ports, want->path));
         case PLAN_FD_VHOST:

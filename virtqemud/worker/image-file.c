@@ -106,8 +106,11 @@ static int file_describe(const char *path, const struct stat *st, ImageFile *fil
         file->dev = file->block_device ? st->st_rdev : st->st_dev;
         file->inode = file->block_device ? 0 : st->st_ino;
         file->size = (uint64_t) st->st_size;
+        file->allocation = (uint64_t) st->st_blocks * 512;
         if (file->block_device && ioctl(file->fd, BLKGETSIZE64, &file->size) < 0)
                 return fault_set(f, FAULT_IMAGE, errno, "%s: the size of the device can't be read: %s", path, strerror(errno));
+        if (file->block_device)
+                file->allocation = file->size;
         return 0;
 }
 

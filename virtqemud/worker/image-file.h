@@ -8,7 +8,7 @@ typedef struct ImageFile {
         int fd;
         bool block_device;
         uint64_t dev, inode;
-        uint64_t size;
+        uint64_t size, allocation; /* where it ends; what it takes on its file system */
 } ImageFile;
 #define IMAGE_FILE_INIT ((ImageFile) { .fd = -1 })
 

@@ -3,7 +3,7 @@
 /* virtqemu-image: opens files of users for virtqemud, which must not hang when a file server does. Standard input is a JSON list of
  * requests; on the SOCK_SEQPACKET socket 3 go
  *   {"open": PATH}                                     before each path it touches, so that a timeout can name it
- *   {"i", "path", "format", "block", "dev", "inode", "size", "shared-key"} + descriptor    for each level, top first
+ *   {"i", "path", "format", "block", "dev", "inode", "size", "allocation", "physical", "shared-key"} + descriptor    for each level, top first
  *   {"error": {"kind", "errno", "message", "hint"}}    the first failure, then it ends
  *   {"end": true}                                      all is well */
 
@@ -52,9 +52,10 @@ static int send_json(json_t *json, int fd) {
 static int send_level(const Level *l, const ImageFile *file) {
         _cleanup_free_ char *shared_key = image_shared_key(file);
 
-        return send_json(json_pack("{s:I,s:s,s:s,s:b,s:I,s:I,s:I,s:s*}", "i", (json_int_t) l->request, "path", l->path, "format", l->format,
+        return send_json(json_pack("{s:I,s:s,s:s,s:b,s:I,s:I,s:I,s:I,s:I,s:s*}", "i", (json_int_t) l->request, "path", l->path, "format", l->format,
                                    "block", file->block_device, "dev", (json_int_t) file->dev, "inode", (json_int_t) file->inode,
-                                   "size", (json_int_t) l->guest_size, "shared-key", shared_key), file->fd);
+                                   "size", (json_int_t) l->guest_size, "allocation", (json_int_t) file->allocation, "physical", (json_int_t) file->size,
+                                   "shared-key", shared_key), file->fd);
 }
 
 static int send_fault(const Fault *f, size_t request) {
@@ -96,7 +97,7 @@ static int backing_path(const char *path, const char *name, char **ret, Fault *f
         if (!plain && colon && (!slash || colon < slash)) {
                 fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "%s: its backing image \"%s\" is no file; only files and block devices can be used",
                           path, name);
-                fault_hint(f, "use the backing image as a network disk, or copy it into a file");
+                fault_hint(f, "name it in the <backingStore type='network'> of the disk, which is where servers are named, or copy it into a file");
                 return -EOPNOTSUPP;
         }
         name = plain ?: name;

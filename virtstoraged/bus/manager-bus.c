@@ -83,13 +83,13 @@ BUS_HANDLER(method_list, BUS_OPEN) {
 
         r = sd_bus_message_new_method_return(m, &reply);
         if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', "(sssbo)");
+                r = sd_bus_message_open_container(reply, 'a', "(sssbott)");
         REGISTRY_FOREACH(Pool, p, s->pools->registry) {
                 const PoolDef *def = pool_def(p);
 
                 if (r >= 0)
-                        r = sd_bus_message_append(reply, "(sssbo)", p->name, def ? pool_type_to_string(def->type) : "", pool_state_to_string(pool_state(p)),
-                                                  (int) p->autostart, pool_path(p, path));
+                        r = sd_bus_message_append(reply, "(sssbott)", p->name, def ? pool_type_to_string(def->type) : "", pool_state_to_string(pool_state(p)),
+                                                  (int) p->autostart, pool_path(p, path), p->capacity, p->available);
         }
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);
@@ -183,8 +183,9 @@ typedef struct Resolve {
 } Resolve;
 
 static int reply_place(Pool *p, const char *volume, sd_bus_message *m, Fault *f) {
-        Volume *v;
+        _cleanup_free_ char *source = NULL;
         int r = pool_check_active(p, f);
+        Volume *v;
 
         if (r < 0)
                 return r;
@@ -194,8 +195,10 @@ static int reply_place(Pool *p, const char *volume, sd_bus_message *m, Fault *f)
         if (v->info.problem)
                 return fault_set(f, FAULT_IMAGE, EBADMSG, "the volume %s in the pool %s %s", v->info.name, p->name, v->info.problem);
         r = volume_check_idle(v, f);
-        return r < 0 ? r : sd_bus_reply_method_return(m, "sss", v->info.path, volume_kind_to_string(v->info.kind),
-                                                      volume_format_to_string(v->info.format) ?: "raw");
+        if (r >= 0 && pool_ops(p->live->type)->network_source)
+                r = pool_ops(p->live->type)->network_source(p->live, &v->info, &source);
+        return r < 0 ? r : sd_bus_reply_method_return(m, "ssss", v->info.path, volume_kind_to_string(v->info.kind),
+                                                      volume_format_to_string(v->info.format) ?: "raw", source ?: "");
 }
 
 static void on_resolve_started(Pool *p, const Fault *why, void *userdata) {
@@ -296,7 +299,7 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_METHOD_WITH_NAMES("GetPoolByUUID", "ay", SD_BUS_PARAM(uuid), "o", SD_BUS_PARAM(pool), method_get_by_uuid, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("GetVolumeByPath", "s", SD_BUS_PARAM(path), "o", SD_BUS_PARAM(volume), method_get_volume_by_path,
                                  SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_NAMES("ListPools", NULL,, "a(sssbo)", SD_BUS_PARAM(pools), method_list, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("ListPools", NULL,, "a(sssbott)", SD_BUS_PARAM(pools), method_list, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("ListJobs", NULL,, "a(uosos)", SD_BUS_PARAM(jobs), method_list_jobs, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("DefinePool", "sst" "a{sv}",
                                  SD_BUS_PARAM(format) SD_BUS_PARAM(text) SD_BUS_PARAM(flags) SD_BUS_PARAM(options),
@@ -319,7 +322,8 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_METHOD_WITH_NAMES("FindSources", "sa{sv}", SD_BUS_PARAM(type) SD_BUS_PARAM(hints), "aa{sv}", SD_BUS_PARAM(sources), method_find_sources,
                                  SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("ResolveVolume", "ssta{sv}", SD_BUS_PARAM(pool) SD_BUS_PARAM(volume) SD_BUS_PARAM(flags) SD_BUS_PARAM(options),
-                                 "sss", SD_BUS_PARAM(path) SD_BUS_PARAM(kind) SD_BUS_PARAM(format), method_resolve, SD_BUS_VTABLE_UNPRIVILEGED),
+                                 "ssss", SD_BUS_PARAM(path) SD_BUS_PARAM(kind) SD_BUS_PARAM(format) SD_BUS_PARAM(source), method_resolve,
+                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_NAMES("PoolNew", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(pool), 0),
         SD_BUS_SIGNAL_WITH_NAMES("PoolRemoved", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(pool), 0),
         SD_BUS_SIGNAL_WITH_NAMES("JobNew", "uos", SD_BUS_PARAM(id) SD_BUS_PARAM(job) SD_BUS_PARAM(operation), 0),

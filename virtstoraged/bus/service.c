@@ -152,5 +152,7 @@ int service_reload(void *state) {
         Service *s = state;
         int r = settings_load(&s->settings, daemon_config_dir(s->daemon), &f);
 
-        return r < 0 ? log_error_errno(r, "the settings stay as they are: %s", fault_text(&f)) : 0;
+        if (r < 0)
+                (void) log_error_errno(r, "the settings stay as they are: %s", fault_text(&f));
+        return pools_reload(s->pools);
 }

@@ -50,7 +50,7 @@ static const RecordType rbd_option_record = { "rbd:option", sizeof(PoolOption), 
 #define AT(member) offsetof(PoolDef, member)
 static const Field pool_fields[] = {
         { "@type", &field_enum, AT(type), FIELD_REQUIRED, .words = &pool_type_table },
-        { "name", &field_string, AT(name), FIELD_REQUIRED },
+        { "name", &field_string, AT(name) },
         { "uuid", &field_uuid, AT(uuid) },
         { "capacity", &field_size, AT(capacity), FIELD_LIVE, .unit = "bytes" },
         { "allocation", &field_size, AT(allocation), FIELD_LIVE, .unit = "bytes" },

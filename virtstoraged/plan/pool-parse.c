@@ -1,15 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "storage.h"
 
+#include "mem.h"
 #include "store.h"
 #include "str.h"
 #include "xml-lib.h"
 #include "xml-read.h"
+#include "xml-refused.h"
 #include "xml-write.h"
 
 static int complete(PoolDef *def, Fault *f) {
-        int r = object_name_check("pool", def->name, f);
+        int r;
 
+        /* As others do: what it is made of names it. */
+        if (!def->name && def->source_name && free_and_strdup(&def->name, def->source_name) < 0)
+                return fault_oom(f);
+        if (!def->name)
+                return xml_fault(&def->head, f, FAULT_INVALID_DEFINITION, "name is missing");
+        r = object_name_check("pool", def->name, f);
         if (r < 0) {
                 fault_prefix(f, "line %u, pool/name", def->head.line);
                 return r;
@@ -18,6 +26,10 @@ static int complete(PoolDef *def, Fault *f) {
                 return fault_oom(f);
         return pool_check(def, f);
 }
+
+static const XmlRefused refused[] = {
+        { "pool/source/adapter", "parentaddr", "finding an adapter by its PCI address is not supported", "name it: <adapter name='scsi_host2'/>" },
+};
 
 int pool_parse(const char *text, size_t length, PoolDef **ret, Fault *f) {
         _cleanup_(xml_doc_freep) xmlDoc *doc = NULL;
@@ -28,6 +40,9 @@ int pool_parse(const char *text, size_t length, PoolDef **ret, Fault *f) {
         assert(text && ret);
 
         r = xml_parse(text, length, "pool", &doc, f);
+        if (r < 0)
+                return r;
+        r = xml_refused_check(sym_xmlDocGetRootElement(doc), refused, ARRAY_SIZE(refused), f);
         if (r < 0)
                 return r;
         r = xml_read_record(sym_xmlDocGetRootElement(doc), &pool_record, &record, f);

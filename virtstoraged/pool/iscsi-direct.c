@@ -19,4 +19,5 @@ int iscsi_check_target(const PoolDef *def, Fault *f) {
 const PoolOps pool_iscsi_direct = {
         .type = POOL_ISCSI_DIRECT, .needs = ELEMENT_HOST | ELEMENT_DEVICE | ELEMENT_INITIATOR, .knows = ELEMENT_AUTH, .scan = SCAN_ISCSI_DIRECT,
         .volumes = VOLUME_NETWORK, .any_user = true, .network = true, .auth = AUTH_CHAP, .check = iscsi_check_target,
+        .network_source = pool_iscsi_source,
 };

@@ -95,4 +95,5 @@ const PoolOps pool_iscsi = {
         .type = POOL_ISCSI, .needs = ELEMENT_HOST | ELEMENT_DEVICE | ELEMENT_PATH, .knows = ELEMENT_AUTH, .scan = SCAN_SCSI, .volumes = VOLUME_BLOCK,
         .network = true, .auth = AUTH_CHAP, .device_folder = "/dev/disk/by-path", .check = iscsi_check_target,
         .is_active = is_active, .active = active, .start = start, .stop = stop, .start_failed = start_failed, .find = find, .found = found,
+        .network_source = pool_iscsi_source,
 };

@@ -97,6 +97,8 @@ typedef struct PoolOps {
         int (*copy)(const PoolDef *def, const VolumeInfo *from, const char *name, Commands *c); /* of one in the same pool */
         int (*remove)(const PoolDef *def, const VolumeInfo *v, Commands *c);
         int (*resize)(const PoolDef *def, const VolumeInfo *v, uint64_t capacity, Commands *c, Fault *f);
+        /* What a volume is to QEMU, if it may reach it by itself: <source> of a disk of type 'network', new string. */
+        int (*network_source)(const PoolDef *def, const VolumeInfo *v, char **ret);
         /* What could become a pool: asks `find`, or of a server given as its first host. */
         int (*find)(const PoolDef *hints, Commands *c);
         int (*found)(const PoolDef *hints, char *const *outputs, RecordList *ret); /* PoolDef */
@@ -125,6 +127,9 @@ static inline bool pool_has_find(const PoolOps *ops) {
 }
 /* Whether its device is the name of an iSCSI target. In iscsi-direct.c. */
 int iscsi_check_target(const PoolDef *def, Fault *f);
+/* In network-source.c. */
+int pool_iscsi_source(const PoolDef *def, const VolumeInfo *v, char **ret);
+int pool_rbd_source(const PoolDef *def, const VolumeInfo *v, char **ret);
 static inline bool pool_has_auth(const PoolDef *def) {
         return def->auth_type != AUTH_NONE || def->auth_username;
 }

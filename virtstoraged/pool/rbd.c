@@ -179,5 +179,5 @@ static int resize(const PoolDef *def, const VolumeInfo *v, uint64_t capacity, Co
 const PoolOps pool_rbd = {
         .type = POOL_RBD, .needs = ELEMENT_NAME, .knows = ELEMENT_HOST | ELEMENT_HOSTS | ELEMENT_AUTH | ELEMENT_RBD, .scan = SCAN_COMMANDS,
         .volumes = VOLUME_NETWORK, .network = true, .auth = AUTH_CEPH, .check = check, .list = list, .parse = parse, .create = create, .copy = copy,
-        .remove = remove_volume, .resize = resize,
+        .remove = remove_volume, .resize = resize, .network_source = pool_rbd_source,
 };

@@ -522,3 +522,64 @@ int pools_load(Pools *s) {
         s->loading = false;
         return r;
 }
+
+/* --- loading again --- */
+
+static int take_again(Pool *p, const PoolDef *def, Fault *f) {
+        PoolDef *copy = NULL;
+
+        if (!streq(def->name, p->name) || !sd_id128_equal(def->uuid, p->uuid))
+                return fault_set(f, FAULT_INVALID_DEFINITION, EINVAL, "it says another name or uuid than the pool has");
+        if (p->config && record_equal(&p->config->head, &def->head))
+                return 0;
+        if (check_others(p->all, def, f) < 0)
+                return -EINVAL;
+        return pool_copy(def, &copy) < 0 ? fault_oom(f) : replace_config(p, copy);
+}
+
+static int on_config_again(const char *name, const char *text, size_t length, int error, void *userdata) {
+        _cleanup_(pool_def_freep) PoolDef *def = NULL;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        Pools *s = userdata;
+        Pool *p = registry_find_name(s->registry, name);
+        int r = error;
+
+        if (p && fault_is_set(&p->broken) && !p->live && !p->operation) {
+                s->watcher.removed(p, s->watcher_userdata);
+                remove_pool(p);
+                p = NULL;
+        }
+        if (!p)
+                return on_config(name, text, length, error, s);
+        if (r >= 0)
+                r = read_definition(s, text, length, &def, &f);
+        if (r >= 0)
+                r = take_again(p, def, &f);
+        if (r < 0)
+                log_error("the pool %s stays as it was, its definition can't be used: %s", name, fault_is_set(&f) ? fault_text(&f) : strerror(-r));
+        return 0;
+}
+
+int pools_reload(Pools *s) {
+        int r;
+
+        assert(s);
+
+        REGISTRY_FOREACH(Pool, p, s->registry)
+                if (p->persistent && !store_exists(s->configs, p->name)) {
+                        p->persistent = p->autostart = false;
+                        fault_clear(&p->broken);
+                        pools_changed(p, POOL_CHANGED_CONFIG | POOL_CHANGED_AUTOSTART);
+                        pools_settle(p);
+                }
+        r = store_scan(s->configs, on_config_again, s);
+        REGISTRY_FOREACH(Pool, p, s->registry) {
+                bool on = p->persistent && store_exists(s->autostarts, p->name);
+
+                if (on != p->autostart) {
+                        p->autostart = on;
+                        pools_changed(p, POOL_CHANGED_AUTOSTART);
+                }
+        }
+        return r < 0 ? log_error_errno(r, "the definitions can't be read again: %m") : 0;
+}

@@ -75,6 +75,8 @@ Pools *pools_free(Pools *s);
 DEFINE_CLEANUP(Pools *, pools_free)
 /* Reads definitions, takes up what is active, starts what is to be. */
 int pools_load(Pools *s);
+/* The definitions that were changed by hand. Active pools stay as they are until they are started again. */
+int pools_reload(Pools *s);
 
 /* By name or UUID. FAULT_NO_SUCH_POOL. */
 int pools_find(Pools *s, const char *name, Pool **ret, Fault *f);
