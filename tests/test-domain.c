@@ -266,6 +266,9 @@ TEST(test_spare_ports) {
                 assert_ok(domain_fill(def, &spare, NULL));
                 assert_int_equal(count_pci(def, MODEL_PCIE_ROOT_PORT), 4);
         }
+        add_controllers(def, 2); /* into two of them, and none more is made for that */
+        assert_ok(domain_fill(def, &spare, NULL));
+        assert_int_equal(count_pci(def, MODEL_PCIE_ROOT_PORT), 4);
 }
 
 TEST(test_live) {

@@ -26,6 +26,7 @@ LaunchPlan *launch_plan_free(LaunchPlan *p) {
         strv_free(p->argv);
         strv_free(p->environment);
         json_decref(p->commands);
+        json_decref(p->tidy);
         for (size_t i = 0; i < p->n_fds; i++)
                 free(p->fds[i].path);
         free(p->fds);
