@@ -18,6 +18,18 @@ DEFINE_ENUM(TimerName, timer_name, NULL, "rtc", "pit", "hpet", "hypervclock", "k
 DEFINE_ENUM(TickPolicy, tick_policy, NULL, "delay", "catchup", "merge", "discard")
 DEFINE_ENUM(TimerTrack, timer_track, NULL, "boot", "guest", "wall", "realtime")
 
+/* <genid/>: a new one. */
+static int genid_from_text(const Field *f, const char *text, void *value, const char **ret_wanted) {
+        *ret_wanted = "a UUID, or nothing for a new one";
+        return *text ? field_uuid.from_text(f, text, value, ret_wanted) : sd_id128_randomize(value);
+}
+
+static FieldType field_new_uuid;
+__attribute__((constructor)) static void make_type(void) {
+        field_new_uuid = field_uuid;
+        field_new_uuid.from_text = genid_from_text;
+}
+
 /* What firmware is kept in. */
 static const char *const raw_words[] = { NULL, "raw" };
 static const EnumTable raw_table = { raw_words, ARRAY_SIZE(raw_words) };
@@ -181,7 +193,7 @@ static const Field domain_fields[] = {
         { "@id", &field_number, AT(id), FIELD_LIVE },
         { "name", &field_string, AT(name), FIELD_REQUIRED },
         { "uuid", &field_uuid, AT(uuid) },
-        { "genid", &field_uuid, AT(genid) },
+        { "genid", &field_new_uuid, AT(genid) },
         { "title", &field_string, AT(title) },
         { "description", &field_string, AT(description), .max_length = 65536 },
         { "metadata", &field_xml, AT(metadata) },
@@ -198,6 +210,7 @@ static const Field domain_fields[] = {
         { "memoryBacking/source/@type", &field_enum, AT(memory_backing.source), .words = &memory_source_table },
         { "memoryBacking/access/@mode", &field_enum, AT(memory_backing.access), .words = &memory_access_table },
         { "memoryBacking/allocation/@mode", &field_enum, AT(memory_backing.allocation), .words = &memory_allocation_table },
+        { "memoryBacking/allocation/@threads", &field_number, AT(memory_backing.allocation_threads), .min = 1, .max = 1024 },
         { "memoryBacking/discard", &field_flag, AT(memory_backing.discard) },
         { "vcpu", &field_number, AT(vcpus) },
         { "iothreads", &field_number, AT(iothreads), .max = 256 },
@@ -329,7 +342,7 @@ static const Field domain_fields[] = {
         { "clock/@adjustment", &field_integer, AT(clock_adjustment) },
         { "clock/@basis", &field_enum, AT(clock_basis), .words = &clock_basis_table },
         { "clock/@timezone", &field_string, AT(clock_timezone), .max_length = 255 },
-        { "clock/@start", &field_number, AT(clock_start), .max = UINT32_MAX },
+        { "clock/@start", &field_number, AT(clock_start), .max = UINT64_C(253402300799) } /* as long as a year has four digits */,
         { "clock/timer", &field_list, AT(timers), .record = &timer_record },
 
         { "on_poweroff", &field_enum, AT(on_poweroff), .words = &lifecycle_action_table },

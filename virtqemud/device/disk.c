@@ -130,6 +130,8 @@ static const Field disk_fields[] = {
         { "@sgio", &field_enum, AT(sgio), .words = &sgio_table },
         { "@rawio", &field_yes_no, AT(raw_io) },
         { "source/@mode", &field_enum, AT(mode), .words = &mode_table },
+        { "mirror", &field_xml, AT(mirror), FIELD_LIVE },
+        { "source/seclabel", &field_list, AT(labels), .record = &source_label_record, .max = 8 },
         { "virtbus:found", &field_string, AT(found), FIELD_LIVE },
         { "virtbus:medium", &field_number, AT(medium), FIELD_LIVE },
         { "virtbus:found/@block", &field_yes_no, AT(found_block), FIELD_LIVE },
