@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "domain-def.h"
 
+#include "mem.h"
 #include "str.h"
 #include "xml-read.h"
 
@@ -357,7 +358,16 @@ static const Field domain_fields[] = {
 };
 #undef AT
 
-const RecordType domain_record = { "domain", sizeof(DomainDef), RECORD_FIELDS(domain_fields) };
+/* <loader secure='yes'/> says something of the one that is going to be chosen. */
+static int domain_def_check(Record *r, Fault *f) {
+        DomainDef *def = (DomainDef *) r;
+
+        if (def->loader && !*def->loader && def->os_firmware != OS_FIRMWARE_NONE)
+                free_and_replace(&def->loader, NULL);
+        return 0;
+}
+
+const RecordType domain_record = { "domain", sizeof(DomainDef), RECORD_FIELDS(domain_fields), .check = domain_def_check };
 
 DomainDef *domain_def_free(DomainDef *def) {
         xmlDoc *doc;

@@ -59,9 +59,6 @@ static int fill_os(DomainDef *def, const DomainDefaults *defaults, Fault *f) {
 
 /* What libvirt means where the writer is silent. */
 static int fill_loader(DomainDef *def, const DomainDefaults *defaults, Fault *f) {
-        /* <loader secure='yes'/> says something of the one that is going to be chosen. */
-        if (def->loader && !*def->loader && def->os_firmware != OS_FIRMWARE_NONE)
-                free_and_replace(&def->loader, NULL);
         if (!def->loader)
                 return 0;
         if (def->loader_type == LOADER_NONE)
