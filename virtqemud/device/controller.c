@@ -100,8 +100,9 @@ static int check_record(Record *r, Fault *f) {
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "only virtio-serial controllers have a number of vectors");
         if (c->type != CONTROLLER_PCI && (c->model_name || c->chassis != NUMBER_UNSET || c->port != NUMBER_UNSET || c->chassis_nr != NUMBER_UNSET))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "only pci controllers have <model name> and <target>");
-        if (c->hotplug != UNSET && c->model != MODEL_PCIE_ROOT_PORT && c->model != MODEL_PCIE_SWITCH_DOWNSTREAM)
-                return xml_fault_below(r, "target/@hotplug", f, FAULT_INVALID_DEFINITION, "only a pcie-root-port and a switch's downstream port have it");
+        if (c->hotplug != UNSET && c->model != MODEL_PCIE_ROOT_PORT && c->model != MODEL_PCIE_SWITCH_DOWNSTREAM && c->model != MODEL_PCI_ROOT)
+                return xml_fault_below(r, "target/@hotplug", f, FAULT_INVALID_DEFINITION,
+                                       "only a pcie-root-port, a switch's downstream port and the root of a pc have it");
         if ((c->bus_number != NUMBER_UNSET || c->node != NUMBER_UNSET) && c->model != MODEL_PCIE_EXPANDER && c->model != MODEL_PCI_EXPANDER)
                 return xml_fault_below(r, "target", f, FAULT_INVALID_DEFINITION, "busNr and node belong to expander buses");
         if (c->hole != NUMBER_UNSET && c->model != MODEL_PCI_ROOT && c->model != MODEL_PCIE_ROOT)

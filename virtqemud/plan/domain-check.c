@@ -305,6 +305,8 @@ int domain_check(const DomainDef *def, const QemuCaps *caps, const DomainDefault
                 r = memory_encryption_check(def, &defaults->encryption, f);
         if (r >= 0 && caps)
                 r = check_machine(def, caps, f);
+        if (r >= 0 && def->code_cache != NUMBER_UNSET && (def->type == DOMAIN_TYPE_KVM || def->code_cache % MIB != 0 || def->code_cache == 0))
+                r = bad(def, f, "features/tcg/tb-cache", "it is a number of MiB, of a domain of type 'qemu'");
         if (r >= 0)
                 r = check_accelerator(def, caps, defaults, f);
         if (r >= 0)

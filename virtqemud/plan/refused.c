@@ -21,7 +21,6 @@ static const struct {
         { "domain/features", "gic", "that is for machines of type aarch64", NULL },
         { "domain/features", "hap", "that is for Xen", NULL },
         { "domain/features", "xen", "that is for Xen", NULL },
-        { "domain/features", "tcg", "settings of the emulator are not supported", NULL },
         { "domain/os", "init", "that is for containers", NULL },
         { "domain/devices/smartcard", "certificate", "QEMU has no access to the host's certificates",
           "mode='passthrough' type='spicevmc' takes the viewer's card" },
@@ -43,7 +42,6 @@ static const struct {
         { "domain/features", "privnet", "that is for containers", NULL },
         { "domain/features", "capabilities", "that is for containers", NULL },
         { "domain/features", "viridian", "that is for Xen", "<hyperv>" },
-        { "domain", "defaultiothread", "settings of the default thread are not supported", "<iothreadids> have them" },
         { "domain/devices", "nvram", "that is for machines of type pseries", NULL },
         { "domain/devices", "pstore", "QEMU has it from version 9 on for machines of type s390x", NULL },
 };
