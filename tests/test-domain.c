@@ -264,6 +264,18 @@ TEST(test_spare_ports) {
                 assert_ok(domain_fill(def, &spare, NULL));
                 assert_int_equal(count_pci(def, MODEL_PCIE_ROOT_PORT), 4);
         }
+        add_controllers(def, 2); /* into two of them, and none more is made for that */
+        assert_ok(domain_fill(def, &spare, NULL));
+        assert_int_equal(count_pci(def, MODEL_PCIE_ROOT_PORT), 4);
+}
+
+TEST(test_new_genid) {
+        _cleanup_(domain_def_freep) DomainDef *a = parse("<domain type='qemu'><name>x</name><memory>65536</memory><genid/><os><type>hvm</type></os></domain>");
+        _cleanup_(domain_def_freep) DomainDef *b = parse("<domain type='qemu'><name>x</name><memory>65536</memory><genid> </genid>"
+                                                          "<os><type>hvm</type></os></domain>");
+
+        assert_false(sd_id128_is_null(a->genid));
+        assert_false(sd_id128_equal(a->genid, b->genid));
 }
 
 TEST(test_live) {
@@ -359,5 +371,5 @@ TEST(test_certificates) {
 }
 
 TEST_MAIN(TEST_ROW(test_golden), TEST_ROW(test_names), TEST_ROW(test_many_devices_on_q35), TEST_ROW(test_many_devices_on_pc),
-          TEST_ROW(test_spare_ports), TEST_ROW(test_live), TEST_ROW(test_certificates),
+          TEST_ROW(test_spare_ports), TEST_ROW(test_live), TEST_ROW(test_new_genid), TEST_ROW(test_certificates),
           TEST_ROW(test_encryption_of_the_host))

@@ -39,6 +39,8 @@ class Case:
             else:
                 option, _, value = line.partition(" ")
                 self.argv += [option, value] if value else [option]
+        # Which sizes of huge pages there are, and how many, is the host's affair.
+        self.argv = [re.sub(',"hugetlb":true,"hugetlbsize":[0-9]+', "", a) for a in self.argv]
         blockdevs = [json.loads(a) for a in self.argv if a.startswith('{"driver":"file"')]
         read_only = {b["filename"].rpartition("/")[2] for b in blockdevs if b.get("read-only")}
         sets = dict(re.match(r"fd=(\d+),set=(\d+)", a).groups() for a in self.argv if a.startswith("fd=") and ",set=" in a)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Devices that come and go while the machine runs."""
 
+import difflib
 import json
 import os
 import re
@@ -110,7 +111,7 @@ def descriptors(domain):
     """Of QEMU, but for those by which its own parts talk to each other."""
     folder = f"/proc/{domain.MainPID}/fd"
     targets = [os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder)]
-    return sorted(t.split(":[")[0] for t in targets if not t.startswith("anon_inode"))
+    return sorted(re.sub("/#[0-9]+ ", "/# ", t.split(":[")[0]) for t in targets if not t.startswith("anon_inode"))
 
 
 def definitions(domain):
@@ -171,7 +172,8 @@ def come_and_go(bus, d, con, name, xml):
 
 def test_what_can_not(bus, qemud, images):
     """Each with the reason, and nothing has changed."""
-    d = define(bus, tiny_xml("web", devices=disk_xml(images / "base.raw", "sda", "sata")))
+    port = "<controller type='pci' model='pcie-root-port'/>" + DEVICES["rng"]  # which takes it
+    d = define(bus, tiny_xml("web", devices=port + disk_xml(images / "base.raw", "sda", "sata")))
     d.Start(0, {}, timeout=60)
     before, defined = inside(d), definitions(d)
     for xml, error, text in (
@@ -193,6 +195,20 @@ def test_what_can_not(bus, qemud, images):
     d.Terminate(0, {})
     with bus.fails("InvalidState", "only its definition can be changed"):
         d.AttachDevice(FORMAT, DEVICES["rng"], LIVE, {})
+
+
+def test_free_ports(bus, qemud, images):
+    """A definition that names no port gets two, once: what is plugged in for good and taken out again leaves it as it was."""
+    d = define(bus, tiny_xml("web"))
+    d.Start(0, {}, timeout=60)
+    defined = definitions(d)[1]
+    paths = [d.AttachDevice(FORMAT, xml.replace("{dir}", str(images)), LIVE | CONFIG, {})[0] for xml in (DEVICES["rng"], DEVICES["interface"])]
+    with bus.fails("InvalidState", "no free pcie-root-port"):
+        d.AttachDevice(FORMAT, DEVICES["crypto"], LIVE | CONFIG, {})
+    for path in paths:
+        bus.object("org.virtbus.qemu1", path).Detach(CONFIG, {})
+    assert definitions(d)[1] == defined and d.ExportDefinition(FORMAT, LIVE).count("<rng") == 1
+    d.Terminate(0, {})
 
 
 def test_definition_alone(bus, qemud, images):
@@ -307,7 +323,7 @@ def refuse_each(bus, images, name, trigger):
     before, defined, files = inside(d), definitions(d), descriptors(d)
     added = commands.index("device_add")
     for n in range(1, added + 2):
-        trigger.write_text(str(n))
+        trigger.write_text(f"plug fail {n}")
         with bus.fails("QemuFailed", "because a test wants it so"):
             d.AttachDevice(FORMAT, xml, LIVE | CONFIG, {})
         assert inside(d) == before, commands[n - 1]
@@ -315,3 +331,116 @@ def refuse_each(bus, images, name, trigger):
         until(lambda: descriptors(d) == files or (commands[n - 1], set(descriptors(d)) ^ set(files)))  # memory's files are closed a moment later
     d.AttachDevice(FORMAT, xml, LIVE | CONFIG, {})
     d.Terminate(0, {})
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_nothing_is_left_of_a_death(images, tmp_path, name):
+    """virtqemud dies at each command by which each kind of device comes and goes: after that it is there, whole, or not at all."""
+    trigger = tmp_path / "die"
+    with bus_module.Bus(environment={"VIRTBUS_FAIL_QMP": str(trigger)}) as bus:
+        die_at_each(bus, images, name, trigger)
+
+
+def die_at_each(bus, images, name, trigger):
+    base = tiny_xml("web", devices=PORTS + BUSES, extra=ROOM, memory=128)
+    d = define(bus, base)
+    d.Start(0, {}, timeout=60)
+    xml = complete(DEVICES[name], images)
+    nothing, files = whole(d), descriptors(d)
+    path, _ = d.AttachDevice(FORMAT, xml, LIVE | CONFIG, {})
+    complete_one, complete_files = whole(d), descriptors(d)
+    start_again(bus, d, base)
+    there = []
+    while True:
+        trigger.write_text(f"plug die {len(there) + 1}")
+        try:
+            d.AttachDevice(FORMAT, xml, LIVE | CONFIG, {})
+            break  # there are no more commands
+        except bus_module.BusError as e:
+            assert "NoReply" in str(e) and not trigger.exists(), "it died where it should"
+        until(lambda: (now := whole(d)) in (nothing, complete_one) or (there, differences(nothing, now), differences(complete_one, now)))
+        there.append(whole(d) == complete_one)
+        until(lambda: descriptors(d) == (complete_files if there[-1] else files) or (there, set(descriptors(d)) ^ set(files)))
+        if there[-1]:
+            new = bus.object("org.virtbus.qemu1", path)
+            assert new.Live and new.Persistent and d.PendingChanges == []
+            start_again(bus, d, base)
+    assert there == sorted(there) and not there[0] and there[-1], "from the command on that plugs it in it stays"
+    d.Terminate(0, {})
+
+
+def start_again(bus, d, xml):
+    d.Terminate(0, {})
+    bus.wait_property(d, "State", "shutoff")
+    define(bus, xml)
+    d.Start(0, {}, timeout=60)
+
+
+def whole(d):
+    """QEMU's parts and both definitions, without what is another one at each start."""
+    texts = [re.sub('id="[0-9]+"|/dev/pts/[0-9]+', "", text) for text in definitions(d)]
+    parts = {**inside(d), "fdsets": len(inside(d)["fdsets"])}
+    return [f"{key} {value}" for key, value in parts.items()] + [f"{i} {line}" for i, text in enumerate(texts) for line in text.splitlines()]
+
+
+def differences(expected, found):
+    return [line for line in difflib.ndiff(expected, found) if line[0] in "+-"]
+
+
+def attach_when_free(d, xml):
+    """What an interruption has left is taken away at once, but not in no time."""
+    while True:
+        try:
+            return d.AttachDevice(FORMAT, xml, LIVE | CONFIG, {})[0]
+        except bus_module.BusError as e:
+            assert "Busy" in str(e)
+            time.sleep(0.05)
+
+
+def test_nothing_is_left_of_a_death_after_the_guest_let_go(images, tmp_path, guest_image):
+    """The same for each command that takes away what stood behind a device."""
+    trigger = tmp_path / "die"
+    with bus_module.Bus(environment={"VIRTBUS_FAIL_QMP": str(trigger)}) as bus:
+        d = define(bus, guest_xml(guest_image, devices=PORTS + BUSES, extra=ROOM, memory=320))
+        d.Start(0, {}, timeout=60)
+        console(bus, d).ready()
+        for name, xml in DEVICES.items():
+            if name != "memory-virtio":  # it stays: see test_resize.py
+                die_at_each_clean(bus, d, name, complete(xml, images), trigger)
+        d.Terminate(0, {})
+
+
+def die_at_each_clean(bus, d, name, xml, trigger):
+    before = whole(d)
+    for n in range(1, 20):
+        path = attach_when_free(d, xml)
+        if name.startswith("memory"):
+            time.sleep(1)  # a guest that is just taking it refuses to give it back
+        trigger.write_text(f"clean die {n}")
+        try:
+            bus.object("org.virtbus.qemu1", path).Detach(0, {}, timeout=60)
+            died = False
+        except bus_module.BusError as e:
+            assert "NoReply" in str(e) and not trigger.exists(), e
+            died = True
+        until(lambda: differences(before, whole(d)), [])
+        if not died:
+            break  # there are no more commands
+    trigger.unlink(missing_ok=True)  # nothing stood behind it
+
+
+def test_death_before_the_guest_is_asked(images, tmp_path):
+    """The device stays in both; a guest that has not let go of it in time leaves it in both, too."""
+    trigger = tmp_path / "die"
+    with bus_module.Bus(environment={"VIRTBUS_DIE_AT": f"unplug={trigger}"}) as bus:
+        d = define(bus, tiny_xml("web", devices=PORTS + BUSES + DEVICES["disk-usb"].replace("{dir}", str(images))))
+        d.Start(0, {}, timeout=60)
+        before, defined = inside(d), definitions(d)
+        trigger.write_text("")
+        with pytest.raises(bus_module.BusError):
+            device(bus, d, "usb_2ddisk0").Detach(LIVE | CONFIG, {}, timeout=20)
+        until(lambda: (inside(d), definitions(d)), (before, defined))
+        disk = device(bus, d, "usb_2ddisk0")
+        assert disk.Live and disk.Persistent
+        disk.Detach(LIVE | CONFIG, {}, timeout=20)
+        d.Terminate(0, {})

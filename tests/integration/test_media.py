@@ -2,6 +2,7 @@
 """Devices that change while the machine runs: media, links, boot order."""
 
 import os
+import time
 
 import bus as bus_module
 import pytest
@@ -68,7 +69,7 @@ def test_each_failure(discs, tmp_path):
         before, defined = inside(d), definitions(d)
         commands = [line.split()[1] for line in plan if line.startswith("qmp")]
         for n in range(1, commands.index("blockdev-del") + 1):
-            trigger.write_text(str(n))
+            trigger.write_text(f"plug fail {n}")
             with bus.fails("QemuFailed", "because a test wants it so"):
                 drive.ChangeMedia({"path": f"{discs}/second.iso"}, LIVE | CONFIG, {})
             assert inside(d) == before and definitions(d) == defined, commands[n - 1]
@@ -76,6 +77,52 @@ def test_each_failure(discs, tmp_path):
         drive.ChangeMedia({"path": f"{discs}/second.iso"}, LIVE | CONFIG, {})
         assert images_open(d, discs) == ["second.iso"]
         d.Terminate(0, {})
+
+
+def test_each_death(discs, tmp_path):
+    """Whichever command virtqemud dies at: the old medium is in the drive, or the new one, in QEMU and in both definitions."""
+    trigger = tmp_path / "die"
+    with bus_module.Bus(environment={"VIRTBUS_FAIL_QMP": str(trigger)}) as bus:
+        d = define(bus, tiny_xml("web", devices=DRIVE.format(source=f"<source file='{discs}/first.iso'/>")))
+        d.Start(0, {}, timeout=60)
+        drive = device(bus, d, "sata_2ddisk0")
+        before, defined = inside(d), definitions(d)
+        plan = drive.ChangeMedia({"path": f"{discs}/second.iso"}, LIVE | CONFIG | VALIDATE_ONLY, {})
+        commands = [line.split()[1] for line in plan if line.startswith("qmp")]
+        tidy = commands.index("blockdev-del")
+        for n in range(1, tidy + 2):
+            die_while_changing(drive, discs, trigger, f"plug die {n}")
+            until(lambda: images_open(d, discs), ["first.iso"])
+            until(lambda: inside(d), before)
+            assert definitions(d) == defined and not drive.TrayOpen, commands[n - 1]
+            changed = change_when_free(drive, discs, "second.iso")
+            assert images_open(d, discs) == ["second.iso"] and changed
+            change_when_free(drive, discs, "first.iso")
+            before, defined = inside(d), definitions(d)
+        for n in range(1, len(commands) - tidy + 2):
+            die_while_changing(drive, discs, trigger, f"tidy die {n}")
+            until(lambda: images_open(d, discs), ["second.iso"])
+            until(lambda: [len(v) for v in inside(d).values()], [len(v) for v in before.values()])
+            assert all("second.iso" in text for text in definitions(d)) and not drive.TrayOpen, commands[tidy + n - 1:]
+            change_when_free(drive, discs, "first.iso")
+        d.Terminate(0, {})
+
+
+def die_while_changing(drive, discs, trigger, text):
+    trigger.write_text(text)
+    with pytest.raises(bus_module.BusError):
+        drive.ChangeMedia({"path": f"{discs}/second.iso"}, LIVE | CONFIG, {})
+    assert not trigger.exists(), "it died where it should"
+
+
+def change_when_free(drive, discs, name):
+    for _ in range(100):
+        try:
+            return drive.ChangeMedia({"path": f"{discs}/{name}"}, LIVE | CONFIG, {}) is not None
+        except bus_module.BusError as e:
+            assert "Busy" in str(e)
+            time.sleep(0.1)
+    return False
 
 
 def test_medium_of_the_definition(bus, qemud, discs):

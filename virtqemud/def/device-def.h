@@ -40,6 +40,7 @@ typedef struct Device {
         char *alias;           /* <alias name=…>: "ua-…" names are the user's and become the QEMU id */
         Address *address;
         uint64_t boot_order;   /* <boot order=…>, from 1 */
+        uint64_t acpi_index;   /* by which a guest names it: eno7 */
         bool leaving;          /* live: the guest was asked to let go of it */
         char *id;              /* QEMU id, assigned by domain-fill; in no table */
 } Device;
@@ -52,5 +53,6 @@ const char *const *device_elements(size_t *ret_n);
 #define DEVICE_FIELDS(Struct)                                                                           \
         { "alias/@name", &field_string, offsetof(Struct, device.alias), .max_length = 64 },             \
         { "address", &field_record, offsetof(Struct, device.address), .record = &address_record },      \
+        { "acpi/@index", &field_number, offsetof(Struct, device.acpi_index), .min = 1, .max = 16383 },  \
         { "boot/@order", &field_number, offsetof(Struct, device.boot_order), .min = 1, .max = 1000 },   \
         { "virtbus:leaving", &field_flag, offsetof(Struct, device.leaving), FIELD_LIVE }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "domain-def.h"
 
+#include "mem.h"
 #include "str.h"
 #include "xml-read.h"
 
@@ -17,6 +18,18 @@ DEFINE_ENUM(ClockBasis, clock_basis, NULL, "utc", "localtime")
 DEFINE_ENUM(TimerName, timer_name, NULL, "rtc", "pit", "hpet", "hypervclock", "kvmclock", "tsc")
 DEFINE_ENUM(TickPolicy, tick_policy, NULL, "delay", "catchup", "merge", "discard")
 DEFINE_ENUM(TimerTrack, timer_track, NULL, "boot", "guest", "wall", "realtime")
+
+/* <genid/>: a new one. */
+static int genid_from_text(const Field *f, const char *text, void *value, const char **ret_wanted) {
+        *ret_wanted = "a UUID, or nothing for a new one";
+        return *text ? field_uuid.from_text(f, text, value, ret_wanted) : sd_id128_randomize(value);
+}
+
+static FieldType field_new_uuid;
+__attribute__((constructor)) static void make_type(void) {
+        field_new_uuid = field_uuid;
+        field_new_uuid.from_text = genid_from_text;
+}
 
 /* What firmware is kept in. */
 static const char *const raw_words[] = { NULL, "raw" };
@@ -181,7 +194,7 @@ static const Field domain_fields[] = {
         { "@id", &field_number, AT(id), FIELD_LIVE },
         { "name", &field_string, AT(name), FIELD_REQUIRED },
         { "uuid", &field_uuid, AT(uuid) },
-        { "genid", &field_uuid, AT(genid) },
+        { "genid", &field_new_uuid, AT(genid) },
         { "title", &field_string, AT(title) },
         { "description", &field_string, AT(description), .max_length = 65536 },
         { "metadata", &field_xml, AT(metadata) },
@@ -198,8 +211,11 @@ static const Field domain_fields[] = {
         { "memoryBacking/source/@type", &field_enum, AT(memory_backing.source), .words = &memory_source_table },
         { "memoryBacking/access/@mode", &field_enum, AT(memory_backing.access), .words = &memory_access_table },
         { "memoryBacking/allocation/@mode", &field_enum, AT(memory_backing.allocation), .words = &memory_allocation_table },
+        { "memoryBacking/allocation/@threads", &field_number, AT(memory_backing.allocation_threads), .min = 1, .max = 1024 },
         { "memoryBacking/discard", &field_flag, AT(memory_backing.discard) },
         { "vcpu", &field_number, AT(vcpus) },
+        { "defaultiothread/@thread_pool_min", &field_number, AT(main_pool_min), .max = 1024 },
+        { "defaultiothread/@thread_pool_max", &field_number, AT(main_pool_max), .min = 1, .max = 1024 },
         { "iothreads", &field_number, AT(iothreads), .max = 256 },
         { "iothreadids/iothread", &field_list, AT(iothread_ids), .record = &iothread_record, .max = 256 },
         { "vcpus/vcpu", &field_list, AT(vcpu_list), .record = &vcpu_state_record, .max = 4096 },
@@ -294,6 +310,7 @@ static const Field domain_fields[] = {
         { "features/kvm/hint-dedicated/@state", &field_on_off, AT(kvm_hint_dedicated) },
         { "features/kvm/poll-control/@state", &field_on_off, AT(kvm_poll_control) },
         { "features/kvm/pv-ipi/@state", &field_on_off, AT(kvm_pv_ipi) },
+        { "features/tcg/tb-cache", &field_size, AT(code_cache), .unit = "MiB" },
         SWITCH("features/pvspinlock", pvspinlock),
         SWITCH("features/pmu", pmu),
         SWITCH("features/vmport", vmport),
@@ -329,7 +346,7 @@ static const Field domain_fields[] = {
         { "clock/@adjustment", &field_integer, AT(clock_adjustment) },
         { "clock/@basis", &field_enum, AT(clock_basis), .words = &clock_basis_table },
         { "clock/@timezone", &field_string, AT(clock_timezone), .max_length = 255 },
-        { "clock/@start", &field_number, AT(clock_start), .max = UINT32_MAX },
+        { "clock/@start", &field_number, AT(clock_start), .max = UINT64_C(253402300799) } /* as long as a year has four digits */,
         { "clock/timer", &field_list, AT(timers), .record = &timer_record },
 
         { "on_poweroff", &field_enum, AT(on_poweroff), .words = &lifecycle_action_table },
@@ -344,7 +361,16 @@ static const Field domain_fields[] = {
 };
 #undef AT
 
-const RecordType domain_record = { "domain", sizeof(DomainDef), RECORD_FIELDS(domain_fields) };
+/* <loader secure='yes'/> says something of the one that is going to be chosen. */
+static int domain_def_check(Record *r, Fault *f) {
+        DomainDef *def = (DomainDef *) r;
+
+        if (def->loader && !*def->loader && def->os_firmware != OS_FIRMWARE_NONE)
+                free_and_replace(&def->loader, NULL);
+        return 0;
+}
+
+const RecordType domain_record = { "domain", sizeof(DomainDef), RECORD_FIELDS(domain_fields), .check = domain_def_check };
 
 DomainDef *domain_def_free(DomainDef *def) {
         xmlDoc *doc;

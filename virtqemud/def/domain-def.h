@@ -88,6 +88,8 @@ struct DomainDef {
         RecordList extra_args, extra_env; /* ExtraArg: <qemu:commandline> */
         uint64_t vcpus, vcpus_current;
         uint64_t iothreads;      /* how many */
+        uint64_t main_pool_min, main_pool_max; /* <defaultiothread>: threads for blocking work of QEMU's main loop */
+        uint64_t code_cache;     /* bytes of translated code that type 'qemu' keeps */
         RecordList iothread_ids; /* IothreadId */
         int vcpu_placement;      /* VcpuPlacement */
         char *vcpu_cpuset;

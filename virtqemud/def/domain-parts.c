@@ -56,6 +56,27 @@ static const Field label_fields[] = {
         { "imagelabel", &field_string, AT(image_label), .max_length = 256 },
 };
 #undef AT
+/* Nothing is labelled in any case; who asks for that to be so is right. */
+static int source_label_check(Record *r, Fault *f) {
+        const SourceLabel *l = (const SourceLabel *) r;
+
+        if ((l->relabel == NO || l->skipped == YES) && !l->label)
+                return 0;
+        xml_fault(r, f, FAULT_NOT_SUPPORTED, "labels are not the definition's: VMs have a user of their own each, and open nothing by themselves");
+        fault_hint(f, "leave it out, or say relabel='no'");
+        return -EOPNOTSUPP;
+}
+
+#define AT(member) offsetof(SourceLabel, member)
+static const Field source_label_fields[] = {
+        { "@model", &field_string, AT(model), .max_length = 64 },
+        { "@relabel", &field_yes_no, AT(relabel) },
+        { "@labelskip", &field_yes_no, AT(skipped), FIELD_LIVE },
+        { "label", &field_string, AT(label), .max_length = 256 },
+};
+#undef AT
+const RecordType source_label_record = { "seclabel", sizeof(SourceLabel), RECORD_FIELDS(source_label_fields), .check = source_label_check };
+
 const RecordType security_label_record = { "seclabel", sizeof(SecurityLabel), RECORD_FIELDS(label_fields), .check = label_check };
 
 #define AT(member) offsetof(ExtraArg, member)

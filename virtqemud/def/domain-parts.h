@@ -28,10 +28,17 @@ typedef struct SecurityLabel {
         Tristate relabel;
 } SecurityLabel;
 
+/* <source><seclabel>. */
+typedef struct SourceLabel {
+        Record head;
+        char *model, *label;
+        Tristate relabel, skipped;
+} SourceLabel;
+
 /* <qemu:arg value=…>, <qemu:env name=… value=…>: what QEMU is told as it stands. */
 typedef struct ExtraArg {
         Record head;
         char *name, *value;
 } ExtraArg;
 
-extern const RecordType vcpu_state_record, security_label_record, extra_arg_record, extra_env_record;
+extern const RecordType vcpu_state_record, security_label_record, source_label_record, extra_arg_record, extra_env_record;

@@ -33,6 +33,7 @@ typedef struct MemoryBacking {
         int source;              /* MemorySource */
         int access;              /* MemoryAccess */
         int allocation;          /* MemoryAllocation */
+        uint64_t allocation_threads;
 } MemoryBacking;
 
 /* <page size= unit= nodeset=>. */

@@ -35,7 +35,8 @@ static const ConfRow rows[] = {
 int settings_load(const char *config_dir, Settings *ret, Fault *f) {
         _cleanup_free_ char *path = strf("%s/qemu.conf", config_dir);
         Settings s = {
-                .launch = LAUNCH_AUTO, .log_consoles = true, .pause_on_sleep = true, .lease_disks = true, .on_lease_lost = LOCK_FAILURE_PAUSE,
+                .launch = LAUNCH_AUTO, .spare_root_ports = 2,
+                .log_consoles = true, .pause_on_sleep = true, .lease_disks = true, .on_lease_lost = LOCK_FAILURE_PAUSE,
                 .dump_folder_max = UINT64_C(10) << 30, .no_space_retry_usec = 10 * SECOND,
                 .stop_timeout_usec = 90 * SECOND, .powerdown_interval_usec = 5 * SECOND,
         };

@@ -198,6 +198,8 @@ static int pci_address(const Args *a, const Device *d, json_t *json, Fault *f) {
                 r = set_string(json, "addr", "0x%" PRIx64, at->slot);
         else
                 r = set_string(json, "addr", "0x%" PRIx64 ".0x%" PRIx64, at->slot, at->function);
+        if (r >= 0 && d->acpi_index != NUMBER_UNSET)
+                r = set_number(json, "acpi-index", d->acpi_index);
         if (r < 0 || at->multifunction == UNSET)
                 return r;
         return json_object_set_new(json, "multifunction", json_boolean(at->multifunction == YES)) < 0 ? -ENOMEM : 0;

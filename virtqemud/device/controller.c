@@ -11,7 +11,7 @@ DEFINE_ENUM(ControllerType, controller_type, NULL, "pci", "usb", "ide", "sata", 
 DEFINE_ENUM(ControllerModel, controller_model, NULL, "pci-root", "pcie-root", "pcie-root-port", "pci-bridge", "pcie-to-pci-bridge",
             "pcie-switch-upstream-port", "pcie-switch-downstream-port", "dmi-to-pci-bridge", "pcie-expander-bus", "pci-expander-bus",
             "piix3-uhci", "piix4-uhci", "ehci", "ich9-ehci1", "ich9-uhci1", "ich9-uhci2", "ich9-uhci3", "nec-xhci", "qemu-xhci", "none",
-            "virtio-scsi", "lsilogic", "lsisas1068", "lsisas1078", "vmpvscsi")
+            "virtio-scsi", "lsilogic", "lsisas1068", "lsisas1078", "vmpvscsi", "virtio", "virtio-transitional", "virtio-non-transitional")
 
 /* What QEMU calls it, and what it belongs to. */
 static const struct {
@@ -44,7 +44,18 @@ static const struct {
         [MODEL_LSISAS1068]         = { CONTROLLER_SCSI, "mptsas1068",      SLOT_PCI },
         [MODEL_LSISAS1078]         = { CONTROLLER_SCSI, "megasas",         SLOT_PCI },
         [MODEL_VMPVSCSI]           = { CONTROLLER_SCSI, "pvscsi",          SLOT_PCI },
+        [MODEL_VIRTIO]             = { CONTROLLER_VIRTIO_SERIAL, NULL,     SLOT_PCIE },
+        [MODEL_VIRTIO_TRANSITIONAL] = { CONTROLLER_VIRTIO_SERIAL, NULL,    SLOT_PCIE },
+        [MODEL_VIRTIO_NON_TRANSITIONAL] = { CONTROLLER_VIRTIO_SERIAL, NULL, SLOT_PCIE },
 };
+
+static bool is_versioned(const Controller *c) {
+        return c->model == MODEL_VIRTIO_TRANSITIONAL || c->model == MODEL_VIRTIO_NON_TRANSITIONAL;
+}
+
+static bool is_virtio_scsi(const Controller *c) {
+        return c->type == CONTROLLER_SCSI && (c->model == MODEL_VIRTIO_SCSI || is_versioned(c));
+}
 
 #define AT(member) offsetof(Controller, member)
 static const Field controller_fields[] = {
@@ -78,7 +89,7 @@ static bool is_xhci(const Controller *c) {
 static int check_record(Record *r, Fault *f) {
         const Controller *c = (const Controller *) r;
 
-        if (c->model != MODEL_NONE && (int) models[c->model].type != c->type)
+        if (c->model != MODEL_NONE && (int) models[c->model].type != c->type && !is_virtio_scsi(c))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "'%s' is no model of a controller of type '%s'",
                                  controller_model_to_string((ControllerModel) c->model), controller_type_to_string((ControllerType) c->type));
         if (c->ports != NUMBER_UNSET && c->type != CONTROLLER_VIRTIO_SERIAL && !is_xhci(c))
@@ -89,8 +100,9 @@ static int check_record(Record *r, Fault *f) {
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "only virtio-serial controllers have a number of vectors");
         if (c->type != CONTROLLER_PCI && (c->model_name || c->chassis != NUMBER_UNSET || c->port != NUMBER_UNSET || c->chassis_nr != NUMBER_UNSET))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "only pci controllers have <model name> and <target>");
-        if (c->hotplug != UNSET && c->model != MODEL_PCIE_ROOT_PORT && c->model != MODEL_PCIE_SWITCH_DOWNSTREAM)
-                return xml_fault_below(r, "target/@hotplug", f, FAULT_INVALID_DEFINITION, "only a pcie-root-port and a switch's downstream port have it");
+        if (c->hotplug != UNSET && c->model != MODEL_PCIE_ROOT_PORT && c->model != MODEL_PCIE_SWITCH_DOWNSTREAM && c->model != MODEL_PCI_ROOT)
+                return xml_fault_below(r, "target/@hotplug", f, FAULT_INVALID_DEFINITION,
+                                       "only a pcie-root-port, a switch's downstream port and the root of a pc have it");
         if ((c->bus_number != NUMBER_UNSET || c->node != NUMBER_UNSET) && c->model != MODEL_PCIE_EXPANDER && c->model != MODEL_PCI_EXPANDER)
                 return xml_fault_below(r, "target", f, FAULT_INVALID_DEFINITION, "busNr and node belong to expander buses");
         if (c->hole != NUMBER_UNSET && c->model != MODEL_PCI_ROOT && c->model != MODEL_PCIE_ROOT)
@@ -131,11 +143,21 @@ static ControllerModel default_model(const Controller *c, const DomainDef *def) 
         return MODEL_NONE;
 }
 
+/* The companions of an EHCI controller take its ports in pairs, in their order. */
+static void fill_companion(Controller *c, const DomainDef *def) {
+        if (c->model < MODEL_ICH9_UHCI1 || c->model > MODEL_ICH9_UHCI3 || c->master_startport != NUMBER_UNSET)
+                return;
+        DEVICE_FOREACH(Controller, other, def, DEVICE_CONTROLLER)
+                if (other->model == MODEL_ICH9_EHCI1 && other->index == c->index)
+                        c->master_startport = (uint64_t) (c->model - MODEL_ICH9_UHCI1) * 2;
+}
+
 static int controller_fill(Device *d, DomainDef *def, Fault *f) {
         Controller *c = (Controller *) d;
 
         if (c->model == MODEL_NONE)
                 c->model = default_model(c, def);
+        fill_companion(c, def);
         if (c->type == CONTROLLER_PCI && models[c->model].driver && !c->model_name &&
             free_and_strdup(&c->model_name, models[c->model].driver) < 0)
                 return fault_oom(f);
@@ -180,7 +202,9 @@ static const char *controller_driver(const Controller *c, const DomainDef *def) 
         if (c->type == CONTROLLER_SATA)
                 return "ich9-ahci";
         if (c->type == CONTROLLER_VIRTIO_SERIAL)
-                return "virtio-serial-pci";
+                return virtio_driver("virtio-serial", c->model == MODEL_VIRTIO_TRANSITIONAL, c->model == MODEL_VIRTIO_NON_TRANSITIONAL);
+        if (is_virtio_scsi(c))
+                return virtio_driver("virtio-scsi", c->model == MODEL_VIRTIO_TRANSITIONAL, c->model == MODEL_VIRTIO_NON_TRANSITIONAL);
         if (c->type == CONTROLLER_CCID)
                 return "usb-ccid";
         if (c->type == CONTROLLER_FDC)
@@ -189,7 +213,7 @@ static const char *controller_driver(const Controller *c, const DomainDef *def) 
 }
 
 static int check_driver(const Controller *c, const DomainDef *def, Fault *f) {
-        bool scsi = c->type == CONTROLLER_SCSI && c->model == MODEL_VIRTIO_SCSI;
+        bool scsi = is_virtio_scsi(c);
         bool settings = c->queues != NUMBER_UNSET || c->per_unit != NUMBER_UNSET || c->max_sectors != NUMBER_UNSET || c->iothread != NUMBER_UNSET;
 
         if (settings && !scsi)

@@ -98,6 +98,8 @@ static const Field disk_fields[] = {
         { "@sgio", &field_enum, AT(sgio), .words = &sgio_table },
         { "@rawio", &field_yes_no, AT(raw_io) },
         { "source/@mode", &field_enum, AT(mode), .words = &mode_table },
+        { "mirror", &field_xml, AT(mirror), FIELD_LIVE },
+        { "source/seclabel", &field_list, AT(labels), .record = &source_label_record, .max = 8 },
         { "virtbus:found", &field_string, AT(found), FIELD_LIVE },
         { "virtbus:served", &field_record, AT(served), FIELD_LIVE, .record = &disk_served_record },
         { "virtbus:medium", &field_number, AT(medium), FIELD_LIVE },

@@ -106,6 +106,8 @@ typedef struct Disk {
         Tristate found_block;  /* whether it is a block device */
         int startup_policy;
         DiskEncryption *encryption, *source_encryption; /* said at the disk, or at its source */
+        RecordList labels;      /* SourceLabel */
+        struct _xmlNode *mirror; /* live, and nothing follows from it: a copy that somebody is making */
         BackingStore *below;
         char *target;
         int bus;               /* DiskBus */

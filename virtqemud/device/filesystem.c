@@ -17,6 +17,12 @@ static const char *const type_words[] = { NULL, "mount", "template", "file", "bl
 static const EnumTable type_table = { type_words, ARRAY_SIZE(type_words) };
 static const char *const access_words[] = { NULL, "passthrough", "mapped", "squash" };
 static const EnumTable access_table = { access_words, ARRAY_SIZE(access_words) };
+static const char *const model_words[] = { NULL, "virtio", "virtio-transitional", "virtio-non-transitional" };
+static const EnumTable model_table = { model_words, ARRAY_SIZE(model_words) };
+static const char *const write_words[] = { NULL, "immediate" };
+static const EnumTable write_table = { write_words, ARRAY_SIZE(write_words) };
+static const char *const multidevs_words[] = { NULL, "default", "remap", "forbid", "warn" };
+static const EnumTable multidevs_table = { multidevs_words, ARRAY_SIZE(multidevs_words) };
 static const char *const cache_words[] = { NULL, "none", "auto", "always" };
 static const EnumTable cache_table = { cache_words, ARRAY_SIZE(cache_words) };
 static const char *const sandbox_words[] = { NULL, "namespace", "chroot" };
@@ -32,6 +38,8 @@ typedef struct Filesystem {
         uint64_t threads;
         char *folder, *socket;       /* <source>: ours to share, or somebody else's virtiofsd */
         char *tag;                   /* what the guest mounts */
+        int model, write_policy, multidevs;
+        char *file_mode, *folder_mode;
         bool readonly;
         VirtioOptions virtio;
 } Filesystem;
@@ -47,8 +55,13 @@ typedef struct Filesystem {
 #define AT(member) offsetof(Filesystem, member)
 static const Field filesystem_fields[] = {
         { "@type", &field_enum, AT(type), .words = &type_table },
+        { "@fmode", &field_string, AT(file_mode), .max_length = 4 },
+        { "@dmode", &field_string, AT(folder_mode), .max_length = 4 },
+        { "@model", &field_enum, AT(model), .words = &model_table },
         { "@accessmode", &field_enum, AT(access), .words = &access_table },
         { "driver/@type", &field_enum, AT(driver), .words = &driver_table },
+        { "driver/@wrpolicy", &field_enum, AT(write_policy), .words = &write_table },
+        { "@multidevs", &field_enum, AT(multidevs), .words = &multidevs_table },
         { "driver/@queue", &field_number, AT(queue), .min = 2, .max = 1024 },
         { "binary/@path", &field_string, AT(binary) },
         { "binary/@xattr", &field_on_off, AT(xattr) },
@@ -82,6 +95,17 @@ static int check_9p(const Filesystem *fs, Fault *f) {
                         return xml_fault_below(r, rows[i].where, f, FAULT_INVALID_DEFINITION, "it belongs to <driver type='virtiofs'/>");
         if (!fs->folder || fs->folder[0] != '/')
                 return xml_fault_below(r, "source", f, FAULT_INVALID_DEFINITION, "it needs the absolute path of a folder: <source dir='/…'/>");
+        if (fs->file_mode || fs->folder_mode) {
+                xml_fault_below(r, fs->file_mode ? "@fmode" : "@dmode", f, FAULT_NOT_SUPPORTED, "new files have the modes that the guest gives them");
+                fault_hint(f, "leave it out");
+                return -EOPNOTSUPP;
+        }
+        if (fs->multidevs > 1) {
+                xml_fault_below(r, "@multidevs", f, FAULT_NOT_SUPPORTED, "'%s' is not supported: the helper that opens the files does not know of it",
+                                multidevs_words[fs->multidevs]);
+                fault_hint(f, "leave it out, or use <driver type='virtiofs'/>");
+                return -EOPNOTSUPP;
+        }
         if (fs->access > 1) {
                 xml_fault_below(r, "@accessmode", f, FAULT_NOT_SUPPORTED, "'%s' is not supported: owners and modes are the guest's as they are the host's",
                                 access_words[fs->access]);
@@ -101,12 +125,18 @@ static int check_record(Record *r, Fault *f) {
                 return xml_fault_below(r, "driver/@type", f, FAULT_NOT_SUPPORTED, "QEMU has no 'handle' any more, use 'path' or 'virtiofs'");
         if (fs->driver != FS_VIRTIOFS)
                 return check_9p(fs, f);
+        if (fs->write_policy || fs->multidevs || fs->file_mode || fs->folder_mode)
+                return xml_fault_below(r, fs->write_policy ? "driver/@wrpolicy" : fs->multidevs ? "@multidevs" : "@fmode", f, FAULT_INVALID_DEFINITION,
+                                       "it belongs to 9p");
         if (!path || (fs->folder && fs->socket))
                 return xml_fault_below(r, "source", f, FAULT_INVALID_DEFINITION, "it has a dir, or the socket of a virtiofsd that runs already");
         if (path[0] != '/')
                 return xml_fault_below(r, "source", f, FAULT_INVALID_DEFINITION, "'%.128s' is not an absolute path", path);
         if (fs->folder && strchr(fs->folder, ','))
                 return xml_fault_below(r, "source/@dir", f, FAULT_NOT_SUPPORTED, "virtiofsd can't share a folder with a comma in its name");
+        if (fs->model > 1)
+                return xml_fault_below(r, "@model", f, FAULT_NOT_SUPPORTED, "'%s' is not supported: virtiofs came after virtio 1.0",
+                                       model_words[fs->model]);
         if (fs->access > 1)
                 return xml_fault_below(r, "@accessmode", f, FAULT_NOT_SUPPORTED, "virtiofs knows 'passthrough' only");
         if (fs->readonly)
@@ -139,7 +169,7 @@ static SlotKind filesystem_slot(const Device *d, const DomainDef *def) {
 }
 
 static const char *filesystem_driver(const Filesystem *fs) {
-        return fs->driver == FS_VIRTIOFS ? "vhost-user-fs-pci" : "virtio-9p-pci";
+        return fs->driver == FS_VIRTIOFS ? "vhost-user-fs-pci" : virtio_driver("virtio-9p", fs->model == 2, fs->model == 3);
 }
 
 static int filesystem_check(const Device *d, const DomainDef *def, const QemuCaps *caps, Fault *f) {
@@ -237,7 +267,7 @@ static int proxy_args(const Filesystem *fs, Args *a, Fault *f) {
 
         if (fd < 0 || !id)
                 return -ENOMEM;
-        r = args_option(a, "-fsdev", "proxy,id=%s,sock_fd=%d%s", id, fd, fs->readonly ? ",readonly=on" : "");
+        r = args_option(a, "-fsdev", "proxy,id=%s,sock_fd=%d%s%s", id, fd, fs->readonly ? ",readonly=on" : "", fs->write_policy ? ",writeout=immediate" : "");
         if (r < 0)
                 return r;
         json = json_pack("{s:s, s:s, s:s, s:s}", "driver", filesystem_driver(fs), "id", d->id, "fsdev", id, "mount_tag", fs->tag);

@@ -12,7 +12,7 @@ static const char *const type_words[] = { NULL, "usb", "pci", "mdev", "scsi", "s
 static const EnumTable type_table = { type_words, ARRAY_SIZE(type_words) };
 static const char *const driver_words[] = { NULL, "vfio" };
 static const EnumTable driver_table = { driver_words, ARRAY_SIZE(driver_words) };
-static const char *const model_words[] = { NULL, "vfio-pci" };
+static const char *const model_words[] = { NULL, "vfio-pci", "virtio-transitional", "virtio-non-transitional" };
 static const EnumTable model_table = { model_words, ARRAY_SIZE(model_words) };
 
 static const char *const protocol_words[] = { NULL, "vhost", "iscsi" };
@@ -121,7 +121,7 @@ static int check_fits(const Hostdev *h, Fault *f) {
                 const char *where;
                 bool said, fits;
         } rows[] = {
-                { "@model", h->model != 0, mdev },
+                { "@model", h->model == 1, mdev }, { "@model", h->model > 1, vhost },
                 { "@display", h->display != UNSET, mdev },
                 { "@ramfb", h->ramfb != UNSET, mdev },
                 { "driver", h->driver != 0, pci },

@@ -53,6 +53,8 @@ static const Field interface_fields[] = {
         { "driver/@tx_queue_size", &field_number, AT(tx_queue_size), .min = 256, .max = 1024 },
         { "driver/@txmode", &field_enum, AT(tx_mode), .words = &tx_mode_table },
         VIRTIO_FIELDS(AT(virtio)),
+        { "driver/@rss", &field_on_off, AT(rss) },
+        { "driver/@rss_hash_report", &field_on_off, AT(hash_report) },
         OFFLOADS("host", host_offloads),
         { "driver/host/@gso", &field_on_off, AT(host_offloads.gso) },
         { "driver/host/@mrg_rxbuf", &field_on_off, AT(host_offloads.mrg_rxbuf) },
@@ -207,8 +209,8 @@ static bool offloads_any(const Offloads *o) {
 }
 
 static int check_driver(const Interface *i, Fault *f) {
-        bool any = virtio_options_any(&i->virtio) || offloads_any(&i->host_offloads) || offloads_any(&i->guest_offloads) || i->tx_mode ||
-                   i->rx_queue_size != NUMBER_UNSET || i->tx_queue_size != NUMBER_UNSET;
+        bool any = virtio_options_any(&i->virtio) || offloads_any(&i->host_offloads) || offloads_any(&i->guest_offloads) || i->tx_mode || i->rss ||
+                   i->hash_report || i->rx_queue_size != NUMBER_UNSET || i->tx_queue_size != NUMBER_UNSET;
 
         if (any && !is_virtio(i))
                 return xml_fault_below(&i->device.head, "driver", f, FAULT_NOT_SUPPORTED, "these are settings of model 'virtio'");
@@ -359,6 +361,10 @@ static int add_driver(const Interface *i, json_t *json) {
                 r = json_set_switch(json, "host_ecn", i->host_offloads.ecn);
         if (r >= 0)
                 r = json_set_switch(json, "host_ufo", i->host_offloads.ufo);
+        if (r >= 0)
+                r = json_set_switch(json, "rss", i->rss);
+        if (r >= 0)
+                r = json_set_switch(json, "hash", i->hash_report);
         return r < 0 ? r : json_set_switch(json, "mrg_rxbuf", i->host_offloads.mrg_rxbuf);
 }
 

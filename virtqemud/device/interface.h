@@ -78,6 +78,7 @@ typedef struct Interface {
         uint64_t rx_queue_size, tx_queue_size;
         int tx_mode;
         Offloads host_offloads, guest_offloads;
+        Tristate rss, hash_report;   /* queues by what a packet is of, and the guest told of that */
         Rom rom;
         InterfaceSocket socket;
         int teaming;                  /* Teaming: it stands in while a device of the host is away */

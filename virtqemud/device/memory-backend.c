@@ -8,16 +8,39 @@
 #include "virtio.h"
 #include "xml-read.h"
 
-static uint64_t usual_page(const MemoryBacking *m) {
-        const HugePage *p = m->pages.n > 0 ? (const HugePage *) m->pages.items[0] : NULL;
+static bool has_cell(const char *nodes, uint64_t cell) {
+        _cleanup_free_ uint8_t *set = NULL;
+        size_t n;
 
-        return p ? size_with_unit(p->size, p->unit) : 0;
+        return cpu_set_read(nodes, &set, &n) >= 0 && cell < n * 8 && (set[cell / 8] & (1u << cell % 8)) != 0;
 }
 
-static int add_pages(const MemoryBacking *m, const MemoryPiece *piece, json_t *json) {
-        uint64_t size = piece->page > 0 ? piece->page : usual_page(m);
+const HugePage *memory_page_of(const MemoryBacking *m, uint64_t cell) {
+        const HugePage *usual = NULL;
 
-        if (!m->hugepages && piece->page == 0)
+        assert(m);
+
+        RECORD_FOREACH(HugePage, p, m->pages) {
+                if (!p->nodeset)
+                        usual = p;
+                else if (has_cell(p->nodeset, cell))
+                        return p;
+        }
+        return usual;
+}
+
+/* Where sizes are given, what none of them is for is of the usual pages. */
+static bool wants_pages(const DomainDef *def, const MemoryPiece *piece) {
+        const MemoryBacking *m = &def->memory_backing;
+
+        return piece->page > 0 || (m->hugepages && (m->pages.n == 0 || memory_page_of(m, piece->cell)));
+}
+
+static int add_pages(const DomainDef *def, const MemoryPiece *piece, json_t *json) {
+        const HugePage *p = memory_page_of(&def->memory_backing, piece->cell);
+        uint64_t size = piece->page > 0 ? piece->page : p ? size_with_unit(p->size, p->unit) : 0;
+
+        if (!wants_pages(def, piece))
                 return 0;
         if (json_set_switch(json, "hugetlb", YES) < 0)
                 return -ENOMEM;
@@ -54,10 +77,6 @@ static int add_nodes(const MemoryPiece *piece, json_t *json) {
         return json_object_set_new(json, "host-nodes", numbers_of(piece->nodes)) < 0 ? -ENOMEM : 0;
 }
 
-static bool wants_pages(const DomainDef *def, const MemoryPiece *piece) {
-        return def->memory_backing.hugepages || piece->page > 0;
-}
-
 bool memory_is_file(const DomainDef *def, const MemoryPiece *piece) {
         return def->memory_backing.source == MEMORY_FILE && !wants_pages(def, piece);
 }
@@ -79,12 +98,14 @@ int memory_backend_args(Args *a, const MemoryPiece *piece) {
         bool memfd = wants_pages(a->def, piece) || m->source == MEMORY_MEMFD || shared;
         const char *type = file ? "memory-backend-file" : memfd ? "memory-backend-memfd" : "memory-backend-ram";
         json_auto_t *json = json_pack("{s:s, s:s, s:I, s:b}", "qom-type", type, "id", piece->id, "size", (json_int_t) piece->size, "share", (int) shared);
-        int r = !json ? -ENOMEM : file ? add_file(piece, a, json) : add_pages(m, piece, json);
+        int r = !json ? -ENOMEM : file ? add_file(piece, a, json) : add_pages(a->def, piece, json);
 
         if (r >= 0)
                 r = add_nodes(piece, json);
         if (r >= 0 && m->allocation == ALLOCATION_IMMEDIATE && !piece->sparse)
                 r = json_set_switch(json, "prealloc", YES);
+        if (r >= 0 && m->allocation == ALLOCATION_IMMEDIATE && !piece->sparse)
+                r = json_set_number(json, "prealloc-threads", m->allocation_threads);
         if (r >= 0 && piece->sparse)
                 r = json_set_switch(json, "reserve", NO);
         return r < 0 ? r : args_json(a, ARG_OBJECT, TAKE_PTR(json));

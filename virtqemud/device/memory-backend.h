@@ -12,11 +12,14 @@ typedef struct MemoryPiece {
         uint64_t size;               /* bytes */
         int access;                  /* MemoryAccess; NONE: as <memoryBacking> says */
         uint64_t page;               /* size of huge pages; 0: as <memoryBacking> says */
+        uint64_t cell;               /* of the guest, for whose memory there may be pages of another size */
         int mode;                    /* NumaMode: how it keeps to … */
         const char *nodes;           /* … these nodes of the host; NULL: any */
         bool sparse;                 /* most of it will never be used */
 } MemoryPiece;
 
+/* Of which pages the memory of a cell is; NULL: no <page> is for it. */
+const HugePage *memory_page_of(const MemoryBacking *m, uint64_t cell);
 /* Appends the object. */
 int memory_backend_args(Args *a, const MemoryPiece *piece);
 /* Whether such pieces are files: each needs one then, WANTED_MEMORY, whose key is the piece's id. */

@@ -244,6 +244,9 @@ static uint64_t usb_ports(const Controller *c) {
         case MODEL_LSISAS1068:
         case MODEL_LSISAS1078:
         case MODEL_VMPVSCSI:
+        case MODEL_VIRTIO:
+        case MODEL_VIRTIO_TRANSITIONAL:
+        case MODEL_VIRTIO_NON_TRANSITIONAL:
         case _CONTROLLER_MODEL_MAX:
         case _CONTROLLER_MODEL_INVALID:
                 break;

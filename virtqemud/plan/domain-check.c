@@ -69,11 +69,6 @@ static int check_vcpus(const DomainDef *def, Fault *f) {
                 return bad(def, f, "vcpu/@current", "a domain needs at least one");
         if (def->vcpus_current != NUMBER_UNSET && def->vcpus_current > def->vcpus)
                 return bad(def, f, "vcpu/@current", "%" PRIu64 " are more than the maximum of %" PRIu64, def->vcpus_current, def->vcpus);
-        if (def->vcpu_placement == PLACEMENT_AUTO) {
-                cannot(def, f, "vcpu/@placement", "placing vCPUs by themselves is not supported: the kernel does it");
-                fault_hint(f, "cpuset='…' says which CPUs of the host the VM may use");
-                return -EOPNOTSUPP;
-        }
         return check_vcpu_list(def, f) < 0 ? -EINVAL : check_topology(def, f);
 }
 
@@ -257,6 +252,24 @@ static int check_accelerator(const DomainDef *def, const QemuCaps *caps, const D
         return r;
 }
 
+/* Guests find it in their ACPI, and no two the same one. */
+static int check_acpi_index(const DomainDef *def, size_t n, Fault *f) {
+        const Device *d = (const Device *) def->devices.items[n];
+
+        if (d->acpi_index == NUMBER_UNSET)
+                return 0;
+        if (!d->address || d->address->type != ADDRESS_PCI)
+                return xml_fault_below(&d->head, "acpi/@index", f, FAULT_INVALID_DEFINITION, "it belongs to devices with a PCI address");
+        for (size_t i = 0; i < n; i++) {
+                const Device *other = (const Device *) def->devices.items[i];
+
+                if (other->acpi_index == d->acpi_index)
+                        return xml_fault_below(&d->head, "acpi/@index", f, FAULT_INVALID_DEFINITION, "%" PRIu64 " is already that of %s",
+                                               d->acpi_index, other->id);
+        }
+        return 0;
+}
+
 int domain_check(const DomainDef *def, const QemuCaps *caps, const DomainDefaults *defaults, Fault *f) {
         int r;
 
@@ -292,10 +305,14 @@ int domain_check(const DomainDef *def, const QemuCaps *caps, const DomainDefault
                 r = memory_encryption_check(def, &defaults->encryption, f);
         if (r >= 0 && caps)
                 r = check_machine(def, caps, f);
+        if (r >= 0 && def->code_cache != NUMBER_UNSET && (def->type == DOMAIN_TYPE_KVM || def->code_cache % MIB != 0 || def->code_cache == 0))
+                r = bad(def, f, "features/tcg/tb-cache", "it is a number of MiB, of a domain of type 'qemu'");
         if (r >= 0)
                 r = check_accelerator(def, caps, defaults, f);
         if (r >= 0)
                 r = cpu_check(def, caps, f);
+        for (size_t i = 0; i < def->devices.n && r >= 0; i++)
+                r = check_acpi_index(def, i, f);
         for (size_t i = 0; i < def->devices.n && r >= 0; i++)
                 r = check_device(def, i, caps, f);
         return r;

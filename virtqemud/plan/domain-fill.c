@@ -272,7 +272,16 @@ int domain_make_live(const DomainDef *def, uint64_t id, const DomainDefaults *de
         return 0;
 }
 
+/* Who has said how many there are, or was told once, keeps them: else each device plugged in for good would leave another one. */
+static bool has_root_port(const DomainDef *def) {
+        DEVICE_FOREACH(Controller, c, def, DEVICE_CONTROLLER)
+                if (c->model == (int) MODEL_PCIE_ROOT_PORT)
+                        return true;
+        return false;
+}
+
 int domain_fill(DomainDef *def, const DomainDefaults *defaults, Fault *f) {
+        unsigned spare = has_root_port(def) ? 0 : defaults->spare_root_ports;
         size_t filled;
         int r;
 
@@ -295,8 +304,8 @@ int domain_fill(DomainDef *def, const DomainDefaults *defaults, Fault *f) {
         filled = def->devices.n;
         if (r >= 0)
                 r = domain_assign_addresses(def, f);
-        if (r >= 0 && defaults->spare_root_ports > 0 && domain_has_pcie(def))
-                r = pci_add_spare_ports(def, defaults->spare_root_ports, f);
+        if (r >= 0 && spare > 0 && domain_has_pcie(def))
+                r = pci_add_spare_ports(def, spare, f);
         if (r >= 0)
                 r = fill_devices(def, filled, f);
         return r < 0 ? r : domain_assign_ids(def, f);

@@ -16,7 +16,7 @@ typedef struct DomainDefaults {
         bool kvm;                    /* /dev/kvm usable */
         HostEncryption encryption;
         uint64_t host_memory;        /* bytes; 0: not known, no limit */
-        unsigned spare_root_ports;   /* free root ports for hotplug; each costs QEMU start time, so the usual number is 0 */
+        unsigned spare_root_ports;   /* free root ports for hotplug, for a definition that has none */
         const char *certificates;    /* the folder of those for TLS of SPICE */
         const char *vnc_certificates; /* likewise of VNC; NULL: it has no TLS */
         bool vnc_verify_clients;

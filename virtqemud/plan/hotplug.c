@@ -395,25 +395,17 @@ int hotplug_plan_keep(LaunchPlan *p, PlanFdKind kind, unsigned index, const char
 /* --- away again --- */
 
 int hotplug_clean_before(const Hotplug *h, const QemuCaps *caps, const json_t *nodes, const json_t *sets, LaunchPlan *p, Fault *f) {
-        json_auto_t *commands = NULL;
-        json_t *step;
-        size_t i;
         int r;
 
-        assert(h && h->before && caps && p);
+        assert(h && h->before && caps && p && !p->tidy);
 
         if (h->part.devices.n == 0)
                 return 0;
-        r = hotplug_clean(h->next, h->before, caps, &commands, f);
+        r = hotplug_clean(h->next, h->before, caps, &p->tidy, f);
         /* The names of both begin the same; but the new ones have no nodes yet. */
         if (r >= 0)
-                r = hotplug_drop_images(h->before, nodes, commands);
-        if (r >= 0)
-                r = hotplug_drop_kept(h->before, nodes, sets, commands);
-        json_array_foreach(commands, i, step)
-                if (r >= 0 && (json_object_set_new(step, "optional", json_true()) < 0 || json_array_append(p->commands, step) < 0))
-                        r = fault_oom(f);
-        return r;
+                r = hotplug_drop_images(h->before, nodes, p->tidy);
+        return r < 0 ? r : hotplug_drop_kept(h->before, nodes, sets, p->tidy);
 }
 
 int hotplug_clean(const DomainDef *live, const Device *device, const QemuCaps *caps, json_t **ret, Fault *f) {

@@ -32,7 +32,7 @@ int hotplug_plan_keep(LaunchPlan *p, PlanFdKind kind, unsigned index, const char
 
 /* The commands that take away what stands behind a device of the live definition once the device itself is gone. */
 int hotplug_clean(const DomainDef *live, const Device *device, const QemuCaps *caps, json_t **ret, Fault *f);
-/* Appends what takes away the medium that was there, to the plan of another one; the answers are those from before the change. */
+/* Puts what takes away the medium that was there into the plan of another one, as what is tidied up after it; the answers are those from before the change. */
 int hotplug_clean_before(const Hotplug *h, const QemuCaps *caps, const json_t *nodes, const json_t *sets, LaunchPlan *p, Fault *f);
 /* Appends the commands that close the descriptors of the device's block nodes, unless another node uses them, too. `nodes` is what
  * query-named-block-nodes has answered. */

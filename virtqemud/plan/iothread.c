@@ -26,6 +26,8 @@ int iothreads_fill(DomainDef *def) {
 }
 
 int iothreads_check(const DomainDef *def, Fault *f) {
+        if (def->main_pool_min != NUMBER_UNSET && def->main_pool_max != NUMBER_UNSET && def->main_pool_min > def->main_pool_max)
+                return domain_fault(def, f, FAULT_INVALID_DEFINITION, "defaultiothread", "thread_pool_min is more than thread_pool_max");
         RECORD_FOREACH(IothreadId, t, def->iothread_ids) {
                 RECORD_FOREACH(IothreadId, other, def->iothread_ids) {
                         if (other == t)
@@ -49,8 +51,20 @@ json_t *iothread_json(const IothreadId *t) {
         return json_incref(json);
 }
 
+static int main_loop_args(const DomainDef *def, Args *a) {
+        json_auto_t *json = NULL;
+
+        if (def->main_pool_min == NUMBER_UNSET && def->main_pool_max == NUMBER_UNSET)
+                return 0;
+        json = json_pack("{s:s, s:s}", "qom-type", "main-loop", "id", "main-loop");
+        if (!json || json_set_number(json, "thread-pool-min", def->main_pool_min) < 0 ||
+            json_set_number(json, "thread-pool-max", def->main_pool_max) < 0)
+                return -ENOMEM;
+        return args_json(a, ARG_OBJECT, TAKE_PTR(json));
+}
+
 int iothreads_args(const DomainDef *def, Args *a) {
-        int r = 0;
+        int r = main_loop_args(def, a);
 
         RECORD_FOREACH(IothreadId, t, def->iothread_ids)
                 if (r >= 0)

@@ -26,6 +26,7 @@ LaunchPlan *launch_plan_free(LaunchPlan *p) {
         strv_free(p->argv);
         strv_free(p->environment);
         json_decref(p->commands);
+        json_decref(p->tidy);
         for (size_t i = 0; i < p->n_fds; i++)
                 free(p->fds[i].path);
         free(p->fds);
@@ -75,7 +76,10 @@ static int add_machine(Args *a, const DomainDef *def) {
         _cleanup_text_ Text t = TEXT_INIT;
         _cleanup_free_ char *text = NULL;
 
-        text_addf(&t, "%s,accel=%s,dump-guest-core=%s", def->machine, def->type == DOMAIN_TYPE_KVM ? "kvm" : "tcg", def->memory_dump == YES ? "on" : "off");
+        text_add(&t, def->machine);
+        if (def->code_cache == NUMBER_UNSET)
+                text_addf(&t, ",accel=%s", def->type == DOMAIN_TYPE_KVM ? "kvm" : "tcg");
+        text_addf(&t, ",dump-guest-core=%s", def->memory_dump == YES ? "on" : "off");
         if (hmat_any(def))
                 text_add(&t, ",hmat=on");
         if (domain_has_nvdimm(def))
@@ -169,7 +173,11 @@ static int add_globals(Args *a, const DomainDef *def) {
         const Timer *pit = find_timer(def, TIMER_PIT);
         int r = 0;
 
-        if (def->suspend_to_mem != UNSET)
+        if (def->code_cache != NUMBER_UNSET)
+                r = args_option(a, "-accel", "tcg,tb-size=%" PRIu64, def->code_cache >> 20);
+        if (r >= 0 && root && root->model == MODEL_PCI_ROOT && root->hotplug != UNSET)
+                r = args_option(a, "-global", "PIIX4_PM.acpi-root-pci-hotplug=%s", root->hotplug == YES ? "on" : "off");
+        if (r >= 0 && def->suspend_to_mem != UNSET)
                 r = args_option(a, "-global", "%s.disable_s3=%d", driver, def->suspend_to_mem == NO);
         if (r >= 0 && def->suspend_to_disk != UNSET)
                 r = args_option(a, "-global", "%s.disable_s4=%d", driver, def->suspend_to_disk == NO);

@@ -8,6 +8,7 @@
 typedef struct LaunchPlan {
         char **argv;            /* NULL where it is for a QEMU that runs: */
         json_t *commands;       /* [{"execute", "arguments", "fd": number, "undo": {"execute", "arguments"}}, …] */
+        json_t *tidy;           /* likewise, without undo: what of before the change goes once that is done; NULL: nothing */
         unsigned next_fdset;    /* the first that is free */
         char **environment;
         PlanFd *fds;

@@ -97,10 +97,8 @@ int numa_check(const DomainDef *def, Fault *f) {
 
         if (r >= 0)
                 r = hmat_check(def, f);
-        if (r >= 0 && def->numa.placement == 2) {
-                r = domain_fault(def, f, FAULT_NOT_SUPPORTED, "numatune/memory/@placement", "'auto' is not supported: the kernel does it");
-                fault_hint(f, "nodeset='…' says which nodes of the host the memory is from");
-        }
+        if (r >= 0 && def->numa.placement == 2 && def->numa.nodes)
+                r = domain_fault(def, f, FAULT_INVALID_DEFINITION, "numatune/memory", "placement='auto' leaves it to the kernel, and a nodeset does not");
         if (r >= 0)
                 r = check_set(&def->head, "numatune/memory/@nodeset", def->numa.nodes, f);
         RECORD_FOREACH(NumaPlace, p, def->numa.places) {
@@ -154,7 +152,7 @@ char *numa_backend(const NumaCell *c) {
 
 static int add_cell(const NumaCell *c, const DomainDef *def, Args *a) {
         _cleanup_free_ char *id = numa_backend(c), *text = NULL;
-        MemoryPiece piece = { .id = id, .size = numa_cell_size(c), .access = c->access };
+        MemoryPiece piece = { .id = id, .size = numa_cell_size(c), .access = c->access, .cell = c->id };
         _cleanup_text_ Text t = TEXT_INIT;
         int r;
 

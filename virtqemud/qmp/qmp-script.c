@@ -3,6 +3,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "mem.h"
@@ -14,7 +18,8 @@
 struct QmpScript {
         QmpScriptSpec spec;
         size_t at;                   /* the command under way, or the next one to take back plus one */
-        bool undoing, stopping;
+        bool undoing, stopping, left;
+        unsigned fail_at, die_at;    /* for tests: this command, from 1; 0: none */
         QmpRequest *request;
         sd_event_source *defer, *timeout;
         char *deleting;              /* the device that is waited for */
@@ -59,10 +64,6 @@ static void finish(QmpScript *s) {
 /* --- what is done --- */
 
 static bool step_done(QmpScript *s, const Fault *why) {
-        if (why && json_is_true(json_object_get(step_at(s, s->at), "optional"))) {
-                log_debug("%s", fault_text(why));
-                why = NULL;
-        }
         if (why && !fault_is_set(&s->why))
                 (void) fault_copy(&s->why, why);
         if (why && !s->spec.go_on) {
@@ -122,13 +123,36 @@ static int send_step(QmpScript *s, json_t *step, QmpReplyFunc answer) {
         return qmp_send_fds(q, name, arguments, &fd, 1, 0, answer, s, &s->request);
 }
 
+/* For tests of what a failure or a sudden death leaves behind: the file $VIRTBUS_FAIL_QMP says "NAME fail N" or "NAME die N": the Nth command
+ * of the next script of that name is refused, or the daemon is killed before it is sent; the one after the last is the end of it. */
+static void read_for_test(QmpScript *s) {
+        const char *path = getenv("VIRTBUS_FAIL_QMP");
+        FILE *file = path && s->spec.name ? fopen(path, "re") : NULL;
+        char name[16], what[16];
+        unsigned n;
+
+        if (!file)
+                return;
+        if (fscanf(file, "%15s %15s %u", name, what, &n) == 3 && streq(name, s->spec.name)) {
+                *(streq(what, "die") ? &s->die_at : &s->fail_at) = n;
+                (void) unlink(path);
+        }
+        (void) fclose(file);
+}
+
+static void die_for_test(const QmpScript *s) {
+        if (s->die_at == s->at + 1)
+                (void) raise(SIGKILL);
+}
+
 static int refuse_for_test(QmpScript *s) {
         return fault_set(&s->why, FAULT_QEMU, EIO, "%s was refused, because a test wants it so",
                          json_string_value(json_object_get(step_at(s, s->at), "execute")));
 }
 
 static int send_next(QmpScript *s) {
-        if (s->spec.fail_at == s->at + 1)
+        die_for_test(s);
+        if (s->fail_at == s->at + 1)
                 return refuse_for_test(s);
         return send_step(s, step_at(s, s->at), on_answer);
 }
@@ -144,6 +168,7 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
         QmpScript *s = userdata;
 
         log_warning("the guest does not let go of %s, which should not have been plugged in", s->deleting);
+        s->left = true;
         stop_waiting(s);
         go(s);
         return 0;
@@ -190,6 +215,7 @@ static bool undo_one(QmpScript *s) {
         (void) wait_for_device(s, undo);
         if (send_step(s, undo, on_undone) >= 0)
                 return true;
+        s->left = true;
         stop_waiting(s);
         return false;
 }
@@ -219,7 +245,12 @@ static void go(QmpScript *s) {
                         return;
                 }
         }
+        die_for_test(s);
         finish(s);
+}
+
+bool qmp_script_left_something(const QmpScript *s) {
+        return s && s->left;
 }
 
 void qmp_script_undo(QmpScript *s) {
@@ -240,6 +271,9 @@ int qmp_script_new(const QmpScriptSpec *spec, QmpScript **ret) {
                 return -ENOMEM;
         s->spec = *spec;
         json_incref(s->spec.commands);
+        read_for_test(s);
+        s->undoing = spec->from_end;
+        s->at = spec->from_end ? json_array_size(spec->commands) : 0;
         r = sd_event_add_defer(spec->event, &s->defer, on_defer, s);
         if (r < 0)
                 return r;

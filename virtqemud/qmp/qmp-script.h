@@ -4,7 +4,7 @@
 #include "qmp.h"
 
 /* Commands one after the other, each with the one that takes it back: [{"execute", "arguments", "fd", "undo": {"execute", "arguments"}}, …].
- * A failure of an "optional" one is not minded. What only "fd" is for: a number by which the owner knows the descriptor that goes with the
+ * What only "fd" is for: a number by which the owner knows the descriptor that goes with the
  * command. Where arguments of later commands are "/proc/self/fd/NUMBER", they get the number that QEMU has given it. */
 typedef struct QmpScript QmpScript;
 
@@ -20,7 +20,8 @@ typedef struct QmpScriptSpec {
         void (*done)(const Fault *why, void *userdata);
         void *userdata;
         bool go_on;
-        unsigned fail_at;            /* for tests: this command, from 1, is refused; 0: none */
+        bool from_end;               /* nothing is done, and all of it is taken back */
+        const char *name;            /* for tests, see qmp-script.c; or NULL */
 } QmpScriptSpec;
 
 /* "qmp COMMAND ARGUMENTS", for who asks what would be done. */
@@ -32,6 +33,9 @@ DEFINE_CLEANUP(QmpScript *, qmp_script_free)
 
 /* Takes back what is done, or stops after the command that is under way and then does so. done() is called once more at the end of it. */
 void qmp_script_undo(QmpScript *s);
+
+/* Something could not be taken back: the guest does not let go of it, or nobody could be asked. */
+bool qmp_script_left_something(const QmpScript *s);
 
 /* DEVICE_DELETED: a device_del that takes something back has ended. */
 void qmp_script_device_deleted(QmpScript *s, const char *device);

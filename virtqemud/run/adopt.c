@@ -48,6 +48,7 @@ static int restore_instance(Domain *d, Status *s, Fault *f) {
         i->handed_over = s->handed_over;
         i->running_guest = s->running_guest;
         i->terminated = s->terminated;
+        i->journal = json_is_array(s->journal) ? json_incref(s->journal) : NULL;
 
         /* Set directly: this is where the domain was, not a change. */
         d->state = s->state;
@@ -77,14 +78,16 @@ static void roll_back(Domain *d) {
 }
 
 static int adopt(Manager *m, Status *s, Fault *f) {
+        DomainDefaults as_is = m->defaults;
         DomainDef *live;
         Domain *d;
         int r;
 
+        as_is.spare_root_ports = 0; /* it has what it was started with */
         r = domain_parse(s->definition, strlen(s->definition), &live, f);
         if (r < 0)
                 return r;
-        r = domain_fill(live, &m->defaults, f);
+        r = domain_fill(live, &as_is, f);
         if (r < 0) {
                 domain_def_free(live);
                 return r;

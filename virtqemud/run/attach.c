@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "attach.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
 #include "../device/disk.h"
 #include "../device/memory.h"
 #include "../plan/hotplug.h"
@@ -17,6 +13,7 @@
 #include "instance.h"
 #include "manager.h"
 #include "mem.h"
+#include "plug-journal.h"
 #include "prepare.h"
 #include "sdbus.h"
 #include "status.h"
@@ -45,6 +42,7 @@ typedef struct Attach {
         bool limited;
         Companions *companions;
         QmpScript *script;
+        bool left;                   /* something could not be taken back */
         char *id;
         char **plan;
         AttachDone done;
@@ -219,6 +217,8 @@ static int begin_capabilities(void *userdata, Fault *f) {
         if (a->spec.live && !(d->instance && d->instance->monitor_ready && d->live))
                 return fault_set(f, FAULT_INVALID_STATE, ENOTCONN, "%s is %s: only its definition can be changed", d->name,
                                  domain_state_to_string(d->state));
+        if (a->spec.live && plug_journal_check(d, f) < 0)
+                return -EBUSY;
         known = caps_store_peek(d->manager->caps, domain_def(d)->emulator);
         if (!known)
                 return caps_store_get(d->manager->caps, domain_def(d)->emulator, on_caps, o, &a->caps_wait);
@@ -397,6 +397,32 @@ static int begin_networks(void *userdata, Fault *f) {
         return only_looks(a) ? 1 : companions_new(o->domain, &a->hotplug->part, a->prepare, a->secrets, on_companions, o, &a->companions, f);
 }
 
+/* --- journal: what follows changes something, and has to come to an end without us, too --- */
+
+static int begin_journal(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Attach *a = o->data;
+
+        if (only_looks(a))
+                return 1;
+        return plug_journal_write(o->domain, &(PlugRecord) {
+                .device = a->id, .way = PLUG_BACK, .commands = prepare_plan(a->prepare)->commands, .config = config_edit_before(a->edit),
+                .next = a->hotplug->before ? NULL : a->hotplug->next, .companions = companions_to_json(a->companions), .limited = a->spec.update,
+        }) < 0 ? fault_oom(f) : 1;
+}
+
+/* What could not be taken back is, as soon as that is possible. */
+static void close_journal(Operation *o, int error) {
+        Attach *a = o->data;
+
+        if (!a->id || only_looks(a) || !o->domain->instance)
+                return;
+        if (error < 0 && a->left)
+                plug_journal_take_up(o->domain->instance);
+        else
+                plug_journal_drop(o->domain, a->id);
+}
+
 /* --- define: the persistent definition --- */
 
 static int begin_define(void *userdata, Fault *f) {
@@ -490,7 +516,10 @@ static void plugged(Operation *o) {
         i->companions = companions_join(i->companions, TAKE_PTR(a->companions));
         domain_leases_set_pid(a->leases, i->qemu.pid);
         free_and_replace(&d->live_text, NULL);
-        status_save(d);
+        plug_journal_drop(d, a->id);
+        if (!prepare_plan(a->prepare)->tidy ||
+            plug_journal_write(d, &(PlugRecord) { .device = a->id, .way = PLUG_ON, .commands = prepare_plan(a->prepare)->tidy }) < 0)
+                status_save(d);
         domain_changed(d, DOMAIN_CHANGED_LIVE | DOMAIN_CHANGED_DISKS);
 }
 
@@ -507,6 +536,7 @@ static void on_script(const Fault *why, void *userdata) {
         Operation *o = userdata;
         Attach *a = o->data;
 
+        a->left = a->left || qmp_script_left_something(a->script);
         a->script = qmp_script_free(a->script);
         if (steps_undoing(o->steps)) {
                 steps_continue(o->steps, 0, NULL);
@@ -524,21 +554,6 @@ static void on_script(const Fault *why, void *userdata) {
         operation_continue(o, NULL);
 }
 
-/* For tests of what a failure leaves behind: the file $VIRTBUS_FAIL_QMP says which command of the next script is to fail. */
-static unsigned fail_at(void) {
-        const char *path = getenv("VIRTBUS_FAIL_QMP");
-        FILE *file = path ? fopen(path, "re") : NULL;
-        unsigned n = 0;
-
-        if (!file)
-                return 0;
-        if (fscanf(file, "%u", &n) != 1)
-                n = 0;
-        (void) fclose(file);
-        (void) unlink(path);
-        return n;
-}
-
 static int begin_plug(void *userdata, Fault *f) {
         Operation *o = userdata;
         Attach *a = o->data;
@@ -548,7 +563,7 @@ static int begin_plug(void *userdata, Fault *f) {
 
         const QmpScriptSpec spec = {
                 .event = o->domain->manager->event, .get_qmp = get_qmp, .commands = prepare_plan(a->prepare)->commands,
-                .get_fd = get_fd, .done = on_script, .userdata = o, .fail_at = fail_at(),
+                .get_fd = get_fd, .done = on_script, .userdata = o, .name = "plug",
         };
 
         return qmp_script_new(&spec, &a->script);
@@ -562,6 +577,33 @@ static int undo_plug(void *userdata) {
                 return 1;
         qmp_script_undo(a->script);
         return 0;
+}
+
+/* --- tidy: what was there before a change, and is not used any more --- */
+
+static void on_tidy(const Fault *why, void *userdata) {
+        Operation *o = userdata;
+        Attach *a = o->data;
+
+        a->script = qmp_script_free(a->script);
+        if (why)
+                log_domain_debug(o->domain, "%s: %s", a->id, fault_text(why));
+        operation_continue(o, NULL);
+}
+
+static int begin_tidy(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Attach *a = o->data;
+
+        if (only_looks(a) || !prepare_plan(a->prepare)->tidy)
+                return 1;
+
+        const QmpScriptSpec spec = {
+                .event = o->domain->manager->event, .get_qmp = get_qmp, .commands = prepare_plan(a->prepare)->tidy, .done = on_tidy,
+                .userdata = o, .go_on = true, .name = "tidy",
+        };
+
+        return qmp_script_new(&spec, &a->script);
 }
 
 void attach_device_deleted(Domain *d, const char *device) {
@@ -579,7 +621,9 @@ static int plan_commands(const LaunchPlan *plan, char ***ret) {
         for (size_t k = 0; k < plan->n_fds && r >= 0; k++)
                 r = strv_pushf(ret, "descriptor %d: %s%s%s%s", plan->fds[k].number, plan_fd_kind_to_string(plan->fds[k].kind),
                                plan->fds[k].path ? " " : "", plan->fds[k].path ?: "", plan->fds[k].writable ? " (writable)" : "");
-        return r < 0 ? r : qmp_commands_to_lines(plan->commands, ret);
+        if (r >= 0)
+                r = qmp_commands_to_lines(plan->commands, ret);
+        return r < 0 ? r : qmp_commands_to_lines(plan->tidy, ret);
 }
 
 static int begin_tell(void *userdata, Fault *f) {
@@ -612,6 +656,7 @@ static void attach_finished(Operation *o, int error, const Fault *f) {
         Attach *a = o->data;
         const Device *device = a->id || error < 0 ? NULL : find_added(o->domain->config, a->device);
 
+        close_journal(o, error);
         a->done(o->domain, a->id ?: (device ? device->id : ""), a->plan, error < 0 ? f : NULL, a->userdata);
 }
 
@@ -627,9 +672,11 @@ static const StepRow attach_steps[] = {
         { "connections", begin_connections, undo_gather },
         { "ports", begin_ports, undo_gather },
         { "networks", begin_networks, undo_gather },
+        { "journal", begin_journal, NULL },
         { "define", begin_define, undo_define },
         { "limit", begin_limit, undo_limit },
         { "plug", begin_plug, undo_plug },
+        { "tidy", begin_tidy, NULL },
         { "tell", begin_tell, NULL },
 };
 

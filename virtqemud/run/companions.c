@@ -548,6 +548,24 @@ Companions *companions_adopt(Domain *d, json_t *list) {
         return TAKE_PTR(all);
 }
 
+void companions_end(const Domain *d, const json_t *list) {
+        json_t *one;
+        size_t i;
+
+        assert(d);
+
+        json_array_foreach(list, i, one) {
+                const char *unit = json_string_value(json_object_get(one, "unit"));
+                _cleanup_(process_close) Process p = PROCESS_INIT;
+
+                if (unit && d->manager->bus)
+                        (void) unit_stop_unasked(d->manager->bus, unit, on_stop_asked);
+                if (!unit && process_open((pid_t) json_integer_value(json_object_get(one, "pid")),
+                                          (uint64_t) json_integer_value(json_object_get(one, "start")), &p) >= 0)
+                        (void) process_signal(&p, SIGKILL);
+        }
+}
+
 void companions_remove_state(const Domain *d) {
         const char *const folders[] = STATE_FOLDERS;
         bool by_system = d->manager->by_unit && !d->manager->user;

@@ -32,5 +32,8 @@ json_t *companions_to_json(const Companions *all);
 /* One that has ended meanwhile is noticed like one that ends. NULL: there is none. */
 Companions *companions_adopt(Domain *d, json_t *list);
 
+/* Ends those of that array, which nobody has taken up: what they were started for did not come to its end. */
+void companions_end(const Domain *d, const json_t *list);
+
 /* Removes what the programs of a domain that goes for good have kept. */
 void companions_remove_state(const Domain *d);

@@ -60,6 +60,10 @@ int config_edit_new(Domain *d, ConfigEditFunc edit, void *edit_userdata, ConfigE
         return 0;
 }
 
+const char *config_edit_before(const ConfigEdit *e) {
+        return e ? e->before : NULL;
+}
+
 int config_edit_apply(Domain *d, ConfigEditFunc edit, void *edit_userdata, DefineDone done, void *userdata, Fault *f) {
         _cleanup_(config_edit_freep) ConfigEdit *e = NULL;
         int r = config_edit_new(d, edit, edit_userdata, &e, f);

@@ -16,6 +16,9 @@ int config_edit_new(Domain *d, ConfigEditFunc edit, void *edit_userdata, ConfigE
 ConfigEdit *config_edit_free(ConfigEdit *e);
 DEFINE_CLEANUP(ConfigEdit *, config_edit_free)
 
+/* The definition as it was; NULL for NULL. Stays the ConfigEdit's. */
+const char *config_edit_before(const ConfigEdit *e);
+
 /* By itself: made and stored, without an operation. */
 int config_edit_apply(Domain *d, ConfigEditFunc edit, void *edit_userdata, DefineDone done, void *userdata, Fault *f);
 

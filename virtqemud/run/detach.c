@@ -10,6 +10,7 @@
 #include "instance.h"
 #include "manager.h"
 #include "mem.h"
+#include "plug-journal.h"
 #include "str.h"
 #include "unplug.h"
 #include "xml-read.h"
@@ -129,6 +130,19 @@ static int remove_from_config(DomainDef *def, void *userdata, Fault *f) {
         return fault_set(f, FAULT_NO_SUCH_DEVICE, ENODEV, "the definition of %s has no device %s", removal->domain->name, removal->device);
 }
 
+/* --- journal: if we don't live to see what the guest does, the definition says what has become of it --- */
+
+static int begin_journal(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        const Detach *t = o->data;
+
+        if (!t->live || !t->edit)
+                return 1;
+        return plug_journal_write(o->domain, &(PlugRecord) {
+                .device = t->device, .way = PLUG_ASKED, .config = config_edit_before(t->edit),
+        }) < 0 ? fault_oom(f) : 1;
+}
+
 /* --- define: first, because it can be put back --- */
 
 static int begin_define(void *userdata, Fault *f) {
@@ -229,6 +243,7 @@ void detach_device_refused(Domain *d, const char *device) {
 }
 
 static const StepRow detach_steps[] = {
+        { "journal", begin_journal, NULL },
         { "define", begin_define, undo_define },
         { "unplug", begin_unplug, undo_unplug },
 };
@@ -247,6 +262,8 @@ static void detach_qemu_ended(Operation *o) {
 static void detach_finished(Operation *o, int error, const Fault *f) {
         const Detach *t = o->data;
 
+        if (t->live && t->edit)
+                plug_journal_drop(o->domain, t->device);
         t->done(o->domain, error < 0 ? f : NULL, t->userdata);
 }
 

@@ -22,6 +22,7 @@
 #include "mem.h"
 #include "operation.h"
 #include "monitor.h"
+#include "plug-journal.h"
 #include "screenshot.h"
 #include "sdbus.h"
 #include "socket.h"
@@ -81,6 +82,8 @@ Instance *instance_free(Instance *i) {
         free(i->consoles);
         while (i->unplugs)
                 unplug_free(i->unplugs);
+        (void) plug_take_up_free(i->take_up);
+        json_decref(i->journal);
         companions_free(i->companions);
         domain_addresses_free(i->addresses);
         i->agent = guest_agent_free(i->agent);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <jansson.h>
 #include <systemd/sd-event.h>
 
 #include "../qmp/qmp.h"
@@ -39,6 +40,8 @@ struct Instance {
         struct Displays *displays;
         struct Companions *companions;
         struct Unplug *unplugs; /* devices that have gone and of which something is left */
+        json_t *journal;       /* records of what is being done to QEMU (plug-journal.h); NULL: none */
+        struct PlugTakeUp *take_up;
         struct DomainAddresses *addresses; /* of its guest, while it has run */
         struct GuestAgent *agent;
         struct DomainStats *stats;

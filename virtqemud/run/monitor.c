@@ -17,6 +17,7 @@
 #include "manager.h"
 #include "mem.h"
 #include "operation.h"
+#include "plug-journal.h"
 #include "resize.h"
 #include "start.h"
 #include "status.h"
@@ -347,7 +348,10 @@ static void on_status(Qmp *q, json_t *result, const Fault *why, void *userdata) 
                 log_domain_warning(i->domain, "can't find QEMU's process");
         adopt_state(i, &status);
         host_sleep_adopted(i->domain);
-        unplug_look(i);
+        if (i->domain->operation)
+                unplug_look(i);
+        else
+                plug_journal_take_up(i);
         domain_changed(i->domain, DOMAIN_CHANGED_LIVE);
 }
 

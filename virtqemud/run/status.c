@@ -46,7 +46,8 @@ static json_t *status_to_json(const Domain *d, const char *definition) {
                 return NULL;
         if (set_string(o, "step", starting ? steps_current(d->operation->steps) : NULL) < 0 || set_string(o, "unit", i->unit) < 0 ||
             json_object_set_new(o, "events", events_to_json(d)) < 0 ||
-            json_object_set_new(o, "companions", companions_to_json(i->companions)) < 0 || set_string(o, "machine", i->machine_name) < 0 ||
+            json_object_set_new(o, "companions", companions_to_json(i->companions)) < 0 ||
+            (i->journal && json_object_set(o, "journal", i->journal) < 0) || set_string(o, "machine", i->machine_name) < 0 ||
             set_string(o, "pause-reason", d->pause_reason) < 0 || set_string(o, "definition", definition) < 0) {
                 json_decref(o);
                 return NULL;
@@ -91,6 +92,7 @@ void status_clear(Status *s) {
         strv_free(s->warnings);
         json_decref(s->events);
         json_decref(s->companions);
+        json_decref(s->journal);
         free(s->definition);
         *s = (Status) {};
 }
@@ -154,6 +156,7 @@ int status_parse(const char *text, size_t length, Status *ret, Fault *f) {
         r = take_strings(o, &s);
         s.events = json_incref(json_object_get(o, "events"));
         s.companions = json_incref(json_object_get(o, "companions"));
+        s.journal = json_incref(json_object_get(o, "journal"));
         json_decref(o);
         if (r < 0)
                 return r;

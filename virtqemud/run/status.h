@@ -27,6 +27,7 @@ typedef struct Status {
         char **warnings;
         json_t *events;              /* as events_to_json() has them; NULL: none */
         json_t *companions;          /* likewise */
+        json_t *journal;             /* Instance.journal; NULL: none */
         char *definition;            /* live XML */
 } Status;
 

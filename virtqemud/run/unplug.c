@@ -12,6 +12,7 @@
 #include "guest-agent.h"
 #include "manager.h"
 #include "mem.h"
+#include "plug-journal.h"
 #include "status.h"
 #include "str.h"
 #include "companions.h"
@@ -142,12 +143,14 @@ static Qmp *get_qmp(void *userdata) {
 
 static int begin_clean(void *userdata, Fault *f) {
         Unplug *u = userdata;
+        Domain *d = u->instance->domain;
+        const PlugRecord record = { .device = u->device, .way = PLUG_ON, .commands = u->commands };
         const QmpScriptSpec spec = {
                 .event = u->instance->domain->manager->event, .get_qmp = get_qmp, .commands = u->commands, .done = on_script, .userdata = u,
-                .go_on = true,
+                .go_on = true, .name = "clean",
         };
 
-        return qmp_script_new(&spec, &u->script);
+        return plug_journal_write(d, &record) < 0 ? fault_oom(f) : qmp_script_new(&spec, &u->script);
 }
 
 static const StepRow unplug_steps[] = {
@@ -167,6 +170,7 @@ static void forget(Instance *i, const char *id) {
                         break;
                 }
         instance_forget_console(i, id);
+        plug_journal_drop(d, id);
         companions_forget(i->companions, id);
         instance_watch_addresses(i);
         guest_agent_look(i);
@@ -217,6 +221,7 @@ void unplug_device_deleted(Instance *i, const char *device) {
         assert(i && device);
 
         attach_device_deleted(i->domain, device);
+        plug_journal_device_deleted(i);
         if (!domain_device_by_id(i->domain->live, device) || is_under_way(i, device))
                 return;
         r = begin(i, device);
