@@ -3,10 +3,14 @@
 
 import os
 import re
+import threading
 
 import pytest
+from gi.repository import GLib
 
-from domains import CONFIG, FORMAT, LIVE, VALIDATE_ONLY, console, define, device, guest_xml, tiny_xml
+import bus as bus_module
+from domains import CONFIG, FORMAT, LIVE, SERVICE, VALIDATE_ONLY, console, define, device, disk_xml, guest_xml, tiny_xml
+from test_hotplug import until
 
 pytestmark = pytest.mark.bus
 
@@ -75,4 +79,41 @@ def test_both_or_neither(bus, qemud):
     finally:
         os.unlink(folder)
         os.rename(f"{folder}.away", folder)
+    d.Terminate(0, {})
+
+
+@pytest.mark.parametrize("change", ("define", "undefine"))
+def test_a_definition_that_others_change_meanwhile(bus, qemud, tmp_path, change):
+    """A guest lets go of nothing, and by the time that is clear the definition that would be put back is not the newest any more."""
+    (tmp_path / "image").write_bytes(bytes(1 << 20))
+    xml = tiny_xml("web", devices="<controller type='pci' model='pcie-root-port'/>" + disk_xml(tmp_path / "image"))
+    d = define(bus, xml)
+    uuid = re.search("<uuid>.*</uuid>", d.ExportDefinition(FORMAT, CONFIG))[0]
+    d.Start(0, {}, timeout=60)
+    d.Suspend(0, {})
+    errors = []
+
+    def detach():
+        client = bus_module.Client(bus.address)
+        try:
+            device(client, client.object(SERVICE, d.path), "virtio_2ddisk0").Detach(LIVE | CONFIG, {"timeout-usec": GLib.Variant("t", 2000000)})
+        except bus_module.BusError as e:
+            errors.append(e.name)
+        client.close()
+    waiting = threading.Thread(target=detach)
+    waiting.start()
+    bus.wait_property(d, "Job", lambda job: job != (0, "/"))
+    until(lambda: "vda" not in d.ExportDefinition(FORMAT, CONFIG))
+    if change == "define":
+        define(bus, xml.replace("</name>", f"</name>{uuid}<title>newest</title>").replace("vda", "vdb"))
+    else:
+        d.Undefine(0, {})
+    waiting.join(30)
+    assert errors == ["org.virtbus.Error.Timeout"]
+    if change == "define":
+        text = d.ExportDefinition(FORMAT, CONFIG)
+        assert "newest" in text and "vdb" in text and "vda" not in text
+        assert not d.Warnings
+    else:
+        assert not d.Persistent and not os.listdir(bus.directory / "config/virtbus/domains")
     d.Terminate(0, {})

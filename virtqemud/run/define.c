@@ -296,6 +296,7 @@ int define_undefine(Domain *d, Fault *f) {
         autostart_forget(d);
         d->keeps_state = !d->config || domain_keeps_tpm(d->config);
         d->config = domain_def_free(d->config);
+        d->config_generation++;
         if (d->state == DOMAIN_BROKEN)
                 domain_set_state(d, DOMAIN_SHUTOFF, REASON_UNKNOWN);
         domain_changed(d, DOMAIN_CHANGED_CONFIG);
@@ -466,6 +467,7 @@ void define_forget(Domain *d) {
         log_domain_notice(d, "its definition has been removed from the folder");
         d->keeps_state = true;
         d->config = domain_def_free(d->config);
+        d->config_generation++;
         if (d->state == DOMAIN_BROKEN)
                 domain_set_state(d, DOMAIN_SHUTOFF, REASON_UNKNOWN);
         domain_changed(d, DOMAIN_CHANGED_CONFIG);
