@@ -454,6 +454,24 @@ def test_guest_output_is_in_the_journal(bed):
     bed.wait(lambda: bed.run("systemctl show -P NFileDescriptorStore virtlogd").stdout.strip() == "0")
 
 
+def test_a_start_that_is_taken_back_before_systemd_got_to_it(bed):
+    """Who has terminated a VM while it was starting finds it off, and it stays so."""
+    path = define(bed, tiny_xml("late"))
+    bed.put("/run/systemd/system/slow.service", "[Unit]\nBefore=virtqemu@late.service\n[Service]\nType=oneshot\nExecStart=sleep 3\n")
+    bed.put("/run/systemd/system/virtqemu@late.service.d/slow.conf", "[Unit]\nWants=slow.service\nAfter=slow.service\n")
+    bed.run("systemctl daemon-reload")
+    bed.run(f"busctl call org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain Start 'ta{{sv}}' 8 0")
+    bed.wait(lambda: "virtqemu@late.service" in bed.run("systemctl list-jobs").stdout)
+    call(bed, "TerminateDomain", "st", "late", 0)
+    bed.wait(lambda: bed.run("systemctl is-active slow", check=False).stdout.strip() == "inactive")
+    assert state(bed, "late") == "shutoff" and "late" not in bed.run("systemctl list-jobs").stdout
+    time.sleep(1)
+    assert state(bed, "late") == "shutoff" and bed.run("systemctl is-active virtqemu@late", check=False).stdout.strip() == "inactive"
+    bed.run("rm -r /run/systemd/system/slow.service /run/systemd/system/virtqemu@late.service.d; systemctl daemon-reload")
+    call(bed, "StartDomain", "st", "late", 0)
+    call(bed, "TerminateDomain", "st", "late", 0)
+
+
 def test_unknown_and_busy_units(bed):
     assert bed.run("systemctl start virtqemu@nobody", check=False).returncode != 0
     assert 'no domain is called "nobody"' in bed.journal("virtqemu@nobody")
