@@ -2,6 +2,7 @@
 """virtnetworkd as it is installed, with a network of its own around it: a guest's end of each bridge, and a host outside."""
 
 import re
+import threading
 import time
 
 import pytest
@@ -154,6 +155,41 @@ def test_live_changes(bed, client, networkd):
     network.Stop(FORCE, {})
     with client.fails("InvalidState", "the network lab is not active"):
         network.Reconfigure("libvirt-xml", before, LIVE, {})
+
+
+@pytest.mark.parametrize("change", ("define", "undefine"))
+def test_a_definition_that_others_change_meanwhile(bed, client, networkd, change):
+    """What is active and what is on disk change as one; a newer definition that comes in between is the one that stays."""
+    network = define(client, networkd)
+    network.Start(0, {})
+    bed.put("/run/systemd/system/virtdnsmasq@lab.service.d/slow.conf", "[Service]\nExecReload=\nExecReload=/bin/sleep 2\n")
+    bed.run("systemctl daemon-reload")
+    before = network.ExportDefinition("libvirt-xml", CONFIG)
+    done = []
+
+    def add():
+        other = bed.bus()
+        other.object("org.virtbus.network1", network.path).AddStaticHost("52:54:00:00:4d:22", bytes([10, 77, 0, 40]), LIVE | CONFIG, {})
+        done.append(True)
+        other.close()
+    waiting = threading.Thread(target=add)
+    waiting.start()
+    bed.wait(lambda: "52:54:00:00:4d:22" in bed.read("/run/virtbus/network/lab/dhcp-hosts"))
+    assert not done
+    if change == "define":
+        networkd.DefineNetwork("libvirt-xml", before.replace("gate", "newest"), 0, {})
+    else:
+        network.Undefine(0, {})
+    waiting.join(20)
+    assert done
+    if change == "define":
+        text = network.ExportDefinition("libvirt-xml", CONFIG)
+        assert "newest" in text and "gate" not in text and "52:54:00:00:4d:22" not in text
+    else:
+        assert not network.Persistent and not bed.exists("/etc/virtbus/networks/lab.xml")
+    assert "52:54:00:00:4d:22" in network.ExportDefinition("libvirt-xml", LIVE)
+    bed.run("rm -r /run/systemd/system/virtdnsmasq@lab.service.d; systemctl daemon-reload")
+    network.Stop(FORCE, {})
 
 
 def test_names_on_the_host(bed, client, networkd):
