@@ -192,6 +192,43 @@ def test_a_definition_that_others_change_meanwhile(bed, client, networkd, change
     network.Stop(FORCE, {})
 
 
+def test_ports_while_the_network_comes_and_goes(bed, client, networkd):
+    """Guests that start at the same time want the same network; and one that is being stopped is no place for a guest."""
+    network = define(client, networkd)
+    bed.put("/run/systemd/system/virtdnsmasq@lab.service.d/slow.conf", "[Service]\nExecStartPre=/bin/sleep 1\nExecStop=/bin/sleep 1\n")
+    bed.run("systemctl daemon-reload")
+    got = []
+
+    def attach(number):
+        other = bed.bus()
+        got.append(other.object("org.virtbus.network1", network.path).AttachPort(port(mac=bytes([0x52, 0x54, 0, 0, 0x4d, number])), 0, {}))
+        other.close()
+
+    def at_once(*numbers):
+        threads = [threading.Thread(target=attach, args=(n,)) for n in numbers]
+        for t in threads:
+            t.start()
+            time.sleep(0.2)
+        return threads
+    for t in at_once(1, 2, 3):
+        t.join(20)
+    assert sorted(network.Ports) == sorted(name for name, _ in got) and len(got) == 3
+    for _, queues in got:
+        queues[0].close()
+    got.clear()
+    bed.wait(lambda: network.Ports == [])
+    client.connection.call("org.virtbus.network1", network.path, "org.virtbus.network1.Network", "Stop",
+                           GLib.Variant("(ta{sv})", (0, {})), None, 0, -1, None)
+    bed.wait(lambda: bed.run("systemctl is-active virtdnsmasq@lab", check=False).stdout == "deactivating\n")
+    for t in at_once(4):
+        t.join(20)
+    [(name, queues)] = got
+    assert network.Active and network.Ports == [name] and f"master {network.Bridge}" in bed.run(f"ip link show {name}").stdout
+    queues[0].close()
+    bed.run("rm -r /run/systemd/system/virtdnsmasq@lab.service.d; systemctl daemon-reload")
+    network.Stop(FORCE, {})
+
+
 def test_names_on_the_host(bed, client, networkd):
     """systemd-resolved asks the network for names in its domain, and for no others."""
     if not bed.exists("/lib/systemd/systemd-resolved"):
