@@ -229,6 +229,18 @@ def test_ports_while_the_network_comes_and_goes(bed, client, networkd):
     network.Stop(FORCE, {})
 
 
+def test_systemd_that_is_executed_anew(bed, client, networkd):
+    """What systemd was asked for while it was away from the bus it is asked for again."""
+    network = define(client, networkd)
+    with bed.popen("for n in 1 2 3 4 5 6; do systemctl daemon-reexec; sleep 0.3; done") as reexec:
+        while reexec.poll() is None:
+            network.Start(0, {}, timeout=60)
+            assert bed.run("systemctl is-active virtdnsmasq@lab", check=False).stdout != "inactive\n"
+            network.Stop(0, {}, timeout=60)
+    bed.wait(lambda: bed.run("systemctl is-active virtdnsmasq@lab", check=False).stdout == "inactive\n")
+    assert not network.Active
+
+
 def test_names_on_the_host(bed, client, networkd):
     """systemd-resolved asks the network for names in its domain, and for no others."""
     if not bed.exists("/lib/systemd/systemd-resolved"):
