@@ -472,6 +472,19 @@ def test_a_start_that_is_taken_back_before_systemd_got_to_it(bed):
     call(bed, "TerminateDomain", "st", "late", 0)
 
 
+def test_undefined_is_disabled(bed):
+    """When the answer is there so is all of it; and a VM whose unit is enabled already says so."""
+    enabled = "busctl get-property org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain Autostart"
+    path = define(bed, tiny_xml("gone"))
+    bed.run(f"busctl call org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain SetAutostart 'bta{{sv}}' true 0 0")
+    bed.run(f"busctl call org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain Undefine 'ta{{sv}}' 0 0")
+    assert not bed.exists("/etc/systemd/system/multi-user.target.wants/virtqemu@gone.service") and state(bed, "gone") is None
+    bed.run("systemctl enable virtqemu@gone")
+    assert bed.run(enabled.format(path=define(bed, tiny_xml("gone")))).stdout == "b true\n"
+    bed.run("virtctl undefine gone")
+    assert not bed.exists("/etc/systemd/system/multi-user.target.wants/virtqemu@gone.service")
+
+
 def test_unknown_and_busy_units(bed):
     assert bed.run("systemctl start virtqemu@nobody", check=False).returncode != 0
     assert 'no domain is called "nobody"' in bed.journal("virtqemu@nobody")

@@ -166,7 +166,10 @@ static int commit(Defining *g, Domain *d, Domain **ret, Fault *f) {
                 const char *name = g->def->name;
                 sd_id128_t uuid = g->def->uuid;
 
-                return domain_new(m, name, uuid, TAKE_PTR(g->def), ret);
+                r = domain_new(m, name, uuid, TAKE_PTR(g->def), ret);
+                if (r >= 0)
+                        autostart_refresh(m); /* its unit may be enabled already */
+                return r;
         }
         domain_def_free(d->config);
         d->config = TAKE_PTR(g->def);
