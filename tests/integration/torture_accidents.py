@@ -31,8 +31,8 @@ def send(pid, number):
 
 
 class Accidents:
-    def __init__(self, bed, model, zero):
-        self.bed, self.model, self.zero = bed, model, zero
+    def __init__(self, bed, model, zero, under_way):
+        self.bed, self.model, self.zero, self.under_way = bed, model, zero, under_way
 
     def now(self):
         return time.monotonic() - self.zero
@@ -42,6 +42,16 @@ class Accidents:
         for pid, name in processes(self.bed, f"{daemon}.service").items():
             if whole or name == daemon:
                 send(pid, signal.SIGKILL)
+
+    def kill_during(self, kind, daemon, delay):
+        """So long after an operation of that kind has begun, should there be one soon."""
+        deadline = time.monotonic() + 1
+        while kind not in self.under_way.values():
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.002)
+        time.sleep(delay)
+        self.kill(daemon, False)
 
     def restart(self, daemon):
         self.bed.run(f"systemctl restart {daemon}", check=False, timeout=60)

@@ -19,6 +19,7 @@ class Write:
     begin: float
     end: float           # it is done by then, if at all
     sure: bool
+    together: int = 0    # writes of one operation have the same number
 
 
 class Model:
@@ -29,9 +30,9 @@ class Model:
         self.writes = []
         self.lock = threading.Lock()
 
-    def write(self, register, value, begin, end, sure):
+    def write(self, register, value, begin, end, sure, together=0):
         with self.lock:
-            self.writes.append(Write(register, value, begin, end, sure))
+            self.writes.append(Write(register, value, begin, end, sure, together))
 
     def settle(self, observed):
         """A round is over: what was found is what the next one begins with."""
@@ -52,3 +53,17 @@ class Model:
             possible, value = self.possible(register), observed.get(register)
             if value not in possible and ANY not in possible:
                 yield register, value, possible
+
+    def halves(self, observed):
+        """Operations of which nobody knows whether they were done, and which were done by half. Only where nobody else has written."""
+        found = []
+        for number in sorted({w.together for w in self.writes if not w.sure and w.together}):
+            # A unit is disabled before the definition goes: by systemd, which keeps no journal of us.
+            mine = [w for w in self.writes if w.together == number and w.value != ANY and w.value != self.before.get(w.register) and
+                    w.register[-1] != "autostart"]
+            alone = [w for w in mine if all(o.together == number for o in self.writes if o.register == w.register)]
+            done = [w for w in alone if observed.get(w.register) == w.value]
+            if done and len(done) < len(alone):
+                missing = [" ".join(map(str, w.register)) for w in alone if w not in done]
+                found.append(f"{' '.join(map(str, done[0].register))} was changed, but not {' and '.join(missing)}, which goes with it")
+        return found

@@ -5,6 +5,7 @@ Each function is the name of a kind in torture_plan.py. It returns the call, a d
 what may be written on the way however it ends.
 """
 
+import itertools
 import math
 import time
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ TIMEOUT = 90
 LOST = ("org.freedesktop.DBus.Error.", "org.freedesktop.systemd1.", "local", "org.virtbus.Error.Timeout")
 # Said by a daemon, too: of an object that is not there.
 REFUSED = tuple(f"org.freedesktop.DBus.Error.{e}" for e in ("UnknownObject", "UnknownMethod", "UnknownInterface", "InvalidArgs"))
+
+
+NUMBERS = itertools.count(1)
 
 
 @dataclass
@@ -54,11 +58,12 @@ def run(client, number, op, model, zero):
     except TimeoutError as e:
         outcome, said = "never", str(e)
     end = time.monotonic() - zero
+    together = next(NUMBERS)
     for register, value in touches.items():
         model.write(register, value, begin, math.inf, False)
     for register, value in writes.items() if outcome != "refused" else ():
         lasting = outcome != "done" and register[-1] in ("state", "active", "autostart", "live")
-        model.write(register, value, begin, math.inf if lasting else end + (LAG if outcome != "done" else 0), outcome == "done")
+        model.write(register, value, begin, math.inf if lasting else end + (LAG if outcome != "done" else 0), outcome == "done", together)
     return Done(number, op, begin, end, outcome, said)
 
 
@@ -218,7 +223,8 @@ def network_xml(name, tag):
     mode, net = NETWORKS[name]
     forward = f"<forward mode='{mode}'/>" if mode != "isolated" else ""
     return (f"<network><name>{name}</name><uuid>{identity('network', name)}</uuid>{forward}<bridge name='{bridge(name)}'/>"
-            f"<domain name='{tag}'/><ip address='10.{net}.0.1' prefix='24'><dhcp><range start='10.{net}.0.100' end='10.{net}.0.200'/></dhcp></ip></network>")
+            f"<domain name='{tag}'/><ip address='10.{net}.0.1' prefix='24'><dhcp>"
+            f"<range start='10.{net}.0.100' end='10.{net}.0.200'/></dhcp></ip></network>")
 
 
 def of_network(client, name, method, signature="ta{sv}", *args):

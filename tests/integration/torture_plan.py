@@ -123,8 +123,13 @@ OPERATIONS = (
     ("resize_volume", 4, lambda r: volume(r) | size(r) | {"shrink": r.random() < 0.3}),
 )
 
+# What takes more than a moment, so that something can come in between.
+LONG = ("start", "start", "terminate", "attach_disk", "attach_disk", "attach_nic", "attach_nic", "detach_disk", "detach_nic", "autostart", "tune",
+        "start_network", "stop_network", "add_host", "create_volume", "clone_volume", "resize_volume", "start_pool")
+
 ACCIDENTS = (
-    ("kill", 12, lambda r: {"daemon": r.choice(DAEMONS), "whole": r.random() < 0.3}),
+    ("kill", 4, lambda r: {"daemon": r.choice(DAEMONS), "whole": r.random() < 0.3}),
+    ("kill_during", 12, lambda r: {"kind": r.choice(LONG), "daemon": r.choice((*DAEMONS, "virtqemud")), "delay": round(r.uniform(0, 0.2), 3)}),
     ("restart", 2, lambda r: {"daemon": r.choice(DAEMONS)}),
     ("reload_systemd", 2, lambda r: {}),
     ("reexec_systemd", 1, lambda r: {}),
@@ -145,7 +150,7 @@ def pick(r, table, at):
 def make_round(seed, number):
     """The same one for the same seed and number, always."""
     r = random.Random(f"{seed}/{number}")
-    clients = [sorted((pick(r, OPERATIONS, r.uniform(0, SECONDS)) for _ in range(r.randrange(8, 18))), key=lambda op: op.at)
+    clients = [sorted((pick(r, OPERATIONS, r.uniform(0, SECONDS)) for _ in range(r.randrange(10, 26))), key=lambda op: op.at)
                for _ in range(CLIENTS)]
-    accidents = sorted((pick(r, ACCIDENTS, r.uniform(0, SECONDS)) for _ in range(r.randrange(0, 6))), key=lambda op: op.at)
+    accidents = sorted((pick(r, ACCIDENTS, r.uniform(0, SECONDS)) for _ in range(r.randrange(0, 8))), key=lambda op: op.at)
     return Round(number, clients, accidents)
