@@ -117,3 +117,42 @@ def test_a_definition_that_others_change_meanwhile(bus, qemud, tmp_path, change)
     else:
         assert not d.Persistent and not os.listdir(bus.directory / "config/virtbus/domains")
     d.Terminate(0, {})
+
+
+def test_devices_of_the_definition_alone(bus, qemud, tmp_path):
+    """One that is in the definition only is never taken for another one of the running machine."""
+    for name in "abc":
+        (tmp_path / name).write_bytes(bytes(1 << 20))
+    disks = {n: disk_xml(tmp_path / n, f"sd{n}", "scsi") for n in "abc"}
+    xml = tiny_xml("web", devices="<controller type='scsi' model='virtio-scsi'/>" + disks["a"] + disks["b"])
+    d = define(bus, xml)
+    uuid = re.search("<uuid>.*</uuid>", d.ExportDefinition(FORMAT, CONFIG))[0]
+    d.Start(0, {}, timeout=60)
+    define(bus, xml.replace("</name>", f"</name>{uuid}").replace(disks["b"], disks["c"]))
+
+    def named(name):
+        return bus.object(SERVICE, d.GetDevice(name))
+
+    def targets(which):
+        return re.findall('<target dev="(.*?)"', d.ExportDefinition(FORMAT, which))
+    for _ in range(2):
+        assert named("sdb").path != named("sdc").path
+        assert (named("sdb").Live, named("sdb").Persistent) == (True, False)
+        assert (named("sdc").Live, named("sdc").Persistent) == (False, True)
+        assert (named("sda").Live, named("sda").Persistent) == (True, True)
+        with bus.fails("NoSuchDevice", "while it runs"):
+            named("sdc").Detach(LIVE, {})
+        with bus.fails("NoSuchDevice", "the definition of web has no device"):
+            named("sdb").Detach(CONFIG, {})
+        assert targets(LIVE) == ["sda", "sdb"] and targets(CONFIG) == ["sda", "sdc"]
+        bus.stop_service(SERVICE)
+        d = bus.object(SERVICE, bus.manager("qemu1").GetDomain("web"))
+    named("sdc").Detach(0, {})
+    assert targets(LIVE) == ["sda", "sdb"] and targets(CONFIG) == ["sda"]
+    d.AttachDevice(FORMAT, disks["c"], CONFIG, {})
+    named("sdb").Detach(0, {})
+    assert targets(LIVE) == ["sda"] and targets(CONFIG) == ["sda", "sdc"]
+    # It would have the id that is free in the running machine, but not in the definition.
+    d.AttachDevice(FORMAT, disks["b"], LIVE, {})
+    assert named("sdb").path != named("sdc").path and not named("sdc").Live and not named("sdb").Persistent
+    d.Terminate(0, {})

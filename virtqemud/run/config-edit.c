@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "../device/device.h"
+#include "../plan/hotplug.h"
 #include "mem.h"
 #include "str.h"
 #include "xml-write.h"
@@ -60,6 +62,15 @@ int config_edit_new(Domain *d, ConfigEditFunc edit, void *edit_userdata, ConfigE
                 return r;
         *ret = TAKE_PTR(e);
         return 0;
+}
+
+Device *config_edit_find(const Domain *d, const DomainDef *def, const char *id) {
+        const Device *device;
+
+        assert(d && id);
+
+        device = domain_device_by_id(d->live, id) ?: domain_device_by_id(d->config, id);
+        return device ? domain_find_same(def, device) : NULL;
 }
 
 int config_edit_apply(Domain *d, ConfigEditFunc edit, void *edit_userdata, DefineDone done, void *userdata, Fault *f) {

@@ -16,6 +16,10 @@ int config_edit_new(Domain *d, ConfigEditFunc edit, void *edit_userdata, ConfigE
 ConfigEdit *config_edit_free(ConfigEdit *e);
 DEFINE_CLEANUP(ConfigEdit *, config_edit_free)
 
+/* In a copy of the definition, or what is made of its text: the device that has this id in the running VM, else in the definition. Ids of
+ * copies are their own. NULL: there is none. */
+Device *config_edit_find(const Domain *d, const DomainDef *def, const char *id);
+
 /* By itself: made and stored, without an operation. */
 int config_edit_apply(Domain *d, ConfigEditFunc edit, void *edit_userdata, DefineDone done, void *userdata, Fault *f);
 
