@@ -587,6 +587,15 @@ def test_death_of_the_daemon(bed):
     assert state(bed, "steady") == "shutoff"
 
 
+def test_many_deaths_of_the_daemon(bed):
+    """However often it is killed in a row."""
+    for _ in range(8):
+        state(bed, "none")
+        bed.run("systemctl kill --signal=KILL virtqemud")
+    bed.wait(lambda: bed.run("systemctl is-active virtqemud", check=False).stdout == "active\n", timeout=10)
+    assert state(bed, "none") is None
+
+
 LINK = """
 import socket, ssl, struct, sys
 with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=20) as s:

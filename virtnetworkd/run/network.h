@@ -63,7 +63,8 @@ void port_request_clear(PortRequest *q);
 
 /* Exactly once, from within the call or later. The descriptors are the caller's to close. */
 typedef void (*PortDone)(const char *name, const int *fds, uint32_t n, const Fault *why, void *userdata);
-/* A port on a network, which is started if it is not active. While it is being started, stopped or changed that is waited for. Takes over what is in `q`, also on failure. */
+/* A port on a network, which is started if it is not active. That it is being started, stopped or changed is waited for. Takes over what is
+ * in `q`, also on failure. */
 int network_attach(Network *n, PortRequest *q, PortDone done, void *userdata, Fault *f);
 /* For network.c: the operation has ended; or those who waited for that are gone. */
 void network_attach_waiting(Network *n);
