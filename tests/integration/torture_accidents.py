@@ -45,13 +45,15 @@ class Accidents:
 
     def kill_during(self, kind, daemon, delay):
         """So long after an operation of that kind has begun, should there be one soon."""
-        deadline = time.monotonic() + 1
-        while kind not in self.under_way.values():
+        pids = [pid for pid, name in processes(self.bed, f"{daemon}.service").items() if name == daemon]
+        deadline = time.monotonic() + 2
+        while kind not in list(self.under_way.values()):
             if time.monotonic() > deadline:
                 return
-            time.sleep(0.002)
+            time.sleep(0.0005)
         time.sleep(delay)
-        self.kill(daemon, False)
+        for pid in pids:
+            send(pid, signal.SIGKILL)
 
     def restart(self, daemon):
         self.bed.run(f"systemctl restart {daemon}", check=False, timeout=60)

@@ -279,6 +279,6 @@ class Oracle:
         self.same("run states", active=uuids, files={n.removesuffix(".json") for n in self.look.names("/run/virtbus/qemu/status")})
         self.same("run folders", active=uuids, folders=self.look.names("/run/virtbus/qemu") - {"status"})
         logs = {f"{u}.qemu.fifo" for u in uuids} | {f"{u}.serial0.fifo" for u in uuids & {str(identity('vm', 'd'))}}
-        self.same("pipes of logs", active=logs, files=self.look.names("/run/virtbus/log"))
+        self.same("pipes of logs", active=logs, files=self.look.names("/run/virtbus/log", "*.fifo"))
         for path in self.look.leftovers():
             self.say(f"left behind: {path}")

@@ -127,9 +127,17 @@ OPERATIONS = (
 LONG = ("start", "start", "terminate", "attach_disk", "attach_disk", "attach_nic", "attach_nic", "detach_disk", "detach_nic", "autostart", "tune",
         "start_network", "stop_network", "add_host", "create_volume", "clone_volume", "resize_volume", "start_pool")
 
+
+def during(r):
+    """Who does it is killed, mostly; or who helps."""
+    kind = r.choice(LONG)
+    own = "virtnetworkd" if kind.endswith(("network", "host")) else "virtstoraged" if kind.endswith(("volume", "pool")) else "virtqemud"
+    return {"kind": kind, "daemon": own if r.random() < 0.6 else r.choice(DAEMONS), "delay": round(r.choice((0, 0.01, 0.05, 0.3)) * r.random(), 4)}
+
+
 ACCIDENTS = (
     ("kill", 4, lambda r: {"daemon": r.choice(DAEMONS), "whole": r.random() < 0.3}),
-    ("kill_during", 12, lambda r: {"kind": r.choice(LONG), "daemon": r.choice((*DAEMONS, "virtqemud")), "delay": round(r.uniform(0, 0.2), 3)}),
+    ("kill_during", 12, during),
     ("restart", 2, lambda r: {"daemon": r.choice(DAEMONS)}),
     ("reload_systemd", 2, lambda r: {}),
     ("reexec_systemd", 1, lambda r: {}),
