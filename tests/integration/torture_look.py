@@ -128,10 +128,13 @@ class Look:
         p = self.path(path)
         if not p.exists():
             return None
+        # A clone has the format of what it was made from, whatever it is called.
+        with p.open("rb") as f:
+            head = f.read(32)
+        if head[:4] == b"QFI\xfb" and len(head) == 32:
+            return struct.unpack(">Q", head[24:32])[0]
         if path.endswith(".qcow2"):
-            with p.open("rb") as f:
-                head = f.read(32)
-            return struct.unpack(">Q", head[24:32])[0] if head[:4] == b"QFI\xfb" and len(head) == 32 else "no qcow2 image"
+            return "no qcow2 image"
         return p.stat().st_size
 
     def enabled(self, folder, name):
