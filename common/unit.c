@@ -11,6 +11,8 @@
 #define MANAGER_PATH "/org/freedesktop/systemd1"
 #define MANAGER SYSTEMD ".Manager"
 #define UNIT_NAME_MAX 255u
+#define OWNER_MATCH "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" SYSTEMD "'"
+#define AWAY_TIMEOUT_USEC (10u * 1000 * 1000)
 #define CALL_TIMEOUT_USEC (25u * 1000 * 1000)
 
 /* --- names --- */
@@ -107,6 +109,12 @@ struct UnitCall {
         const char *verb;          /* "start", "stop", … for messages */
         sd_bus_slot *match, *call;
         char *early_job, *early_result; /* JobRemoved may come before the answer that names the job */
+        /* A systemd that executes itself anew leaves the bus for a moment: what it was asked then, and what it did, nobody is told of. */
+        sd_bus_message *request;   /* to be sent again when it is back */
+        sd_bus_message_handler_t answered;
+        sd_bus_slot *owner;
+        sd_event_source *away;     /* how long that is waited for */
+        bool again;
         UnitDone done;
         void *userdata;
 };
@@ -116,6 +124,9 @@ UnitCall *unit_call_free(UnitCall *c) {
                 return NULL;
         sd_bus_slot_unref(c->match);
         sd_bus_slot_unref(c->call);
+        sd_bus_slot_unref(c->owner);
+        sd_bus_message_unref(c->request);
+        sd_event_source_disable_unref(c->away);
         sd_bus_unref(c->bus);
         free(c->unit);
         free(c->job);
@@ -130,6 +141,8 @@ static void finish(UnitCall *c, const char *problem, const char *words) {
 
         c->match = sd_bus_slot_unref(c->match);
         c->call = sd_bus_slot_unref(c->call);
+        c->owner = sd_bus_slot_unref(c->owner);
+        c->away = sd_event_source_disable_unref(c->away);
         if (problem) {
                 int error = str_ends(problem, ".UnitExists") ? EEXIST : str_ends(problem, ".NoSuchUnit") ? ENOENT : EIO;
 
@@ -165,12 +178,42 @@ static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error
         return 0;
 }
 
+static int on_away_too_long(sd_event_source *source, uint64_t usec, void *userdata) {
+        finish(userdata, "failed", "systemd has left the bus");
+        return 0;
+}
+
+/* 1: systemd was not there to answer, but it may come back. */
+static int is_away(UnitCall *c, const sd_bus_error *e) {
+        static const char *const names[] = {
+                SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_DISCONNECTED, SD_BUS_ERROR_SERVICE_UNKNOWN, SD_BUS_ERROR_NAME_HAS_NO_OWNER,
+        };
+        bool away = str_after(e->name, "org.freedesktop.DBus.Error.Spawn.");
+
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+                away = away || sd_bus_error_has_name(e, names[i]);
+        if (!away || !c->owner)
+                return 0;
+        c->call = sd_bus_slot_unref(c->call);
+        if (!c->away && sd_event_add_time_relative(sd_bus_get_event(c->bus), &c->away, CLOCK_MONOTONIC, AWAY_TIMEOUT_USEC, 0, on_away_too_long, c) < 0)
+                return 0;
+        return 1;
+}
+
 static int on_job_queued(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         UnitCall *c = userdata;
         const sd_bus_error *e = sd_bus_message_get_error(reply);
         const char *job;
 
+        if (e && is_away(c, e))
+                return 0;
         c->call = sd_bus_slot_unref(c->call);
+        if (e && c->again && str_ends(e->name, ".UnitExists")) { /* it had come so far before */
+                c->again = false;
+                if (sd_bus_call_method_async(c->bus, &c->call, SYSTEMD, MANAGER_PATH, MANAGER, "StartUnit", on_job_queued, c, "ss", c->unit,
+                                             "fail") >= 0)
+                        return 0;
+        }
         if (e) {
                 finish(c, e->name, e->message);
                 return 0;
@@ -182,14 +225,55 @@ static int on_job_queued(sd_bus_message *reply, void *userdata, sd_bus_error *er
         return 0;
 }
 
+static int send_again(UnitCall *c) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_call(c->bus, &m, SYSTEMD, MANAGER_PATH, MANAGER, sd_bus_message_get_member(c->request));
+        if (r >= 0)
+                r = sd_bus_message_rewind(c->request, true);
+        if (r >= 0)
+                r = sd_bus_message_copy(m, c->request, true);
+        return r < 0 ? r : sd_bus_call_async(c->bus, &c->call, m, c->answered, c, CALL_TIMEOUT_USEC);
+}
+
+/* All that is asked for here may be asked for twice. */
+static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const char *name, *before, *after;
+        UnitCall *c = userdata;
+
+        if (sd_bus_message_read(m, "sss", &name, &before, &after) < 0 || !*after || !c->request)
+                return 0;
+        c->away = sd_event_source_disable_unref(c->away);
+        c->call = sd_bus_slot_unref(c->call);
+        free_and_replace(&c->job, NULL);
+        free_and_replace(&c->early_job, NULL);
+        free_and_replace(&c->early_result, NULL);
+        c->again = true;
+        if (send_again(c) < 0)
+                finish(c, "failed", "systemd was executed anew meanwhile");
+        return 0;
+}
+
+/* Sends what is asked for, and keeps it. */
+static int send_request(UnitCall *c, sd_bus_message *m, sd_bus_message_handler_t answered) {
+        c->request = sd_bus_message_ref(m);
+        c->answered = answered;
+        return sd_bus_call_async(c->bus, &c->call, m, answered, c, CALL_TIMEOUT_USEC);
+}
+
 static int new_call(sd_bus *bus, const char *unit, const char *verb, UnitDone done, void *userdata, UnitCall **ret) {
         _cleanup_(unit_call_freep) UnitCall *c = new0(UnitCall, 1);
+        int r;
 
         if (!c)
                 return -ENOMEM;
         *c = (UnitCall) { .bus = sd_bus_ref(bus), .unit = strdup(unit), .verb = verb, .done = done, .userdata = userdata };
         if (!c->unit)
                 return -ENOMEM;
+        r = sd_bus_add_match_async(bus, &c->owner, OWNER_MATCH, on_owner_changed, NULL, c);
+        if (r < 0)
+                return r;
         *ret = TAKE_PTR(c);
         return 0;
 }
@@ -206,6 +290,7 @@ static int new_job_call(sd_bus *bus, const char *unit, const char *verb, UnitDon
 
 static int call_job(sd_bus *bus, const char *method, const char *verb, const char *unit, const char *mode, UnitDone done,
                     void *userdata, UnitCall **ret) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         _cleanup_(unit_call_freep) UnitCall *c = NULL;
         int r;
 
@@ -213,7 +298,11 @@ static int call_job(sd_bus *bus, const char *method, const char *verb, const cha
 
         r = new_job_call(bus, unit, verb, done, userdata, &c);
         if (r >= 0)
-                r = sd_bus_call_method_async(bus, &c->call, SYSTEMD, MANAGER_PATH, MANAGER, method, on_job_queued, c, "ss", unit, mode);
+                r = sd_bus_message_new_method_call(bus, &m, SYSTEMD, MANAGER_PATH, MANAGER, method);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "ss", unit, mode);
+        if (r >= 0)
+                r = send_request(c, m, on_job_queued);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(c);
@@ -424,7 +513,7 @@ static int start_transient(sd_bus *bus, const char *unit, AppendProperties appen
         if (r >= 0)
                 r = sd_bus_message_append(m, "a(sa(sv))", 0);
         if (r >= 0)
-                r = sd_bus_call_async(bus, &c->call, m, on_job_queued, c, CALL_TIMEOUT_USEC);
+                r = send_request(c, m, on_job_queued);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(c);
@@ -457,7 +546,8 @@ int unit_start_mount(sd_bus *bus, const UnitMount *spec, UnitDone done, void *us
 static int on_properties_set(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         const sd_bus_error *e = sd_bus_message_get_error(reply);
 
-        finish(userdata, e ? e->name : NULL, e ? e->message : NULL);
+        if (!e || !is_away(userdata, e))
+                finish(userdata, e ? e->name : NULL, e ? e->message : NULL);
         return 0;
 }
 
@@ -484,7 +574,7 @@ int unit_allow_devices(sd_bus *bus, const char *unit, char *const *files, UnitDo
         if (r >= 0)
                 r = append_files(m, files);
         if (r >= 0)
-                r = sd_bus_call_async(bus, &c->call, m, on_properties_set, c, CALL_TIMEOUT_USEC);
+                r = send_request(c, m, on_properties_set);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(c);
@@ -494,7 +584,8 @@ int unit_allow_devices(sd_bus *bus, const char *unit, char *const *files, UnitDo
 static int on_reloaded(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         const sd_bus_error *e = sd_bus_message_get_error(reply);
 
-        finish(userdata, e ? e->name : NULL, e ? e->message : NULL);
+        if (!e || !is_away(userdata, e))
+                finish(userdata, e ? e->name : NULL, e ? e->message : NULL);
         return 0;
 }
 
@@ -503,6 +594,8 @@ static int on_enabled(sd_bus_message *reply, void *userdata, sd_bus_error *error
         const sd_bus_error *e = sd_bus_message_get_error(reply);
         int r;
 
+        if (e && is_away(c, e))
+                return 0;
         c->call = sd_bus_slot_unref(c->call);
         if (e) {
                 finish(c, e->name, e->message);
@@ -515,6 +608,7 @@ static int on_enabled(sd_bus_message *reply, void *userdata, sd_bus_error *error
 }
 
 int unit_set_enabled(sd_bus *bus, const char *unit, bool on, UnitDone done, void *userdata, UnitCall **ret) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         _cleanup_(unit_call_freep) UnitCall *c = NULL;
         int r;
 
@@ -523,12 +617,11 @@ int unit_set_enabled(sd_bus *bus, const char *unit, bool on, UnitDone done, void
         r = new_call(bus, unit, on ? "enable" : "disable", done, userdata, &c);
         if (r < 0)
                 return r;
-        if (on)
-                r = sd_bus_call_method_async(bus, &c->call, SYSTEMD, MANAGER_PATH, MANAGER, "EnableUnitFiles", on_enabled, c,
-                                             "asbb", 1, unit, false, true);
-        else
-                r = sd_bus_call_method_async(bus, &c->call, SYSTEMD, MANAGER_PATH, MANAGER, "DisableUnitFiles", on_enabled, c,
-                                             "asb", 1, unit, false);
+        r = sd_bus_message_new_method_call(bus, &m, SYSTEMD, MANAGER_PATH, MANAGER, on ? "EnableUnitFiles" : "DisableUnitFiles");
+        if (r >= 0)
+                r = on ? sd_bus_message_append(m, "asbb", 1, unit, false, true) : sd_bus_message_append(m, "asb", 1, unit, false);
+        if (r >= 0)
+                r = send_request(c, m, on_enabled);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(c);

@@ -29,6 +29,7 @@ struct Logs {
         char *log_dir, *run_dir;
         Journal *journal;
         Store *states;           /* STATE/log/KEY.json: written when a log is opened and closed */
+        Store *spares;           /* RUN/log/KEY.json: the newest ones that did not fit on the disk */
         Store *firsts;           /* RUN/log/KEY.first: of open ones, written at each rotation, which must not wait for a disk */
         Entry *entries;          /* hash by key, in the order they came */
         unsigned n_open;
@@ -42,6 +43,7 @@ static int write_state(Logs *l, const Guestlog *g) {
         char uuid[SD_ID128_UUID_STRING_MAX];
         _cleanup_free_ char *text = NULL;
         json_t *o;
+        int r;
 
         o = json_pack("{s:s, s:s, s:s, s:s*, s:I, s:i, s:b, s:I, s:b}", "uuid", sd_id128_to_uuid_string(s->uuid, uuid),
                       "domain", s->domain, "log", s->name, "unit", s->unit, "max-size", (json_int_t) s->limits.size,
@@ -49,7 +51,14 @@ static int write_state(Logs *l, const Guestlog *g) {
                       "open", guestlog_state(g) != GUESTLOG_CLOSED);
         text = o ? json_dumps(o, JSON_COMPACT) : NULL;
         json_decref(o);
-        return text ? store_write(l->states, guestlog_key(g), text, strlen(text)) : -ENOMEM;
+        if (!text)
+                return -ENOMEM;
+        r = store_write(l->states, guestlog_key(g), text, strlen(text));
+        if (r >= 0)
+                return store_remove(l->spares, guestlog_key(g));
+        /* A log that is open and that the next virtlogd does not know would be nobody's. */
+        (void) log_warning_errno(r, "the state of the log %s can't be kept on disk: %m", guestlog_key(g));
+        return store_write(l->spares, guestlog_key(g), text, strlen(text));
 }
 
 static int write_first(Logs *l, const Guestlog *g, uint64_t first) {
@@ -147,6 +156,8 @@ int logs_new(const LogsOptions *options, Logs **ret) {
         if (r >= 0)
                 r = store_new(l->run_dir, ".first", &l->firsts);
         if (r >= 0)
+                r = store_new(l->run_dir, ".json", &l->spares);
+        if (r >= 0)
                 r = mkdir_parents(l->run_dir, 0700);
         if (r >= 0)
                 r = journal_new(&l->journal);
@@ -170,6 +181,7 @@ Logs *logs_free(Logs *l) {
         journal_free(l->journal);
         store_free(l->states);
         store_free(l->firsts);
+        store_free(l->spares);
         free(l->log_dir);
         free(l->run_dir);
         free(l);
@@ -208,6 +220,8 @@ static int on_state(const char *name, const char *text, size_t length, int error
         bool open = false;
         int r = error;
 
+        if (find(l, name)) /* a newer one was found before */
+                return 0;
         if (r >= 0)
                 r = log_state_parse(text, length, &spec, &first, &open, &owner);
         if (r < 0)
@@ -227,7 +241,9 @@ int logs_load(Logs *l) {
         assert(l);
 
         l->loading = true;
-        r = store_scan(l->states, on_state, l);
+        r = store_scan(l->spares, on_state, l);
+        if (r >= 0)
+                r = store_scan(l->states, on_state, l);
         l->loading = false;
         count_open(l);
         return r;
@@ -248,6 +264,7 @@ static int make_room(Logs *l, Fault *f) {
         HASH_ITER(hh, l->entries, e, next)
                 if (is_forgettable(e->log)) {
                         (void) store_remove(l->states, e->key);
+                        (void) store_remove(l->spares, e->key);
                         l->options.removed(e->log, l->options.userdata);
                         remove_entry(l, e);
                 }

@@ -483,6 +483,37 @@ def test_guest_output_is_in_the_journal(bed):
     bed.wait(lambda: bed.run("systemctl show -P NFileDescriptorStore virtlogd").stdout.strip() == "0")
 
 
+def test_a_start_that_is_taken_back_before_systemd_got_to_it(bed):
+    """Who has terminated a VM while it was starting finds it off, and it stays so."""
+    path = define(bed, tiny_xml("late"))
+    bed.put("/run/systemd/system/slow.service", "[Unit]\nBefore=virtqemu@late.service\n[Service]\nType=oneshot\nExecStart=sleep 3\n")
+    bed.put("/run/systemd/system/virtqemu@late.service.d/slow.conf", "[Unit]\nWants=slow.service\nAfter=slow.service\n")
+    bed.run("systemctl daemon-reload")
+    bed.run(f"busctl call org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain Start 'ta{{sv}}' 8 0")
+    bed.wait(lambda: "virtqemu@late.service" in bed.run("systemctl list-jobs").stdout)
+    call(bed, "TerminateDomain", "st", "late", 0)
+    bed.wait(lambda: bed.run("systemctl is-active slow", check=False).stdout.strip() == "inactive")
+    assert state(bed, "late") == "shutoff" and "late" not in bed.run("systemctl list-jobs").stdout
+    time.sleep(1)
+    assert state(bed, "late") == "shutoff" and bed.run("systemctl is-active virtqemu@late", check=False).stdout.strip() == "inactive"
+    bed.run("rm -r /run/systemd/system/slow.service /run/systemd/system/virtqemu@late.service.d; systemctl daemon-reload")
+    call(bed, "StartDomain", "st", "late", 0)
+    call(bed, "TerminateDomain", "st", "late", 0)
+
+
+def test_undefined_is_disabled(bed):
+    """When the answer is there so is all of it; and a VM whose unit is enabled already says so."""
+    enabled = "busctl get-property org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain Autostart"
+    path = define(bed, tiny_xml("gone"))
+    bed.run(f"busctl call org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain SetAutostart 'bta{{sv}}' true 0 0")
+    bed.run(f"busctl call org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain Undefine 'ta{{sv}}' 0 0")
+    assert not bed.exists("/etc/systemd/system/multi-user.target.wants/virtqemu@gone.service") and state(bed, "gone") is None
+    bed.run("systemctl enable virtqemu@gone")
+    assert bed.run(enabled.format(path=define(bed, tiny_xml("gone")))).stdout == "b true\n"
+    bed.run("virtctl undefine gone")
+    assert not bed.exists("/etc/systemd/system/multi-user.target.wants/virtqemu@gone.service")
+
+
 def test_unknown_and_busy_units(bed):
     assert bed.run("systemctl start virtqemu@nobody", check=False).returncode != 0
     assert 'no domain is called "nobody"' in bed.journal("virtqemu@nobody")
@@ -577,6 +608,15 @@ def test_death_of_the_daemon(bed):
     bed.wait(lambda: bed.run("systemctl is-active virtqemu@steady", check=False).stdout.strip() == "inactive", 40)
     bed.run("systemctl start virtqemud.socket")
     assert state(bed, "steady") == "shutoff"
+
+
+def test_many_deaths_of_the_daemon(bed):
+    """However often it is killed in a row."""
+    for _ in range(8):
+        state(bed, "none")
+        bed.run("systemctl kill --signal=KILL virtqemud")
+    bed.wait(lambda: bed.run("systemctl is-active virtqemud", check=False).stdout == "active\n", timeout=10)
+    assert state(bed, "none") is None
 
 
 LINK = """

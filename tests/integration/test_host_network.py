@@ -2,6 +2,7 @@
 """virtnetworkd as it is installed, with a network of its own around it: a guest's end of each bridge, and a host outside."""
 
 import re
+import threading
 import time
 
 import pytest
@@ -154,6 +155,90 @@ def test_live_changes(bed, client, networkd):
     network.Stop(FORCE, {})
     with client.fails("InvalidState", "the network lab is not active"):
         network.Reconfigure("libvirt-xml", before, LIVE, {})
+
+
+@pytest.mark.parametrize("change", ("define", "undefine"))
+def test_a_definition_that_others_change_meanwhile(bed, client, networkd, change):
+    """What is active and what is on disk change as one; a newer definition that comes in between is the one that stays."""
+    network = define(client, networkd)
+    network.Start(0, {})
+    bed.put("/run/systemd/system/virtdnsmasq@lab.service.d/slow.conf", "[Service]\nExecReload=\nExecReload=/bin/sleep 2\n")
+    bed.run("systemctl daemon-reload")
+    before = network.ExportDefinition("libvirt-xml", CONFIG)
+    done = []
+
+    def add():
+        other = bed.bus()
+        other.object("org.virtbus.network1", network.path).AddStaticHost("52:54:00:00:4d:22", bytes([10, 77, 0, 40]), LIVE | CONFIG, {})
+        done.append(True)
+        other.close()
+    waiting = threading.Thread(target=add)
+    waiting.start()
+    bed.wait(lambda: "52:54:00:00:4d:22" in bed.read("/run/virtbus/network/lab/dhcp-hosts"))
+    assert not done
+    if change == "define":
+        networkd.DefineNetwork("libvirt-xml", before.replace("gate", "newest"), 0, {})
+    else:
+        network.Undefine(0, {})
+    waiting.join(20)
+    assert done
+    if change == "define":
+        text = network.ExportDefinition("libvirt-xml", CONFIG)
+        assert "newest" in text and "gate" not in text and "52:54:00:00:4d:22" not in text
+    else:
+        assert not network.Persistent and not bed.exists("/etc/virtbus/networks/lab.xml")
+    assert "52:54:00:00:4d:22" in network.ExportDefinition("libvirt-xml", LIVE)
+    bed.run("rm -r /run/systemd/system/virtdnsmasq@lab.service.d; systemctl daemon-reload")
+    network.Stop(FORCE, {})
+
+
+def test_ports_while_the_network_comes_and_goes(bed, client, networkd):
+    """Guests that start at the same time want the same network; and one that is being stopped is no place for a guest."""
+    network = define(client, networkd)
+    bed.put("/run/systemd/system/virtdnsmasq@lab.service.d/slow.conf", "[Service]\nExecStartPre=/bin/sleep 1\nExecStop=/bin/sleep 1\n")
+    bed.run("systemctl daemon-reload")
+    got = []
+
+    def attach(number):
+        other = bed.bus()
+        got.append(other.object("org.virtbus.network1", network.path).AttachPort(port(mac=bytes([0x52, 0x54, 0, 0, 0x4d, number])), 0, {}))
+        other.close()
+
+    def at_once(*numbers):
+        threads = [threading.Thread(target=attach, args=(n,)) for n in numbers]
+        for t in threads:
+            t.start()
+            time.sleep(0.2)
+        return threads
+    for t in at_once(1, 2, 3):
+        t.join(20)
+    assert sorted(network.Ports) == sorted(name for name, _ in got) and len(got) == 3
+    for _, queues in got:
+        queues[0].close()
+    got.clear()
+    bed.wait(lambda: network.Ports == [])
+    client.connection.call("org.virtbus.network1", network.path, "org.virtbus.network1.Network", "Stop",
+                           GLib.Variant("(ta{sv})", (0, {})), None, 0, -1, None)
+    bed.wait(lambda: bed.run("systemctl is-active virtdnsmasq@lab", check=False).stdout == "deactivating\n")
+    for t in at_once(4):
+        t.join(20)
+    [(name, queues)] = got
+    assert network.Active and network.Ports == [name] and f"master {network.Bridge}" in bed.run(f"ip link show {name}").stdout
+    queues[0].close()
+    bed.run("rm -r /run/systemd/system/virtdnsmasq@lab.service.d; systemctl daemon-reload")
+    network.Stop(FORCE, {})
+
+
+def test_systemd_that_is_executed_anew(bed, client, networkd):
+    """What systemd was asked for while it was away from the bus it is asked for again."""
+    network = define(client, networkd)
+    with bed.popen("for n in 1 2 3 4 5 6; do systemctl daemon-reexec; sleep 0.3; done") as reexec:
+        while reexec.poll() is None:
+            network.Start(0, {}, timeout=60)
+            assert bed.run("systemctl is-active virtdnsmasq@lab", check=False).stdout != "inactive\n"
+            network.Stop(0, {}, timeout=60)
+    bed.wait(lambda: bed.run("systemctl is-active virtdnsmasq@lab", check=False).stdout == "inactive\n")
+    assert not network.Active
 
 
 def test_names_on_the_host(bed, client, networkd):

@@ -3,10 +3,14 @@
 
 import os
 import re
+import threading
 
 import pytest
+from gi.repository import GLib
 
-from domains import CONFIG, FORMAT, LIVE, VALIDATE_ONLY, console, define, device, guest_xml, tiny_xml
+import bus as bus_module
+from domains import CONFIG, FORMAT, LIVE, SERVICE, VALIDATE_ONLY, console, define, device, disk_xml, guest_xml, tiny_xml
+from test_hotplug import until
 
 pytestmark = pytest.mark.bus
 
@@ -75,4 +79,80 @@ def test_both_or_neither(bus, qemud):
     finally:
         os.unlink(folder)
         os.rename(f"{folder}.away", folder)
+    d.Terminate(0, {})
+
+
+@pytest.mark.parametrize("change", ("define", "undefine"))
+def test_a_definition_that_others_change_meanwhile(bus, qemud, tmp_path, change):
+    """A guest lets go of nothing, and by the time that is clear the definition that would be put back is not the newest any more."""
+    (tmp_path / "image").write_bytes(bytes(1 << 20))
+    xml = tiny_xml("web", devices="<controller type='pci' model='pcie-root-port'/>" + disk_xml(tmp_path / "image"))
+    d = define(bus, xml)
+    uuid = re.search("<uuid>.*</uuid>", d.ExportDefinition(FORMAT, CONFIG))[0]
+    d.Start(0, {}, timeout=60)
+    d.Suspend(0, {})
+    errors = []
+
+    def detach():
+        client = bus_module.Client(bus.address)
+        try:
+            device(client, client.object(SERVICE, d.path), "virtio_2ddisk0").Detach(LIVE | CONFIG, {"timeout-usec": GLib.Variant("t", 2000000)})
+        except bus_module.BusError as e:
+            errors.append(e.name)
+        client.close()
+    waiting = threading.Thread(target=detach)
+    waiting.start()
+    bus.wait_property(d, "Job", lambda job: job != (0, "/"))
+    until(lambda: "vda" not in d.ExportDefinition(FORMAT, CONFIG))
+    if change == "define":
+        define(bus, xml.replace("</name>", f"</name>{uuid}<title>newest</title>").replace("vda", "vdb"))
+    else:
+        d.Undefine(0, {})
+    waiting.join(30)
+    assert errors == ["org.virtbus.Error.Timeout"]
+    if change == "define":
+        text = d.ExportDefinition(FORMAT, CONFIG)
+        assert "newest" in text and "vdb" in text and "vda" not in text
+        assert not d.Warnings
+    else:
+        assert not d.Persistent and not os.listdir(bus.directory / "config/virtbus/domains")
+    d.Terminate(0, {})
+
+
+def test_devices_of_the_definition_alone(bus, qemud, tmp_path):
+    """One that is in the definition only is never taken for another one of the running machine."""
+    for name in "abc":
+        (tmp_path / name).write_bytes(bytes(1 << 20))
+    disks = {n: disk_xml(tmp_path / n, f"sd{n}", "scsi") for n in "abc"}
+    xml = tiny_xml("web", devices="<controller type='scsi' model='virtio-scsi'/>" + disks["a"] + disks["b"])
+    d = define(bus, xml)
+    uuid = re.search("<uuid>.*</uuid>", d.ExportDefinition(FORMAT, CONFIG))[0]
+    d.Start(0, {}, timeout=60)
+    define(bus, xml.replace("</name>", f"</name>{uuid}").replace(disks["b"], disks["c"]))
+
+    def named(name):
+        return bus.object(SERVICE, d.GetDevice(name))
+
+    def targets(which):
+        return re.findall('<target dev="(.*?)"', d.ExportDefinition(FORMAT, which))
+    for _ in range(2):
+        assert named("sdb").path != named("sdc").path
+        assert (named("sdb").Live, named("sdb").Persistent) == (True, False)
+        assert (named("sdc").Live, named("sdc").Persistent) == (False, True)
+        assert (named("sda").Live, named("sda").Persistent) == (True, True)
+        with bus.fails("NoSuchDevice", "while it runs"):
+            named("sdc").Detach(LIVE, {})
+        with bus.fails("NoSuchDevice", "the definition of web has no device"):
+            named("sdb").Detach(CONFIG, {})
+        assert targets(LIVE) == ["sda", "sdb"] and targets(CONFIG) == ["sda", "sdc"]
+        bus.stop_service(SERVICE)
+        d = bus.object(SERVICE, bus.manager("qemu1").GetDomain("web"))
+    named("sdc").Detach(0, {})
+    assert targets(LIVE) == ["sda", "sdb"] and targets(CONFIG) == ["sda"]
+    d.AttachDevice(FORMAT, disks["c"], CONFIG, {})
+    named("sdb").Detach(0, {})
+    assert targets(LIVE) == ["sda"] and targets(CONFIG) == ["sda", "sdc"]
+    # It would have the id that is free in the running machine, but not in the definition.
+    d.AttachDevice(FORMAT, disks["b"], LIVE, {})
+    assert named("sdb").path != named("sdc").path and not named("sdc").Live and not named("sdb").Persistent
     d.Terminate(0, {})

@@ -145,6 +145,30 @@ def test_nothing_is_lost_by_killing_the_daemon(bus, logd):
     assert log.End == len(text)
 
 
+def test_states_that_find_no_room(bus, logd):
+    """A log that could not be written down is known to the next virtlogd all the same."""
+    states = bus.directory / "data/virtbus/log"
+    logd.ListLogs()
+    states.parent.mkdir(parents=True, exist_ok=True)
+    if states.exists():
+        states.rmdir()
+    states.write_text("")
+    fd = open_log(logd)
+    os.write(fd, b"one\n")
+    wait(lambda: kept(bus) == b"one\n")
+    states.unlink()
+    for sig in (signal.SIGKILL, signal.SIGTERM):
+        bus.stop_service(SERVICE, sig)
+        assert [log[2] for log in logd.ListLogs()] == ["serial0"]
+        os.write(fd, b"more\n")
+        wait(lambda: kept(bus).endswith(b"more\n"))
+    os.close(fd)
+    bus.wait_property(log_object(bus, logd), "State", "closed")
+    bus.stop_service(SERVICE)
+    assert [log[2] for log in logd.ListLogs()] == ["serial0"] and kept(bus) == b"one\nmore\nmore\n"
+    assert [p.name for p in states.iterdir()] and not list((bus.directory / "run/virtbus/log").iterdir())
+
+
 def test_restart_is_orderly(bus, logd):
     fd = open_log(logd)
     keep = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_NONBLOCK)

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "../plan/network.h"
+#include "../run/network-edit.h"
 #include "bus-auth.h"
 #include "bus-error.h"
 #include "edit-bus.h"
@@ -196,18 +197,6 @@ static int define_again(Network *n, const char *text, Fault *f) {
         return networks_define(n->all, text, strlen(text), false, n, &same, f);
 }
 
-/* The definition on disk follows when what is active has changed. */
-static void on_live_and_config(Network *n, const Fault *why, void *userdata) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = userdata;
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        const char *text = NULL;
-
-        if (!why && sd_bus_message_rewind(m, true) >= 0 && sd_bus_message_skip(m, "s") >= 0 && sd_bus_message_read(m, "s", &text) >= 0 &&
-            define_again(n, text, &f) < 0)
-                why = &f;
-        network_reply(n, why, TAKE_PTR(m));
-}
-
 static int reconfigure_live(Network *n, const char *text, uint64_t flags, sd_bus_message *m, sd_bus_error *error) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         NetworkDef *next;
@@ -215,7 +204,7 @@ static int reconfigure_live(Network *n, const char *text, uint64_t flags, sd_bus
 
         r = networks_read_for(n, text, strlen(text), &next, &f);
         if (r >= 0) {
-                r = network_update(n, next, flags & BUS_FLAG_CONFIG ? on_live_and_config : network_reply, sd_bus_message_ref(m), &f);
+                r = network_change(n, next, flags & BUS_FLAG_CONFIG ? text : NULL, network_reply, sd_bus_message_ref(m), &f);
                 if (r < 0)
                         sd_bus_message_unref(m);
         }

@@ -5,17 +5,29 @@
 #include <string.h>
 
 #include "../plan/network.h"
+#include "log.h"
 #include "mem.h"
 #include "networks.h"
 #include "str.h"
 #include "xml-write.h"
 
-/* An edit that waits for what is active to change. */
-typedef struct Editing {
-        char *config;                /* what is to be on disk then; NULL: as it is */
+/* A change of what is on disk that waits for what is active to change, too. */
+typedef struct Change {
+        bool stored;
+        char *before;                /* what is to be on disk again if that fails; NULL: nothing */
+        uint64_t generation;         /* of what was stored: who has defined it anew since then is right */
         NetworkDone done;
         void *userdata;
-} Editing;
+} Change;
+
+static Change *change_free(Change *c) {
+        if (!c)
+                return NULL;
+        free(c->before);
+        free(c);
+        return NULL;
+}
+DEFINE_CLEANUP(Change *, change_free)
 
 /* --- the two definitions --- */
 
@@ -60,32 +72,60 @@ static int write_config(Network *n, const char *text, bool validate_only, Fault 
         return networks_define(n->all, text, strlen(text), validate_only, n, &same, f);
 }
 
-static void on_live_changed(Network *n, const Fault *why, void *userdata) {
+/* --- both, or neither --- */
+
+static void put_back(Network *n, const Change *c) {
         _cleanup_fault_ Fault f = FAULT_INIT;
-        Editing *e = userdata;
-
-        if (!why && e->config && write_config(n, e->config, false, &f) < 0)
-                why = &f;
-        e->done(n, why, e->userdata);
-        free(e->config);
-        free(e);
-}
-
-static int begin_live(Network *n, NetworkDef *next, char *config, NetworkDone done, void *userdata, Fault *f) {
-        Editing *e = new0(Editing, 1);
         int r;
 
-        if (!e) {
-                free(config);
-                network_def_free(next);
-                return fault_oom(f);
-        }
-        *e = (Editing) { config, done, userdata };
-        r = network_update(n, next, on_live_changed, e, f);
+        if (!c->stored || !n->persistent || n->config_generation != c->generation)
+                return;
+        r = c->before ? write_config(n, c->before, false, &f) : networks_undefine(n, &f);
+        if (r < 0)
+                log_warning("network %s: its definition says what could not be done: %s", n->name, fault_text(&f));
+}
+
+static void on_live_changed(Network *n, const Fault *why, void *userdata) {
+        _cleanup_(change_freep) Change *c = userdata;
+
+        if (why)
+                put_back(n, c);
+        c->done(n, why, c->userdata);
+}
+
+static int store_change(Network *n, Change *c, const char *config, Fault *f) {
+        size_t length;
+        int r = n->persistent ? store_read(n->all->configs, n->name, &c->before, &length) : 0;
+
+        if (r < 0)
+                return fault_set(f, FAULT_STORE, -r, "the definition of %s can't be read: %s", n->name, strerror(-r));
+        r = write_config(n, config, false, f);
+        c->stored = r >= 0;
+        c->generation = n->config_generation;
+        return r;
+}
+
+int network_change(Network *n, NetworkDef *next, const char *config, NetworkDone done, void *userdata, Fault *f) {
+        _cleanup_(change_freep) Change *c = new0(Change, 1);
+        int r = 0;
+
+        assert(n && next && done);
+
+        if (!c)
+                r = fault_oom(f);
+        else if (config)
+                r = store_change(n, c, config, f);
         if (r < 0) {
-                free(e->config);
-                free(e);
+                network_def_free(next);
+                return r;
         }
+        c->done = done;
+        c->userdata = userdata;
+        r = network_update(n, next, on_live_changed, c, f);
+        if (r < 0)
+                put_back(n, c);
+        else
+                c = NULL; /* on_live_changed() has it, or had it */
         return r;
 }
 
@@ -107,7 +147,7 @@ int network_edit(Network *n, unsigned scope, NetworkEdit edit, const void *what,
         if (r < 0)
                 return r;
         if (live)
-                return begin_live(n, TAKE_PTR(next), TAKE_PTR(text), done, userdata, f);
+                return network_change(n, TAKE_PTR(next), text, done, userdata, f);
         r = write_config(n, text, false, f);
         if (r >= 0)
                 done(n, NULL, userdata);

@@ -10,7 +10,12 @@ typedef enum EditScope { EDIT_LIVE = 1 << 0, EDIT_CONFIG = 1 << 1 } EditScope; /
 /* Changes a definition; `what` is the caller's. */
 typedef int (*NetworkEdit)(NetworkDef *def, const void *what, Fault *f);
 
-/* `done` exactly once, if it returns 0. What is on disk changes when what is active has. Comments stay. */
+/* What is active becomes `next`, which is taken in any case, and what is on disk `config` (NULL: stays): both, or neither. What is on disk
+ * changes first, because it can be put back, which is done unless somebody else has changed it meanwhile. `done` exactly once, if it
+ * returns 0. */
+int network_change(Network *n, NetworkDef *next, const char *config, NetworkDone done, void *userdata, Fault *f);
+
+/* `done` exactly once, if it returns 0. Comments stay. */
 int network_edit(Network *n, unsigned scope, NetworkEdit edit, const void *what, NetworkDone done, void *userdata, Fault *f);
 
 /* `what` is a PortForward; to remove one, protocol and first port are enough. */

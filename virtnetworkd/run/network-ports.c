@@ -22,12 +22,18 @@ void port_request_clear(PortRequest *q) {
         port_request_init(q);
 }
 
-/* A port that waits until its network is up. */
+/* A port that waits until its network is up; or in `waiting` of its network until that is neither coming, going nor changing. */
 typedef struct Attaching {
         PortRequest request;
         PortDone done;
         void *userdata;
+        struct Attaching *next;
 } Attaching;
+
+static void attaching_free(Attaching *a) {
+        port_request_clear(&a->request);
+        free(a);
+}
 
 static const PortGroup *find_group(const NetworkDef *def, const char *name) {
         RECORD_FOREACH(PortGroup, g, def->port_groups)
@@ -120,25 +126,41 @@ static void on_started_for_port(Network *n, const Fault *why, void *userdata) {
                 (void) open_port(n, &a->request, a->done, a->userdata, &f);
         if (fault_is_set(&f))
                 a->done(NULL, NULL, 0, &f, a->userdata);
-        port_request_clear(&a->request);
-        free(a);
+        attaching_free(a);
+}
+
+static Attaching *attaching_new(PortRequest *q, PortDone done, void *userdata) {
+        Attaching *a = new0(Attaching, 1);
+
+        if (!a)
+                return NULL;
+        *a = (Attaching) { *q, done, userdata, NULL };
+        *q = (PortRequest) {};
+        return a;
 }
 
 static int start_for_port(Network *n, PortRequest *q, PortDone done, void *userdata, Fault *f) {
-        Attaching *a = new0(Attaching, 1);
+        Attaching *a = attaching_new(q, done, userdata);
         int r;
 
         if (!a)
                 return fault_oom(f);
-        *a = (Attaching) { *q, done, userdata };
-        *q = (PortRequest) {};
         r = network_start(n, on_started_for_port, a, f);
         if (r >= 0)
                 return 0;
         fault_prefix(f, "the network %s can't be started", n->name);
-        port_request_clear(&a->request);
-        free(a);
+        attaching_free(a);
         return r;
+}
+
+/* Two guests may want it at the same time; and one that is being stopped is about to lose its bridge. */
+static int wait_for_network(Network *n, PortRequest *q, PortDone done, void *userdata, Fault *f) {
+        Attaching **last = &n->waiting;
+
+        while (*last)
+                last = &(*last)->next;
+        *last = attaching_new(q, done, userdata);
+        return *last ? 0 : fault_oom(f);
 }
 
 int network_attach(Network *n, PortRequest *q, PortDone done, void *userdata, Fault *f) {
@@ -146,9 +168,35 @@ int network_attach(Network *n, PortRequest *q, PortDone done, void *userdata, Fa
 
         assert(n && q && q->queues > 0 && done);
 
-        r = n->active ? open_port(n, q, done, userdata, f) : start_for_port(n, q, done, userdata, f);
+        if (n->operation)
+                r = wait_for_network(n, q, done, userdata, f);
+        else
+                r = n->active ? open_port(n, q, done, userdata, f) : start_for_port(n, q, done, userdata, f);
         port_request_clear(q);
         return r;
+}
+
+void network_attach_waiting(Network *n) {
+        for (Attaching *a = TAKE_PTR(n->waiting), *next; a; a = next) {
+                _cleanup_fault_ Fault f = FAULT_INIT;
+                int r;
+
+                next = a->next;
+                if (n->persistent || n->live)
+                        r = network_attach(n, &a->request, a->done, a->userdata, &f);
+                else
+                        r = fault_set(&f, FAULT_NO_SUCH_NETWORK, ENOENT, "the network %s has been stopped and removed", n->name);
+                if (r < 0)
+                        a->done(NULL, NULL, 0, &f, a->userdata);
+                attaching_free(a);
+        }
+}
+
+void network_forget_waiting(Network *n) {
+        for (Attaching *a = TAKE_PTR(n->waiting), *next; a; a = next) {
+                next = a->next;
+                attaching_free(a);
+        }
 }
 
 static int macvtap_ports(const Network *n, char ***ret) {

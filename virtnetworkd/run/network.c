@@ -305,6 +305,8 @@ static void end(Network *n, const Fault *why) {
         networks_changed(n, NETWORK_CHANGED_ACTIVE);
         if (done)
                 done(n, why, userdata);
+        if (!n->operation)
+                network_attach_waiting(n);
         networks_settle(n);
 }
 
@@ -521,6 +523,7 @@ void network_clear(Network *n) {
         if (n->operation)
                 network_def_free(n->operation->next);
         free(n->operation);
+        network_forget_waiting(n);
         leases_free(n->leases);
         dnsmasq_free(n->dnsmasq);
         network_def_free(n->config);

@@ -27,6 +27,7 @@ typedef struct Network {
         char **warnings;
         char **blocked;              /* warnings of what others' firewall rules drop; NULL: not looked at yet */
         struct NetworkOperation *operation;
+        struct Attaching *waiting;   /* ports, for the operation to end */
 } Network;
 
 typedef enum NetworkChange {
@@ -62,8 +63,12 @@ void port_request_clear(PortRequest *q);
 
 /* Exactly once, from within the call or later. The descriptors are the caller's to close. */
 typedef void (*PortDone)(const char *name, const int *fds, uint32_t n, const Fault *why, void *userdata);
-/* A port on a network, which is started if it is not active. Takes over what is in `q`, also on failure. */
+/* A port on a network, which is started if it is not active. That it is being started, stopped or changed is waited for. Takes over what is
+ * in `q`, also on failure. */
 int network_attach(Network *n, PortRequest *q, PortDone done, void *userdata, Fault *f);
+/* For network.c: the operation has ended; or those who waited for that are gone. */
+void network_attach_waiting(Network *n);
+void network_forget_waiting(Network *n);
 
 /* Names of what is on its bridge, or of macvtaps on its links. -ENODEV: it is not active. */
 int network_ports(const Network *n, char ***ret);

@@ -435,6 +435,7 @@ int networks_undefine(Network *n, Fault *f) {
                 return fault_set(f, FAULT_STORE, -r, "the definition of %s can't be removed: %s", n->name, strerror(-r));
         n->persistent = false; /* an active one goes when it is stopped */
         n->autostart = false;
+        n->config_generation++;
         fault_clear(&n->broken);
         networks_changed(n, NETWORK_CHANGED_CONFIG | NETWORK_CHANGED_AUTOSTART);
         networks_settle(n);

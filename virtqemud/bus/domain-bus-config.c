@@ -20,15 +20,43 @@ static int read_flags(sd_bus_message *m, uint64_t known, uint64_t *ret, sd_bus_e
         return r < 0 ? fault_to_bus(&f, r, error) : 0;
 }
 
+/* It is not to start with the host any more: nor is one of the same name that is defined later. */
+static void on_disabled(Domain *d, int error, const Fault *why, void *userdata) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        sd_bus_message *m = userdata;
+        int r = error;
+
+        if (error < 0)
+                (void) fault_copy(&f, why);
+        else if (!d)
+                r = fault_set(&f, FAULT_NO_SUCH_DOMAIN, ENOENT, "somebody else has removed it meanwhile");
+        else
+                r = define_undefine(d, &f);
+        if (r < 0)
+                (void) bus_reply_fault(m, &f, r);
+        else
+                (void) sd_bus_reply_method_return(m, NULL);
+        sd_bus_message_unref(m);
+}
+
 BUS_HANDLER(method_undefine, ACTION_CONFIG) {
         _cleanup_fault_ Fault f = FAULT_INIT;
+        Domain *d = userdata;
         uint64_t flags;
         int r = read_flags(m, 0, &flags, error);
 
         if (r < 0)
                 return r;
-        r = define_undefine(userdata, &f);
-        return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, NULL);
+        if (!d->autostart || !d->config) {
+                r = define_undefine(d, &f);
+                return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, NULL);
+        }
+        r = autostart_set(d, false, on_disabled, sd_bus_message_ref(m), &f);
+        if (r < 0) {
+                sd_bus_message_unref(m);
+                return fault_to_bus(&f, r, error);
+        }
+        return 1;
 }
 
 BUS_HANDLER(method_rename, ACTION_CONFIG) {

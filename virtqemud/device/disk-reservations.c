@@ -37,7 +37,9 @@ int disk_reservations_companion(Companion *ret) {
 
         *ret = (Companion) {
                 .name = "qemu-pr-helper", .package = "qemu-system-common", .title = "Reservations of Disk", .lost = "can't be reserved any more",
-                .listens = true, .by_many = true, .by_activation = true, .greets = true, .privileged = true,
+                .listens = true, .by_many = true, .by_activation = true, .greets = true,
+                /* To become nobody, and to keep the right to raw commands. */
+                .privileges = UINT64_C(1) << CAP_SYS_RAWIO | UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETGID | UINT64_C(1) << CAP_SETPCAP,
         };
         for (size_t i = 0; i < ARRAY_SIZE(argv) && r >= 0; i++)
                 r = strv_push(&ret->argv, argv[i]);

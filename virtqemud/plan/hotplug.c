@@ -528,3 +528,54 @@ Device *domain_find_same(const DomainDef *def, const Device *d) {
                         return (Device *) def->devices.items[i];
         return NULL;
 }
+
+/* Free in both. */
+static int give_other_id(DomainDef *def, const DomainDef *live, Device *d) {
+        const char *prefix = d->ops->id_prefix ? d->ops->id_prefix(d) : d->ops->element;
+
+        for (size_t n = 0;; n++) {
+                char *id = strf("%s%zu", prefix, n);
+
+                if (!id)
+                        return -ENOMEM;
+                if (!domain_device_by_id(def, id) && !domain_device_by_id(live, id)) {
+                        free_and_replace(&d->id, id);
+                        return 0;
+                }
+                free(id);
+        }
+}
+
+static bool is_named_freely(const Device *d) {
+        return !d->alias && device_kind(d) != DEVICE_CONTROLLER;
+}
+
+static int match_id(DomainDef *def, const DomainDef *live, Device *d) {
+        const Device *same = domain_find_same(live, d);
+        Device *namesake = same && same->id ? domain_device_by_id(def, same->id) : NULL;
+        int r = 0;
+
+        if (!same)
+                return domain_device_by_id(live, d->id) ? give_other_id(def, live, d) : 0;
+        if (!same->id || namesake == d)
+                return 0;
+        if (namesake)
+                r = is_named_freely(namesake) ? give_other_id(def, live, namesake) : -EEXIST;
+        return r < 0 ? r : free_and_strdup(&d->id, same->id);
+}
+
+int domain_match_ids(DomainDef *def, const DomainDef *live) {
+        int r = 0;
+
+        assert(def && live);
+
+        for (size_t i = 0; i < def->devices.n && r >= 0; i++) {
+                Device *d = (Device *) def->devices.items[i];
+
+                if (is_named_freely(d))
+                        r = match_id(def, live, d);
+                if (r == -EEXIST) /* somebody has called another one so */
+                        r = 0;
+        }
+        return r;
+}

@@ -42,3 +42,6 @@ int hotplug_drop_kept(const Device *device, const json_t *nodes, const json_t *s
 
 /* The device that is the same one in another definition: by its target, MAC address or place; NULL: there is none. */
 Device *domain_find_same(const DomainDef *def, const Device *d);
+/* Gives devices of the definition the ids that they have in the running machine, and those which it has not others than any in it: by an id
+ * nobody gets hold of another device. */
+int domain_match_ids(DomainDef *def, const DomainDef *live);

@@ -33,7 +33,7 @@ static int restore_domain(Manager *m, Status *s, DomainDef *live, Domain **ret) 
         *ret = d;
         r = events_from_json(d, s->events);
         clock_take_up(d);
-        return r;
+        return r < 0 || !d->config ? r : domain_match_ids(d->config, d->live);
 }
 
 static int restore_instance(Domain *d, Status *s, Fault *f) {

@@ -21,6 +21,7 @@
 #include "companions.h"
 
 typedef struct Attach {
+        const Domain *domain;
         AttachSpec spec;
         Device *device;
         QemuCaps *caps;
@@ -103,7 +104,7 @@ static int add_to_config(DomainDef *def, void *userdata, Fault *f) {
 static const Device *find_to_change(const Attach *a, const DomainDef *def) {
         if (a->hotplug)
                 return domain_find_same(def, a->hotplug->before);
-        return a->device->id ? domain_find_device(def, a->device->id) : domain_find_same(def, a->device);
+        return a->device->id ? config_edit_find(a->domain, def, a->device->id) : domain_find_same(def, a->device);
 }
 
 static int change_in_config(DomainDef *def, void *userdata, Fault *f) {
@@ -153,6 +154,7 @@ static int make_edit(Operation *o, Fault *f) {
 
         if (!a->spec.config)
                 return 0;
+        a->domain = o->domain;
         if (a->spec.update)
                 return config_edit_new(o->domain, change_in_config, a, &a->edit, f);
         r = config_edit_new(o->domain, add_to_config, device, &a->edit, &taken);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "../device/device.h"
+#include "../plan/hotplug.h"
 #include "mem.h"
 #include "str.h"
 #include "xml-write.h"
@@ -10,6 +12,7 @@
 struct ConfigEdit {
         Domain *domain;
         char *before, *after;
+        uint64_t generation;         /* of the definition that this is a change of */
         bool stored;
         Operation *operation;        /* whose step waits */
 };
@@ -51,6 +54,7 @@ int config_edit_new(Domain *d, ConfigEditFunc edit, void *edit_userdata, ConfigE
         if (!e)
                 return fault_oom(f);
         e->domain = d;
+        e->generation = d->config_generation;
         r = define_export(d, XML_WRITE_SECRETS, &e->before, f);
         if (r >= 0)
                 r = make_text(d, e->before, edit, edit_userdata, &e->after, f);
@@ -64,11 +68,20 @@ const char *config_edit_before(const ConfigEdit *e) {
         return e ? e->before : NULL;
 }
 
+Device *config_edit_find(const Domain *d, const DomainDef *def, const char *id) {
+        const Device *device;
+
+        assert(d && id);
+
+        device = domain_device_by_id(d->live, id) ?: domain_device_by_id(d->config, id);
+        return device ? domain_find_same(def, device) : NULL;
+}
+
 int config_edit_apply(Domain *d, ConfigEditFunc edit, void *edit_userdata, DefineDone done, void *userdata, Fault *f) {
         _cleanup_(config_edit_freep) ConfigEdit *e = NULL;
         int r = config_edit_new(d, edit, edit_userdata, &e, f);
 
-        return r < 0 ? r : define_domain(d->manager, e->after, strlen(e->after), 0, d, 0, done, userdata, f);
+        return r < 0 ? r : define_domain(d->manager, e->after, strlen(e->after), 0, d, e->generation, done, userdata, f);
 }
 
 static void on_stored(Domain *d, int error, const Fault *why, void *userdata) {
@@ -78,20 +91,23 @@ static void on_stored(Domain *d, int error, const Fault *why, void *userdata) {
         e->stored = error >= 0;
         if (error < 0)
                 (void) fault_copy(&f, why);
+        else
+                e->generation = d->config_generation;
         steps_continue(e->operation->steps, error < 0 ? error : 0, &f);
 }
 
+/* Who has defined it anew meanwhile has not asked for what could not be done: there is nothing to put back then. */
 static void on_restored(Domain *d, int error, const Fault *why, void *userdata) {
         ConfigEdit *e = userdata;
 
-        if (error < 0)
+        if (error < 0 && error != -ESTALE)
                 (void) domain_warn(e->domain, "its definition says what could not be done: %s", fault_text(why));
         steps_continue(e->operation->steps, 0, NULL);
 }
 
 static int store(ConfigEdit *e, Operation *o, const char *text, DefineDone done, Fault *f) {
         e->operation = o;
-        return define_domain(e->domain->manager, text, strlen(text), 0, e->domain, 0, done, e, f);
+        return define_domain(e->domain->manager, text, strlen(text), 0, e->domain, e->generation, done, e, f);
 }
 
 int config_edit_store(ConfigEdit *e, Operation *o, Fault *f) {

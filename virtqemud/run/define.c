@@ -168,7 +168,10 @@ static int commit(Defining *g, Domain *d, Domain **ret, Fault *f) {
                 const char *name = g->def->name;
                 sd_id128_t uuid = g->def->uuid;
 
-                return domain_new(m, name, uuid, TAKE_PTR(g->def), ret);
+                r = domain_new(m, name, uuid, TAKE_PTR(g->def), ret);
+                if (r >= 0)
+                        autostart_refresh(m); /* its unit may be enabled already */
+                return r;
         }
         domain_def_free(d->config);
         d->config = TAKE_PTR(g->def);
@@ -314,6 +317,7 @@ int define_undefine(Domain *d, Fault *f) {
         autostart_forget(d);
         d->keeps_state = !d->config || domain_keeps_tpm(d->config);
         d->config = domain_def_free(d->config);
+        d->config_generation++;
         if (d->state == DOMAIN_BROKEN)
                 domain_set_state(d, DOMAIN_SHUTOFF, REASON_UNKNOWN);
         domain_changed(d, DOMAIN_CHANGED_CONFIG);
@@ -484,6 +488,7 @@ void define_forget(Domain *d) {
         log_domain_notice(d, "its definition has been removed from the folder");
         d->keeps_state = true;
         d->config = domain_def_free(d->config);
+        d->config_generation++;
         if (d->state == DOMAIN_BROKEN)
                 domain_set_state(d, DOMAIN_SHUTOFF, REASON_UNKNOWN);
         domain_changed(d, DOMAIN_CHANGED_CONFIG);

@@ -105,13 +105,6 @@ static int check_live(const Domain *d, const char *id, Fault *f) {
         return 0;
 }
 
-/* A device of the running VM may have another id in the definition. */
-static Device *find_in_config(const Domain *d, const DomainDef *def, const char *id) {
-        const Device *live = domain_device_by_id(d->live, id);
-
-        return live ? domain_find_same(def, live) : domain_device_by_id(def, id);
-}
-
 typedef struct Removal {
         const Domain *domain;
         const char *device;
@@ -119,7 +112,7 @@ typedef struct Removal {
 
 static int remove_from_config(DomainDef *def, void *userdata, Fault *f) {
         const Removal *removal = userdata;
-        const Device *device = find_in_config(removal->domain, def, removal->device);
+        const Device *device = config_edit_find(removal->domain, def, removal->device);
 
         for (size_t i = 0; device && i < def->devices.n; i++)
                 if (def->devices.items[i] == &device->head) {
@@ -277,7 +270,7 @@ static void choose(const Domain *d, const DetachSpec *spec, bool *ret_live, bool
         bool said = spec->live || spec->config;
 
         *ret_live = said ? spec->live : d->instance && domain_device_by_id(d->live, spec->device);
-        *ret_config = said ? spec->config : find_in_config(d, d->config, spec->device) != NULL;
+        *ret_config = said ? spec->config : config_edit_find(d, d->config, spec->device) != NULL;
 }
 
 static int look(Domain *d, const DetachSpec *spec, Detach *t, Fault *f) {

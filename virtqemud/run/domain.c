@@ -79,6 +79,8 @@ void domain_changed(Domain *d, unsigned what) {
 
         if (what & (DOMAIN_CHANGED_LIVE | DOMAIN_CHANGED_MEMORY))
                 free_and_replace(&d->live_text, NULL);
+        if ((what & (DOMAIN_CHANGED_LIVE | DOMAIN_CHANGED_CONFIG)) && d->live && d->config && domain_match_ids(d->config, d->live) < 0)
+                log_domain_warning(d, "out of memory: names of devices may be ambiguous until it is off");
         d->manager->watch.changed(d, what, d->manager->watch_userdata);
 }
 

@@ -15,9 +15,11 @@
 
 struct Launcher {
         Domain *domain;
-        UnitCall *call;      /* StartUnit under way */
+        UnitCall *call;      /* StartUnit or StopUnit under way */
+        bool over;           /* StartUnit is not */
         Child *child;
         LauncherFailed failed;
+        void (*stopped)(void *userdata);
         void *userdata;
 };
 
@@ -33,8 +35,32 @@ Launcher *launcher_free(Launcher *l) {
 static void on_unit_started(const Fault *why, void *userdata) {
         Launcher *l = userdata;
 
+        l->over = true;
         if (why)
                 l->failed(why, l->userdata);
+}
+
+static void on_unit_stopped(const Fault *why, void *userdata) {
+        Launcher *l = userdata;
+
+        if (why)
+                log_domain_warning(l->domain, "%s", fault_text(why));
+        l->stopped(l->userdata);
+}
+
+int launcher_stop(Launcher *l, void (*stopped)(void *userdata)) {
+        int r;
+
+        assert(stopped);
+
+        if (!l || !l->call || l->over)
+                return 1;
+        l->call = unit_call_free(l->call);
+        l->stopped = stopped;
+        r = unit_stop(l->domain->manager->bus, l->domain->instance->unit, "replace", on_unit_stopped, l, &l->call);
+        if (r < 0)
+                (void) log_domain_warning_errno(l->domain, r, "systemd can't be told that the start was given up: %m");
+        return r < 0 ? 1 : 0;
 }
 
 /* By then it has its plan and the instance watches it, or it has none and that is a failure. */

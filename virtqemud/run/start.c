@@ -423,19 +423,28 @@ static int begin_unit(void *userdata, Fault *f) {
         return r < 0 ? r : launcher_new(d, on_launch_failed, o, &s->launcher, f);
 }
 
-/* The supervisor is told to kill; its end is waited for, so that the next start finds nothing in its way. */
+static void on_launch_stopped(void *userdata) {
+        Operation *o = userdata;
+
+        steps_continue(o->steps, 0, NULL);
+}
+
+/* The supervisor is told to kill; its end is waited for, so that the next start finds nothing in its way. One that has not come yet must
+ * not come later: it would be a start by itself. */
 static int undo_unit(void *userdata) {
         Operation *o = userdata;
         Start *s = o->data;
         Instance *i = o->domain->instance;
         _cleanup_fault_ Fault f = FAULT_INIT;
 
-        s->launcher = launcher_free(s->launcher);
         s->timeout = sd_event_source_disable_unref(s->timeout);
         fault_set(&f, FAULT_CANCELED, ECANCELED, "the start of %s failed", o->domain->name);
         refuse_request(s, &f);
-        if (!i || !process_is_alive(&i->supervisor))
-                return 1;
+        if (!i || !process_is_alive(&i->supervisor)) {
+                s->wait = WAIT_NOTHING;
+                return launcher_stop(s->launcher, on_launch_stopped);
+        }
+        s->launcher = launcher_free(s->launcher);
         s->wait = WAIT_END;
         if (i->handed_over)
                 instance_kill(i);
