@@ -2,6 +2,7 @@
 #include "bus-turns.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <sys/queue.h>
 
 #include "clock.h"
@@ -14,6 +15,8 @@ typedef struct Waiting {
 } Waiting;
 
 #define FULL_USEC 1000u
+#define SLICE_USEC 2000u      /* small calls are handled several at a time */
+#define TRIES 8u
 
 /* Who has had a call handled since whatever had come was looked at, and who has more. */
 typedef struct Sender {
@@ -24,10 +27,11 @@ typedef struct Sender {
 } Sender;
 
 struct BusTurns {
-        sd_event_source *next, *idle;
+        sd_event_source *next, *later, *idle;
         TAILQ_HEAD(, Sender) senders;    /* who is next comes first */
         sd_bus_message *current;         /* put back to be handled now; not owned */
         bool finish;
+        size_t memory;                   /* in use before anything was set aside */
         uint64_t since;                  /* turns were taken without a rest; 0: none waits */
 };
 
@@ -69,9 +73,12 @@ static Sender *add(BusTurns *t, const char *name) {
 }
 
 static int arm(BusTurns *t, uint64_t usec) {
-        int r = sd_event_source_set_time_relative(t->next, usec);
+        int r;
 
-        return r < 0 ? r : sd_event_source_set_enabled(t->next, SD_EVENT_ONESHOT);
+        if (usec == 0)
+                return sd_event_source_set_enabled(t->next, SD_EVENT_ONESHOT);
+        r = sd_event_source_set_time_relative(t->later, usec);
+        return r < 0 ? r : sd_event_source_set_enabled(t->later, SD_EVENT_ONESHOT);
 }
 
 /* The message goes where the connection looks first. */
@@ -114,28 +121,56 @@ static int on_idle(sd_event_source *source, void *userdata) {
         return TAILQ_EMPTY(&t->senders) ? 0 : arm(t, 0);
 }
 
-/* Runs when nothing has come any more. */
-static int on_next(sd_event_source *source, uint64_t usec, void *userdata) {
-        BusTurns *t = userdata;
+static Sender *next_sender(BusTurns *t) {
+        Sender *s;
+
+        TAILQ_FOREACH(s, &t->senders, link)
+                if (s->n > 0)
+                        return s;
+        return NULL;
+}
+
+/* The connection may have something else to do first. */
+static void handle_one(BusTurns *t, Sender *s) {
+        sd_bus *bus = sd_bus_message_get_bus(STAILQ_FIRST(&s->calls)->message);
+
+        TAILQ_REMOVE(&t->senders, s, link);
+        TAILQ_INSERT_TAIL(&t->senders, s, link);
+        put_back(t, s);
+        for (unsigned n = 0; t->current && n < TRIES; n++)
+                if (sd_bus_process(bus, NULL) <= 0)
+                        return;
+}
+
+static void forget_served(BusTurns *t) {
         Sender *s, *next;
 
-        t->finish = false;
         for (s = TAILQ_FIRST(&t->senders); s; s = next) {
                 next = TAILQ_NEXT(s, link);
                 if (s->n == 0)
                         sender_free(t, s);
         }
-        s = TAILQ_FIRST(&t->senders);
-        if (!s) {
-                t->since = 0;
+}
+
+/* Runs when nothing has come any more. */
+static int on_next(sd_event_source *source, void *userdata) {
+        uint64_t end = now_usec(CLOCK_MONOTONIC) + SLICE_USEC;
+        BusTurns *t = userdata;
+        Sender *s;
+
+        t->finish = false;
+        forget_served(t);
+        while ((s = next_sender(t)) && !is_full(s) && now_usec(CLOCK_MONOTONIC) < end)
+                handle_one(t, s);
+        if (TAILQ_EMPTY(&t->senders)) {
+                t->since = t->memory = 0;
                 return 0;
         }
-        if (is_full(s))
-                return arm(t, FULL_USEC);
-        TAILQ_REMOVE(&t->senders, s, link);
-        TAILQ_INSERT_TAIL(&t->senders, s, link);
-        put_back(t, s);
-        return arm(t, rest(t));
+        return arm(t, s && is_full(s) ? FULL_USEC : rest(t));
+}
+
+static int on_later(sd_event_source *source, uint64_t usec, void *userdata) {
+        return on_next(source, userdata);
 }
 
 void bus_turns_finish(BusTurns *t) {
@@ -148,9 +183,22 @@ void bus_turns_finish(BusTurns *t) {
                         put_back(t, s);
 }
 
-static bool set_aside(Sender *s, sd_bus_message *m) {
-        Waiting *w = s->n < BUS_TURNS_MAX ? new0(Waiting, 1) : NULL;
+/* Nobody tells how large a message is; what it has cost can be seen. */
+static size_t memory_in_use(void) {
+        struct mallinfo2 m = mallinfo2();
 
+        return m.uordblks + m.hblkhd;
+}
+
+static bool set_aside(BusTurns *t, Sender *s, sd_bus_message *m) {
+        size_t memory = memory_in_use();
+        Waiting *w;
+
+        if (t->memory == 0)
+                t->memory = memory;
+        if (s->n >= BUS_TURNS_MAX || memory > t->memory + BUS_TURNS_BYTES_MAX)
+                return false;
+        w = new0(Waiting, 1);
         if (!w)
                 return false;
         w->message = sd_bus_message_ref(m);
@@ -173,7 +221,7 @@ bool bus_turns_take(BusTurns *t, sd_bus_message *m) {
                 (void) arm(t, 0);
         s = find(t, name);
         if (s)
-                return set_aside(s, m);
+                return set_aside(t, s, m);
         (void) add(t, name);
         return false;
 }
@@ -185,7 +233,11 @@ int bus_turns_new(sd_event *event, BusTurns **ret) {
         if (!t)
                 return -ENOMEM;
         TAILQ_INIT(&t->senders);
-        r = sd_event_add_time(event, &t->next, CLOCK_MONOTONIC, 0, 1, on_next, t);
+        r = sd_event_add_time(event, &t->later, CLOCK_MONOTONIC, 0, 1, on_later, t);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(t->later, SD_EVENT_OFF);
+        if (r >= 0)
+                r = sd_event_add_defer(event, &t->next, on_next, t);
         if (r >= 0)
                 r = sd_event_source_set_enabled(t->next, SD_EVENT_OFF);
         if (r >= 0)
@@ -206,6 +258,7 @@ BusTurns *bus_turns_free(BusTurns *t) {
         while (!TAILQ_EMPTY(&t->senders))
                 sender_free(t, TAILQ_FIRST(&t->senders));
         sd_event_source_disable_unref(t->next);
+        sd_event_source_disable_unref(t->later);
         sd_event_source_disable_unref(t->idle);
         free(t);
         return NULL;

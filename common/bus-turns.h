@@ -10,6 +10,7 @@
 typedef struct BusTurns BusTurns;
 
 #define BUS_TURNS_MAX 1024u     /* calls of one client that are set aside; what comes then is handled at once */
+#define BUS_TURNS_BYTES_MAX (32u * 1024 * 1024)     /* of all that is set aside; likewise */
 /* Who keeps us at work for so long leaves so much to events of less priority: deadlines, ends of programs, guests' agents. */
 #define BUS_WORK_USEC 20000u
 #define BUS_REST_USEC 10000u
