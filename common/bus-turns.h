@@ -13,7 +13,7 @@ typedef struct BusTurns BusTurns;
 #define BUS_TURNS_BYTES_MAX (32u * 1024 * 1024)     /* of all that is set aside; likewise */
 /* Who keeps us at work for so long leaves so much to events of less priority: deadlines, ends of programs, guests' agents. */
 #define BUS_WORK_USEC 20000u
-#define BUS_REST_USEC 10000u
+#define BUS_REST_USEC 100000u    /* at most: it is over when nothing else is to be done */
 /* Of the connection: what has come is looked at first, for it may be somebody else's. */
 #define BUS_TURNS_PRIORITY (SD_EVENT_PRIORITY_NORMAL - 1)
 
