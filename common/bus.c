@@ -10,13 +10,20 @@
 #include "bus-auth.h"
 #include "bus-driver.h"
 #include "bus-error.h"
+#include "bus-turns.h"
+#include "clock.h"
 #include "fd.h"
+#include "log.h"
+#include "loop.h"
 #include "mem.h"
 #include "str.h"
 
 typedef struct Peer {
         Bus *bus;
         sd_bus *connection;
+        sd_event_source *resume;     /* it is not listened to until then … */
+        bool rests;                  /* … or until there is nothing else to do */
+        uint64_t since;              /* it has called while there was always something to do; 0: it has not */
         uid_t uid;
         bool fresh;                 /* has not said yet how it authenticates itself */
         bool stranger;              /* neither root nor the daemon's own user: what happens here is not told */
@@ -35,8 +42,9 @@ struct Bus {
         BusOptions options;
         sd_bus *broker;
         BusAuth *auth;
+        BusTurns *turns;
         int listen_fd;
-        sd_event_source *listen_source, *flush_source, *fresh_source;
+        sd_event_source *listen_source, *flush_source, *fresh_source, *released_source, *idle_source;
         void (*released)(void *userdata);
         LIST_HEAD(, Peer) peers;
         unsigned n_peers;
@@ -56,6 +64,7 @@ static Peer *peer_free(Peer *p) {
                 if (p->bus->options.peer_gone)
                         p->bus->options.peer_gone(p->connection, p->bus->options.userdata);
         }
+        sd_event_source_disable_unref(p->resume);
         sd_bus_close_unref(p->connection);
         free(p);
         return NULL;
@@ -165,11 +174,87 @@ static int add_object(Bus *b, sd_bus *connection, const BusObject *row) {
         return r;
 }
 
+static uint64_t unread(Peer *p) {
+        uint64_t n = 0;
+
+        (void) sd_bus_get_n_queued_write(p->connection, &n);
+        return n;
+}
+
+static int resume_peer(Peer *p) {
+        p->resume = sd_event_source_disable_unref(p->resume);
+        p->since = 0;
+        p->rests = false;
+        return sd_bus_attach_event(p->connection, p->bus->options.event, SD_EVENT_PRIORITY_NORMAL);
+}
+
+static int on_peer_reads(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        return resume_peer(userdata);
+}
+
+static int on_rested(sd_event_source *source, uint64_t usec, void *userdata) {
+        return resume_peer(userdata);
+}
+
+/* Runs when there is nothing at all to do. */
+static int on_idle(sd_event_source *source, void *userdata) {
+        Bus *b = userdata;
+        Peer *p;
+
+        LIST_FOREACH(p, &b->peers, link) {
+                p->since = 0;
+                if (p->rests)
+                        (void) resume_peer(p);
+        }
+        return 0;
+}
+
+/* Whether it has had us work for longer than BUS_WORK_USEC. */
+static bool is_busy(Peer *p) {
+        uint64_t now = now_usec(CLOCK_MONOTONIC);
+
+        if (p->since == 0)
+                p->since = now;
+        (void) sd_event_source_set_enabled(p->bus->idle_source, SD_EVENT_ONESHOT);
+        return now > p->since + BUS_WORK_USEC;
+}
+
+/* Who does not take its answers is not listened to, they would pile up here; nor for a moment who has us work all the time. */
+static void pause_peer(Bus *b, sd_bus *connection) {
+        bool full, busy;
+        Peer *p;
+        int r;
+
+        LIST_FOREACH(p, &b->peers, link)
+                if (p->connection == connection)
+                        break;
+        if (!p || p->resume)
+                return;
+        busy = is_busy(p);
+        full = unread(p) >= BUS_PEER_ANSWERS_MAX;
+        if (!full && !busy)
+                return;
+        /* One descriptor can't be watched twice. */
+        (void) sd_bus_detach_event(connection);
+        if (full)
+                r = sd_event_add_io(b->options.event, &p->resume, sd_bus_get_fd(connection), EPOLLOUT, on_peer_reads, p);
+        else
+                r = sd_event_add_time_relative(b->options.event, &p->resume, CLOCK_MONOTONIC, BUS_REST_USEC, 1, on_rested, p);
+        p->rests = !full;
+        if (r < 0)
+                (void) resume_peer(p);
+}
+
 static int on_any_message(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Bus *b = userdata;
 
         if (b->options.activity)
                 b->options.activity(b->options.userdata);
+        if (sd_bus_message_get_interface(m) && sd_bus_message_get_member(m))
+                loop_note(sd_bus_message_get_interface(m), sd_bus_message_get_member(m));
+        if (sd_bus_message_get_bus(m) == b->broker)
+                return bus_turns_take(b->turns, m);
+        pause_peer(b, sd_bus_message_get_bus(m));
         return 0;
 }
 
@@ -204,7 +289,7 @@ int bus_connect(Bus *b) {
         r = b->options.user ? sd_bus_open_user(&connection) : sd_bus_open_system(&connection);
         if (r < 0)
                 return r;
-        r = sd_bus_attach_event(connection, b->options.event, SD_EVENT_PRIORITY_NORMAL);
+        r = sd_bus_attach_event(connection, b->options.event, BUS_TURNS_PRIORITY);
         if (r < 0)
                 return r;
         (void) sd_bus_set_exit_on_disconnect(connection, false);
@@ -238,11 +323,19 @@ int bus_take_name(Bus *b) {
         return b->broker ? sd_bus_request_name_async(b->broker, NULL, b->options.name, 0, on_name, b) : 0;
 }
 
-static int on_released(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+static int on_all_handled(sd_event_source *source, void *userdata) {
         Bus *b = userdata;
 
         b->released(b->options.userdata);
         return 0;
+}
+
+/* What was sent to the name before is here, and is handled before anything of less priority. */
+static int on_released(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        Bus *b = userdata;
+
+        bus_turns_finish(b->turns);
+        return sd_event_source_set_enabled(b->released_source, SD_EVENT_ONESHOT);
 }
 
 void bus_release_name(Bus *b, void (*released)(void *userdata)) {
@@ -330,6 +423,9 @@ static Peer *find_fresh(const Bus *b, bool ready) {
         return NULL;
 }
 
+/* What sd-bus reads with the end of the authentication is not more than this. */
+#define FRESH_ROUNDS 64u
+
 /* A call that came in one piece with the end of the authentication lies in sd-bus' buffer, where nothing tells the loop of it. */
 static int on_round(sd_event_source *source, void *userdata) {
         Bus *b = userdata;
@@ -339,8 +435,9 @@ static int on_round(sd_event_source *source, void *userdata) {
                 _cleanup_(sd_bus_unrefp) sd_bus *connection = sd_bus_ref(p->connection);
 
                 p->fresh = false;
-                while (sd_bus_process(connection, NULL) > 0)
-                        ; /* the peer may go with it */
+                /* The peer may go with it; what has come since is the loop's again. */
+                for (unsigned i = 0; i < FRESH_ROUNDS && sd_bus_process(connection, NULL) > 0; i++)
+                        ;
         }
         return find_fresh(b, false) ? 0 : sd_event_source_set_enabled(source, SD_EVENT_OFF);
 }
@@ -410,6 +507,19 @@ int bus_listen(Bus *b, int fd) {
 
 #define FOREACH_LISTENER(p, b) LIST_FOREACH(p, &(b)->peers, link) if (!(p)->stranger)
 
+/* Signals go to everybody; who takes none for so long has gone, as far as anybody can tell. */
+static void drop_unread(Bus *b) {
+        Peer *p, *next;
+
+        for (p = LIST_FIRST(&b->peers); p; p = next) {
+                next = LIST_NEXT(p, link);
+                if (unread(p) > BUS_PEER_UNREAD_MAX) {
+                        log_notice("a client of the private socket has not read the last %u messages: it is disconnected", BUS_PEER_UNREAD_MAX);
+                        peer_free(p);
+                }
+        }
+}
+
 static void announce(Bus *b, const Dirty *d) {
         Peer *p;
 
@@ -429,6 +539,8 @@ static int on_flush(sd_event_source *source, void *userdata) {
                 announce(b, d);
                 dirty_free(d);
         }
+        if (source) /* not in the middle of anything */
+                drop_unread(b);
         return 0;
 }
 
@@ -505,6 +617,8 @@ int bus_emit_filled(Bus *b, const char *path, const char *interface, const char 
 
         /* In order: what changed before is told before. */
         (void) on_flush(NULL, b);
+        if (!LIST_EMPTY(&b->peers))
+                (void) sd_event_source_set_enabled(b->flush_source, SD_EVENT_ONESHOT);
         if (b->broker)
                 r = emit_one(b->broker, path, interface, member, fill, userdata);
         FOREACH_LISTENER(p, b)
@@ -566,6 +680,20 @@ int bus_new(const BusOptions *options, Bus **ret) {
         if (r >= 0)
                 r = sd_event_source_set_enabled(b->fresh_source, SD_EVENT_OFF);
         if (r >= 0)
+                r = sd_event_add_defer(b->options.event, &b->released_source, on_all_handled, b);
+        if (r >= 0)
+                r = sd_event_source_set_priority(b->released_source, SD_EVENT_PRIORITY_IDLE);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(b->released_source, SD_EVENT_OFF);
+        if (r >= 0)
+                r = sd_event_add_defer(b->options.event, &b->idle_source, on_idle, b);
+        if (r >= 0)
+                r = sd_event_source_set_priority(b->idle_source, SD_EVENT_PRIORITY_IDLE);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(b->idle_source, SD_EVENT_OFF);
+        if (r >= 0)
+                r = bus_turns_new(b->options.event, &b->turns);
+        if (r >= 0)
                 r = bus_auth_new(b, &b->auth);
         if (r < 0)
                 return r;
@@ -580,6 +708,7 @@ Bus *bus_free(Bus *b) {
                 return NULL;
         (void) on_flush(NULL, b);
         b->auth = bus_auth_free(b->auth);
+        b->turns = bus_turns_free(b->turns);
         while (!LIST_EMPTY(&b->peers))
                 peer_free(LIST_FIRST(&b->peers));
         while ((d = STAILQ_FIRST(&b->dirty))) {
@@ -589,6 +718,8 @@ Bus *bus_free(Bus *b) {
         sd_event_source_disable_unref(b->listen_source);
         sd_event_source_disable_unref(b->flush_source);
         sd_event_source_disable_unref(b->fresh_source);
+        sd_event_source_disable_unref(b->released_source);
+        sd_event_source_disable_unref(b->idle_source);
         fd_close(b->listen_fd);
         if (b->broker)
                 sd_bus_flush_close_unref(b->broker);

@@ -12,6 +12,8 @@ typedef struct BusObject BusObject;
 #define BUS_PEERS_MAX 512u          /* connections to the private socket at a time */
 #define BUS_STRANGERS_MAX 448u      /* of users that are neither root nor ours, so that these always get in */
 #define BUS_STRANGERS_PER_USER_MAX 64u
+#define BUS_PEER_ANSWERS_MAX 16u    /* that one of them has not read: then its calls wait until it has */
+#define BUS_PEER_UNREAD_MAX 8192u   /* messages of any kind: then it is disconnected */
 
 /* A kind of object and one of its interfaces. An interface may be made of several vtables. */
 struct BusObject {

@@ -14,6 +14,7 @@
 #include "fdstore.h"
 #include "file.h"
 #include "log.h"
+#include "loop.h"
 #include "mem.h"
 #include "socket.h"
 #include "str.h"
@@ -21,9 +22,6 @@
 
 #define SETTLE_USEC (1u * 1000 * 1000)
 #define IDLE_USEC (30u * 1000 * 1000)
-/* One turn of the loop: more than that is worth a look, much more keeps clients waiting. */
-#define SLOW_USEC (50u * 1000)
-#define TOO_SLOW_USEC (1000u * 1000)
 
 /* $VIRTBUS_IDLE_SEC is for tests that don't want to wait. */
 static uint64_t idle_usec(void) {
@@ -279,34 +277,6 @@ static void raise_limits(void) {
         }
 }
 
-static int dispatch(sd_event *event) {
-        uint64_t began = now_usec(CLOCK_MONOTONIC), took;
-        int r;
-
-        r = sd_event_dispatch(event);
-        took = now_usec(CLOCK_MONOTONIC) - began;
-        if (took > TOO_SLOW_USEC)
-                log_warning("everything waited %u ms for one event to be handled", (unsigned) (took / 1000));
-        else if (took > SLOW_USEC)
-                log_debug("everything waited %u ms for one event to be handled", (unsigned) (took / 1000));
-        return r;
-}
-
-/* sd_event_loop(), with an eye on who holds it up. */
-static int loop(sd_event *event) {
-        while (sd_event_get_state(event) != SD_EVENT_FINISHED) {
-                int r = sd_event_prepare(event);
-
-                if (r == 0)
-                        r = sd_event_wait(event, UINT64_MAX);
-                if (r > 0)
-                        r = dispatch(event);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
 /* What is known soon is known before anybody can ask; what is not holds up nobody for long. */
 static int settle(Daemon *d) {
         uint64_t end = now_usec(CLOCK_MONOTONIC) + SETTLE_USEC, now;
@@ -314,7 +284,7 @@ static int settle(Daemon *d) {
 
         while (r >= 0 && d->spec->starting && d->spec->starting(d->state) && sd_event_get_state(d->event) != SD_EVENT_FINISHED &&
                (now = now_usec(CLOCK_MONOTONIC)) < end)
-                r = sd_event_run(d->event, end - now);
+                r = loop_once(d->event, end - now);
         return r;
 }
 
@@ -341,7 +311,7 @@ static int run(Daemon *d) {
         (void) sd_notify(false, "READY=1");
         if (d->spec->started)
                 r = d->spec->started(d->state);
-        return r < 0 ? r : loop(d->event);
+        return r < 0 ? r : loop_run(d->event);
 }
 
 static void teardown(Daemon *d) {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "loop.h"
 #include "server.h"
 #include "str.h"
 #include "version.h"
@@ -99,7 +100,7 @@ static int run(bool user) {
         if (r < 0)
                 return r;
         (void) sd_notify(false, "READY=1");
-        return sd_event_loop(event);
+        return loop_run(event);
 }
 
 int main(int argc, char *argv[]) {

@@ -27,6 +27,7 @@ from pathlib import Path
 import gi
 
 import leaks
+import slow
 from rawqemu import die_with_parent
 
 gi.require_version("Gio", "2.0")
@@ -528,6 +529,7 @@ class Bus(Client):
         found += [f"file {path}" for path in self._left_files()]
         found += [f"mount {path}" for path in self.watch.mounts()]
         found += [line for line in self.output().splitlines() if any(word in line for word in COMPLAINTS)]
+        found += slow.complaints(self.output(), self.build)
         return found
 
     def _clean(self):

@@ -156,7 +156,11 @@ def installed(testbed):
     if not build:
         pytest.skip("VIRTBUS_BUILD is not set: run through `meson test`, or name the build directory there")
     testbed.install(build)
-    return testbed
+    yield testbed
+    import slow
+    said = str(testbed.run("journalctl --no-pager -g 'everything waited'", check=False))
+    found = slow.complaints("\n".join(line for line in said.splitlines() if not any(f" {d}[" in line for d in testbed.stopped)))
+    assert not found, "\n".join(found)
 
 
 @pytest.fixture(scope="session")

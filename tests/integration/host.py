@@ -104,6 +104,7 @@ class Testbed:
         wanted = [*binds, HERE.parents[1], *filter(None, [os.environ.get("VIRTBUS_BUILD")])]
         self.binds = list(dict.fromkeys(str(Path(p).resolve()) for p in wanted if _hidden(p)))
         self.keeper = self.boot = self.pid = None
+        self.stopped = set()    # daemons that were stopped by SIGSTOP: what they say about sleep is our doing
 
     def __enter__(self):
         self.start()

@@ -3,19 +3,22 @@
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import struct
 import threading
 import time
+from pathlib import Path
 
 import pytest
-from gi.repository import GLib
+from gi.repository import Gio, GLib
 
 from bus import BusError
 from domains import console, define, device, guest_xml, tiny_xml
 from pace import at_most
 from test_agent import CHANNEL, agent_image, inside, start_guest  # noqa: F401
+from stuck import Unread
 from test_graphics import VNC, rfb
 
 pytestmark = pytest.mark.bus
@@ -132,3 +135,62 @@ def test_guest_that_goes_in_a_call(bus, qemud, agent_image):  # noqa: F811
     con.ready()
     bus.wait_property(g, "AgentState", "disconnected")
     d.Terminate(0, {})
+
+
+def resident(pid):
+    return int(re.search(r"^VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.M).group(1)) >> 10
+
+
+def answers(s, wanted):
+    """Reads that many whole messages that are answers, or until nothing comes any more."""
+    data, found = b"", 0
+    s.settimeout(20)
+    while found < wanted:
+        data += s.recv(1 << 20)
+        while len(data) >= 16 and len(data) >= (n := Gio.DBusMessage.bytes_needed(data[:16])):
+            found += data[1] == 2
+            data = data[n:]
+    return found
+
+
+def test_client_that_reads_nothing(bus, qemud):
+    """It asks for all objects as fast as it can, on either socket: others are served, memory stays what it was, and when it reads at last it
+    gets every answer."""
+    many = [define(bus, tiny_xml(f"vm{n}")) for n in range(20)]
+    many[0].Start(0, {}, timeout=60)
+    pid = bus.owner_pid("org.virtbus.qemu1")
+    assert median_of_reads(many[0], 0.5) < at_most(SOON)
+    before = resident(pid)
+    for path, broker in ((bus.directory / "run/virtbus/virtqemud.sock", False), (bus.directory / "bus", True)):
+        client = Unread(str(path), broker)
+        assert median_of_reads(many[0], 3) < at_most(3 * SOON)
+        assert resident(pid) - before < 24, "MiB"
+        if not broker:
+            client.over.set()
+            assert client.sent > 150 and answers(client.socket, 150) >= 150
+        client.close()
+    assert median_of_reads(many[0], 0.5) < at_most(SOON)
+    many[0].Terminate(0, {})
+
+
+def test_deadlines_while_a_client_never_pauses(bus, qemud):
+    """It sends calls without end, and takes all the answers: what is due is done in its time."""
+    many = [define(bus, tiny_xml(f"vm{n}")) for n in range(10)]
+    many[0].Start(0, {}, timeout=60)
+    os.kill(many[0].MainPID, signal.SIGSTOP)
+    client = Unread(str(bus.directory / "run/virtbus/virtqemud.sock"), False)
+
+    def read():
+        with contextlib.suppress(OSError, ValueError):
+            while client.socket.recv(1 << 20):
+                pass
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    began = time.monotonic()
+    with bus.fails("Timeout", "vm0: QEMU did not answer stop in time"):
+        many[0].Suspend(0, {}, timeout=90)
+    assert time.monotonic() - began < 30 + at_most(2)
+    client.close()
+    reader.join(10)
+    many[0].Terminate(0, {})

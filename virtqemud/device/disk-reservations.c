@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "disk.h"
+
+#include <linux/capability.h>
+
 #include "mem.h"
 #include "str.h"
 #include "xml-read.h"

@@ -9,6 +9,7 @@
 #include "../device/device.h"
 #include "fd.h"
 #include "instance.h"
+#include "log.h"
 #include "manager.h"
 #include "mem.h"
 #include "qemu-log.h"
@@ -18,7 +19,8 @@
 #define LOG1_NAME "org.virtbus.log1"
 #define LOG1_ROOT "/org/virtbus/log1"
 #define LOG1_MANAGER LOG1_NAME ".Manager"
-#define OPEN_TIMEOUT_USEC (10u * 1000 * 1000)
+#define OPEN_TIMEOUT_USEC (5u * 1000 * 1000)
+#define OPEN_AGAIN_USEC (100u * 1000)   /* of one that has not answered the last time */
 
 typedef struct DomainLog {
         DomainLogs *all;
@@ -74,6 +76,16 @@ static int take_pipe(DomainLog *log, sd_bus_message *reply) {
         return 0;
 }
 
+/* VMs start without virtlogd; only the first one waits for it to be sure that it is stuck. */
+static void note_silence(Manager *m, const sd_bus_error *e) {
+        bool silent = e && (sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY) || sd_bus_error_has_name(e, SD_BUS_ERROR_TIMEOUT));
+
+        if (silent && !m->logs_silent)
+                log_warning("virtlogd did not answer within %u s: what VMs say that are started now goes to files that virtqemud makes itself",
+                            OPEN_TIMEOUT_USEC / 1000000);
+        m->logs_silent = silent;
+}
+
 static int on_opened(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         DomainLog *log = userdata;
         DomainLogs *l = log->all;
@@ -81,6 +93,7 @@ static int on_opened(sd_bus_message *reply, void *userdata, sd_bus_error *error)
         int r = 0;
 
         log->call = sd_bus_slot_unref(log->call);
+        note_silence(l->domain->manager, e);
         if (!e)
                 r = take_pipe(log, reply);
         if (e || r < 0) {
@@ -106,7 +119,8 @@ static int call_open(DomainLog *log) {
                 r = sd_bus_message_append(m, "ssta{sv}", d->name, log->name, UINT64_C(0), 1, "unit", "s", d->unit);
         else if (r >= 0)
                 r = sd_bus_message_append(m, "ssta{sv}", d->name, log->name, UINT64_C(0), 0);
-        return r < 0 ? r : sd_bus_call_async(bus, &log->call, m, on_opened, log, OPEN_TIMEOUT_USEC);
+        return r < 0 ? r : sd_bus_call_async(bus, &log->call, m, on_opened, log,
+                                          d->manager->logs_silent ? OPEN_AGAIN_USEC : OPEN_TIMEOUT_USEC);
 }
 
 /* --- all of them --- */

@@ -14,7 +14,7 @@
 #define NETWORK1_MANAGER NETWORK1_NAME ".Manager"
 #define NETWORK1_NETWORK NETWORK1_NAME ".Network"
 /* The network may have to be started first. */
-#define ATTACH_TIMEOUT_USEC (60u * 1000 * 1000)
+#define ATTACH_TIMEOUT_USEC (20u * 1000 * 1000)      /* for finding the network, and again for a port of it */
 #define QUEUES_MAX 16u
 
 typedef struct DomainPort {
@@ -67,6 +67,12 @@ static void fail(DomainPort *port, const sd_bus_error *e, int error) {
         if (e && (str_after(e->name, "org.virtbus.Error.") || streq(e->name, SD_BUS_ERROR_ACCESS_DENIED) || streq(e->name, SD_BUS_ERROR_INVALID_ARGS))) {
                 (void) fault_from_bus(e, f);
                 fault_prefix(f, "interface %s", port->interface->device.id);
+                return;
+        }
+        if (e && (sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY) || sd_bus_error_has_name(e, SD_BUS_ERROR_TIMEOUT))) {
+                fault_set(f, FAULT_TIMEOUT, ETIMEDOUT, "interface %s can't be connected to %s: virtnetworkd did not answer within %u s",
+                          port->interface->device.id, what, ATTACH_TIMEOUT_USEC / 1000000);
+                fault_hint(f, "\"systemctl status virtnetworkd\" may say why");
                 return;
         }
         fault_set(f, FAULT_DISCONNECTED, e ? EHOSTUNREACH : -error, "interface %s can't be connected to %s: virtnetworkd does not answer: %s",
@@ -216,6 +222,15 @@ static int on_network(sd_bus_message *reply, void *userdata, sd_bus_error *error
         return 0;
 }
 
+static int find_network(sd_bus *bus, DomainPort *port) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        int r = sd_bus_message_new_method_call(bus, &m, NETWORK1_NAME, NETWORK1_ROOT, NETWORK1_MANAGER, "GetNetwork");
+
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", port->interface->network);
+        return r < 0 ? r : sd_bus_call_async(bus, &port->call, m, on_network, port, ATTACH_TIMEOUT_USEC);
+}
+
 static int begin(DomainPort *port) {
         sd_bus *bus = manager_network_bus(port->all->domain->manager);
         int r;
@@ -223,8 +238,7 @@ static int begin(DomainPort *port) {
         if (!bus)
                 return -ENOTCONN;
         if (port->interface->network)
-                r = sd_bus_call_method_async(bus, &port->call, NETWORK1_NAME, NETWORK1_ROOT, NETWORK1_MANAGER, "GetNetwork", on_network, port, "s",
-                                             port->interface->network);
+                r = find_network(bus, port);
         else
                 r = attach(port, NULL);
         if (r >= 0)

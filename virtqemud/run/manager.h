@@ -45,6 +45,7 @@ struct Manager {
         Store *configs, *statuses;
         CapsStore *caps;
         sd_bus_slot *unit_files;
+        bool logs_silent;            /* virtlogd has not answered the last time */
         struct LogGuard *log_guard;
         struct LeaseGuard *lease_guard;
         struct HostSleep *host_sleep;

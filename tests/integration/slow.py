@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What debug builds of the daemons say about events that held up everything else, see common/loop.c: named, and judged."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from pace import at_most
+
+LIMIT = 20      # milliseconds, as in common/loop.h
+SAID = re.compile(r"everything waited (\d+) ms for one event to be handled: (\d+) ms of work, (\d+) ms of sleep, in(.*)")
+
+# Functions and methods that may take longer, and why.
+ALLOWED = {
+    "org.freedesktop.DBus.ObjectManager.GetManagedObjects": "the library makes the answer in one go: 0.3 ms for each VM that has five devices",
+}
+
+
+def functions(words, build):
+    """The names of our functions among "virtqemud+0x1f30 libc.so.6+0x…", the innermost first."""
+    names = []
+    for program, _, address in (word.partition("+") for word in words):
+        if not address:
+            names.append(program)
+        elif path := next((p for p in Path(build).glob(f"*/{program}") if p.is_file()), None):
+            said = subprocess.run(["addr2line", "-f", "-e", path, address], capture_output=True, text=True, check=False)
+            names.append(said.stdout.partition("\n")[0])
+        else:
+            names.append(program.partition(".so")[0])
+    return names
+
+
+def complaints(log, build=None):
+    """Lines of a log about events that took too long. Sleep may be others' doing: who waits for a disk or for a program to start waits
+    longer where others want those, too."""
+    found = []
+    for line in log.splitlines():
+        if not (said := SAID.search(line)):
+            continue
+        work, sleep = int(said[2]), int(said[3])
+        names = functions(said[4].split(), build or os.environ["VIRTBUS_BUILD"])
+        if (work > LIMIT or work + sleep > at_most(LIMIT)) and not ALLOWED.keys() & set(names):
+            found.append(f"{line[:said.start(4)]} {' < '.join(names)}")
+    return found
