@@ -16,6 +16,7 @@
 typedef struct Peer {
         Bus *bus;
         sd_bus *connection;
+        sd_event_source *rest;
         uid_t uid;
         LIST_ENTRY(Peer) link;
 } Peer;
@@ -53,6 +54,7 @@ static Peer *peer_free(Peer *p) {
                 if (p->bus->options.peer_gone)
                         p->bus->options.peer_gone(p->connection, p->bus->options.userdata);
         }
+        sd_event_source_disable_unref(p->rest);
         sd_bus_close_unref(p->connection);
         free(p);
         return NULL;
@@ -257,6 +259,30 @@ static int on_peer_lost(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         return 0;
 }
 
+static int on_rest(sd_event_source *source, void *userdata) {
+        Peer *p = userdata;
+        _cleanup_(sd_bus_unrefp) sd_bus *connection = sd_bus_ref(p->connection);
+
+        /* One message at a time, which may be the end of the peer. */
+        if (sd_bus_process(connection, NULL) > 0 && bus_of(connection))
+                (void) sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+        return 0;
+}
+
+/* Calls that came in one piece with the end of the handshake are in sd-bus's hands already: nothing more comes from the socket that would
+ * make it look at them. */
+static int on_peer_ready(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Peer *p = userdata;
+
+        (void) sd_event_source_set_enabled(p->rest, SD_EVENT_ONESHOT);
+        return 0;
+}
+
+static int match_local(Peer *p, const char *member, sd_bus_message_handler_t handler) {
+        return sd_bus_match_signal_async(p->connection, NULL, "org.freedesktop.DBus.Local", NULL, "org.freedesktop.DBus.Local", member,
+                                         handler, NULL, p);
+}
+
 static bool peer_is_one_too_many(const Bus *b, uid_t uid) {
         unsigned n = 0;
         Peer *p;
@@ -292,7 +318,13 @@ static int setup_peer(Bus *b, Peer *p, int fd) {
         if (r >= 0)
                 r = sd_bus_set_trusted(p->connection, true);
         if (r >= 0)
+                r = sd_bus_set_connected_signal(p->connection, true);
+        if (r >= 0)
                 r = sd_bus_start(p->connection);
+        if (r >= 0)
+                r = sd_event_add_defer(b->options.event, &p->rest, on_rest, p);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(p->rest, SD_EVENT_OFF);
         return r < 0 ? r : sd_bus_attach_event(p->connection, b->options.event, SD_EVENT_PRIORITY_NORMAL);
 }
 
@@ -321,8 +353,9 @@ static int add_peer(Bus *b, int fd) {
 
         r = add_objects(b, p->connection);
         if (r >= 0)
-                r = sd_bus_match_signal_async(p->connection, NULL, "org.freedesktop.DBus.Local", NULL, "org.freedesktop.DBus.Local",
-                                              "Disconnected", on_peer_lost, NULL, p);
+                r = match_local(p, "Disconnected", on_peer_lost);
+        if (r >= 0)
+                r = match_local(p, "Connected", on_peer_ready);
         if (r >= 0)
                 r = bus_driver_add(p->connection);
         if (r >= 0)
