@@ -139,7 +139,7 @@ COUNTED_ON_HOST = {
     "queues": "tc qdisc | wc -l",
     "mounts": "wc -l </proc/mounts",
     "cgroups": "find /sys/fs/cgroup -type d | wc -l",
-    "processes": "ls -d /proc/[0-9]* | wc -l",
+    "processes": "pgrep -c 'virt|qemu|dnsmasq|passt|swtpm'",
     "files in run": "find /run/virtbus /run/systemd/machines /run/systemd/transient -type f -o -type l -o -type s -o -type p | wc -l",
     "files in /etc": "find /etc/virtbus /etc/systemd/system | wc -l",
     "files in state": "find /var/lib/virtbus /var/lib/virtbus-dnsmasq /var/log/virtbus /var/cache/virtbus /srv /tmp /var/tmp | wc -l",
@@ -278,12 +278,16 @@ class Hand(threading.Thread):
     def run(self):
         for _ in range(self.wanted):
             next(self.steps)
-            # Signals that nobody looks at.
-            self.client.pump()
-            self.client.signals.clear()
+            forget_signals(self.client)
 
 
-def do(hands, total):
+def forget_signals(client):
+    """Nobody here looks at them, and they would fill the memory."""
+    client.pump()
+    client.signals.clear()
+
+
+def do(bed, hands, total):
     errors = []
 
     def work(hand, n):
@@ -295,8 +299,9 @@ def do(hands, total):
     threads = [threading.Thread(target=work, args=(h, total // len(hands) + (i < total % len(hands)))) for i, h in enumerate(hands)]
     for t in threads:
         t.start()
-    for t in threads:
-        t.join()
+    while alive := [t for t in threads if t.is_alive()]:
+        alive[0].join(0.2)
+        forget_signals(bed.client)
     if errors:
         raise errors[0]
 
@@ -310,7 +315,7 @@ def look(bed, result, done):
     result.looks.append((done, settled(bed, lowest)))
 
 
-def measure(bed, name, wanted, looks=LOOKS):
+def measure(bed, name, wanted, looks=LOOKS, looked=lambda result: None):
     """Does so many cycles of each kind ({kind: number}), and looks in between."""
     began = time.monotonic()
     result = Result(name, sum(wanted.values()), bed.sanitized)
@@ -318,12 +323,13 @@ def measure(bed, name, wanted, looks=LOOKS):
     pids = bed.daemons()
     try:
         for kind, n in wanted.items():
-            do(hands[kind], max(n // WARM, KINDS[kind].hands * KINDS[kind].least))
+            do(bed, hands[kind], max(n // WARM, KINDS[kind].hands * KINDS[kind].least))
         look(bed, result, 0)
         for turn in range(looks):
             for kind, n in wanted.items():
-                do(hands[kind], n * (turn + 1) // looks - n * turn // looks)
+                do(bed, hands[kind], n * (turn + 1) // looks - n * turn // looks)
             look(bed, result, result.cycles * (turn + 1) // looks)
+            looked(result)
     finally:
         for h in sum(hands.values(), []):
             h.steps.close()

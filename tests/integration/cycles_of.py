@@ -202,7 +202,7 @@ def connects(bed, client, number):
         n += 1
         other = bed.connect()
         manager(other, QEMU, "SubscribeStatistics", "aotta{sv}", [], 0, 1000000, {})
-        other.connection.close_sync(None)
+        other.close()
         at = n % len(daemons)
         peer = Gio.DBusConnection.new_for_address_sync(f"unix:path={bed.socket(daemons[at])}", Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT, None, None)
         peer.call_sync(None, ROOT[services[at]], "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", None, None, Gio.DBusCallFlags.NONE, 30000, None)

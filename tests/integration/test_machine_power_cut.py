@@ -81,7 +81,7 @@ def recorded(installed_machine):
 def test_what_was_answered_is_there(recorded, tmp_path):
     machine, steps, log = recorded
     dice = random.Random(SEED)
-    marks = [at for at, text in log.marks() if text.startswith("answered ")]
+    marks = [at for at, text in log.marks() if text.startswith("answered-")]
     assert len(marks) == len(steps) == CHANGES + 1
     wrong, cuts, synced = [], 0, 0
     image, trial = tmp_path / "disk", tmp_path / "trial"
