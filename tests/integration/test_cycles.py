@@ -8,7 +8,7 @@ import pytest
 import cycles
 from bus import daemon_path
 
-pytestmark = pytest.mark.bus
+pytestmark = [pytest.mark.bus, pytest.mark.timeout(300)]
 
 SHORT = {"define": 40, "read": 60, "connect": 24, "start": 12, "attach": 12, "pool": 8, "log": 16, "lock": 12}
 

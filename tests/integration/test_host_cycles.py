@@ -7,7 +7,7 @@ import pytest
 
 import cycles
 
-pytestmark = pytest.mark.host
+pytestmark = [pytest.mark.host, pytest.mark.timeout(500)]
 
 SHORT = {"connect": 10, "start": 9, "attach": 12, "network": 8, "pool": 6, "log": 12, "lock": 8}
 

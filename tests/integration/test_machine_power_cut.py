@@ -15,9 +15,9 @@ from log_writes import WriteLog
 pytestmark = [pytest.mark.machine, pytest.mark.timeout(600)]
 
 SLOW = 300
-SEED, CHANGES = 9, 60
+SEED, CHANGES = 9, 30
 CUTS_OF_EACH = 3        # besides the one right after the answer
-BACK = (0.3, 0.6, 1.0)  # where daemons are started on what is left, as parts of the whole
+BACK = (0.5, 1.0)  # where daemons are started on what is left, as parts of the whole
 
 
 def content(path):
