@@ -10,7 +10,7 @@ from bus import daemon_path
 
 pytestmark = [pytest.mark.bus, pytest.mark.timeout(300)]
 
-SHORT = {"define": 40, "read": 60, "connect": 24, "start": 12, "attach": 12, "pool": 8, "log": 16, "lock": 12}
+SHORT = {"define": 24, "read": 36, "connect": 12, "start": 9, "attach": 12, "pool": 6, "log": 12, "lock": 8}
 
 
 def test_nothing_grows(guest_image):
@@ -18,7 +18,7 @@ def test_nothing_grows(guest_image):
     if not daemon_path("virtqemud", build):
         pytest.skip("no virtqemud: set VIRTBUS_BUILD to a build directory that has it")
     with cycles.BusBed(build, guest=guest_image) as bed:
-        found = cycles.measure(bed, "all", SHORT, looks=3)
+        found = cycles.measure(bed, "all", SHORT, looks=2)
     assert not found.complaints(), "\n".join(found.complaints())
 
 
