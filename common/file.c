@@ -88,6 +88,21 @@ int file_read(const char *path, size_t max, char **ret, size_t *ret_length) {
         return fd_read_all(fd, max, ret, ret_length);
 }
 
+int file_sync_name(const char *path) {
+        _cleanup_free_ char *name = strdup(path);
+        _cleanup_fd_ int folder = -1;
+        char *slash;
+
+        if (!name)
+                return -ENOMEM;
+        /* A folder that is gone as well was a name in the one above it. */
+        while ((folder = open_parent(name)) == -ENOENT && (slash = strrchr(name, '/')) && slash != name)
+                *slash = '\0';
+        if (folder < 0)
+                return TAKE(folder, -1);
+        return fsync(folder) < 0 ? -errno : 0;
+}
+
 int mkdir_parents(const char *path, mode_t mode) {
         _cleanup_free_ char *copy = strdup(path);
 
@@ -99,7 +114,9 @@ int mkdir_parents(const char *path, mode_t mode) {
                 if (saved != '/' && saved != '\0')
                         continue;
                 *p = '\0';
-                if (mkdir(copy, mode) < 0 && errno != EEXIST)
+                if (mkdir(copy, mode) >= 0)
+                        (void) file_sync_name(copy);
+                else if (errno != EEXIST)
                         return -errno;
                 if (saved == '\0')
                         return 0;
@@ -108,16 +125,11 @@ int mkdir_parents(const char *path, mode_t mode) {
 }
 
 int file_remove(const char *path) {
-        _cleanup_fd_ int folder = -1;
-
         assert(path);
 
         if (unlink(path) < 0)
                 return errno == ENOENT ? 0 : -errno;
-        folder = open_parent(path);
-        if (folder < 0)
-                return folder;
-        return fsync(folder) < 0 ? -errno : 0;
+        return file_sync_name(path);
 }
 
 static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *at) {

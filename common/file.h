@@ -14,7 +14,10 @@ int file_write_atomic(const char *path, const void *data, size_t length, mode_t 
 /* Reads a whole file of at most `max` bytes; -EFBIG beyond, -EISDIR for a folder. Follows no final symlink. */
 int file_read(const char *path, size_t max, char **ret, size_t *ret_length);
 
-/* Creates the folder and its missing parents with `mode`; existing ones keep theirs. */
+/* Returns when it is sure that what was made, renamed or removed at `path` stays so, even if the power fails now. */
+int file_sync_name(const char *path);
+
+/* Creates the folder and its missing parents with `mode`; existing ones keep theirs. They are there after a power cut, too. */
 int mkdir_parents(const char *path, mode_t mode);
 
 /* Removes a folder with all that is in it; symbolic links are not followed, and a missing one is fine. */

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <linux/capability.h>
 
+#include "file.h"
 #include "mem.h"
 #include "str.h"
 
@@ -589,6 +590,20 @@ static int on_reloaded(sd_bus_message *reply, void *userdata, sd_bus_error *erro
         return 0;
 }
 
+/* systemd makes and removes links without waiting for the disk; what we have answered has to be there after a power cut. */
+static void sync_changes(sd_bus_message *reply) {
+        const char *type, *file, *target;
+        int r = 0;
+
+        if (sd_bus_message_has_signature(reply, "ba(sss)"))
+                r = sd_bus_message_skip(reply, "b");
+        if (r < 0 || sd_bus_message_enter_container(reply, 'a', "(sss)") < 0)
+                return;
+        while (sd_bus_message_read(reply, "(sss)", &type, &file, &target) > 0)
+                if (file[0] == '/')
+                        (void) file_sync_name(file);
+}
+
 static int on_enabled(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         UnitCall *c = userdata;
         const sd_bus_error *e = sd_bus_message_get_error(reply);
@@ -601,6 +616,7 @@ static int on_enabled(sd_bus_message *reply, void *userdata, sd_bus_error *error
                 finish(c, e->name, e->message);
                 return 0;
         }
+        sync_changes(reply);
         r = sd_bus_call_method_async(c->bus, &c->call, SYSTEMD, MANAGER_PATH, MANAGER, "Reload", on_reloaded, c, NULL);
         if (r < 0)
                 finish(c, "failed", strerror(-r));

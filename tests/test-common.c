@@ -126,6 +126,8 @@ TEST(files_are_replaced_whole) {
         assert_ok(file_remove(path));
         assert_ok(file_remove(path));
         assert_int_equal(rmdir(deep), 0);
+        assert_ok(file_sync_name(path)); /* the folder's own name is what is synced then */
+        assert_error(file_sync_name("/dev/null/x"), ENOTDIR);
         *strrchr(deep, '/') = '\0';
         assert_int_equal(rmdir(deep), 0);
         assert_int_equal(rmdir(folder), 0);

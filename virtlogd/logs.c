@@ -251,23 +251,45 @@ int logs_load(Logs *l) {
 
 /* --- using --- */
 
-/* A closed log whose files are gone has nothing left to say. */
-static bool is_forgettable(const Guestlog *g) {
-        return guestlog_state(g) == GUESTLOG_CLOSED && guestlog_followers(g) == 0 && access(guestlog_path(g), F_OK) < 0;
+static void forget(Logs *l, Entry *e) {
+        (void) store_remove(l->states, e->key);
+        (void) store_remove(l->spares, e->key);
+        l->options.removed(e->log, l->options.userdata);
+        remove_entry(l, e);
 }
 
+static bool is_unused(const Guestlog *g) {
+        return guestlog_state(g) == GUESTLOG_CLOSED && guestlog_followers(g) == 0;
+}
+
+/* Another domain had the name and the file that are this one's now: transient ones come with another uuid each time. */
+static void forget_predecessors(Logs *l, const GuestlogSpec *spec) {
+        Entry *e, *next;
+
+        HASH_ITER(hh, l->entries, e, next) {
+                const GuestlogSpec *s = guestlog_spec(e->log);
+
+                if (!streq(s->domain, spec->domain) || !streq(s->name, spec->name))
+                        continue;
+                guestlog_settle(e->log);
+                if (is_unused(e->log))
+                        forget(l, e);
+        }
+}
+
+/* A closed log whose files are gone has nothing left to say. Should that not do, those that were opened first are only files from now on:
+ * what domains of the past wrote must not keep new ones from running. */
 static int make_room(Logs *l, Fault *f) {
         Entry *e, *next;
 
         if (HASH_COUNT(l->entries) < LOGS_MAX)
                 return 0;
         HASH_ITER(hh, l->entries, e, next)
-                if (is_forgettable(e->log)) {
-                        (void) store_remove(l->states, e->key);
-                        (void) store_remove(l->spares, e->key);
-                        l->options.removed(e->log, l->options.userdata);
-                        remove_entry(l, e);
-                }
+                if (is_unused(e->log) && access(guestlog_path(e->log), F_OK) < 0)
+                        forget(l, e);
+        HASH_ITER(hh, l->entries, e, next)
+                if (HASH_COUNT(l->entries) >= LOGS_MAX && is_unused(e->log))
+                        forget(l, e);
         return HASH_COUNT(l->entries) < LOGS_MAX ? 0 : fault_set(f, FAULT_LIMIT, ENOSPC, "there are %u logs already", LOGS_MAX);
 }
 
@@ -275,6 +297,7 @@ static int make_log(Logs *l, const GuestlogSpec *spec, Guestlog **ret, Fault *f)
         _cleanup_(guestlog_freep) Guestlog *g = NULL;
         int r;
 
+        forget_predecessors(l, spec);
         r = make_room(l, f);
         if (r >= 0)
                 r = guestlog_new(&l->context, spec, 0, &g, f);

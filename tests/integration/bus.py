@@ -290,7 +290,7 @@ class Client:
         try:
             self.connection = Gio.DBusConnection.new_for_address_sync(address, flags, None, None)
             self.connection.set_exit_on_close(False)
-            self.connection.signal_subscribe(None, None, None, None, None, Gio.DBusSignalFlags.NONE, self._keep)
+            self.subscription = self.connection.signal_subscribe(None, None, None, None, None, Gio.DBusSignalFlags.NONE, self._keep)
         finally:
             self.context.pop_thread_default()
         self.signals = []
@@ -397,6 +397,8 @@ class Client:
             return None
 
     def close(self):
+        """Lets go of all descriptors: the subscription would keep the connection and its context for ever."""
+        self.connection.signal_unsubscribe(self.subscription)
         self.connection.close_sync(None)
 
 

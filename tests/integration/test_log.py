@@ -325,3 +325,26 @@ def test_a_client_that_disconnects(bus, logd):
     os.write(fd, b"x\n")
     wait(lambda: kept(bus) == b"x\n")
     os.close(fd)
+
+
+def test_who_comes_after(bus, logd):
+    """A domain with the name of one that has gone has its file; of the other nothing is left, not even a descriptor."""
+    assert logd.ListLogs() == []
+    pid = bus.owner_pid(SERVICE)
+    for n in range(20):
+        fd = open_log(logd, id=uuid.UUID(int=n).bytes)
+        os.write(fd, b"line %d\n" % n)
+        os.close(fd)
+        wait(lambda: log_object(bus, logd).State == "closed")
+        [(id, *_)] = logd.ListLogs()
+        assert bytes(id) == uuid.UUID(int=n).bytes
+        if n == 0:
+            before = len(os.listdir(f"/proc/{pid}/fd"))
+    assert kept(bus) == b"".join(b"line %d\n" % n for n in range(20))
+    assert len(os.listdir(f"/proc/{pid}/fd")) == before
+    assert len(list((bus.directory / "data/virtbus/log").iterdir())) == 1
+    # Who is still at it is left alone.
+    held, other = open_log(logd, id=uuid.UUID(int=30).bytes), open_log(logd, id=uuid.UUID(int=31).bytes)
+    assert len(logd.ListLogs()) == 2
+    os.close(held)
+    os.close(other)

@@ -194,3 +194,18 @@ def test_deadlines_while_a_client_never_pauses(bus, qemud):
     client.close()
     reader.join(10)
     many[0].Terminate(0, {})
+def test_hasty_client(bus, qemud):
+    """The end of the handshake and a call in one piece, over the daemon's own socket: it is answered."""
+    qemud.ListDomains()
+    call = Gio.DBusMessage.new_method_call(None, "/org/virtbus/qemu1", "org.freedesktop.DBus.Peer", "Ping")
+    call.set_serial(1)
+    name = str(os.getuid()).encode().hex().encode()
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(20)
+        s.connect(f"{bus.directory}/run/virtbus/virtqemud.sock")
+        s.sendall(b"\0AUTH EXTERNAL " + name + b"\r\n")
+        said = s.recv(4096)
+        assert said.startswith(b"OK ")
+        s.sendall(b"BEGIN\r\n" + call.to_blob(Gio.DBusCapabilityFlags.NONE))
+        while b"l\x02" not in said:
+            said += s.recv(4096)

@@ -91,6 +91,8 @@ static int set_by_link(Domain *d, bool on, Fault *f) {
         r = on ? mkdir_parents(folder, 0700) : 0;
         if (r >= 0 && (on ? symlink(target, path) : unlink(path)) < 0 && errno != (on ? EEXIST : ENOENT))
                 r = -errno;
+        if (r >= 0)
+                r = file_sync_name(path);
         if (r < 0)
                 return fault_set(f, FAULT_STORE, -r, "can't change %s: %s", path, strerror(-r));
         set_flag(d, on);

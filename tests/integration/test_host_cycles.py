@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Nothing grows on a whole host, in the short form: units, machines, taps, networks and rules. `tools/cycles --bed=host` does hours' worth."""
+
+import os
+
+import pytest
+
+import cycles
+
+pytestmark = [pytest.mark.host, pytest.mark.timeout(500)]
+
+SHORT = {"connect": 10, "start": 9, "attach": 12, "network": 8, "pool": 6, "log": 12, "lock": 8}
+
+
+def test_nothing_grows(installed, guest_image):
+    with cycles.HostBed(os.environ["VIRTBUS_BUILD"], guest=guest_image, testbed=installed) as bed:
+        found = cycles.measure(bed, "all", SHORT, looks=2)
+    assert not found.complaints(), "\n".join(found.complaints())
