@@ -25,7 +25,8 @@ static int check_record(Record *r, Fault *f) {
         const Smartcard *s = (const Smartcard *) r;
 
         if (s->mode != SMARTCARD_PASSTHROUGH) {
-                xml_fault(r, f, FAULT_NOT_SUPPORTED, "mode '%s' is not supported: QEMU has no access to the host's cards", enum_to_word(&mode_table, s->mode) ?: "");
+                xml_fault(r, f, FAULT_NOT_SUPPORTED, "mode '%s' is not supported: QEMU has no access to the host's cards",
+                          enum_to_word(&mode_table, s->mode) ?: "");
                 fault_hint(f, "mode='passthrough' type='spicevmc' takes the viewer's card");
                 return -EOPNOTSUPP;
         }
