@@ -19,6 +19,7 @@
 #define CALLS_MAX 10u          /* of one input */
 #define METHODS_MAX 256u
 #define QUIET_USEC 4000u       /* nothing more comes of a call */
+#define LAST_USEC 50000u       /* likewise, of all that were not answered */
 #define TURNS_MAX 2000u
 #define FIRST_USEC (30u * 1000 * 1000)
 
@@ -34,7 +35,7 @@ typedef struct Run {
         const CallsTarget *target;
         Daemon *daemon;
         sd_bus *client;
-        bool answered;
+        unsigned waiting;            /* calls that are not answered */
         const Method *method;
 } Run;
 
@@ -163,6 +164,9 @@ static void begin(Run *r) {
         if (!address || sd_bus_new(&r->client) < 0 || sd_bus_set_address(r->client, address) < 0 || sd_bus_negotiate_fds(r->client, true) < 0 ||
             sd_bus_start(r->client) < 0 || sd_bus_attach_event(r->client, daemon_event(r->daemon), 0) < 0)
                 abort();
+        /* Who asks a connection for something before it is there waits for it, and nobody would be left to answer. */
+        for (unsigned i = 0; i < TURNS_MAX && sd_bus_is_ready(r->client) <= 0; i++)
+                (void) sd_event_run(daemon_event(r->daemon), QUIET_USEC);
 }
 
 static void end(Run *r) {
@@ -189,7 +193,7 @@ static int on_answer(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *e
         const sd_bus_error *e = sd_bus_message_get_error(m);
         Run *r = userdata;
 
-        r->answered = true;
+        r->waiting--;
         if (e && (!is_good_name(e->name) || !e->message || !*e->message)) {
                 fprintf(stderr, "%s.%s() was answered by %s: %s\n", r->method ? r->method->object->interface : "", r->method ? r->method->member : "",
                         e->name, e->message);
@@ -198,8 +202,8 @@ static int on_answer(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *e
         return 0;
 }
 
-static void turn(Run *r, uint64_t quiet_usec) {
-        for (unsigned i = 0; i < TURNS_MAX && !r->answered; i++)
+static void turn(Run *r, unsigned waiting, uint64_t quiet_usec) {
+        for (unsigned i = 0; i < TURNS_MAX && r->waiting > waiting; i++)
                 if (sd_event_run(daemon_event(r->daemon), quiet_usec) <= 0)
                         break;
 }
@@ -224,19 +228,16 @@ static int make_call(Run *r, char **paths, Bytes *b, sd_bus_message **ret) {
         return n < 0 ? n : sd_bus_message_close_container(*ret);
 }
 
-/* One that is not answered soon waits for something that will not come here; it ends with the daemon. */
+/* One that is not answered soon may be so while others are made, or waits for something that will not come here. */
 static void call(Run *r, Bytes *b) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        sd_bus_slot *slot = NULL;
         char **paths;
 
         r->method = choose_method(bytes_take16(b));
         paths = paths_of(r, r->method->object);
         b->paths = paths;
-        r->answered = false;
-        if (paths && make_call(r, paths, b, &m) >= 0 && sd_bus_call_async(r->client, &slot, m, on_answer, r, UINT64_MAX) >= 0)
-                turn(r, QUIET_USEC);
-        sd_bus_slot_unref(slot);
+        if (paths && make_call(r, paths, b, &m) >= 0 && sd_bus_call_async(r->client, NULL, m, on_answer, r, UINT64_MAX) >= 0)
+                turn(r, r->waiting++, QUIET_USEC);
         b->paths = NULL;
         strv_free(paths);
 }
@@ -275,5 +276,6 @@ void calls_run(const CallsTarget *target, const uint8_t *data, size_t size) {
         begin(&r);
         for (unsigned i = 0; i < CALLS_MAX && b.size > 0; i++)
                 call(&r, &b);
+        turn(&r, 0, LAST_USEC);
         end(&r);
 }

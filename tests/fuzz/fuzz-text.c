@@ -14,9 +14,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* A name that is a file's or a unit's name comes back as it was. */
 static void check_names(const char *text) {
-        _cleanup_free_ char *file = store_escape(text), *name = file ? store_unescape(file) : NULL, *unescaped = store_unescape(text);
+        _cleanup_free_ char *file = store_escape(text), *name = file ? store_unescape(file) : NULL, *other = store_unescape(text);
         _cleanup_free_ char *unit = NULL, *instance = NULL, *back = NULL, *escaped = NULL;
 
+        if (other && strlen(other) > strlen(text))
+                abort();
         if (file && (!name || !streq(name, text) || strchr(file, '/')))
                 abort();
         (void) unit_instance_unescape(text, &back);

@@ -165,7 +165,9 @@ def complete_types(signature):
 
 
 def encode(signature, value, fds):
-    """A Python value as a GLib.Variant of one complete type; descriptors go to the list `fds`."""
+    """A Python value as a GLib.Variant of one complete type, or one that is so already; descriptors go to the list `fds`."""
+    if isinstance(value, GLib.Variant) and value.get_type_string() == signature:
+        return value
     if signature == "v":
         return GLib.Variant("v", variant_of(value))
     if signature == "h":

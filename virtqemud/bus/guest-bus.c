@@ -99,10 +99,10 @@ BUS_HANDLER(method_get_freeze_status, ACTION_GUEST_READ) {
 
 /* --- methods with arguments --- */
 
-static int strings_to_json(sd_bus_message *m, json_t **ret) {
+static int strings_to_json(sd_bus_message *m, json_t **ret, Fault *f) {
         _cleanup_strv_ char **strings = NULL;
         json_auto_t *list = json_array();
-        int r = sd_bus_message_read_strv(m, &strings);
+        int r = bus_read_strings(m, &strings, f);
 
         for (char **s = strings; r >= 0 && s && *s; s++)
                 r = json_array_append_new(list, json_string(*s)) < 0 ? -ENOMEM : 0;
@@ -130,12 +130,13 @@ BUS_HANDLER(method_set_time, ACTION_GUEST) {
 }
 
 BUS_HANDLER(method_freeze, ACTION_GUEST) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
         json_auto_t *folders = NULL;
         uint64_t timeout;
-        int r = strings_to_json(m, &folders);
+        int r = strings_to_json(m, &folders, &f);
 
         if (r < 0)
-                return r;
+                return fault_to_bus(&f, r, error);
         r = guest_read_timeout(m, &timeout, error);
         if (r < 0)
                 return r;
@@ -193,32 +194,34 @@ BUS_HANDLER(method_get_keys, ACTION_GUEST_READ) {
 }
 
 BUS_HANDLER(method_add_keys, ACTION_GUEST) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
         json_auto_t *keys = NULL;
         const char *user;
         uint64_t timeout;
         int reset, r = sd_bus_message_read(m, "s", &user);
 
         if (r >= 0)
-                r = strings_to_json(m, &keys);
+                r = strings_to_json(m, &keys, &f);
         if (r >= 0)
                 r = sd_bus_message_read(m, "b", &reset);
         if (r < 0)
-                return r;
+                return fault_to_bus(&f, r, error);
         r = guest_read_timeout(m, &timeout, error);
         return r < 0 ? r : guest_call(userdata, m, "guest-ssh-add-authorized-keys",
                                       json_pack("{s:s, s:O, s:b}", "username", user, "keys", keys, "reset", reset), timeout, guest_answer_nothing, error);
 }
 
 BUS_HANDLER(method_remove_keys, ACTION_GUEST) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
         json_auto_t *keys = NULL;
         const char *user;
         uint64_t timeout;
         int r = sd_bus_message_read(m, "s", &user);
 
         if (r >= 0)
-                r = strings_to_json(m, &keys);
+                r = strings_to_json(m, &keys, &f);
         if (r < 0)
-                return r;
+                return fault_to_bus(&f, r, error);
         r = guest_read_timeout(m, &timeout, error);
         return r < 0 ? r : guest_call(userdata, m, "guest-ssh-remove-authorized-keys", json_pack("{s:s, s:O}", "username", user, "keys", keys), timeout,
                                       guest_answer_nothing, error);

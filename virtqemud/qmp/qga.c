@@ -312,7 +312,7 @@ static void take_input(Qga *q) {
 void qga_feed(Qga *q, const char *data, size_t length) {
         assert(q && data);
 
-        if (q->phase == PHASE_IDLE || length > QGA_ANSWER_MAX)
+        if (q->phase == PHASE_IDLE || length == 0 || length > QGA_ANSWER_MAX)
                 return;
         if (!GROW(q->input, q->input_allocated, q->input_length + length)) {
                 garbled(q, "more than there is memory for");
