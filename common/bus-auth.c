@@ -116,6 +116,14 @@ static int deny(const sd_bus_message *m, const BusMethod *method, const char *wh
         return -EACCES;
 }
 
+/* A handler that has nothing to say of an error may return it as it is. */
+static int handle(const BusMethod *method, sd_bus_message *m, void *object, sd_bus_error *error) {
+        static const Fault none = FAULT_INIT;
+        int r = method->handler(m, object, error);
+
+        return r < 0 && !sd_bus_error_is_set(error) ? fault_to_bus(&none, r, error) : r;
+}
+
 /* Allowed after a wait: the object may have gone meanwhile, so it is looked up again. */
 static void resume(Pending *p) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
@@ -128,7 +136,7 @@ static void resume(Pending *p) {
                 (void) sd_bus_reply_method_errorf(p->message, SD_BUS_ERROR_UNKNOWN_OBJECT, "the object is gone");
                 return;
         }
-        r = p->method->handler(p->message, object, &error);
+        r = handle(p->method, p->message, object, &error);
         if (r < 0 || sd_bus_error_is_set(&error))
                 (void) sd_bus_reply_method_errno(p->message, r, &error);
 }
@@ -275,11 +283,11 @@ int bus_enter(sd_bus_message *m, void *userdata, sd_bus_error *error, const BusM
         if (!b)
                 return -ENOTCONN;
         if (streq(method->action, BUS_OPEN) || streq(method->action, BUS_SELF))
-                return method->handler(m, userdata, error);
+                return handle(method, m, userdata, error);
 
         uid = bus_sender_uid(m);
         if (uid != (uid_t) -1 && may_at_once(method, uid))
-                return method->handler(m, userdata, error);
+                return handle(method, m, userdata, error);
         r = bus_is_peer(b, connection) ? deny(m, method, "on this socket only root and the daemon's own user have it", &f)
                                        : wait_for(bus_auth_of(b), m, method, uid, &f);
         if (r > 0)

@@ -50,6 +50,7 @@ static const char *const own[_FAULT_MAX] = {
         [FAULT_GUEST_AGENT] = PREFIX "GuestAgentFailed",
         [FAULT_UNIT] = PREFIX "UnitFailed",
         [FAULT_STORE] = PREFIX "StoreFailed",
+        [FAULT_HOST] = PREFIX "HostFailed",
 };
 
 const char *bus_error_name(FaultKind kind) {
@@ -62,13 +63,23 @@ static char *message_of(const Fault *f) {
         return f->hint ? strf("%s\n%s", fault_text(f), f->hint) : strdup(fault_text(f));
 }
 
+/* The errno alone. sd-bus would make names of its own from it; it says these two where an argument is not what it is read as. */
+static int errno_to_bus(int r, sd_bus_error *error) {
+        if (r == -ENOMEM)
+                return sd_bus_error_set(error, SD_BUS_ERROR_NO_MEMORY, "out of memory");
+        if (r == -ENXIO || r == -EBADMSG)
+                return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS, "a value in the arguments is of another type than it has to be");
+        (void) sd_bus_error_set(error, bus_error_name(FAULT_NONE), strerror(r < 0 ? -r : EIO));
+        return r < 0 ? r : -EIO;
+}
+
 int fault_to_bus(const Fault *f, int r, sd_bus_error *error) {
         _cleanup_free_ char *text = NULL;
 
         assert(f && error);
 
         if (!fault_is_set(f))
-                return sd_bus_error_set_errno(error, r < 0 ? r : -EIO);
+                return errno_to_bus(r, error);
         text = message_of(f);
         return sd_bus_error_set(error, bus_error_name(f->kind), text ?: "out of memory");
 }

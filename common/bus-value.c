@@ -95,3 +95,24 @@ int bus_read_uuid(sd_bus_message *m, sd_id128_t *ret, Fault *f) {
         memcpy(ret, bytes, n);
         return 0;
 }
+
+/* sd-bus's own looks for the end anew with each string: somebody's large message would hold up everybody for minutes. */
+int bus_read_strings(sd_bus_message *m, char ***ret, Fault *f) {
+        _cleanup_strv_ char **v = NULL;
+        const char *s;
+        size_t n = 0;
+        int r;
+
+        assert(m && ret);
+
+        r = sd_bus_message_enter_container(m, 'a', "s");
+        while (r >= 0 && (r = sd_bus_message_read_basic(m, 's', &s)) > 0)
+                r = n < BUS_STRINGS_MAX ? strv_push_nth(&v, &n, s) : fault_set(f, FAULT_LIMIT, E2BIG, "an array has more than %u strings", BUS_STRINGS_MAX);
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        if (r < 0)
+                return r;
+        *ret = v;
+        v = NULL;
+        return 0;
+}

@@ -96,6 +96,10 @@ int bus_get_strings(sd_bus *bus, const char *path, const char *interface, const 
 /* A UUID as ay. FAULT_INVALID_ARGS: not 16 bytes. */
 int bus_read_uuid(sd_bus_message *m, sd_id128_t *ret, Fault *f);
 
+/* An `as`; an empty one may be NULL. FAULT_LIMIT: more than BUS_STRINGS_MAX. */
+#define BUS_STRINGS_MAX 16384u
+int bus_read_strings(sd_bus_message *m, char ***ret, Fault *f);
+
 /* --- arguments that every changing method ends in --- */
 typedef struct BusOption {
         const char *name;

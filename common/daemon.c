@@ -288,7 +288,7 @@ static int settle(Daemon *d) {
         return r;
 }
 
-static int run(Daemon *d) {
+static int start(Daemon *d) {
         int r;
 
         umask(077);
@@ -297,24 +297,26 @@ static int run(Daemon *d) {
         if (r < 0)
                 return log_error_errno(r, "can't read the descriptors that were passed: %m");
         r = setup(d);
-        if (r < 0)
-                return r;
-        r = d->spec->start(d, &d->state);
+        if (r >= 0) {
+                r = d->spec->start(d, &d->state);
+                if (r < 0)
+                        (void) log_error_errno(r, "can't start: %m");
+        }
         fdstore_close();
         if (r < 0)
-                return log_error_errno(r, "can't start: %m");
+                return r;
         r = settle(d);
         if (r >= 0)
                 r = bus_take_name(d->bus);
         if (r < 0)
                 return log_error_errno(r, "can't ask for the bus name: %m");
         (void) sd_notify(false, "READY=1");
-        if (d->spec->started)
-                r = d->spec->started(d->state);
-        return r < 0 ? r : loop_run(d->event);
+        return d->spec->started ? d->spec->started(d->state) : 0;
 }
 
-static void teardown(Daemon *d) {
+Daemon *daemon_free(Daemon *d) {
+        if (!d)
+                return NULL;
         if (d->state)
                 d->spec->stop(d->state);
         bus_free(d->bus);
@@ -328,6 +330,35 @@ static void teardown(Daemon *d) {
         free(d->cache);
         free(d->log);
         free(d->socket);
+        free(d);
+        return NULL;
+}
+DEFINE_CLEANUP(Daemon *, daemon_free)
+
+int daemon_new(const DaemonSpec *spec, bool user, Daemon **ret) {
+        _cleanup_(daemon_freep) Daemon *d = NULL;
+        int r;
+
+        assert(spec && ret);
+
+        d = new0(Daemon, 1);
+        if (!d)
+                return -ENOMEM;
+        d->spec = spec;
+        d->user = user;
+        r = start(d);
+        if (r >= 0)
+                *ret = TAKE_PTR(d);
+        return r;
+}
+
+static int serve(const DaemonSpec *spec, bool user) {
+        _cleanup_(daemon_freep) Daemon *d = NULL;
+        int r;
+
+        log_open(spec->name);
+        r = daemon_new(spec, user, &d);
+        return r < 0 ? r : loop_run(d->event);
 }
 
 /* --- options --- */
@@ -371,8 +402,8 @@ int daemon_run(const DaemonSpec *spec, int argc, char *argv[]) {
                 { "introspect", no_argument, NULL, OPT_INTROSPECT },
                 {}
         };
-        Daemon d = { .spec = spec, .user = geteuid() != 0 };
-        int c, r;
+        bool user = geteuid() != 0;
+        int c;
 
         while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
                 switch (c) {
@@ -383,7 +414,7 @@ int daemon_run(const DaemonSpec *spec, int argc, char *argv[]) {
                         return 0;
                 case OPT_SYSTEM:
                 case OPT_SESSION:
-                        d.user = c == OPT_SESSION;
+                        user = c == OPT_SESSION;
                         break;
                 case OPT_INTROSPECT:
                         return print_interfaces(spec) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
@@ -394,8 +425,5 @@ int daemon_run(const DaemonSpec *spec, int argc, char *argv[]) {
                 fprintf(stderr, "%s: unexpected argument \"%s\"\n", spec->name, argv[optind]);
                 return EXIT_FAILURE;
         }
-        log_open(spec->name);
-        r = run(&d);
-        teardown(&d);
-        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        return serve(spec, user) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -26,6 +26,10 @@ typedef struct DaemonSpec {
 
 int daemon_run(const DaemonSpec *spec, int argc, char *argv[]);
 
+/* What it is before and after its loop, for who turns that himself: `user` as with --session. There is one in a process at a time. */
+int daemon_new(const DaemonSpec *spec, bool user, Daemon **ret);
+Daemon *daemon_free(Daemon *d);
+
 void *daemon_state(Daemon *d);
 sd_event *daemon_event(Daemon *d);
 Bus *daemon_bus(Daemon *d);

@@ -2,9 +2,13 @@
 #include "fault.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "mem.h"
 #include "str.h"
+
+/* Somebody is to read it. */
+#define TEXT_MAX 4096u
 
 DEFINE_ENUM(FaultKind, fault_kind,
         [FAULT_NONE] = "Failed",
@@ -45,6 +49,7 @@ DEFINE_ENUM(FaultKind, fault_kind,
         [FAULT_GUEST_AGENT] = "GuestAgentFailed",
         [FAULT_UNIT] = "UnitFailed",
         [FAULT_STORE] = "StoreFailed",
+        [FAULT_HOST] = "HostFailed",
         [FAULT_NO_MEMORY] = "NoMemory")
 
 void fault_clear(Fault *f) {
@@ -53,6 +58,18 @@ void fault_clear(Fault *f) {
         free(f->message);
         free(f->hint);
         *f = FAULT_INIT;
+}
+
+/* Words of clients, guests and QEMU are in it, perhaps cut within a letter: an answer that is no UTF-8 would never be sent. */
+static _printf_(1, 0) char *say(const char *fmt, va_list ap) {
+        char *s;
+
+        if (vasprintf(&s, fmt, ap) < 0)
+                return NULL;
+        if (strlen(s) > TEXT_MAX)
+                s[TEXT_MAX] = '\0';
+        str_make_text(s);
+        return s;
 }
 
 int (fault_set)(Fault *f, FaultKind kind, int error, const char *fmt, ...) {
@@ -64,8 +81,7 @@ int (fault_set)(Fault *f, FaultKind kind, int error, const char *fmt, ...) {
                 return -error;
 
         va_start(ap, fmt);
-        if (vasprintf(&f->message, fmt, ap) < 0)
-                f->message = NULL;
+        f->message = say(fmt, ap);
         va_end(ap);
         f->kind = kind;
         f->error = error;
@@ -74,14 +90,12 @@ int (fault_set)(Fault *f, FaultKind kind, int error, const char *fmt, ...) {
 
 void fault_hint(Fault *f, const char *fmt, ...) {
         va_list ap;
-        char *s;
 
         if (!f || !fault_is_set(f) || f->hint)
                 return;
 
         va_start(ap, fmt);
-        if (vasprintf(&s, fmt, ap) >= 0)
-                f->hint = s;
+        f->hint = say(fmt, ap);
         va_end(ap);
 }
 
@@ -94,8 +108,7 @@ void fault_prefix(Fault *f, const char *fmt, ...) {
                 return;
 
         va_start(ap, fmt);
-        if (vasprintf(&where, fmt, ap) < 0)
-                where = NULL;
+        where = say(fmt, ap);
         va_end(ap);
 
         s = where ? strf("%s: %s", where, f->message) : NULL;

@@ -48,6 +48,7 @@ typedef enum FaultKind {
         FAULT_GUEST_AGENT,         /* the agent in the guest refused, or makes no sense; the text carries its words */
         FAULT_UNIT,                /* systemd could not start or stop the unit */
         FAULT_STORE,               /* a definition or state file can't be read or written */
+        FAULT_HOST,                /* the kernel refuses what it gives every day: descriptors, sockets, processes */
         FAULT_NO_MEMORY,
         _FAULT_MAX,
         _FAULT_INVALID = -EINVAL,

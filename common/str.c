@@ -57,6 +57,18 @@ bool is_utf8(const char *s) {
         return true;
 }
 
+void str_make_text(char *s) {
+        unsigned char *p = (unsigned char *) s;
+
+        while (*p) {
+                size_t n = utf8_sequence(p);
+
+                if (n == 0 || (*p < ' ' && *p != '\n' && *p != '\t') || *p == 0x7f)
+                        *p = '?';
+                p += n ?: 1;
+        }
+}
+
 char *strf(const char *fmt, ...) {
         va_list ap;
         char *s;

@@ -27,6 +27,8 @@ static inline const char *yes_no(bool b) {
 const char *str_after(const char *s, const char *prefix);
 bool str_ends(const char *s, const char *suffix);
 bool is_utf8(const char *s);
+/* Makes '?' of bytes that are no UTF-8, as where a text was cut, and of control characters other than new lines and tabulators. */
+void str_make_text(char *s);
 
 /* asprintf() that returns the string or NULL. */
 char *strf(const char *fmt, ...) _printf_(1, 2);

@@ -2,16 +2,5 @@
 #include "service.h"
 
 int main(int argc, char *argv[]) {
-        static const DaemonSpec spec = {
-                .name = "virtlockd",
-                .bus_name = LOCK1_NAME,
-                .root = LOCK1_ROOT,
-                .description = "Keeps two virtual machines from using one disk.",
-                .objects = service_objects,
-                .start = service_start,
-                .stop = service_stop,
-                .reload = service_reload,
-        };
-
-        return daemon_run(&spec, argc, argv);
+        return daemon_run(&service_spec, argc, argv);
 }

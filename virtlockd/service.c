@@ -52,7 +52,7 @@ static void on_busy(bool busy, void *userdata) {
         daemon_set_busy(((Service *) userdata)->daemon, busy);
 }
 
-int service_start(Daemon *d, void **ret) {
+static int service_start(Daemon *d, void **ret) {
         Service *s = new0(Service, 1);
         _cleanup_fault_ Fault f = FAULT_INIT;
         int r;
@@ -74,14 +74,14 @@ int service_start(Daemon *d, void **ret) {
         return r < 0 ? r : lockspaces_load(s->lockspaces);
 }
 
-void service_stop(void *state) {
+static void service_stop(void *state) {
         Service *s = state;
 
         lockspaces_free(s->lockspaces);
         free(s);
 }
 
-int service_reload(void *state) {
+static int service_reload(void *state) {
         Service *s = state;
         _cleanup_fault_ Fault f = FAULT_INIT;
         Settings fresh;
@@ -92,3 +92,14 @@ int service_reload(void *state) {
                 log_error("%s; the settings stay as they are", fault_text(&f));
         return 0;
 }
+
+const DaemonSpec service_spec = {
+        .name = "virtlockd",
+        .bus_name = LOCK1_NAME,
+        .root = LOCK1_ROOT,
+        .description = "Keeps two virtual machines from using one disk.",
+        .objects = service_objects,
+        .start = service_start,
+        .stop = service_stop,
+        .reload = service_reload,
+};

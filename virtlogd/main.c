@@ -2,16 +2,5 @@
 #include "service.h"
 
 int main(int argc, char *argv[]) {
-        static const DaemonSpec spec = {
-                .name = "virtlogd",
-                .bus_name = LOG1_NAME,
-                .root = LOG1_ROOT,
-                .description = "Keeps what virtual machines print.",
-                .objects = service_objects,
-                .start = service_start,
-                .stop = service_stop,
-                .reload = service_reload,
-        };
-
-        return daemon_run(&spec, argc, argv);
+        return daemon_run(&service_spec, argc, argv);
 }

@@ -49,7 +49,7 @@ static void load_settings(Service *s) {
                 log_error("%s; the settings stay as they are", fault_text(&f));
 }
 
-int service_start(Daemon *d, void **ret) {
+static int service_start(Daemon *d, void **ret) {
         Service *s = new0(Service, 1);
         _cleanup_fault_ Fault f = FAULT_INIT;
         int r;
@@ -76,14 +76,14 @@ int service_start(Daemon *d, void **ret) {
         return r;
 }
 
-void service_stop(void *state) {
+static void service_stop(void *state) {
         Service *s = state;
 
         logs_free(s->logs);
         free(s);
 }
 
-int service_reload(void *state) {
+static int service_reload(void *state) {
         Service *s = state;
 
         load_settings(s);
@@ -91,3 +91,14 @@ int service_reload(void *state) {
         bus_changed(s->bus, LOG1_ROOT, LOG1_MANAGER, "MaxBackups");
         return 0;
 }
+
+const DaemonSpec service_spec = {
+        .name = "virtlogd",
+        .bus_name = LOG1_NAME,
+        .root = LOG1_ROOT,
+        .description = "Keeps what virtual machines print.",
+        .objects = service_objects,
+        .start = service_start,
+        .stop = service_stop,
+        .reload = service_reload,
+};

@@ -22,10 +22,7 @@ typedef struct Service {
 } Service;
 
 extern const BusObject *const service_objects[];
-
-int service_start(Daemon *d, void **ret);
-void service_stop(void *state);
-int service_reload(void *state);
+extern const DaemonSpec service_spec;
 
 /* Objects get the Daemon as userdata. */
 static inline Service *service_of(void *userdata) {

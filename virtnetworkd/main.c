@@ -2,16 +2,5 @@
 #include "bus/service.h"
 
 int main(int argc, char *argv[]) {
-        static const DaemonSpec spec = {
-                .name = "virtnetworkd",
-                .bus_name = NETWORK1_NAME,
-                .root = NETWORK1_ROOT,
-                .description = "Manages virtual networks.",
-                .objects = service_objects,
-                .start = service_start,
-                .stop = service_stop,
-                .reload = service_reload,
-        };
-
-        return daemon_run(&spec, argc, argv);
+        return daemon_run(&service_spec, argc, argv);
 }

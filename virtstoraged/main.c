@@ -2,17 +2,5 @@
 #include "bus/service.h"
 
 int main(int argc, char *argv[]) {
-        static const DaemonSpec spec = {
-                .name = "virtstoraged",
-                .bus_name = STORAGE1_NAME,
-                .root = STORAGE1_ROOT,
-                .description = "Manages storage pools and volumes.",
-                .objects = service_objects,
-                .start = service_start,
-                .starting = service_starting,
-                .stop = service_stop,
-                .reload = service_reload,
-        };
-
-        return daemon_run(&spec, argc, argv);
+        return daemon_run(&service_spec, argc, argv);
 }

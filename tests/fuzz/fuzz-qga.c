@@ -29,6 +29,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         Qga *q = NULL;
         int pair[2];
 
+        if (size == 0)
+                return 0;
         assert(sd_event_new(&event) >= 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
         assert(qga_new(event, "fuzz", "/nowhere", NULL, NULL, &q) >= 0 && qga_open_fd(q, pair[0]) >= 0);
         for (unsigned i = 0; i < 3; i++)

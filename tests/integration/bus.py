@@ -166,7 +166,9 @@ def complete_types(signature):
 
 
 def encode(signature, value, fds):
-    """A Python value as a GLib.Variant of one complete type; descriptors go to the list `fds`."""
+    """A Python value as a GLib.Variant of one complete type, or one that is so already; descriptors go to the list `fds`."""
+    if isinstance(value, GLib.Variant) and value.get_type_string() == signature:
+        return value
     if signature == "v":
         return GLib.Variant("v", variant_of(value))
     if signature == "h":
@@ -174,6 +176,8 @@ def encode(signature, value, fds):
         return GLib.Variant("h", len(fds) - 1)
     if signature == "ay" and isinstance(value, uuid.UUID):
         return GLib.Variant("ay", value.bytes)
+    if signature == "ay" and isinstance(value, bytes):
+        return GLib.Variant.new_from_bytes(GLib.VariantType("ay"), GLib.Bytes.new(value), True)    # not one after the other
     if signature[0] == "a" and signature[1] == "{":
         key, item = signature[2], signature[3:-1]
         entries = [GLib.Variant.new_dict_entry(encode(key, k, fds), encode(item, v, fds)) for k, v in value.items()]

@@ -71,7 +71,7 @@ static void on_busy(bool busy, void *userdata) {
         daemon_set_busy(((Service *) userdata)->daemon, busy);
 }
 
-int service_start(Daemon *d, void **ret) {
+static int service_start(Daemon *d, void **ret) {
         Service *s = new0(Service, 1);
         _cleanup_fault_ Fault f = FAULT_INIT;
         int r;
@@ -92,13 +92,24 @@ int service_start(Daemon *d, void **ret) {
         return networks_load(s->networks);
 }
 
-int service_reload(void *state) {
+static int service_reload(void *state) {
         return networks_reload(((Service *) state)->networks);
 }
 
-void service_stop(void *state) {
+static void service_stop(void *state) {
         Service *s = state;
 
         networks_free(s->networks);
         free(s);
 }
+
+const DaemonSpec service_spec = {
+        .name = "virtnetworkd",
+        .bus_name = NETWORK1_NAME,
+        .root = NETWORK1_ROOT,
+        .description = "Manages virtual networks.",
+        .objects = service_objects,
+        .start = service_start,
+        .stop = service_stop,
+        .reload = service_reload,
+};

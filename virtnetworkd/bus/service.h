@@ -23,10 +23,7 @@ typedef struct Service {
 } Service;
 
 extern const BusObject *const service_objects[];
-
-int service_start(Daemon *d, void **ret);
-int service_reload(void *state);
-void service_stop(void *state);
+extern const DaemonSpec service_spec;
 
 /* Objects get the Daemon as userdata. */
 static inline Service *service_of(void *userdata) {

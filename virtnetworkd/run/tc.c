@@ -14,7 +14,7 @@ int tc_add_hooks(struct nl_sock *s, int index) {
                 return -NLE_NOMEM;
         rtnl_tc_set_ifindex(TC_CAST(q), index);
         rtnl_tc_set_parent(TC_CAST(q), TC_H_CLSACT);
-        rtnl_tc_set_handle(TC_CAST(q), TC_HANDLE(0xffff, 0));
+        rtnl_tc_set_handle(TC_CAST(q), TC_HANDLE(0xffffu, 0));
         r = rtnl_tc_set_kind(TC_CAST(q), "clsact");
         return r < 0 ? r : tc_or_there(rtnl_qdisc_add(s, q, NLM_F_CREATE | NLM_F_EXCL));
 }

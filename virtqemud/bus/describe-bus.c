@@ -8,6 +8,8 @@
 #include "service.h"
 #include "str.h"
 
+#define NAMES_MAX 256u
+
 /* An object as an answer is written: one of its interfaces after the other. */
 typedef struct Described {
         sd_bus *bus;
@@ -67,6 +69,8 @@ static int check_names(char **names, Fault *f) {
 
                 for (const sd_bus_vtable *v = domain_property_vtable; (v = next_property(v)) && !known;)
                         known = streq(v->x.property.member, names[i]);
+                if (i >= NAMES_MAX)
+                        return fault_set(f, FAULT_LIMIT, E2BIG, "more than %u properties are named", NAMES_MAX);
                 if (!known)
                         return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "domains have no property \"%.64s\"", names[i]);
         }
@@ -86,11 +90,14 @@ static int append_domain(sd_bus_message *reply, Described *x, Domain *d) {
 }
 
 static int append_named(sd_bus_message *m, sd_bus_message *reply, Described *x, Service *s, Fault *f) {
+        size_t left = registry_count(s->manager->domains);
         const char *path, *rest;
         Domain *d;
         int r;
 
         while ((r = sd_bus_message_read_basic(m, 'o', &path)) > 0) {
+                if (left-- == 0)
+                        return fault_set(f, FAULT_LIMIT, E2BIG, "more domains are named than there are");
                 if (domain_find_path(path, s->daemon, &d, &rest) <= 0 || *rest)
                         return fault_set(f, FAULT_NO_SUCH_DOMAIN, ENOENT, "there is no domain %.200s", path);
                 r = append_domain(reply, x, d);
@@ -115,7 +122,7 @@ static int fill_domains(sd_bus_message *m, sd_bus_message *reply, Described *x, 
         int r = sd_bus_message_skip(m, "ao");
 
         if (r >= 0)
-                r = sd_bus_message_read_strv(m, &x->names);
+                r = bus_read_strings(m, &x->names, f);
         if (r >= 0)
                 r = check_names(x->names, f);
         if (r >= 0)

@@ -113,7 +113,7 @@ static int open_display(const DeviceObject *object, bool tls, sd_bus_message *ca
                 return fault_oom(f);
         o->fd = -1;
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-                return fault_set(f, FAULT_NONE, errno, "can't make a socket pair: %m");
+                return fault_set(f, FAULT_HOST, errno, "can't make a socket pair: %m");
         o->fd = pair[0];
         o->call = sd_bus_message_ref(call);
         r = displays_add_client(i->displays, g, pair[1], CLIENT_TRUSTED | (tls ? CLIENT_TLS : 0), on_opened, o, f);

@@ -5,16 +5,15 @@
 #include "base64.h"
 #include "bus-auth.h"
 #include "bus-error.h"
+#include "guest-answer.h"
 #include "guest-bus.h"
 #include "guest-call.h"
 #include "mem.h"
-#include "netaddr.h"
 #include "service.h"
 #include "str.h"
 
 /* org.virtbus.qemu1.Guest, on the objects of domains: what the agent in the guest says and does. */
 
-#define LIST_MAX 4096u               /* rows that are taken from the guest */
 #define FREEZE_TIMEOUT_USEC UINT64_C(60000000) /* everything that is written has to reach the disks */
 #define SECOND UINT64_C(1000000)
 
@@ -49,197 +48,6 @@ BUS_GETTER(get_os) {
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-/* --- answers --- */
-
-static int append_text(sd_bus_message *reply, const json_t *json) {
-        _cleanup_free_ char *text = guest_text(json);
-
-        return sd_bus_message_append(reply, "s", text ?: "");
-}
-
-static uint64_t number_of(const json_t *json) {
-        return json_is_integer(json) && json_integer_value(json) > 0 ? (uint64_t) json_integer_value(json) : 0;
-}
-
-/* Rows of an array: `append` for each, in a container of that type. */
-static int append_list(sd_bus_message *reply, const json_t *list, const char *type, int (*append)(sd_bus_message *reply, const json_t *row)) {
-        int r = json_is_array(list) ? sd_bus_message_open_container(reply, 'a', type) : -EBADMSG;
-        const json_t *row;
-        size_t i;
-
-        json_array_foreach(list, i, row)
-                if (r >= 0 && i < LIST_MAX)
-                        r = append(reply, row);
-        return r < 0 ? r : sd_bus_message_close_container(reply);
-}
-
-static int append_user(sd_bus_message *reply, const json_t *row) {
-        double login = json_number_value(json_object_get(row, "login-time"));
-        int r = sd_bus_message_open_container(reply, 'r', "sst");
-
-        if (r >= 0)
-                r = append_text(reply, json_object_get(row, "user"));
-        if (r >= 0)
-                r = append_text(reply, json_object_get(row, "domain"));
-        if (r >= 0)
-                r = sd_bus_message_append(reply, "t", login > 0 && login < 1e12 ? (uint64_t) (login * 1e6) : 0);
-        return r < 0 ? r : sd_bus_message_close_container(reply);
-}
-
-static int answer_users(sd_bus_message *reply, const json_t *result) {
-        return append_list(reply, result, "(sst)", append_user);
-}
-
-static int answer_hostname(sd_bus_message *reply, const json_t *result) {
-        return append_text(reply, json_object_get(result, "host-name"));
-}
-
-static int answer_timezone(sd_bus_message *reply, const json_t *result) {
-        int r = append_text(reply, json_object_get(result, "zone"));
-
-        return r < 0 ? r : sd_bus_message_append(reply, "i", (int32_t) json_integer_value(json_object_get(result, "offset")));
-}
-
-static int answer_time(sd_bus_message *reply, const json_t *result) {
-        return json_is_integer(result) ? sd_bus_message_append(reply, "t", number_of(result) / 1000) : -EBADMSG;
-}
-
-static int answer_number(sd_bus_message *reply, const json_t *result) {
-        return json_is_integer(result) ? sd_bus_message_append(reply, "u", (uint32_t) MIN(number_of(result), UINT32_MAX)) : -EBADMSG;
-}
-
-static int append_disk_of(sd_bus_message *reply, const json_t *row) {
-        return append_text(reply, json_object_get(row, "dev"));
-}
-
-static int append_filesystem(sd_bus_message *reply, const json_t *row) {
-        int r = sd_bus_message_open_container(reply, 'r', "sssttas");
-
-        if (r >= 0)
-                r = append_text(reply, json_object_get(row, "name"));
-        if (r >= 0)
-                r = append_text(reply, json_object_get(row, "mountpoint"));
-        if (r >= 0)
-                r = append_text(reply, json_object_get(row, "type"));
-        if (r >= 0)
-                r = sd_bus_message_append(reply, "tt", number_of(json_object_get(row, "total-bytes")), number_of(json_object_get(row, "used-bytes")));
-        if (r >= 0)
-                r = append_list(reply, json_object_get(row, "disk"), "s", append_disk_of);
-        return r < 0 ? r : sd_bus_message_close_container(reply);
-}
-
-static int answer_filesystems(sd_bus_message *reply, const json_t *result) {
-        return append_list(reply, result, "(sssttas)", append_filesystem);
-}
-
-static int append_disk(sd_bus_message *reply, const json_t *row) {
-        int r = sd_bus_message_open_container(reply, 'r', "sbs");
-
-        if (r >= 0)
-                r = append_text(reply, json_object_get(row, "name"));
-        if (r >= 0)
-                r = sd_bus_message_append(reply, "b", json_is_true(json_object_get(row, "partition")));
-        if (r >= 0)
-                r = append_text(reply, json_object_get(row, "alias"));
-        return r < 0 ? r : sd_bus_message_close_container(reply);
-}
-
-static int answer_disks(sd_bus_message *reply, const json_t *result) {
-        return append_list(reply, result, "(sbs)", append_disk);
-}
-
-static int append_address(sd_bus_message *reply, const json_t *row) {
-        const char *text = json_string_value(json_object_get(row, "ip-address"));
-        IpAddress ip;
-        int r;
-
-        if (!text || ip_from_text(text, &ip) < 0)
-                return 0;
-        r = sd_bus_message_open_container(reply, 'r', "ayy");
-        if (r >= 0)
-                r = sd_bus_message_append_array(reply, 'y', ip.bytes, ip_bits(ip.family) / 8);
-        if (r >= 0)
-                r = sd_bus_message_append(reply, "y", (uint8_t) MIN(number_of(json_object_get(row, "prefix")), ip_bits(ip.family)));
-        return r < 0 ? r : sd_bus_message_close_container(reply);
-}
-
-static int append_interface(sd_bus_message *reply, const json_t *row) {
-        const json_t *addresses = json_object_get(row, "ip-addresses");
-        json_auto_t *none = json_array();
-        int r = sd_bus_message_open_container(reply, 'r', "ssa(ayy)");
-
-        if (r >= 0)
-                r = append_text(reply, json_object_get(row, "name"));
-        if (r >= 0)
-                r = append_text(reply, json_object_get(row, "hardware-address"));
-        if (r >= 0)
-                r = append_list(reply, addresses ?: none, "(ayy)", append_address);
-        return r < 0 ? r : sd_bus_message_close_container(reply);
-}
-
-static int answer_interfaces(sd_bus_message *reply, const json_t *result) {
-        return append_list(reply, result, "(ssa(ayy))", append_interface);
-}
-
-static int append_vcpu(sd_bus_message *reply, const json_t *row) {
-        const json_t *may = json_object_get(row, "can-offline");
-
-        return sd_bus_message_append(reply, "(tbb)", number_of(json_object_get(row, "logical-id")), json_is_true(json_object_get(row, "online")),
-                                     json_is_true(may));
-}
-
-static int compare_vcpus(const void *a, const void *b) {
-        uint64_t x = number_of(json_object_get(*(json_t *const *) a, "logical-id")), y = number_of(json_object_get(*(json_t *const *) b, "logical-id"));
-
-        return x < y ? -1 : x > y;
-}
-
-/* The agent says them as it finds them in a folder. */
-static int answer_vcpus(sd_bus_message *reply, const json_t *result) {
-        size_t n = json_array_size(result);
-        _cleanup_free_ json_t **rows = new0(json_t *, n + 1);
-        json_auto_t *sorted = json_is_array(result) ? json_array() : NULL;
-
-        if (!rows)
-                return -ENOMEM;
-        for (size_t i = 0; i < n; i++)
-                rows[i] = json_array_get(result, i);
-        qsort(rows, n, sizeof(*rows), compare_vcpus);
-        for (size_t i = 0; i < n; i++)
-                if (json_array_append(sorted, rows[i]) < 0)
-                        return -ENOMEM;
-        return append_list(reply, sorted, "(tbb)", append_vcpu);
-}
-
-static int append_trimmed(sd_bus_message *reply, const json_t *row) {
-        int r = sd_bus_message_open_container(reply, 'r', "sts");
-
-        if (r >= 0)
-                r = append_text(reply, json_object_get(row, "path"));
-        if (r >= 0)
-                r = sd_bus_message_append(reply, "t", number_of(json_object_get(row, "trimmed")));
-        if (r >= 0)
-                r = append_text(reply, json_object_get(row, "error"));
-        return r < 0 ? r : sd_bus_message_close_container(reply);
-}
-
-static int answer_trimmed(sd_bus_message *reply, const json_t *result) {
-        return append_list(reply, json_object_get(result, "paths"), "(sts)", append_trimmed);
-}
-
-static int answer_status(sd_bus_message *reply, const json_t *result) {
-        return append_text(reply, result);
-}
-
-/* A key is longer than other texts. */
-static int append_key(sd_bus_message *reply, const json_t *row) {
-        return json_is_string(row) ? sd_bus_message_append(reply, "s", json_string_value(row)) : -EBADMSG;
-}
-
-static int answer_keys(sd_bus_message *reply, const json_t *result) {
-        return append_list(reply, json_object_get(result, "keys"), "s", append_key);
-}
-
 /* --- methods that ask, and no more --- */
 
 static int ask(sd_bus_message *m, Domain *d, const char *command, GuestAnswer answer, sd_bus_error *error) {
@@ -254,47 +62,47 @@ BUS_HANDLER(method_ping, ACTION_GUEST_READ) {
 }
 
 BUS_HANDLER(method_get_hostname, ACTION_GUEST_READ) {
-        return ask(m, userdata, "guest-get-host-name", answer_hostname, error);
+        return ask(m, userdata, "guest-get-host-name", guest_answer_hostname, error);
 }
 
 BUS_HANDLER(method_get_timezone, ACTION_GUEST_READ) {
-        return ask(m, userdata, "guest-get-timezone", answer_timezone, error);
+        return ask(m, userdata, "guest-get-timezone", guest_answer_timezone, error);
 }
 
 BUS_HANDLER(method_get_users, ACTION_GUEST_READ) {
-        return ask(m, userdata, "guest-get-users", answer_users, error);
+        return ask(m, userdata, "guest-get-users", guest_answer_users, error);
 }
 
 BUS_HANDLER(method_get_time, ACTION_GUEST_READ) {
-        return ask(m, userdata, "guest-get-time", answer_time, error);
+        return ask(m, userdata, "guest-get-time", guest_answer_time, error);
 }
 
 BUS_HANDLER(method_get_filesystems, ACTION_GUEST_READ) {
-        return ask(m, userdata, "guest-get-fsinfo", answer_filesystems, error);
+        return ask(m, userdata, "guest-get-fsinfo", guest_answer_filesystems, error);
 }
 
 BUS_HANDLER(method_get_disks, ACTION_GUEST_READ) {
-        return ask(m, userdata, "guest-get-disks", answer_disks, error);
+        return ask(m, userdata, "guest-get-disks", guest_answer_disks, error);
 }
 
 BUS_HANDLER(method_get_interfaces, ACTION_GUEST_READ) {
-        return ask(m, userdata, "guest-network-get-interfaces", answer_interfaces, error);
+        return ask(m, userdata, "guest-network-get-interfaces", guest_answer_interfaces, error);
 }
 
 BUS_HANDLER(method_get_vcpus, ACTION_GUEST_READ) {
-        return ask(m, userdata, "guest-get-vcpus", answer_vcpus, error);
+        return ask(m, userdata, "guest-get-vcpus", guest_answer_vcpus, error);
 }
 
 BUS_HANDLER(method_get_freeze_status, ACTION_GUEST_READ) {
-        return ask(m, userdata, "guest-fsfreeze-status", answer_status, error);
+        return ask(m, userdata, "guest-fsfreeze-status", guest_answer_status, error);
 }
 
 /* --- methods with arguments --- */
 
-static int strings_to_json(sd_bus_message *m, json_t **ret) {
+static int strings_to_json(sd_bus_message *m, json_t **ret, Fault *f) {
         _cleanup_strv_ char **strings = NULL;
         json_auto_t *list = json_array();
-        int r = sd_bus_message_read_strv(m, &strings);
+        int r = bus_read_strings(m, &strings, f);
 
         for (char **s = strings; r >= 0 && s && *s; s++)
                 r = json_array_append_new(list, json_string(*s)) < 0 ? -ENOMEM : 0;
@@ -322,26 +130,27 @@ BUS_HANDLER(method_set_time, ACTION_GUEST) {
 }
 
 BUS_HANDLER(method_freeze, ACTION_GUEST) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
         json_auto_t *folders = NULL;
         uint64_t timeout;
-        int r = strings_to_json(m, &folders);
+        int r = strings_to_json(m, &folders, &f);
 
         if (r < 0)
-                return r;
+                return fault_to_bus(&f, r, error);
         r = guest_read_timeout(m, &timeout, error);
         if (r < 0)
                 return r;
         if (json_array_size(folders) == 0)
-                return guest_call(userdata, m, "guest-fsfreeze-freeze", NULL, timeout ?: FREEZE_TIMEOUT_USEC, answer_number, error);
-        return guest_call(userdata, m, "guest-fsfreeze-freeze-list", json_pack("{s:O}", "mountpoints", folders), timeout ?: FREEZE_TIMEOUT_USEC, answer_number,
-                          error);
+                return guest_call(userdata, m, "guest-fsfreeze-freeze", NULL, timeout ?: FREEZE_TIMEOUT_USEC, guest_answer_number, error);
+        return guest_call(userdata, m, "guest-fsfreeze-freeze-list", json_pack("{s:O}", "mountpoints", folders), timeout ?: FREEZE_TIMEOUT_USEC,
+                          guest_answer_number, error);
 }
 
 BUS_HANDLER(method_thaw, ACTION_GUEST) {
         uint64_t timeout;
         int r = guest_read_timeout(m, &timeout, error);
 
-        return r < 0 ? r : guest_call(userdata, m, "guest-fsfreeze-thaw", NULL, timeout ?: FREEZE_TIMEOUT_USEC, answer_number, error);
+        return r < 0 ? r : guest_call(userdata, m, "guest-fsfreeze-thaw", NULL, timeout ?: FREEZE_TIMEOUT_USEC, guest_answer_number, error);
 }
 
 BUS_HANDLER(method_trim, ACTION_GUEST) {
@@ -352,7 +161,7 @@ BUS_HANDLER(method_trim, ACTION_GUEST) {
                 return r;
         r = guest_read_timeout(m, &timeout, error);
         return r < 0 ? r : guest_call(userdata, m, "guest-fstrim", json_pack("{s:I}", "minimum", (json_int_t) MIN(minimum, (uint64_t) INT64_MAX)),
-                                      timeout ?: 10 * FREEZE_TIMEOUT_USEC, answer_trimmed, error);
+                                      timeout ?: 10 * FREEZE_TIMEOUT_USEC, guest_answer_trimmed, error);
 }
 
 BUS_HANDLER(method_set_password, ACTION_GUEST) {
@@ -381,36 +190,38 @@ BUS_HANDLER(method_get_keys, ACTION_GUEST_READ) {
         if (r < 0)
                 return r;
         r = guest_read_timeout(m, &timeout, error);
-        return r < 0 ? r : guest_call(userdata, m, "guest-ssh-get-authorized-keys", json_pack("{s:s}", "username", user), timeout, answer_keys, error);
+        return r < 0 ? r : guest_call(userdata, m, "guest-ssh-get-authorized-keys", json_pack("{s:s}", "username", user), timeout, guest_answer_keys, error);
 }
 
 BUS_HANDLER(method_add_keys, ACTION_GUEST) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
         json_auto_t *keys = NULL;
         const char *user;
         uint64_t timeout;
         int reset, r = sd_bus_message_read(m, "s", &user);
 
         if (r >= 0)
-                r = strings_to_json(m, &keys);
+                r = strings_to_json(m, &keys, &f);
         if (r >= 0)
                 r = sd_bus_message_read(m, "b", &reset);
         if (r < 0)
-                return r;
+                return fault_to_bus(&f, r, error);
         r = guest_read_timeout(m, &timeout, error);
         return r < 0 ? r : guest_call(userdata, m, "guest-ssh-add-authorized-keys",
                                       json_pack("{s:s, s:O, s:b}", "username", user, "keys", keys, "reset", reset), timeout, guest_answer_nothing, error);
 }
 
 BUS_HANDLER(method_remove_keys, ACTION_GUEST) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
         json_auto_t *keys = NULL;
         const char *user;
         uint64_t timeout;
         int r = sd_bus_message_read(m, "s", &user);
 
         if (r >= 0)
-                r = strings_to_json(m, &keys);
+                r = strings_to_json(m, &keys, &f);
         if (r < 0)
-                return r;
+                return fault_to_bus(&f, r, error);
         r = guest_read_timeout(m, &timeout, error);
         return r < 0 ? r : guest_call(userdata, m, "guest-ssh-remove-authorized-keys", json_pack("{s:s, s:O}", "username", user, "keys", keys), timeout,
                                       guest_answer_nothing, error);
@@ -429,13 +240,14 @@ BUS_HANDLER(method_set_vcpus, ACTION_GUEST) {
         if (r < 0)
                 return r;
         r = guest_read_timeout(m, &timeout, error);
-        return r < 0 ? r : guest_call(userdata, m, "guest-set-vcpus", json_pack("{s:O}", "vcpus", list), timeout, answer_number, error);
+        return r < 0 ? r : guest_call(userdata, m, "guest-set-vcpus", json_pack("{s:O}", "vcpus", list), timeout, guest_answer_number, error);
 }
 
 BUS_HANDLER(method_suspend, ACTION_GUEST) {
         static const struct {
                 const char *mode, *command;
         } modes[] = { { "ram", "guest-suspend-ram" }, { "disk", "guest-suspend-disk" }, { "hybrid", "guest-suspend-hybrid" } };
+        _cleanup_fault_ Fault f = FAULT_INIT;
         const char *mode;
         uint64_t timeout;
         int r = sd_bus_message_read(m, "s", &mode);
@@ -443,19 +255,16 @@ BUS_HANDLER(method_suspend, ACTION_GUEST) {
         if (r < 0)
                 return r;
         r = guest_read_timeout(m, &timeout, error);
-        for (size_t i = 0; i < ARRAY_SIZE(modes) && r >= 0; i++)
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < ARRAY_SIZE(modes); i++)
                 if (streq(modes[i].mode, mode))
                         return guest_call_silent(userdata, m, modes[i].command, timeout, error);
-        return r < 0 ? r : sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "there is no mode \"%.32s\": it is ram, disk or hybrid", mode);
+        r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "there is no mode \"%.32s\": it is ram, disk or hybrid", mode);
+        return fault_to_bus(&f, r, error);
 }
 
 /* Whoever talks to the guest behind our back may have changed anything in it, but nothing of ours. */
-static int answer_json(sd_bus_message *reply, const json_t *result) {
-        _cleanup_free_ char *text = json_dumps(result, JSON_ENCODE_ANY | JSON_INDENT(2));
-
-        return text ? sd_bus_message_append(reply, "s", text) : -ENOMEM;
-}
-
 BUS_HANDLER(method_command, ACTION_GUEST) {
         json_auto_t *json = NULL;
         const char *text, *name;
@@ -472,7 +281,7 @@ BUS_HANDLER(method_command, ACTION_GUEST) {
         name = json_string_value(json_object_get(json, "execute"));
         if (!name)
                 return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS, "the command is no JSON object with an \"execute\"");
-        return guest_call(userdata, m, name, json_incref(json_object_get(json, "arguments")), timeout, answer_json, error);
+        return guest_call(userdata, m, name, json_incref(json_object_get(json, "arguments")), timeout, guest_answer_json, error);
 }
 
 /* --- the interface --- */

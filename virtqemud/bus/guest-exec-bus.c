@@ -20,7 +20,7 @@
 /* --- programs --- */
 
 /* path, arguments, environment, input. */
-static int read_program(sd_bus_message *m, json_t **ret) {
+static int read_program(sd_bus_message *m, json_t **ret, Fault *f) {
         _cleanup_strv_ char **argv = NULL, **env = NULL;
         json_auto_t *arguments = json_array(), *environment = json_array();
         _cleanup_free_ char *text = NULL;
@@ -30,9 +30,9 @@ static int read_program(sd_bus_message *m, json_t **ret) {
         int r = sd_bus_message_read(m, "s", &path);
 
         if (r >= 0)
-                r = sd_bus_message_read_strv(m, &argv);
+                r = bus_read_strings(m, &argv, f);
         if (r >= 0)
-                r = sd_bus_message_read_strv(m, &env);
+                r = bus_read_strings(m, &env, f);
         if (r >= 0)
                 r = sd_bus_message_read_array(m, 'y', &input, &n);
         for (char **a = argv; r >= 0 && a && *a; a++)
@@ -81,12 +81,13 @@ static int answer_pid(sd_bus_message *reply, const json_t *result) {
 }
 
 BUS_HANDLER(method_spawn, ACTION_GUEST) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
         json_auto_t *program = NULL;
         uint64_t timeout;
-        int r = read_program(m, &program);
+        int r = read_program(m, &program, &f);
 
         if (r < 0)
-                return r;
+                return fault_to_bus(&f, r, error);
         r = guest_read_timeout(m, &timeout, error);
         return r < 0 ? r : guest_call(userdata, m, "guest-exec", json_incref(program), timeout, answer_pid, error);
 }
@@ -212,10 +213,10 @@ BUS_HANDLER(method_exec, ACTION_GUEST) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         json_auto_t *program = NULL;
         uint64_t timeout;
-        int r = read_program(m, &program);
+        int r = read_program(m, &program, &f);
 
         if (r < 0)
-                return r;
+                return fault_to_bus(&f, r, error);
         r = guest_read_timeout(m, &timeout, error);
         if (r < 0)
                 return r;
@@ -359,10 +360,10 @@ BUS_HANDLER(method_exec_stream, ACTION_GUEST) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         json_auto_t *program = NULL;
         uint64_t flags;
-        int r = read_program(m, &program);
+        int r = read_program(m, &program, &f);
 
         if (r < 0)
-                return r;
+                return fault_to_bus(&f, r, error);
         r = bus_read_options(m, 0, &flags, NULL, 0, &f);
         if (r >= 0 && json_object_get(program, "input-data"))
                 r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "a program whose output is read while it runs takes no input");

@@ -47,7 +47,7 @@ void service_busy_changed(Service *s) {
         daemon_set_busy(s->daemon, s->subscriptions || (s->manager && manager_is_busy(s->manager)));
 }
 
-int service_start(Daemon *d, void **ret) {
+static int service_start(Daemon *d, void **ret) {
         const JobsOptions jobs = {
                 .bus = daemon_bus(d), .root = QEMU1_ROOT, .manager_interface = QEMU1_MANAGER, .cancel_action = ACTION_POWER,
         };
@@ -73,7 +73,7 @@ int service_start(Daemon *d, void **ret) {
 }
 
 /* Guests that are found running are spoken to before anybody asks for something that needs it. */
-bool service_starting(void *state) {
+static bool service_starting(void *state) {
         const Service *s = state;
 
         REGISTRY_FOREACH(Domain, d, s->manager->domains)
@@ -82,7 +82,7 @@ bool service_starting(void *state) {
         return false;
 }
 
-void service_stop(void *state) {
+static void service_stop(void *state) {
         Service *s = state;
 
         /* Jobs that are agents' end while there are jobs. */
@@ -104,9 +104,22 @@ void service_stop(void *state) {
         free(s);
 }
 
-int service_reload(void *state) {
+static int service_reload(void *state) {
         return manager_reload(((Service *) state)->manager);
 }
+
+const DaemonSpec service_spec = {
+        .name = "virtqemud",
+        .bus_name = QEMU1_NAME,
+        .root = QEMU1_ROOT,
+        .description = "Manages QEMU virtual machines.",
+        .objects = service_objects,
+        .for_strangers = "GetPlan",
+        .start = service_start,
+        .starting = service_starting,
+        .stop = service_stop,
+        .reload = service_reload,
+};
 
 const char *domain_path(const Domain *d, char buffer[static DOMAIN_PATH_MAX]) {
         char hex[SD_ID128_STRING_MAX];

@@ -39,14 +39,10 @@ typedef struct Service {
 } Service;
 
 extern const BusObject *const service_objects[];
+extern const DaemonSpec service_spec;
 
 /* Something runs or is under way, or somebody is to be told of it: then the daemon stays. */
 void service_busy_changed(Service *s);
-
-int service_start(Daemon *d, void **ret);
-bool service_starting(void *state);
-void service_stop(void *state);
-int service_reload(void *state);
 
 /* Objects get the Daemon as userdata. */
 static inline Service *service_of(void *userdata) {

@@ -109,7 +109,7 @@ static int fill_scalars(DomainDef *def, Fault *f) {
         if (sd_id128_is_null(def->uuid)) {
                 int r = sd_id128_randomize(&def->uuid);
                 if (r < 0)
-                        return fault_set(f, FAULT_NONE, -r, "can't make a uuid");
+                        return fault_set(f, FAULT_HOST, -r, "can't make a uuid");
         }
         numa_fill(def);
         if (def->current_memory == NUMBER_UNSET)

@@ -289,8 +289,10 @@ static void take_input(Qga *q) {
         while (!q->freed && q->phase != PHASE_IDLE && (end = memchr(q->input + q->scanned, '\n', q->input_length - q->scanned))) {
                 size_t length = (size_t) (end - q->input), rest = q->input_length - length - 1;
                 bool overlong = TAKE(q->overlong, false);
-                _cleanup_free_ char *line = overlong || length >= QGA_ANSWER_MAX ? NULL : strndup(q->input, length);
+                _cleanup_free_ char *line = overlong || length >= QGA_ANSWER_MAX ? NULL : malloc(length + 1);
 
+                if (line) /* as long as it is, whatever bytes are in it */
+                        memcpy(line, q->input, length);
                 memmove(q->input, end + 1, rest);
                 q->input_length = rest;
                 q->scanned = 0;
@@ -310,7 +312,7 @@ static void take_input(Qga *q) {
 void qga_feed(Qga *q, const char *data, size_t length) {
         assert(q && data);
 
-        if (q->phase == PHASE_IDLE || length > QGA_ANSWER_MAX)
+        if (q->phase == PHASE_IDLE || length == 0 || length > QGA_ANSWER_MAX)
                 return;
         if (!GROW(q->input, q->input_allocated, q->input_length + length)) {
                 garbled(q, "more than there is memory for");

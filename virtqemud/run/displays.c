@@ -204,7 +204,7 @@ static int add_websocket(Display *p, const Graphics *g, int client, Fault *f) {
         int pair[2], r;
 
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-                return fault_set(f, FAULT_NONE, errno, "can't make a socket pair: %m");
+                return fault_set(f, FAULT_HOST, errno, "can't make a socket pair: %m");
         stream = pair[0];
         r = websockets_admit(p->websockets, viewer, stream, f);
         if (r < 0) {
@@ -312,7 +312,7 @@ static int serve(Display *p, const Graphics *g, Fault *f) {
         int r = sd_event_add_io(p->all->domain->manager->event, &p->source, p->fd, EPOLLIN, on_client, p);
 
         if (r < 0)
-                return fault_set(f, FAULT_NONE, -r, "the display %s can't be served: %s", g->device.id, strerror(-r));
+                return fault_set(f, FAULT_HOST, -r, "the display %s can't be served: %s", g->device.id, strerror(-r));
         if (p->entrance == ENTRANCE_WEBSOCKET)
                 r = websockets_new(p->all->domain, g, on_websockets_changed, p, &p->websockets, f);
         if (r >= 0 && p->websockets)

@@ -51,12 +51,13 @@ int domain_new(Manager *m, const char *name, sd_id128_t uuid, DomainDef *config,
 Domain *domain_free(Domain *d) {
         if (!d)
                 return NULL;
+        /* What is under way takes back what it has asked of the manager. */
+        plan_only_clear(d);
+        operation_free(d->operation);
         if (d->manager) {
                 d->manager->watch.removed(d, d->manager->watch_userdata);
                 manager_unlink(d->manager, d);
         }
-        plan_only_clear(d);
-        operation_free(d->operation);
         events_free(d->events);
         instance_free(d->instance);
         unit_gone_free(d->leaving);

@@ -168,7 +168,7 @@ static int start_copy(Operation *o, int from, Fault *f) {
         int r = helper_start(o->domain->manager->event, argv, from, p->fd, on_copied, o, &p->helper);
 
         p->fd = fd_close(p->fd);
-        return r < 0 ? fault_set(f, FAULT_NONE, -r, "%s can't be started: %s", argv[0], strerror(-r)) : 0;
+        return r < 0 ? fault_set(f, FAULT_HOST, -r, "%s can't be started: %s", argv[0], strerror(-r)) : 0;
 }
 
 static int begin_pipe(void *userdata, Fault *f) {
@@ -180,7 +180,7 @@ static int begin_pipe(void *userdata, Fault *f) {
         if (!domain_qmp(o->domain))
                 return fault_set(f, FAULT_DISCONNECTED, ENOTCONN, "QEMU of %s has ended", o->domain->name);
         if (pipe2(ends, O_CLOEXEC) < 0)
-                return fault_set(f, FAULT_NONE, errno, "can't make a pipe: %m");
+                return fault_set(f, FAULT_HOST, errno, "can't make a pipe: %m");
         from = ends[0];
         r = start_copy(o, from, f);
         if (r < 0) {

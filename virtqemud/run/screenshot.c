@@ -54,11 +54,11 @@ static int seal(const Screenshot *s, int *ret, Fault *f) {
         if (!path)
                 return fault_oom(f);
         if (fcntl(s->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0 || fstat(s->fd, &st) < 0)
-                return fault_set(f, FAULT_NONE, errno, "the picture can't be sealed: %m");
+                return fault_set(f, FAULT_QEMU, errno, "the picture can't be sealed: %m");
         if (st.st_size == 0 || (uint64_t) st.st_size > SCREENSHOT_SIZE_MAX)
                 return fault_set(f, FAULT_QEMU, EBADMSG, "QEMU's picture of the screen has %" PRIi64 " bytes", (int64_t) st.st_size);
         *ret = open(path, O_RDONLY | O_CLOEXEC);
-        return *ret < 0 ? fault_set(f, FAULT_NONE, errno, "the picture can't be opened: %m") : 0;
+        return *ret < 0 ? fault_set(f, FAULT_HOST, errno, "the picture can't be opened: %m") : 0;
 }
 
 static void finish(Screenshot *shot) {
@@ -148,7 +148,7 @@ static int pass_memfd(Screenshot *s, Fault *f) {
         int fd = fd_copy(s->fd), r;
 
         if (fd < 0)
-                return fault_set(f, FAULT_NONE, -fd, "can't copy a descriptor: %s", strerror(-fd));
+                return fault_set(f, FAULT_HOST, -fd, "can't copy a descriptor: %s", strerror(-fd));
         r = qmp_send_fds(s->instance->qmp, "add-fd", json_pack("{s:I}", "fdset-id", (json_int_t) s->set), &fd, 1, 0, on_passed, s, &s->asked);
         return r < 0 ? fault_set(f, FAULT_QEMU, -r, "QEMU can't be asked: %s", strerror(-r)) : 0;
 }
@@ -182,7 +182,7 @@ int screenshot_take(Domain *d, uint64_t screen, ScreenshotDone done, void *userd
         if (!s->device)
                 return fault_oom(f);
         if (s->fd < 0)
-                return fault_set(f, FAULT_NONE, errno, "can't make a memfd: %m");
+                return fault_set(f, FAULT_HOST, errno, "can't make a memfd: %m");
         s->instance = d->instance;
         s->next = d->instance->screenshots;
         d->instance->screenshots = s;

@@ -100,7 +100,7 @@ static int new_pools(Service *s, Fault *f) {
         return pools_new(&options, &s->pools, f);
 }
 
-int service_start(Daemon *d, void **ret) {
+static int service_start(Daemon *d, void **ret) {
         Service *s = new0(Service, 1);
         _cleanup_fault_ Fault f = FAULT_INIT;
         int r;
@@ -128,7 +128,7 @@ int service_start(Daemon *d, void **ret) {
 }
 
 /* Pools that were active are being looked at. */
-bool service_starting(void *state) {
+static bool service_starting(void *state) {
         Service *s = state;
 
         REGISTRY_FOREACH(Pool, p, s->pools->registry)
@@ -137,7 +137,7 @@ bool service_starting(void *state) {
         return false;
 }
 
-void service_stop(void *state) {
+static void service_stop(void *state) {
         Service *s = state;
 
         pools_free(s->pools);
@@ -147,7 +147,7 @@ void service_stop(void *state) {
 }
 
 /* Numbers are read where they are needed, so they hold from the next time on. */
-int service_reload(void *state) {
+static int service_reload(void *state) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         Service *s = state;
         int r = settings_load(&s->settings, daemon_config_dir(s->daemon), &f);
@@ -156,3 +156,15 @@ int service_reload(void *state) {
                 (void) log_error_errno(r, "the settings stay as they are: %s", fault_text(&f));
         return pools_reload(s->pools);
 }
+
+const DaemonSpec service_spec = {
+        .name = "virtstoraged",
+        .bus_name = STORAGE1_NAME,
+        .root = STORAGE1_ROOT,
+        .description = "Manages storage pools and volumes.",
+        .objects = service_objects,
+        .start = service_start,
+        .starting = service_starting,
+        .stop = service_stop,
+        .reload = service_reload,
+};

@@ -27,12 +27,8 @@ typedef struct Service {
 } Service;
 
 extern const BusObject *const service_objects[];
+extern const DaemonSpec service_spec;
 extern const BusObject manager_object, pool_object, volume_object, secret_object;
-
-int service_start(Daemon *d, void **ret);
-bool service_starting(void *state);
-void service_stop(void *state);
-int service_reload(void *state);
 
 /* Objects get the Daemon as userdata. */
 static inline Service *service_of(void *userdata) {

@@ -807,8 +807,10 @@ void pool_clear(Pool *p) {
         work_stop_all(p);
         p->worker = worker_free(p->worker); /* tells those who wait */
         pool_forget_secret(p);
-        free(o);
         fault_set(&f, FAULT_CANCELED, ECANCELED, "the pool %s has gone", p->name);
+        if (o && o->done)
+                o->done(p, &f, o->userdata);
+        free(o);
         tell_waiters(p, &f);
         volumes_clear(p);
         pool_def_free(p->config);

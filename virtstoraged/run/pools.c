@@ -498,7 +498,7 @@ static int on_status(const char *name, const char *text, size_t length, int erro
 }
 
 static void on_autostarted(Pool *p, const Fault *why, _unused_ void *userdata) {
-        if (why)
+        if (why && why->kind != FAULT_CANCELED) /* that we end is none of its faults */
                 log_error("the pool %s can't be started: %s", p->name, fault_text(why));
 }
 
