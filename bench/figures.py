@@ -3,6 +3,7 @@
 
 import os
 import re
+import statistics
 import subprocess
 
 import growth
@@ -18,24 +19,34 @@ def figure(x, unit):
     return "–" if x is None else f"{number(x)} {unit}" if unit[0] != "/" else f"{number(x)}{unit}"
 
 
-def ratio(row, medians):
-    """How many times better than libvirt; None where one of them has no figure."""
-    ours, theirs = medians.get("virtbus"), medians.get("libvirt")
-    if ours is None or theirs is None:
-        return None
-    return ours / theirs if row.more else theirs / ours
+class Line:
+    """A row with what was measured of every side."""
+
+    def __init__(self, row, values):
+        self.row, self.values = row, values
+        self.medians = {side: statistics.median(v) for side, v in values.items() if v}
+
+    def cell(self, side):
+        return figure(self.medians.get(side), self.row.unit)
+
+    def ratio(self):
+        """How many times better than libvirt; None where one of them has no figure."""
+        ours, theirs = self.medians.get("virtbus"), self.medians.get("libvirt")
+        if not ours or not theirs:
+            return None
+        return ours / theirs if self.row.more else theirs / ours
 
 
 def spread(values):
     return f"{number(min(values))}…{number(max(values))}" if len(values) > 1 else ""
 
 
-def text_line(row, medians, all_values):
-    r = ratio(row, medians)
-    cells = "".join(f"{side} {figure(medians.get(side), row.unit):>11} {spread(all_values.get(side, [])):15} " for side in ("virtbus", "libvirt"))
-    bare = f"bare {figure(medians['bare'], row.unit)}" if "bare" in medians else ""
+def text_line(line):
+    r = line.ratio()
+    cells = "".join(f"{side} {line.cell(side):>11} {spread(line.values.get(side, [])):15} " for side in ("virtbus", "libvirt"))
+    bare = f"bare {line.cell('bare')}" if "bare" in line.medians else ""
     verdict = "" if r is None else f"{r:7.1f}x{'' if r >= AHEAD else ' NOT CLEARLY AHEAD'}"
-    return f"{row.name:24} {cells} {verdict:12} {bare}"
+    return f"{line.row.name:24} {cells} {verdict:12} {bare}"
 
 
 def table(head, lines):
@@ -43,14 +54,10 @@ def table(head, lines):
     return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, rule, *lines])
 
 
-def markdown_rows(found):
+def markdown_rows(lines):
     head = ["", "Virtbus", "libvirt", "times better", "bare", "again by"]
-    lines = []
-    for row, medians, _ in found:
-        r = ratio(row, medians)
-        lines.append([row.title, *(figure(medians.get(s), row.unit) for s in ("virtbus", "libvirt")), "–" if r is None else f"{r:.1f}",
-                      figure(medians.get("bare"), row.unit), f"`bench/run {row.name}`"])
-    return table(head, lines)
+    return table(head, [[line.row.title, line.cell("virtbus"), line.cell("libvirt"), "–" if (r := line.ratio()) is None else f"{r:.1f}",
+                         line.cell("bare"), f"`bench/run {line.row.name}`"] for line in lines])
 
 
 def growth_lines(found):

@@ -79,9 +79,10 @@ VERBS = {**STEPS, "fill": fill, "clear": clear}
 
 
 def exponent(figures):
-    """k in n^k, of the last tenfold and what follows: small numbers are all constant costs."""
-    (n, a), (m, b) = figures[-2], figures[-1]
-    return math.log(max(b, 1e-9) / max(a, 1e-9)) / math.log(m / n)
+    """k in n^k that fits best to the last three: of few, all costs are constant ones."""
+    points = [(math.log(n), math.log(max(figure, 1e-9))) for n, figure in figures[-3:]]
+    middle_x, middle_y = (sum(v) / len(points) for v in zip(*points))
+    return sum((x - middle_x) * (y - middle_y) for x, y in points) / sum((x - middle_x) ** 2 for x, _ in points)
 
 
 def verdict(step, figures):

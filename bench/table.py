@@ -22,7 +22,7 @@ class Row:
     measure: Callable       # of a side; returns the figure
     more: bool = False      # more is better
     once: bool = False      # too slow to repeat
-    note: str = ""
+    over: str = ""          # title of a line that says how much more it is than what the bare side needs
 
 
 @dataclass
@@ -38,6 +38,13 @@ class Scene:
             self.rows.append(Row(f"{self.name}.{name}", title, unit, f, **more))
             return f
         return add
+
+
+def over_bare(row, values):
+    """The row of what comes on top of the bare side, with its figures."""
+    bare = statistics.median(values["bare"])
+    more = {side: [v - bare for v in of_side] for side, of_side in values.items() if side != "bare"}
+    return Row(row.name, row.over, row.unit, row.measure), more
 
 
 def scenes():

@@ -67,6 +67,24 @@ def by_uuid(side):
     return median(lambda i: side.by_uuid(f"d{i * 7}"), 50)
 
 
+@row("list-socket", "names and states of 1,000, over the daemon's own socket")
+def list_over_socket(side):
+    with side.own_socket():
+        return list_states(side)
+
+
+@row("properties-socket", "states, memory, vCPUs, autostart of 1,000, over the daemon's own socket")
+def properties_over_socket(side):
+    with side.own_socket():
+        return properties(side)
+
+
+@row("by-uuid-socket", "one of 1,000 by its UUID, over the daemon's own socket")
+def by_uuid_over_socket(side):
+    with side.own_socket():
+        return by_uuid(side)
+
+
 @row("memory", "memory (PSS) of all daemons that run, 1,000 defined", "MB")
 def memory(side):
     side.list_states()      # one that had nothing to do may have ended

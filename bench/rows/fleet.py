@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sides.base import DISK
-from table import Missing, Scene, took, wait
+from table import Scene, took, wait
 
 NAMES = [f"f{i}" for i in range(50)]
 DISKS = Path("/srv/bench-disks")

@@ -24,7 +24,7 @@ SCENE = Scene("machines", setup, teardown)
 row = SCENE.row
 
 
-@row("start", "start, until the guest runs")
+@row("start", "start, until the guest runs", over="what of it comes on top of the bare QEMU")
 def start(side):
     times = []
     for name in NAMES[:5]:

@@ -76,13 +76,20 @@ def arguments(types, values):
 
 
 class Bus:
-    """The system bus."""
+    """The system bus, or a daemon's own socket."""
 
-    def __init__(self):
+    def __init__(self, socket=None):
         self.pointer, self.kept = c_void_p(), []
-        if (r := LIB.sd_bus_open_system(byref(self.pointer))) < 0:
-            raise OSError(-r, "no system bus")
-        LIB.sd_bus_get_unique_name(self.pointer, byref(c_char_p()))     # until then it is not connected
+        if socket:
+            LIB.sd_bus_new(byref(self.pointer))
+            LIB.sd_bus_set_address(self.pointer, f"unix:path={socket}".encode())
+            r = LIB.sd_bus_start(self.pointer)
+        else:
+            r = LIB.sd_bus_open_system(byref(self.pointer))
+        if r < 0:
+            raise OSError(-r, f"no bus at {socket or 'the usual place'}")
+        if not socket:
+            LIB.sd_bus_get_unique_name(self.pointer, byref(c_char_p()))     # until then it is not connected
         LIB.sd_bus_set_method_call_timeout(self.pointer, c_uint64(TIMEOUT))
 
     def call(self, service, path, interface, method, types="", *values):
