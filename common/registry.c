@@ -148,16 +148,19 @@ size_t registry_count(const Registry *r) {
         return HASH_CNT(by_id, r->ids);
 }
 
-void *registry_next(const Registry *r, sd_id128_t id) {
-        Entry *e;
-
+void *registry_begin(const Registry *r) {
         assert(r);
 
-        if (sd_id128_is_null(id))
-                e = r->ids;
-        else {
-                e = find_id(r, id);
-                e = e ? e->by_id.next : NULL;
-        }
-        return e ? e->object : NULL;
+        return r->ids;
+}
+
+void *registry_step(void *at) {
+        Entry *e, *next;
+
+        memcpy(&e, at, sizeof(e));
+        if (!e)
+                return NULL;
+        next = e->by_id.next;
+        memcpy(at, &next, sizeof(next));
+        return e->object;
 }

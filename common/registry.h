@@ -22,12 +22,11 @@ void *registry_find_name(const Registry *r, const char *name);
 void *registry_find_id(const Registry *r, sd_id128_t id);
 size_t registry_count(const Registry *r);
 
-/* The object after the one with that UUID; a null UUID gives the first. Stays right when objects are removed on the way, as long as
- * the one just visited is asked for its follower first. */
-void *registry_next(const Registry *r, sd_id128_t id);
+/* For REGISTRY_FOREACH(): where a walk begins, and the object that comes next (NULL after the last one). `at` is the
+ * address of where the walk is, whatever type that is said to have. */
+void *registry_begin(const Registry *r);
+void *registry_step(void *at);
 
-/* REGISTRY_FOREACH(Domain, d, registry) { … }: the current object may be removed inside. Needs a member `uuid`. */
-#define REGISTRY_FOREACH(Type, var, registry)                                                           \
-        for (Type *var = registry_next((registry), SD_ID128_NULL),                                      \
-                  *var##_after = var ? registry_next((registry), var->uuid) : NULL;                     \
-             var; var = var##_after, var##_after = var ? registry_next((registry), var->uuid) : NULL)
+/* REGISTRY_FOREACH(Domain, d, registry) { … }: the current object may be removed inside. */
+#define REGISTRY_FOREACH(Type, var, registry) \
+        for (Type *var, *var##_at = registry_begin(registry); (var = registry_step(&var##_at));)

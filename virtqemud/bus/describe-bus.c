@@ -14,7 +14,7 @@
 typedef struct Described {
         sd_bus *bus;
         const char *path;
-        char **names;            /* of properties; NULL: all */
+        const sd_bus_vtable **rows; /* of its properties, up to a NULL: of domains only, which have the same ones all */
 } Described;
 
 /* --- one property --- */
@@ -27,10 +27,10 @@ static const sd_bus_vtable *next_property(const sd_bus_vtable *v) {
 }
 
 static bool has_name(char **names, const char *name) {
-        for (size_t i = 0; names && names[i]; i++)
+        for (size_t i = 0; names[i]; i++)
                 if (streq(names[i], name))
                         return true;
-        return !names;
+        return false;
 }
 
 static int append_value(sd_bus_message *reply, const Described *x, const char *interface, const sd_bus_vtable *v, void *object) {
@@ -50,13 +50,18 @@ static int append_value(sd_bus_message *reply, const Described *x, const char *i
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-/* As a{sv}. What GetAll() leaves out is left out here unless it is named. */
+/* What GetAll() leaves out is left out here unless it is named. */
+static bool is_wanted(const sd_bus_vtable *v, char **names) {
+        return names ? has_name(names, v->x.property.member) : !(v->flags & SD_BUS_VTABLE_PROPERTY_EXPLICIT);
+}
+
+/* As a{sv}. */
 static int append_properties(sd_bus_message *reply, const Described *x, const BusObject *row, void *object) {
         int r = sd_bus_message_open_container(reply, 'a', "{sv}");
 
         for (size_t i = 0; row->vtables[i] && r >= 0; i++)
                 for (const sd_bus_vtable *v = row->vtables[i]; (v = next_property(v)) && r >= 0;)
-                        if (has_name(x->names, v->x.property.member) && (x->names || !(v->flags & SD_BUS_VTABLE_PROPERTY_EXPLICIT)))
+                        if (is_wanted(v, NULL))
                                 r = append_value(reply, x, row->interface, v, object);
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
@@ -85,8 +90,30 @@ static int append_domain(sd_bus_message *reply, Described *x, Domain *d) {
         if (r >= 0)
                 r = sd_bus_message_append(reply, "o", path);
         if (r >= 0)
-                r = append_properties(reply, x, &domain_object, d);
+                r = sd_bus_message_open_container(reply, 'a', "{sv}");
+        for (size_t i = 0; x->rows[i] && r >= 0; i++)
+                r = append_value(reply, x, domain_object.interface, x->rows[i], d);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
         return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+/* Names are compared once, not for every domain. */
+static int find_rows(Described *x, char **names) {
+        size_t n = 0;
+
+        for (size_t i = 0; domain_object.vtables[i]; i++)
+                for (const sd_bus_vtable *v = domain_object.vtables[i]; (v = next_property(v));)
+                        n++;
+        x->rows = new0(const sd_bus_vtable *, n + 1);
+        if (!x->rows)
+                return -ENOMEM;
+        n = 0;
+        for (size_t i = 0; domain_object.vtables[i]; i++)
+                for (const sd_bus_vtable *v = domain_object.vtables[i]; (v = next_property(v));)
+                        if (is_wanted(v, names))
+                                x->rows[n++] = v;
+        return 0;
 }
 
 static int append_named(sd_bus_message *m, sd_bus_message *reply, Described *x, Service *s, Fault *f) {
@@ -118,21 +145,22 @@ static int append_every(sd_bus_message *reply, Described *x, const Service *s) {
 
 /* The names stand behind the domains: those are gone back to. */
 static int fill_domains(sd_bus_message *m, sd_bus_message *reply, Described *x, Service *s, Fault *f) {
+        _cleanup_strv_ char **names = NULL;
         bool all;
         int r = sd_bus_message_skip(m, "ao");
 
         if (r >= 0)
-                r = bus_read_strings(m, &x->names, f);
+                r = bus_read_strings(m, &names, f);
         if (r >= 0)
-                r = check_names(x->names, f);
+                r = check_names(names, f);
+        if (r >= 0)
+                r = find_rows(x, names && names[0] ? names : NULL);
         if (r >= 0)
                 r = sd_bus_message_rewind(m, true);
         if (r >= 0)
                 r = sd_bus_message_enter_container(m, 'a', "o");
         if (r < 0)
                 return r;
-        if (x->names && !x->names[0])
-                x->names = strv_free(x->names);
         all = sd_bus_message_at_end(m, false) > 0;
         r = sd_bus_message_open_container(reply, 'a', "(oa{sv})");
         if (r >= 0)
@@ -148,7 +176,7 @@ BUS_HANDLER(method_list_domain_properties, BUS_OPEN) {
 
         if (r >= 0)
                 r = fill_domains(m, reply, &x, service_of(userdata), &f);
-        strv_free(x.names);
+        free(x.rows);
         return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_send(NULL, reply, NULL);
 }
 

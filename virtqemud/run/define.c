@@ -320,7 +320,8 @@ int define_undefine(Domain *d, Fault *f) {
         d->config_generation++;
         if (d->state == DOMAIN_BROKEN)
                 domain_set_state(d, DOMAIN_SHUTOFF, REASON_UNKNOWN);
-        domain_changed(d, DOMAIN_CHANGED_CONFIG);
+        if (!domain_is_over(d)) /* of one that goes now nobody needs to hear what becomes of its properties */
+                domain_changed(d, DOMAIN_CHANGED_CONFIG);
         domain_settle(d); /* an active one stays, transient, until it ends */
         return 0;
 }

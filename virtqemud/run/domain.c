@@ -159,13 +159,19 @@ void domain_set_error(Domain *d, const Fault *f) {
         domain_changed(d, DOMAIN_CHANGED_ERROR);
 }
 
+bool domain_is_over(const Domain *d) {
+        assert(d);
+
+        return !d->config && d->state == DOMAIN_SHUTOFF && !d->instance && !d->operation && !d->terminations;
+}
+
 void domain_settle(Domain *d) {
         Manager *m;
 
         assert(d);
 
         m = d->manager;
-        if (!d->config && d->state == DOMAIN_SHUTOFF && !d->instance && !d->operation && !d->terminations) {
+        if (domain_is_over(d)) {
                 if (!d->keeps_state)
                         companions_remove_state(d);
                 manager_forget_user(m, d->unit);

@@ -91,6 +91,8 @@ void domain_changed(Domain *d, unsigned what);
 int domain_warn(Domain *d, const char *fmt, ...) _printf_(2, 3);
 void domain_taint(Domain *d, const char *how);
 void domain_set_error(Domain *d, const Fault *f);
+/* Neither defined nor alive, and nothing to do for it any more. */
+bool domain_is_over(const Domain *d);
 /* After an end of anything: a transient domain with nothing left to it is freed here. */
 void domain_settle(Domain *d);
 

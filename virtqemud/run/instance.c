@@ -56,6 +56,7 @@ int instance_new(Domain *d, Instance **ret, Fault *f) {
                 return fault_set(f, FAULT_STORE, -r, "can't make %s: %s", i->folder, strerror(-r));
 
         d->instance = i;
+        d->manager->busy++;
         if (ret)
                 *ret = i;
         i = NULL;
@@ -65,8 +66,11 @@ int instance_new(Domain *d, Instance **ret, Fault *f) {
 Instance *instance_free(Instance *i) {
         if (!i)
                 return NULL;
-        if (i->domain && i->domain->instance == i)
+        if (i->domain && i->domain->instance == i) {
                 i->domain->instance = NULL;
+                if (i->domain->manager)
+                        i->domain->manager->busy--;
+        }
         domain_stats_free(i->stats);
         screenshots_abandon(i);
         qmp_free(i->qmp);

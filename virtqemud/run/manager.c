@@ -384,6 +384,7 @@ void manager_unlink(Manager *m, Domain *d) {
         assert(m && d);
 
         registry_remove(m->domains, d->uuid);
+        m->busy -= !!d->instance + !!d->operation;
         d->manager = NULL;
 }
 
@@ -447,10 +448,7 @@ int manager_keep_identity(Manager *m, DomainDef *def) {
 bool manager_is_busy(const Manager *m) {
         assert(m);
 
-        REGISTRY_FOREACH(Domain, d, m->domains)
-                if (d->instance || d->operation)
-                        return true;
-        return false;
+        return m->busy > 0;
 }
 
 void manager_busy_changed(Manager *m) {

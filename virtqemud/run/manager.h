@@ -56,6 +56,7 @@ struct Manager {
 
         DomainWatch watch;
         void *watch_userdata;
+        unsigned busy;               /* instances and operations that there are */
         bool was_busy;
 };
 

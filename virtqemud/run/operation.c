@@ -38,6 +38,7 @@ static void on_finished(Steps *s, int error, const Fault *f, void *userdata) {
                 domain_set_error(d, f);
 
         d->operation = NULL;
+        m->busy--;
         status_save(d);
         domain_changed(d, DOMAIN_CHANGED_OPERATION);
         m->watch.operation_finished(o, error, f, m->watch_userdata);
@@ -75,6 +76,7 @@ int operation_begin(Domain *d, const OperationType *type, size_t first_step, voi
         o->domain = d;
         o->id = ++d->manager->last_operation;
         d->operation = o;
+        d->manager->busy++;
         domain_changed(d, DOMAIN_CHANGED_OPERATION);
         if (ret)
                 *ret = o;
@@ -116,8 +118,11 @@ void operation_cancel(Operation *o, Fault *why) {
 Operation *operation_free(Operation *o) {
         if (!o)
                 return NULL;
-        if (o->domain && o->domain->operation == o)
+        if (o->domain && o->domain->operation == o) {
                 o->domain->operation = NULL;
+                if (o->domain->manager)
+                        o->domain->manager->busy--;
+        }
         steps_free(o->steps);
         if (o->type->free_data)
                 o->type->free_data(o->data);
