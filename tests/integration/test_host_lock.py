@@ -45,8 +45,9 @@ def test_restarts(bed, client, lockd):
     """systemd holds on to lock files: also one that was removed while virtlockd was dead is not given twice."""
     kept, removed = acquire(lockd, "kept"), acquire(lockd, "removed")
     bed.wait(lambda: stored(bed) == 2)
-    kill(bed)
+    bed.run("systemctl kill --kill-who=all --signal=STOP virtlockd")
     bed.run(f"rm {FOLDER}/removed")
+    kill(bed)
     assert leases(lockd) == [("kept", "web"), ("removed", "web")]
     for resource in ("kept", "removed"):
         with client.fails("LeaseHeld", "in use by web"):

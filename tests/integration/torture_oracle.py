@@ -255,7 +255,7 @@ class Oracle:
         on_disk, persistent, active = set(self.look.definitions["pools"]), set(), set()
         for name in POOLS:
             self.registers["pool", name, "active"] = None
-        for name, _, state, _, path in manager(self.client, STORAGE, "ListPools", "")[0]:
+        for name, _, state, _, path, *_ in manager(self.client, STORAGE, "ListPools", "")[0]:
             p = self.client.call(STORAGE, path, "org.freedesktop.DBus.Properties", "GetAll", "s", f"{STORAGE}.Pool")[0]
             self.same(f"autostart of the pool {name}", bus=bool(p["Autostart"]), file=bool(self.registers["pool", name, "autostart"]))
             if p["Persistent"]:
