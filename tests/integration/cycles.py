@@ -242,7 +242,7 @@ class Result:
             if is_memory(what):
                 if self.growth(what) > ALLOWED[self.sanitized] and numbers[-1] > numbers[0]:
                     found.append(f"{self.name}: {what} grows, by {self.growth(what):.0f} in {self.cycles} cycles: {numbers}")
-            elif numbers[-1] > min(numbers):
+            elif numbers[-1] > min(numbers[1:] or numbers): # what is opened at the first use is open at the first look, or at the second
                 found.append(f"{self.name}: {what} is not flat: {numbers}")
         return found
 

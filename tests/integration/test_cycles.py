@@ -10,7 +10,7 @@ from bus import daemon_path
 
 pytestmark = [pytest.mark.bus, pytest.mark.timeout(300)]
 
-SHORT = {"define": 24, "read": 36, "connect": 12, "start": 9, "attach": 12, "pool": 6, "log": 12, "lock": 8}
+SHORT = {"define": 12, "read": 18, "connect": 6, "start": 4, "attach": 4, "pool": 4, "log": 6, "lock": 4}
 
 
 def test_nothing_grows(guest_image):

@@ -9,7 +9,7 @@ import cycles
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(500)]
 
-SHORT = {"connect": 10, "start": 9, "attach": 12, "network": 8, "pool": 6, "log": 12, "lock": 8}
+SHORT = {"connect": 6, "start": 4, "attach": 4, "network": 4, "pool": 4, "log": 6, "lock": 4}
 
 
 def test_nothing_grows(installed, guest_image):

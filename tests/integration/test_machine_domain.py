@@ -318,9 +318,9 @@ def test_scsi_device_of_the_host(installed_machine):
     held = lun.replace(f"<source dev='/dev/{disk}'/>", f"<source dev='/dev/{disk}'><reservations managed='yes'/></source>")
     define(machine, "held", tiny_xml("held", devices=scsi + held))
     machine.run("virtctl start held", timeout=SLOW)
-    unit = machine.run("systemctl list-units --plain --no-legend 'virtqemu-qemu-pr-helper-*'").stdout.split()
-    assert unit[2:4] == ["active", "running"], unit
-    pid = machine.run(f"systemctl show -P MainPID {unit[0]}").stdout.strip()
+    helper = machine.run("systemctl list-units --plain --no-legend 'virtqemu-qemu-pr-helper-*'").stdout.split()
+    assert helper[2:4] == ["active", "running"], helper
+    pid = machine.run(f"systemctl show -P MainPID {helper[0]}").stdout.strip()
     assert machine.run(f"ps -o user= -p {pid}").stdout.strip() == "nobody"
     assert '"connected":true' in machine.run("virtctl qmp held query-pr-managers --json=short", timeout=SLOW).stdout.replace(" ", "")
     terminate(machine, "held")

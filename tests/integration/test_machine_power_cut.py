@@ -15,9 +15,10 @@ from log_writes import WriteLog
 pytestmark = [pytest.mark.machine, pytest.mark.timeout(600)]
 
 SLOW = 300
-SEED, CHANGES = 9, 30
-CUTS_OF_EACH = 3        # besides the one right after the answer
-BACK = (0.5, 1.0)  # where daemons are started on what is left, as parts of the whole
+SEED = int(os.environ.get("VIRTBUS_POWER_CUT_SEED", "9"))
+CHANGES = int(os.environ.get("VIRTBUS_POWER_CUT_CHANGES", "12"))
+CUTS_OF_EACH = 2        # besides the one right after the answer
+BACK = (1.0,)      # where daemons are started on what is left, as parts of the whole
 
 
 def content(path):
