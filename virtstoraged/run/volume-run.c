@@ -265,6 +265,14 @@ static int create_encrypted(Pool *p, const VolumeDef *def, const VolumeCreate *h
         return r;
 }
 
+/* Before there is anything: an image whose format is not known to the next virtstoraged would be taken for what its name says. Where it does not
+ * come to be one, the note goes with the next refresh. */
+static int note_format(Pool *p, const VolumeDef *def, Fault *f) {
+        if (pool_ops(pool_def(p)->type)->scan != SCAN_FOLDER || def->format >= FORMAT_DIR)
+                return 0;
+        return formats_set(p, def->name, def->format, f);
+}
+
 int volume_create(Pool *p, VolumeDef *def, const VolumeCreate *how, sd_bus_message *call, Fault *f) {
         _cleanup_free_ char *part = NULL, *path = NULL;
         json_t *request = NULL;
@@ -283,6 +291,11 @@ int volume_create(Pool *p, VolumeDef *def, const VolumeCreate *how, sd_bus_messa
         r = create_request(p, def, how, part, &request, f);
         if (r < 0)
                 return r;
+        r = note_format(p, def, f);
+        if (r < 0) {
+                json_decref(request);
+                return r;
+        }
         if (is_quick(def, how)) {
                 const QuickSpec spec = { .name = def->name, .creating = true, .reply = REPLY_VOLUME, .call = call, .request = request };
 
