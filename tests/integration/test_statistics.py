@@ -282,7 +282,8 @@ def test_virtctl(bus, qemud):
     only = bus.run(program, "--user", "--groups=cpu,state", "--json=short", "stats", "a").stdout
     (values,) = json.loads(only)
     assert values["path"] == d.path and values["name"] == "a" and values["cpu.time"] > 0 and "balloon.current" not in values
-    assert "dirtyrate.calc_status" in bus.run(program, "--user", "--groups=all", "stats", "a").stdout
+    # What QEMU has not said in time is called stale, and is there the next time.
+    wait_until(lambda: "dirtyrate.calc_status" in bus.run(program, "--user", "--groups=all", "stats", "a").stdout)
     assert bus.run(program, "--user", "--groups=cpus", "stats", check=False).returncode == 2
     assert bus.run(program, "--user", "stats", "c", check=False).returncode == 3
     d.Terminate(0, {})
