@@ -88,8 +88,10 @@ static void put_back(BusTurns *t, Sender *s) {
         STAILQ_REMOVE_HEAD(&s->calls, link);
         s->n--;
         t->current = w->message;
-        if (sd_bus_enqueue_for_read(sd_bus_message_get_bus(w->message), w->message) < 0)
+        if (sd_bus_enqueue_for_read(sd_bus_message_get_bus(w->message), w->message) < 0) {
+                t->current = NULL;
                 (void) sd_bus_reply_method_errno(w->message, ENOMEM, NULL);
+        }
         sd_bus_message_unref(w->message);
         free(w);
 }

@@ -285,6 +285,21 @@ def test_format_that_no_name_tells(bus, storaged, pool, folder):
     assert not list((Path(bus.directory) / "data/virtbus/storage/formats").glob("*.json"))
 
 
+def test_no_volume_whose_format_is_not_noted(bus, pool, folder):
+    """It would be a raw file for the next virtstoraged, headers and all."""
+    notes = Path(bus.directory) / "data/virtbus/storage/formats"
+    notes.parent.mkdir(parents=True, exist_ok=True)
+    if notes.is_dir():
+        notes.rmdir()
+    notes.write_text("in the way")
+    with bus.fails("StoreFailed", "the format of the volume can't be noted"):
+        create(bus, pool, "web", MIB, format="qcow2")
+    assert not list(folder.iterdir()) and pool.ListVolumes() == []
+    notes.unlink()
+    notes.mkdir(0o700)
+    assert create(bus, pool, "web", MIB, format="qcow2").Format == "qcow2"
+
+
 def test_qcow2_options(bus, pool, folder):
     pool.CreateVolumeFromDefinition("libvirt-xml", """<volume><name>o.qcow2</name><capacity unit='GiB'>1</capacity><target><format type='qcow2'/>
         <compat>1.1</compat><clusterSize unit='KiB'>128</clusterSize><features><lazy_refcounts/><extended_l2/></features></target></volume>""", 0, {})
