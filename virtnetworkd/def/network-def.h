@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <libxml/tree.h>
-
 #include "netaddr.h"
 #include "port-def.h"
-#include "record.h"
+#include "xml-definition.h"
 
 /* <network>, as libvirt has it: plain structs, described by the tables in network-def.c. */
 
@@ -190,7 +188,9 @@ typedef struct NetworkDef {
 
 extern const RecordType network_record, dhcp_range_record, dhcp_host_record, port_forward_record;
 
-NetworkDef *network_def_free(NetworkDef *def);
+static inline NetworkDef *network_def_free(NetworkDef *def) {
+        return xml_definition_free(def);
+}
 DEFINE_CLEANUP(NetworkDef *, network_def_free)
 
 static inline int ip_family_of(int family) {
