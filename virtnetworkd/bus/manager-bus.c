@@ -36,7 +36,7 @@ BUS_HANDLER(method_get, BUS_OPEN) {
 
         r = sd_bus_message_read(m, "s", &name);
         if (r >= 0)
-                r = networks_find(service_of(userdata)->networks, name, &n, &f);
+                r = (n = definitions_find(&service_of(userdata)->networks->set, name, &f)) ? 0 : -ENOENT;
         return r < 0 ? fault_to_bus(&f, r, error) : reply_path(m, n);
 }
 
@@ -49,7 +49,7 @@ BUS_HANDLER(method_get_by_uuid, BUS_OPEN) {
         r = bus_read_uuid(m, &uuid, &f);
         if (r < 0)
                 return fault_to_bus(&f, r, error);
-        n = networks_find_uuid(service_of(userdata)->networks, uuid);
+        n = registry_find_id(service_of(userdata)->networks->set.registry, uuid);
         if (n)
                 return reply_path(m, n);
         r = fault_set(&f, FAULT_NO_SUCH_NETWORK, ENOENT, "no network has the uuid " SD_ID128_UUID_FORMAT_STR, SD_ID128_FORMAT_VAL(uuid));
@@ -65,7 +65,7 @@ BUS_HANDLER(method_list, BUS_OPEN) {
         r = sd_bus_message_new_method_return(m, &reply);
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, 'a', "(ssbo)");
-        REGISTRY_FOREACH(Network, n, s->networks->registry) {
+        REGISTRY_FOREACH(Network, n, s->networks->set.registry) {
                 const NetworkDef *def = network_def(n);
 
                 if (r >= 0)
@@ -86,7 +86,7 @@ BUS_HANDLER(method_define, ACTION_MANAGE) {
 
         r = read_text(m, &text, BUS_FLAG_VALIDATE_ONLY, &flags, &f);
         if (r >= 0)
-                r = networks_define(service_of(userdata)->networks, text, strlen(text), flags & BUS_FLAG_VALIDATE_ONLY, NULL, &n, &f);
+                r = definitions_define(&service_of(userdata)->networks->set, text, strlen(text), flags & BUS_FLAG_VALIDATE_ONLY, NULL, (Defined **) &n, &f);
         return r < 0 ? fault_to_bus(&f, r, error) : reply_path(m, n);
 }
 
@@ -108,14 +108,14 @@ BUS_HANDLER(method_start_transient, ACTION_MANAGE) {
 
         r = read_text(m, &text, 0, &flags, &f);
         if (r >= 0)
-                r = networks_add_transient(service_of(userdata)->networks, text, strlen(text), &n, &f);
+                r = definitions_add_transient(&service_of(userdata)->networks->set, text, strlen(text), (Defined **) &n, &f);
         if (r < 0)
                 return fault_to_bus(&f, r, error);
         r = network_start(n, on_transient_started, sd_bus_message_ref(m), &f);
         if (r >= 0)
                 return 1;
         sd_bus_message_unref(m);
-        networks_settle(n);
+        definitions_settle(n);
         return fault_to_bus(&f, r, error);
 }
 
@@ -130,7 +130,7 @@ BUS_HANDLER(method_start, ACTION_MANAGE) {
         if (r >= 0 && flags != 0)
                 r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "this method knows no flags yet");
         if (r >= 0)
-                r = networks_find(service_of(userdata)->networks, name, &n, &f);
+                r = (n = definitions_find(&service_of(userdata)->networks->set, name, &f)) ? 0 : -ENOENT;
         return r < 0 ? fault_to_bus(&f, r, error) : network_start_call(n, m, error);
 }
 
@@ -145,7 +145,7 @@ BUS_HANDLER(method_stop, ACTION_MANAGE) {
         if (r >= 0 && (flags & ~BUS_FLAG_FORCE))
                 r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "the only flag is 4 (force)");
         if (r >= 0)
-                r = networks_find(service_of(userdata)->networks, name, &n, &f);
+                r = (n = definitions_find(&service_of(userdata)->networks->set, name, &f)) ? 0 : -ENOENT;
         return r < 0 ? fault_to_bus(&f, r, error) : network_stop_call(n, flags, m, error);
 }
 

@@ -142,7 +142,7 @@ BUS_HANDLER(method_undefine, ACTION_MANAGE) {
 
         if (r < 0)
                 return r;
-        r = networks_undefine(userdata, &f);
+        r = definitions_undefine(userdata, &f);
         return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, NULL);
 }
 
@@ -155,19 +155,8 @@ BUS_HANDLER(method_set_autostart, ACTION_MANAGE) {
         if (r >= 0)
                 r = bus_read_options(m, 0, &flags, NULL, 0, &f);
         if (r >= 0)
-                r = networks_set_autostart(userdata, on, &f);
+                r = definitions_set_autostart(userdata, on, &f);
         return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, NULL);
-}
-
-/* The persistent one as it was written, comments and all. */
-static int export_config(const Network *n, char **ret, Fault *f) {
-        size_t length;
-        int r;
-
-        if (!n->persistent)
-                return fault_set(f, FAULT_INVALID_STATE, EINVAL, "the network %s has no persistent definition", n->name);
-        r = store_read(n->all->configs, n->name, ret, &length);
-        return r < 0 ? fault_set(f, FAULT_STORE, -r, "the definition of %s can't be read: %s", n->name, strerror(-r)) : 0;
 }
 
 BUS_HANDLER(method_export, BUS_OPEN) {
@@ -187,14 +176,8 @@ BUS_HANDLER(method_export, BUS_OPEN) {
                 r = fault_set(&f, FAULT_INVALID_STATE, EINVAL, "the network %s is not active", n->name);
         if (r >= 0)
                 r = (flags & BUS_FLAG_LIVE) || !n->persistent ? xml_record_to_text(&network_def(n)->head, XML_WRITE_LIVE, &text)
-                                                              : export_config(n, &text, &f);
+                                                              : definitions_export(n, &text, &f);
         return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, "s", text);
-}
-
-static int define_again(Network *n, const char *text, Fault *f) {
-        Network *same;
-
-        return networks_define(n->all, text, strlen(text), false, n, &same, f);
 }
 
 static int reconfigure_live(Network *n, const char *text, uint64_t flags, sd_bus_message *m, sd_bus_error *error) {
@@ -202,7 +185,7 @@ static int reconfigure_live(Network *n, const char *text, uint64_t flags, sd_bus
         NetworkDef *next;
         int r;
 
-        r = networks_read_for(n, text, strlen(text), &next, &f);
+        r = definitions_read_for(n, text, strlen(text), (Definition **) &next, &f);
         if (r >= 0) {
                 r = network_change(n, next, flags & BUS_FLAG_CONFIG ? text : NULL, network_reply, sd_bus_message_ref(m), &f);
                 if (r < 0)
@@ -229,7 +212,7 @@ BUS_HANDLER(method_reconfigure, ACTION_MANAGE) {
         if (r >= 0 && (flags & BUS_FLAG_LIVE))
                 return reconfigure_live(userdata, text, flags, m, error);
         if (r >= 0)
-                r = define_again(userdata, text, &f);
+                r = definitions_define(&n->all->set, text, strlen(text), false, n, NULL, &f);
         return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, NULL);
 }
 
@@ -400,7 +383,7 @@ static int object_find(const char *path, void *userdata, void **ret) {
 
         if (!s || !s->networks || !hex || strlen(hex) != 32 || sd_id128_from_string(hex, &id) < 0)
                 return 0;
-        *ret = networks_find_uuid(s->networks, id);
+        *ret = registry_find_id(s->networks->set.registry, id);
         return *ret != NULL;
 }
 
@@ -413,7 +396,7 @@ static int object_enumerate(char ***ret, void *userdata) {
         if (!paths)
                 return -ENOMEM;
         if (s && s->networks)
-                REGISTRY_FOREACH(Network, n, s->networks->registry)
+                REGISTRY_FOREACH(Network, n, s->networks->set.registry)
                         if (strv_push_nth(&paths, &count, network_path(n, path)) < 0)
                                 return -ENOMEM;
         *ret = TAKE_PTR(paths);

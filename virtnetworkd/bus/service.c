@@ -93,7 +93,7 @@ static int service_start(Daemon *d, void **ret) {
 }
 
 static int service_reload(void *state) {
-        return networks_reload(((Service *) state)->networks);
+        return definitions_reload(&((Service *) state)->networks->set);
 }
 
 static void service_stop(void *state) {

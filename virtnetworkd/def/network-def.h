@@ -141,14 +141,11 @@ typedef struct PortGroup {
 } PortGroup;
 
 typedef struct NetworkDef {
-        Record head;
-        xmlDoc *doc;             /* what it was read from; NULL for copies */
+        DEFINITION_MEMBERS;
 
         uint64_t connections;    /* live */
         Tristate ipv6;           /* guests talk IPv6 to each other though there is no IPv6 address */
         Tristate trust_filters;
-        char *name;
-        sd_id128_t uuid;
         char *title, *description;
         xmlNode *metadata;
 

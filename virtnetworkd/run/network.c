@@ -301,13 +301,13 @@ static void end(Network *n, const Fault *why) {
         void *userdata = o->userdata;
 
         free(o);
-        networks_save(n);
+        definitions_save(n);
         networks_changed(n, NETWORK_CHANGED_ACTIVE);
         if (done)
                 done(n, why, userdata);
         if (!n->operation)
                 network_attach_waiting(n);
-        networks_settle(n);
+        definitions_settle(n);
 }
 
 /* Others of the host that have to know of it. */
@@ -412,7 +412,7 @@ int network_adopt(Network *n, NetworkDef *live, Fault *f) {
                 n->leases = leases_free(n->leases);
                 take_down(n);
         }
-        networks_save(n);
+        definitions_save(n);
         return r;
 }
 
@@ -526,10 +526,6 @@ void network_clear(Network *n) {
         network_forget_waiting(n);
         leases_free(n->leases);
         dnsmasq_free(n->dnsmasq);
-        network_def_free(n->config);
-        network_def_free(n->live);
-        fault_clear(&n->broken);
         strv_free(n->warnings);
         strv_free(n->blocked);
-        free(n->name);
 }

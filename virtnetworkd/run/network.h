@@ -2,24 +2,17 @@
 #pragma once
 
 #include "../def/network-def.h"
+#include "definitions.h"
 #include "dnsmasq.h"
 #include "fault.h"
 #include "leases.h"
 
 typedef struct Networks Networks;
 
-/* One network: its definition, and while it is active what it is made of on the host. Owned by the Networks. */
+/* One network: its definition, and while it is active (`live`) what it is made of on the host. Owned by the Networks. */
 typedef struct Network {
-        Networks *all;
-        char *name;
-        sd_id128_t uuid;
-        NetworkDef *config;          /* what it is started from; NULL: broken */
-        bool persistent;             /* … which is on disk */
-        NetworkDef *live;            /* what it is made of, also while it comes and goes; NULL: nothing is there */
+        DEFINED_MEMBERS(Networks, NetworkDef);
         bool active;                 /* all of it is there */
-        Fault broken;                /* why the file can't be used */
-        bool autostart;
-        uint64_t config_generation;
         int ifindex;                 /* of the bridge; 0: none */
         Dnsmasq *dnsmasq;
         Leases *leases;              /* NULL: no dnsmasq, or it comes or goes */
@@ -31,12 +24,12 @@ typedef struct Network {
 } Network;
 
 typedef enum NetworkChange {
-        NETWORK_CHANGED_ACTIVE    = 1 << 0,
-        NETWORK_CHANGED_CONFIG    = 1 << 1,
-        NETWORK_CHANGED_AUTOSTART = 1 << 2,
-        NETWORK_CHANGED_WARNINGS  = 1 << 3,
-        NETWORK_CHANGED_LEASES    = 1 << 4,
-        NETWORK_CHANGED_FORWARDS  = 1 << 5,
+        NETWORK_CHANGED_ACTIVE    = DEFINED_CHANGED_STATE,
+        NETWORK_CHANGED_CONFIG    = DEFINED_CHANGED_CONFIG,
+        NETWORK_CHANGED_AUTOSTART = DEFINED_CHANGED_AUTOSTART,
+        NETWORK_CHANGED_WARNINGS  = DEFINED_CHANGED_MORE,
+        NETWORK_CHANGED_LEASES    = DEFINED_CHANGED_MORE << 1,
+        NETWORK_CHANGED_FORWARDS  = DEFINED_CHANGED_MORE << 2,
 } NetworkChange;
 
 /* Exactly once, from within the call or later. */

@@ -84,11 +84,8 @@ typedef struct Permissions {
         { path "permissions/label", &field_string, (base) + offsetof(Permissions, label), .max_length = 255 }
 
 typedef struct PoolDef {
-        Record head;
-        xmlDoc *doc;
+        DEFINITION_MEMBERS;
         PoolType type;
-        char *name;
-        sd_id128_t uuid;
         uint64_t capacity, allocation, available;   /* live */
 
         RecordList hosts;            /* SourceHost */
