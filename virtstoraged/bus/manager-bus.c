@@ -39,7 +39,7 @@ BUS_HANDLER(method_get, BUS_OPEN) {
 
         r = sd_bus_message_read(m, "s", &name);
         if (r >= 0)
-                r = pools_find(service_of(userdata)->pools, name, &p, &f);
+                r = (p = definitions_find(&service_of(userdata)->pools->set, name, &f)) ? 0 : -ENOENT;
         return r < 0 ? fault_to_bus(&f, r, error) : reply_path(m, p);
 }
 
@@ -52,7 +52,7 @@ BUS_HANDLER(method_get_by_uuid, BUS_OPEN) {
         r = bus_read_uuid(m, &uuid, &f);
         if (r < 0)
                 return fault_to_bus(&f, r, error);
-        p = pools_find_uuid(service_of(userdata)->pools, uuid);
+        p = registry_find_id(service_of(userdata)->pools->set.registry, uuid);
         if (p)
                 return reply_path(m, p);
         r = fault_set(&f, FAULT_NO_SUCH_POOL, ENOENT, "no pool has the uuid " SD_ID128_UUID_FORMAT_STR, SD_ID128_FORMAT_VAL(uuid));
@@ -84,7 +84,7 @@ BUS_HANDLER(method_list, BUS_OPEN) {
         r = sd_bus_message_new_method_return(m, &reply);
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, 'a', "(sssbott)");
-        REGISTRY_FOREACH(Pool, p, s->pools->registry) {
+        REGISTRY_FOREACH(Pool, p, s->pools->set.registry) {
                 const PoolDef *def = pool_def(p);
 
                 if (r >= 0)
@@ -115,7 +115,7 @@ BUS_HANDLER(method_define, ACTION_MANAGE) {
 
         r = read_text(m, &text, BUS_FLAG_VALIDATE_ONLY, &flags, &f);
         if (r >= 0)
-                r = pools_define(service_of(userdata)->pools, text, strlen(text), flags & BUS_FLAG_VALIDATE_ONLY, NULL, &p, &f);
+                r = definitions_define(&service_of(userdata)->pools->set, text, strlen(text), flags & BUS_FLAG_VALIDATE_ONLY, NULL, (Defined **) &p, &f);
         return r < 0 ? fault_to_bus(&f, r, error) : reply_path(m, p);
 }
 
@@ -137,14 +137,14 @@ BUS_HANDLER(method_start_transient, ACTION_MANAGE) {
 
         r = read_text(m, &text, 0, &flags, &f);
         if (r >= 0)
-                r = pools_add_transient(service_of(userdata)->pools, text, strlen(text), &p, &f);
+                r = definitions_add_transient(&service_of(userdata)->pools->set, text, strlen(text), (Defined **) &p, &f);
         if (r < 0)
                 return fault_to_bus(&f, r, error);
         r = pool_start(p, on_transient_started, sd_bus_message_ref(m), &f);
         if (r >= 0)
                 return 1;
         sd_bus_message_unref(m);
-        pools_settle(p);
+        definitions_settle(p);
         return fault_to_bus(&f, r, error);
 }
 
@@ -156,7 +156,10 @@ static int find_by_name(sd_bus_message *m, Service *s, Pool **ret, Fault *f) {
         r = sd_bus_message_read(m, "st", &name, &flags);
         if (r >= 0 && flags != 0)
                 r = fault_set(f, FAULT_INVALID_ARGS, EINVAL, "this method knows no flags yet");
-        return r < 0 ? r : pools_find(s->pools, name, ret, f);
+        if (r < 0)
+                return r;
+        *ret = definitions_find(&s->pools->set, name, f);
+        return *ret ? 0 : -ENOENT;
 }
 
 BUS_HANDLER(method_start, ACTION_MANAGE) {
@@ -243,7 +246,7 @@ BUS_HANDLER(method_resolve, ACTION_MANAGE) {
         if (r >= 0)
                 r = bus_read_options(m, 0, &flags, options, ARRAY_SIZE(options), &f);
         if (r >= 0)
-                r = pools_find(service_of(userdata)->pools, pool, &p, &f);
+                r = (p = definitions_find(&service_of(userdata)->pools->set, pool, &f)) ? 0 : -ENOENT;
         if (r >= 0)
                 r = start && !p->active ? start_and_resolve(p, volume, m, &f) : reply_place(p, volume, m, &f);
         return r < 0 ? fault_to_bus(&f, r, error) : 1;

@@ -109,7 +109,7 @@ BUS_HANDLER(method_undefine, ACTION_MANAGE) {
 
         if (r < 0)
                 return r;
-        r = pools_undefine(userdata, &f);
+        r = definitions_undefine(userdata, &f);
         return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, NULL);
 }
 
@@ -122,7 +122,7 @@ BUS_HANDLER(method_set_autostart, ACTION_MANAGE) {
         if (r >= 0)
                 r = bus_read_options(m, 0, &flags, NULL, 0, &f);
         if (r >= 0)
-                r = pools_set_autostart(userdata, on, &f);
+                r = definitions_set_autostart(userdata, on, &f);
         return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, NULL);
 }
 
@@ -138,17 +138,6 @@ static int export_live(const Pool *p, char **ret) {
                 copy->available = p->available;
         }
         return xml_record_to_text(&copy->head, XML_WRITE_LIVE, ret);
-}
-
-/* The persistent one as it was written, comments and all. */
-static int export_config(const Pool *p, char **ret, Fault *f) {
-        size_t length;
-        int r;
-
-        if (!p->persistent)
-                return fault_set(f, FAULT_INVALID_STATE, EINVAL, "the pool %s has no persistent definition", p->name);
-        r = store_read(p->all->configs, p->name, ret, &length);
-        return r < 0 ? fault_set(f, FAULT_STORE, -r, "the definition of %s can't be read: %s", p->name, strerror(-r)) : 0;
 }
 
 BUS_HANDLER(method_export, BUS_OPEN) {
@@ -167,14 +156,14 @@ BUS_HANDLER(method_export, BUS_OPEN) {
         if (r >= 0 && (flags & BUS_FLAG_LIVE) && !p->live)
                 r = fault_set(&f, FAULT_INVALID_STATE, EINVAL, "the pool %s is not active", p->name);
         if (r >= 0)
-                r = (flags & BUS_FLAG_LIVE) || !p->persistent ? export_live(p, &text) : export_config(p, &text, &f);
+                r = (flags & BUS_FLAG_LIVE) || !p->persistent ? export_live(p, &text) : definitions_export(p, &text, &f);
         return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, "s", text);
 }
 
 BUS_HANDLER(method_reconfigure, ACTION_MANAGE) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         const char *format, *text;
-        Pool *p = userdata, *same;
+        Pool *p = userdata;
         uint64_t flags, generation = 0;
         const BusOption options[] = { { "if-generation", 't', &generation } };
         int r;
@@ -187,7 +176,7 @@ BUS_HANDLER(method_reconfigure, ACTION_MANAGE) {
         if (r >= 0)
                 r = bus_check_generation(p->name, generation, p->config_generation, &f);
         if (r >= 0)
-                r = pools_define(p->all, text, strlen(text), false, p, &same, &f);
+                r = definitions_define(&p->all->set, text, strlen(text), false, p, NULL, &f);
         return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, NULL);
 }
 
@@ -551,7 +540,7 @@ static int object_find(const char *path, void *userdata, void **ret) {
 
         if (!s || !s->pools || !hex || strlen(hex) != 32 || sd_id128_from_string(hex, &id) < 0)
                 return 0;
-        *ret = pools_find_uuid(s->pools, id);
+        *ret = registry_find_id(s->pools->set.registry, id);
         return *ret != NULL;
 }
 
@@ -574,7 +563,7 @@ static int object_enumerate(char ***ret, void *userdata) {
         if (!paths)
                 return -ENOMEM;
         if (s && s->pools)
-                REGISTRY_FOREACH(Pool, p, s->pools->registry)
+                REGISTRY_FOREACH(Pool, p, s->pools->set.registry)
                         if (strv_push_nth(&paths, &count, pool_path(p, path)) < 0 || push_volumes(p, &paths, &count) < 0)
                                 return -ENOMEM;
         *ret = TAKE_PTR(paths);

@@ -131,7 +131,7 @@ static int service_start(Daemon *d, void **ret) {
 static bool service_starting(void *state) {
         Service *s = state;
 
-        REGISTRY_FOREACH(Pool, p, s->pools->registry)
+        REGISTRY_FOREACH(Pool, p, s->pools->set.registry)
                 if (p->operation)
                         return true;
         return false;
@@ -154,7 +154,7 @@ static int service_reload(void *state) {
 
         if (r < 0)
                 (void) log_error_errno(r, "the settings stay as they are: %s", fault_text(&f));
-        return pools_reload(s->pools);
+        return definitions_reload(&s->pools->set);
 }
 
 const DaemonSpec service_spec = {

@@ -91,12 +91,12 @@ static void on_finished(Steps *s, int error, const Fault *why, void *userdata) {
         p->operation = NULL;
         steps_free(o->steps);
         free(o);
-        pools_save(p);
+        definitions_save(p);
         pools_changed(p, POOL_CHANGED_STATE | POOL_CHANGED_SPACE);
         if (done)
                 done(p, error < 0 ? &f : NULL, data);
         tell_waiters(p, error < 0 ? &f : NULL);
-        pools_settle(p);
+        definitions_settle(p);
 }
 
 static int begin(Pool *p, const PoolSteps *what, PoolDone done, void *userdata, PoolOperation **ret, Fault *f) {
@@ -248,11 +248,7 @@ void pool_clear(Pool *p) {
         free(o);
         tell_waiters(p, &f);
         volumes_clear(p);
-        pool_def_free(p->config);
-        pool_def_free(p->live);
-        fault_clear(&p->broken);
         fault_clear(&p->unreachable);
         strv_free(p->creating);
         json_decref(p->formats);
-        free(p->name);
 }

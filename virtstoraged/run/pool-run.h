@@ -4,6 +4,7 @@
 #include <systemd/sd-event.h>
 
 #include "../def/pool-info.h"
+#include "definitions.h"
 #include "fault.h"
 #include "worker.h"
 
@@ -21,16 +22,9 @@ typedef void (*PoolDone)(Pool *p, const Fault *why, void *userdata);
 
 /* One pool: its definition, and while it is active what is in it. Owned by the Pools. */
 struct Pool {
-        Pools *all;
-        char *name;
-        sd_id128_t uuid;
-        PoolDef *config;             /* what it is started from; NULL: broken */
-        PoolDef *live;               /* what it was started as; NULL: inactive */
-        bool persistent, autostart;
+        DEFINED_MEMBERS(Pools, PoolDef);
         bool active;                 /* its volumes are known */
-        Fault broken;                /* why the file can't be used */
         Fault unreachable;           /* why it can't be worked with now, though it is active */
-        uint64_t config_generation;
         bool mounted_by_us, started_by_us; /* so it is ours to undo */
 
         uint64_t capacity, allocation, available;
