@@ -10,50 +10,12 @@
 
 /* org.virtbus.network1.Manager. */
 
-#define FORMAT_XML "libvirt-xml"
-
-static int read_text(sd_bus_message *m, const char **ret_text, uint64_t known_flags, uint64_t *ret_flags, Fault *f) {
-        const char *format;
-        int r;
-
-        r = sd_bus_message_read(m, "ss", &format, ret_text);
-        if (r >= 0 && !streq(format, FORMAT_XML))
-                r = fault_set(f, FAULT_INVALID_ARGS, EINVAL, "the format is " FORMAT_XML ", not \"%.32s\"", format);
-        return r < 0 ? r : bus_read_options(m, known_flags, ret_flags, NULL, 0, f);
-}
-
-static int reply_path(sd_bus_message *m, const Network *n) {
-        char path[NETWORK_PATH_MAX];
-
-        return sd_bus_reply_method_return(m, "o", n ? network_path(n, path) : "/");
-}
-
 BUS_HANDLER(method_get, BUS_OPEN) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        const char *name;
-        Network *n;
-        int r;
-
-        r = sd_bus_message_read(m, "s", &name);
-        if (r >= 0)
-                r = (n = definitions_find(&service_of(userdata)->networks->set, name, &f)) ? 0 : -ENOENT;
-        return r < 0 ? fault_to_bus(&f, r, error) : reply_path(m, n);
+        return defined_get(&network_bus, &service_of(userdata)->networks->set, m, error);
 }
 
 BUS_HANDLER(method_get_by_uuid, BUS_OPEN) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        sd_id128_t uuid;
-        Network *n;
-        int r;
-
-        r = bus_read_uuid(m, &uuid, &f);
-        if (r < 0)
-                return fault_to_bus(&f, r, error);
-        n = registry_find_id(service_of(userdata)->networks->set.registry, uuid);
-        if (n)
-                return reply_path(m, n);
-        r = fault_set(&f, FAULT_NO_SUCH_NETWORK, ENOENT, "no network has the uuid " SD_ID128_UUID_FORMAT_STR, SD_ID128_FORMAT_VAL(uuid));
-        return fault_to_bus(&f, r, error);
+        return defined_get_by_uuid(&network_bus, &service_of(userdata)->networks->set, m, error);
 }
 
 BUS_HANDLER(method_list, BUS_OPEN) {
@@ -78,16 +40,7 @@ BUS_HANDLER(method_list, BUS_OPEN) {
 }
 
 BUS_HANDLER(method_define, ACTION_MANAGE) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        const char *text;
-        uint64_t flags;
-        Network *n;
-        int r;
-
-        r = read_text(m, &text, BUS_FLAG_VALIDATE_ONLY, &flags, &f);
-        if (r >= 0)
-                r = definitions_define(&service_of(userdata)->networks->set, text, strlen(text), flags & BUS_FLAG_VALIDATE_ONLY, NULL, (Defined **) &n, &f);
-        return r < 0 ? fault_to_bus(&f, r, error) : reply_path(m, n);
+        return defined_define(&network_bus, &service_of(userdata)->networks->set, m, error);
 }
 
 static void on_transient_started(Network *n, const Fault *why, void *userdata) {
@@ -96,7 +49,7 @@ static void on_transient_started(Network *n, const Fault *why, void *userdata) {
         if (why)
                 (void) bus_reply_fault(m, why, -why->error);
         else
-                (void) reply_path(m, n);
+                (void) defined_reply_path(&network_bus, n, m);
 }
 
 BUS_HANDLER(method_start_transient, ACTION_MANAGE) {
@@ -106,7 +59,9 @@ BUS_HANDLER(method_start_transient, ACTION_MANAGE) {
         Network *n;
         int r;
 
-        r = read_text(m, &text, 0, &flags, &f);
+        r = bus_read_definition(m, &text, &f);
+        if (r >= 0)
+                r = bus_read_options(m, 0, &flags, NULL, 0, &f);
         if (r >= 0)
                 r = definitions_add_transient(&service_of(userdata)->networks->set, text, strlen(text), (Defined **) &n, &f);
         if (r < 0)

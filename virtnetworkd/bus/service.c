@@ -6,50 +6,16 @@
 #include "log.h"
 #include "mem.h"
 
-const char *network_path(const Network *n, char buffer[static NETWORK_PATH_MAX]) {
-        char hex[SD_ID128_STRING_MAX];
-
-        (void) snprintf(buffer, NETWORK_PATH_MAX, NETWORK1_ROOT "/network/%s", sd_id128_to_string(n->uuid, hex));
-        return buffer;
-}
-
 static void on_added(Network *n, void *userdata) {
-        char path[NETWORK_PATH_MAX];
-        Service *s = userdata;
-
-        bus_added(s->bus, network_path(n, path));
-        (void) bus_emit(s->bus, NETWORK1_ROOT, NETWORK1_MANAGER, "NetworkNew", "so", n->name, path);
+        defined_tell_added(&network_bus, ((Service *) userdata)->bus, n);
 }
 
 static void on_removed(Network *n, void *userdata) {
-        char path[NETWORK_PATH_MAX];
-        Service *s = userdata;
-
-        bus_removed(s->bus, network_path(n, path));
-        (void) bus_emit(s->bus, NETWORK1_ROOT, NETWORK1_MANAGER, "NetworkRemoved", "so", n->name, path);
+        defined_tell_removed(&network_bus, ((Service *) userdata)->bus, n);
 }
 
 static void on_changed(Network *n, unsigned what, void *userdata) {
-        static const struct {
-                unsigned what;
-                const char *property;
-        } rows[] = {
-                { NETWORK_CHANGED_ACTIVE, "Active" }, { NETWORK_CHANGED_ACTIVE, "IfIndex" }, { NETWORK_CHANGED_AUTOSTART, "Autostart" },
-                { NETWORK_CHANGED_CONFIG, "Persistent" }, { NETWORK_CHANGED_CONFIG, "ConfigGeneration" }, { NETWORK_CHANGED_WARNINGS, "Warnings" },
-                { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG, "Bridge" }, { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG, "ForwardMode" },
-                { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG, "ForwardDevices" }, { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG, "Domain" },
-                { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG, "MTU" }, { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG, "Addresses" },
-                { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG | NETWORK_CHANGED_FORWARDS, "PortForwards" },
-                { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG, "StaticHosts" }, { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG, "DHCPRanges" },
-                { NETWORK_CHANGED_CONFIG, "Error" }, { NETWORK_CHANGED_LEASES | NETWORK_CHANGED_ACTIVE, "Leases" },
-        };
-        char path[NETWORK_PATH_MAX];
-        Service *s = userdata;
-
-        (void) network_path(n, path);
-        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-                if (rows[i].what & what)
-                        bus_changed(s->bus, path, NETWORK1_NETWORK, rows[i].property);
+        defined_tell_changed(&network_bus, ((Service *) userdata)->bus, n, what);
 }
 
 static void on_lease(Network *n, const DhcpGrant *g, bool added, void *userdata) {

@@ -13,50 +13,12 @@
 
 /* org.virtbus.storage1.Manager. */
 
-#define FORMAT_XML "libvirt-xml"
-
-static int read_text(sd_bus_message *m, const char **ret_text, uint64_t known_flags, uint64_t *ret_flags, Fault *f) {
-        const char *format;
-        int r;
-
-        r = sd_bus_message_read(m, "ss", &format, ret_text);
-        if (r >= 0 && !streq(format, FORMAT_XML))
-                r = fault_set(f, FAULT_INVALID_ARGS, EINVAL, "the format is " FORMAT_XML ", not \"%.32s\"", format);
-        return r < 0 ? r : bus_read_options(m, known_flags, ret_flags, NULL, 0, f);
-}
-
-static int reply_path(sd_bus_message *m, const Pool *p) {
-        char path[POOL_PATH_MAX];
-
-        return sd_bus_reply_method_return(m, "o", p ? pool_path(p, path) : "/");
-}
-
 BUS_HANDLER(method_get, BUS_OPEN) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        const char *name;
-        Pool *p;
-        int r;
-
-        r = sd_bus_message_read(m, "s", &name);
-        if (r >= 0)
-                r = (p = definitions_find(&service_of(userdata)->pools->set, name, &f)) ? 0 : -ENOENT;
-        return r < 0 ? fault_to_bus(&f, r, error) : reply_path(m, p);
+        return defined_get(&pool_bus, &service_of(userdata)->pools->set, m, error);
 }
 
 BUS_HANDLER(method_get_by_uuid, BUS_OPEN) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        sd_id128_t uuid;
-        Pool *p;
-        int r;
-
-        r = bus_read_uuid(m, &uuid, &f);
-        if (r < 0)
-                return fault_to_bus(&f, r, error);
-        p = registry_find_id(service_of(userdata)->pools->set.registry, uuid);
-        if (p)
-                return reply_path(m, p);
-        r = fault_set(&f, FAULT_NO_SUCH_POOL, ENOENT, "no pool has the uuid " SD_ID128_UUID_FORMAT_STR, SD_ID128_FORMAT_VAL(uuid));
-        return fault_to_bus(&f, r, error);
+        return defined_get_by_uuid(&pool_bus, &service_of(userdata)->pools->set, m, error);
 }
 
 BUS_HANDLER(method_get_volume_by_path, BUS_OPEN) {
@@ -107,16 +69,7 @@ BUS_HANDLER(method_list_jobs, BUS_OPEN) {
 }
 
 BUS_HANDLER(method_define, ACTION_MANAGE) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        const char *text;
-        uint64_t flags;
-        Pool *p;
-        int r;
-
-        r = read_text(m, &text, BUS_FLAG_VALIDATE_ONLY, &flags, &f);
-        if (r >= 0)
-                r = definitions_define(&service_of(userdata)->pools->set, text, strlen(text), flags & BUS_FLAG_VALIDATE_ONLY, NULL, (Defined **) &p, &f);
-        return r < 0 ? fault_to_bus(&f, r, error) : reply_path(m, p);
+        return defined_define(&pool_bus, &service_of(userdata)->pools->set, m, error);
 }
 
 static void on_transient_started(Pool *p, const Fault *why, void *userdata) {
@@ -125,7 +78,7 @@ static void on_transient_started(Pool *p, const Fault *why, void *userdata) {
         if (why)
                 (void) bus_reply_fault(m, why, -why->error);
         else
-                (void) reply_path(m, p);
+                (void) defined_reply_path(&pool_bus, p, m);
 }
 
 BUS_HANDLER(method_start_transient, ACTION_MANAGE) {
@@ -135,7 +88,9 @@ BUS_HANDLER(method_start_transient, ACTION_MANAGE) {
         Pool *p;
         int r;
 
-        r = read_text(m, &text, 0, &flags, &f);
+        r = bus_read_definition(m, &text, &f);
+        if (r >= 0)
+                r = bus_read_options(m, 0, &flags, NULL, 0, &f);
         if (r >= 0)
                 r = definitions_add_transient(&service_of(userdata)->pools->set, text, strlen(text), (Defined **) &p, &f);
         if (r < 0)

@@ -11,31 +11,16 @@
 static const BusObject job_object = JOB_OBJECT(STORAGE1_ROOT);
 const BusObject *const service_objects[] = { &manager_object, &pool_object, &volume_object, &secret_object, &job_object, NULL };
 
-const char *pool_path(const Pool *p, char buffer[static POOL_PATH_MAX]) {
-        char hex[SD_ID128_STRING_MAX];
-
-        (void) snprintf(buffer, POOL_PATH_MAX, STORAGE1_ROOT "/pool/%s", sd_id128_to_string(p->uuid, hex));
-        return buffer;
-}
-
 static void on_added(Pool *p, void *userdata) {
-        char path[POOL_PATH_MAX];
-        Service *s = userdata;
-
-        bus_added(s->bus, pool_path(p, path));
-        (void) bus_emit(s->bus, STORAGE1_ROOT, STORAGE1_MANAGER, "PoolNew", "so", p->name, path);
+        defined_tell_added(&pool_bus, ((Service *) userdata)->bus, p);
 }
 
 static void on_removed(Pool *p, void *userdata) {
-        char path[POOL_PATH_MAX];
-        Service *s = userdata;
-
-        bus_removed(s->bus, pool_path(p, path));
-        (void) bus_emit(s->bus, STORAGE1_ROOT, STORAGE1_MANAGER, "PoolRemoved", "so", p->name, path);
+        defined_tell_removed(&pool_bus, ((Service *) userdata)->bus, p);
 }
 
 static void on_changed(Pool *p, unsigned what, void *userdata) {
-        pool_bus_changed(((Service *) userdata)->bus, p, what);
+        defined_tell_changed(&pool_bus, ((Service *) userdata)->bus, p, what);
 }
 
 static void on_watermark(Pool *p, void *userdata) {
