@@ -11,7 +11,7 @@ typedef struct DefinedBus {
         const char *added, *removed;         /* its signals: "NetworkNew", "NetworkRemoved" */
         const char *folder, *interface;      /* of the objects */
         const struct DefinedProperty {
-                unsigned changes;            /* with any of these (`what` of DefinitionKind.changed) */
+                unsigned changes;            /* with any of these (DEFINED_CHANGED_…) */
                 const char *name;
         } *properties;                       /* ends in a NULL name */
 } DefinedBus;

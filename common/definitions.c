@@ -21,12 +21,14 @@ static int definition_copy(const Definition *def, Definition **ret, Fault *f) {
 
 /* --- the set --- */
 
-int definitions_init(Definitions *s, const DefinitionKind *kind, const char *config_dir, const char *run_dir) {
+int definitions_init(Definitions *s, const DefinitionKind *kind, const char *config_dir, const char *run_dir, const DefinitionsWatch *watch, void *userdata) {
         _cleanup_free_ char *configs = strf("%s/%s", config_dir, kind->folder), *autostarts = strf("%s/%s/autostart", config_dir, kind->folder);
         _cleanup_free_ char *statuses = strf("%s/%s", run_dir, kind->status_folder);
         int r;
 
         s->kind = kind;
+        s->watch = *watch;
+        s->userdata = userdata;
         if (!configs || !autostarts || !statuses)
                 return -ENOMEM;
         r = store_new(configs, ".xml", &s->configs);
@@ -52,7 +54,7 @@ static void drop(Defined *o) {
 }
 
 static void remove_object(Defined *o) {
-        o->all->kind->removed(o);
+        o->all->watch.removed(o, o->all->userdata);
         drop(o);
 }
 
@@ -100,8 +102,15 @@ static int add(Definitions *s, const char *name, sd_id128_t uuid, Definition *co
         }
         *ret = o;
         if (!s->loading)
-                s->kind->added(o);
+                s->watch.added(o, s->userdata);
         return 0;
+}
+
+void definitions_changed(const void *object, unsigned what) {
+        const Defined *o = object;
+
+        if (!o->all->loading)
+                o->all->watch.changed(o, what, o->all->userdata);
 }
 
 void definitions_settle(void *object) {
@@ -178,7 +187,7 @@ static void config_changed(Defined *o, unsigned what) {
                 what |= DEFINED_CHANGED_STATE;
         fault_clear(&o->broken);
         o->config_generation++;
-        o->all->kind->changed(o, DEFINED_CHANGED_CONFIG | what);
+        definitions_changed(o, DEFINED_CHANGED_CONFIG | what);
 }
 
 /* Takes over `config`. */
@@ -265,7 +274,7 @@ int definitions_undefine(void *object, Fault *f) {
 
 static void note_autostart(Defined *o, bool on) {
         o->autostart = on;
-        o->all->kind->changed(o, DEFINED_CHANGED_AUTOSTART);
+        definitions_changed(o, DEFINED_CHANGED_AUTOSTART);
 }
 
 int definitions_set_autostart(void *object, bool on, Fault *f) {

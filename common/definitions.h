@@ -25,10 +25,19 @@
 
 typedef struct DefinitionKind DefinitionKind;
 
+/* What bus/ wants to hear. */
+typedef struct DefinitionsWatch {
+        void (*added)(const void *object, void *userdata);
+        void (*removed)(const void *object, void *userdata);      /* still whole */
+        void (*changed)(const void *object, unsigned what, void *userdata);
+} DefinitionsWatch;
+
 typedef struct Definitions {
         const DefinitionKind *kind;
         Registry *registry;
         Store *configs, *autostarts, *statuses;
+        DefinitionsWatch watch;
+        void *userdata;
         bool loading;                /* nobody is told what changes */
 } Definitions;
 
@@ -36,7 +45,7 @@ typedef struct Defined {
         DEFINED_MEMBERS(Definitions, Definition);
 } Defined;
 
-/* What an object's `changed` is told; a daemon has more of its own, from DEFINED_CHANGED_MORE on. */
+/* What has changed; a daemon has more of its own, from DEFINED_CHANGED_MORE on. */
 enum {
         DEFINED_CHANGED_STATE     = 1 << 0,
         DEFINED_CHANGED_CONFIG    = 1 << 1,
@@ -68,13 +77,9 @@ struct DefinitionKind {
         int (*adopt)(Defined *o, Definition *live, const char *text, Fault *f);
         /* What stands before the definition in that note: a comment; may be NULL. */
         const char *(*note)(const Defined *o);
-
-        void (*added)(Defined *o);
-        void (*removed)(Defined *o); /* still whole */
-        void (*changed)(Defined *o, unsigned what);
 };
 
-int definitions_init(Definitions *s, const DefinitionKind *kind, const char *config_dir, const char *run_dir);
+int definitions_init(Definitions *s, const DefinitionKind *kind, const char *config_dir, const char *run_dir, const DefinitionsWatch *watch, void *userdata);
 /* Frees all objects, nobody is told. */
 void definitions_clear(Definitions *s);
 /* Reads definitions, takes up what is active. From here on nobody is told anything until … */
@@ -100,6 +105,8 @@ int definitions_set_autostart(void *object, bool on, Fault *f);
 /* The persistent definition as it was written, comments and all. */
 int definitions_export(const void *object, char **ret, Fault *f);
 
+/* Tells of it. */
+void definitions_changed(const void *object, unsigned what);
 /* Its run state is another one. */
 void definitions_save(void *object);
 /* One that is neither defined nor active goes. */

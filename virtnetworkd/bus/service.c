@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "service.h"
 
-#include <stdio.h>
-
 #include "log.h"
 #include "mem.h"
 
-static void on_added(Network *n, void *userdata) {
-        defined_tell_added(&network_bus, ((Service *) userdata)->bus, n);
+static void on_added(const void *object, void *userdata) {
+        defined_tell_added(&network_bus, ((Service *) userdata)->bus, object);
 }
 
-static void on_removed(Network *n, void *userdata) {
-        defined_tell_removed(&network_bus, ((Service *) userdata)->bus, n);
+static void on_removed(const void *object, void *userdata) {
+        defined_tell_removed(&network_bus, ((Service *) userdata)->bus, object);
 }
 
-static void on_changed(Network *n, unsigned what, void *userdata) {
-        defined_tell_changed(&network_bus, ((Service *) userdata)->bus, n, what);
+static void on_changed(const void *object, unsigned what, void *userdata) {
+        defined_tell_changed(&network_bus, ((Service *) userdata)->bus, object, what);
 }
 
 static void on_lease(Network *n, const DhcpGrant *g, bool added, void *userdata) {
@@ -50,7 +48,7 @@ static int service_start(Daemon *d, void **ret) {
 
         const NetworksOptions options = {
                 .event = daemon_event(d), .bus = bus_broker(s->bus), .config_dir = daemon_config_dir(d), .run_dir = daemon_run_dir(d),
-                .state_dir = daemon_state_dir(d), .watch = { on_added, on_removed, on_changed, on_lease, on_addresses, on_busy }, .watch_userdata = s,
+                .state_dir = daemon_state_dir(d), .watch = { { on_added, on_removed, on_changed }, on_lease, on_addresses, on_busy }, .watch_userdata = s,
         };
         r = networks_new(&options, &s->networks, &f);
         if (r < 0)

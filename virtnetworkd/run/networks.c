@@ -26,11 +26,8 @@ static void busy_changed(Networks *s) {
 }
 
 void networks_changed(Network *n, unsigned what) {
-        Networks *s = n->all;
-
-        if (!s->set.loading)
-                s->watch.changed(n, what, s->watch_userdata);
-        busy_changed(s);
+        definitions_changed(n, what);
+        busy_changed(n->all);
 }
 
 /* --- what is chosen for a definition --- */
@@ -199,22 +196,6 @@ static int adopt(Defined *o, Definition *live, _unused_ const char *text, Fault 
         return network_adopt((Network *) o, (NetworkDef *) live, f);
 }
 
-static void added(Defined *o) {
-        Networks *s = (Networks *) o->all;
-
-        s->watch.added((Network *) o, s->watch_userdata);
-}
-
-static void removed(Defined *o) {
-        Networks *s = (Networks *) o->all;
-
-        s->watch.removed((Network *) o, s->watch_userdata);
-}
-
-static void changed(Defined *o, unsigned what) {
-        networks_changed((Network *) o, what);
-}
-
 static const DefinitionKind kind = {
         .noun = "network",
         .folder = "networks",
@@ -230,9 +211,6 @@ static const DefinitionKind kind = {
         .is_busy = is_busy,
         .start = start,
         .adopt = adopt,
-        .added = added,
-        .removed = removed,
-        .changed = changed,
 };
 
 /* --- loading --- */
@@ -315,7 +293,7 @@ int networks_new(const NetworksOptions *options, Networks **ret, Fault *f) {
         s->state_dir = strdup(options->state_dir);
         if (!s->run_dir || !s->state_dir)
                 return fault_oom(f);
-        r = definitions_init(&s->set, &kind, options->config_dir, options->run_dir);
+        r = definitions_init(&s->set, &kind, options->config_dir, options->run_dir, &options->watch.networks, options->watch_userdata);
         if (r >= 0)
                 r = links_new(&s->links, f);
         if (r >= 0)

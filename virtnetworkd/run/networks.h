@@ -14,9 +14,7 @@
 
 /* What bus/ wants to hear. */
 typedef struct NetworkWatch {
-        void (*added)(Network *n, void *userdata);
-        void (*removed)(Network *n, void *userdata);       /* still whole */
-        void (*changed)(Network *n, unsigned what, void *userdata);
+        DefinitionsWatch networks;
         void (*lease)(Network *n, const DhcpGrant *g, bool added, void *userdata);
         void (*addresses)(const MacAddress *mac, void *userdata); /* what guest_addresses() says of it may be something else now */
         void (*busy)(bool busy, void *userdata);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "service.h"
 
-#include <stdio.h>
-
 #include "../run/volume-run.h"
 #include "log.h"
 #include "mem.h"
@@ -11,16 +9,16 @@
 static const BusObject job_object = JOB_OBJECT(STORAGE1_ROOT);
 const BusObject *const service_objects[] = { &manager_object, &pool_object, &volume_object, &secret_object, &job_object, NULL };
 
-static void on_added(Pool *p, void *userdata) {
-        defined_tell_added(&pool_bus, ((Service *) userdata)->bus, p);
+static void on_added(const void *object, void *userdata) {
+        defined_tell_added(&pool_bus, ((Service *) userdata)->bus, object);
 }
 
-static void on_removed(Pool *p, void *userdata) {
-        defined_tell_removed(&pool_bus, ((Service *) userdata)->bus, p);
+static void on_removed(const void *object, void *userdata) {
+        defined_tell_removed(&pool_bus, ((Service *) userdata)->bus, object);
 }
 
-static void on_changed(Pool *p, unsigned what, void *userdata) {
-        defined_tell_changed(&pool_bus, ((Service *) userdata)->bus, p, what);
+static void on_changed(const void *object, unsigned what, void *userdata) {
+        defined_tell_changed(&pool_bus, ((Service *) userdata)->bus, object, what);
 }
 
 static void on_watermark(Pool *p, void *userdata) {
@@ -77,7 +75,7 @@ static int new_pools(Service *s, Fault *f) {
                 .config_dir = daemon_config_dir(d),
                 .run_dir = daemon_run_dir(d),
                 .state_dir = daemon_state_dir(d),
-                .watcher = {on_added, on_removed, on_changed, on_watermark, on_volume_added, on_volume_removed, on_volume_changed,
+                .watcher = {{on_added, on_removed, on_changed}, on_watermark, on_volume_added, on_volume_removed, on_volume_changed,
                             on_busy},
                 .watcher_userdata = s,
         };

@@ -74,11 +74,8 @@ void pools_busy_changed(Pools *s) {
 }
 
 void pools_changed(Pool *p, unsigned what) {
-        Pools *s = p->all;
-
-        if (!s->set.loading)
-                s->watcher.changed(p, what, s->watcher_userdata);
-        pools_busy_changed(s);
+        definitions_changed(p, what);
+        pools_busy_changed(p->all);
 }
 
 void pools_volume_added(Volume *v) {
@@ -209,22 +206,6 @@ static int adopt(Defined *o, Definition *live, const char *text, Fault *f) {
         return pool_adopt((Pool *) o, (PoolDef *) live, strstr(text, NOTE_MOUNTED), strstr(text, NOTE_STARTED), f);
 }
 
-static void added(Defined *o) {
-        Pools *s = (Pools *) o->all;
-
-        s->watcher.added((Pool *) o, s->watcher_userdata);
-}
-
-static void removed(Defined *o) {
-        Pools *s = (Pools *) o->all;
-
-        s->watcher.removed((Pool *) o, s->watcher_userdata);
-}
-
-static void changed(Defined *o, unsigned what) {
-        pools_changed((Pool *) o, what);
-}
-
 static const DefinitionKind kind = {
         .noun = "pool",
         .folder = "pools",
@@ -243,9 +224,6 @@ static const DefinitionKind kind = {
         .start = start,
         .adopt = adopt,
         .note = note,
-        .added = added,
-        .removed = removed,
-        .changed = changed,
 };
 
 int pools_load(Pools *s) {
@@ -274,7 +252,7 @@ static int open_stores(Pools *s, const PoolsOptions *o) {
         _cleanup_free_ char *formats = strf("%s/storage/formats", o->state_dir);
         int r = formats ? store_new(formats, ".json", &s->formats) : -ENOMEM;
 
-        return r < 0 ? r : definitions_init(&s->set, &kind, o->config_dir, o->run_dir);
+        return r < 0 ? r : definitions_init(&s->set, &kind, o->config_dir, o->run_dir, &o->watcher.pools, o->watcher_userdata);
 }
 
 /* Other hosts and users may work in the same folder. */

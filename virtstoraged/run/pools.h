@@ -26,9 +26,7 @@ typedef enum VolumeChange {
 
 /* What bus/ wants to hear. */
 typedef struct PoolWatcher {
-        void (*added)(Pool *p, void *userdata);
-        void (*removed)(Pool *p, void *userdata);        /* still whole */
-        void (*changed)(Pool *p, unsigned what, void *userdata);
+        DefinitionsWatch pools;
         void (*watermark)(Pool *p, void *userdata);      /* it is nearly full */
         void (*volume_added)(Volume *v, void *userdata);
         void (*volume_removed)(Volume *v, void *userdata);
