@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "definitions-bus.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -68,9 +69,62 @@ void defined_tell_changed(const DefinedBus *d, Bus *bus, const void *object, uns
                         bus_changed(bus, path, d->interface, p->name);
 }
 
+/* --- starting --- */
+
+void defined_reply(_unused_ void *object, const Fault *why, void *userdata) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = userdata;
+
+        if (why)
+                (void) bus_reply_fault(m, why, -why->error);
+        else
+                (void) sd_bus_reply_method_return(m, NULL);
+}
+
+int defined_begun(int r, sd_bus_message *m, const Fault *f, sd_bus_error *error) {
+        if (r >= 0)
+                return 1;
+        sd_bus_message_unref(m);
+        return fault_to_bus(f, r, error);
+}
+
+static int start(Defined *o, sd_bus_message *m, sd_bus_error *error) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        return defined_begun(o->all->kind->start(o, defined_reply, sd_bus_message_ref(m), &f), m, &f, error);
+}
+
+int defined_start(void *object, sd_bus_message *m, sd_bus_error *error) {
+        uint64_t flags;
+        int r = bus_read_flags(m, 0, &flags, error);
+
+        return r < 0 ? r : start(object, m, error);
+}
+
+int defined_read_named(Definitions *s, sd_bus_message *m, uint64_t known_flags, uint64_t *ret_flags, void **ret, Fault *f) {
+        const char *name;
+        int r;
+
+        r = sd_bus_message_read(m, "st", &name, ret_flags);
+        if (r < 0)
+                return r;
+        if (*ret_flags & ~known_flags)
+                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "this method does not know the flags 0x%" PRIx64, *ret_flags & ~known_flags);
+        *ret = definitions_find(s, name, f);
+        return *ret ? 0 : -ENOENT;
+}
+
+int defined_start_named(Definitions *s, sd_bus_message *m, sd_bus_error *error) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        uint64_t flags;
+        void *o;
+        int r = defined_read_named(s, m, 0, &flags, &o, &f);
+
+        return r < 0 ? fault_to_bus(&f, r, error) : start(o, m, error);
+}
+
 /* --- methods of the Manager --- */
 
-int defined_reply_path(const DefinedBus *d, const void *object, sd_bus_message *m) {
+static int reply_path(const DefinedBus *d, const void *object, sd_bus_message *m) {
         char path[DEFINED_PATH_MAX];
 
         return sd_bus_reply_method_return(m, "o", object ? defined_path(d, object, path) : "/");
@@ -86,7 +140,7 @@ int defined_get(const DefinedBus *d, const Definitions *s, sd_bus_message *m, sd
         if (r < 0)
                 return r;
         found = definitions_find(s, name, &f);
-        return found ? defined_reply_path(d, found, m) : fault_to_bus(&f, -ENOENT, error);
+        return found ? reply_path(d, found, m) : fault_to_bus(&f, -ENOENT, error);
 }
 
 int defined_get_by_uuid(const DefinedBus *d, const Definitions *s, sd_bus_message *m, sd_bus_error *error) {
@@ -102,7 +156,7 @@ int defined_get_by_uuid(const DefinedBus *d, const Definitions *s, sd_bus_messag
                         r = fault_set(&f, s->kind->missing, ENOENT, "no %s has the uuid " SD_ID128_UUID_FORMAT_STR, s->kind->noun,
                                       SD_ID128_FORMAT_VAL(uuid));
         }
-        return r < 0 ? fault_to_bus(&f, r, error) : defined_reply_path(d, found, m);
+        return r < 0 ? fault_to_bus(&f, r, error) : reply_path(d, found, m);
 }
 
 int defined_define(const DefinedBus *d, Definitions *s, sd_bus_message *m, sd_bus_error *error) {
@@ -117,7 +171,57 @@ int defined_define(const DefinedBus *d, Definitions *s, sd_bus_message *m, sd_bu
                 r = bus_read_options(m, BUS_FLAG_VALIDATE_ONLY, &flags, NULL, 0, &f);
         if (r >= 0)
                 r = definitions_define(s, text, strlen(text), flags & BUS_FLAG_VALIDATE_ONLY, NULL, &o, &f);
-        return r < 0 ? fault_to_bus(&f, r, error) : defined_reply_path(d, o, m);
+        return r < 0 ? fault_to_bus(&f, r, error) : reply_path(d, o, m);
+}
+
+typedef struct Transient {
+        const DefinedBus *bus;
+        sd_bus_message *call;
+} Transient;
+
+static void on_transient_started(void *object, const Fault *why, void *userdata) {
+        _cleanup_free_ Transient *t = userdata;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = t->call;
+
+        if (why)
+                (void) bus_reply_fault(m, why, -why->error);
+        else
+                (void) reply_path(t->bus, object, m);
+}
+
+static int start_transient(const DefinedBus *d, Defined *o, sd_bus_message *m, Fault *f) {
+        Transient *t = new0(Transient, 1);
+        int r;
+
+        if (!t)
+                return fault_oom(f);
+        *t = (Transient) { .bus = d, .call = sd_bus_message_ref(m) };
+        r = o->all->kind->start(o, on_transient_started, t, f);
+        if (r < 0) {
+                sd_bus_message_unref(m);
+                free(t);
+        }
+        return r;
+}
+
+int defined_start_transient(const DefinedBus *d, Definitions *s, sd_bus_message *m, sd_bus_error *error) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        const char *text;
+        uint64_t flags;
+        Defined *o;
+        int r;
+
+        r = bus_read_definition(m, &text, &f);
+        if (r >= 0)
+                r = bus_read_options(m, 0, &flags, NULL, 0, &f);
+        if (r >= 0)
+                r = definitions_add_transient(s, text, strlen(text), &o, &f);
+        if (r >= 0) {
+                r = start_transient(d, o, m, &f);
+                if (r < 0)
+                        definitions_settle(o);
+        }
+        return r < 0 ? fault_to_bus(&f, r, error) : 1;
 }
 
 /* --- methods of an object --- */

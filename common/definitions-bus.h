@@ -32,10 +32,19 @@ void defined_tell_changed(const DefinedBus *d, Bus *bus, const void *object, uns
 int defined_get(const DefinedBus *d, const Definitions *s, sd_bus_message *m, sd_bus_error *error);
 int defined_get_by_uuid(const DefinedBus *d, const Definitions *s, sd_bus_message *m, sd_bus_error *error);
 int defined_define(const DefinedBus *d, Definitions *s, sd_bus_message *m, sd_bus_error *error);
-/* … Undefine(t flags, a{sv} options), SetAutostart(b, t, a{sv}), ExportDefinition(s format, t flags) of an object. `export_live` gives what it is
- * now; NULL: its definition alone. */
+/* StartTransient(s format, s text, t flags, a{sv} options), StartNAME(s name, t flags): */
+int defined_start_transient(const DefinedBus *d, Definitions *s, sd_bus_message *m, sd_bus_error *error);
+int defined_start_named(Definitions *s, sd_bus_message *m, sd_bus_error *error);
+/* Start(t flags, a{sv} options), Undefine(t flags, a{sv} options), SetAutostart(b, t, a{sv}), ExportDefinition(s format, t flags) of an object.
+ * `export_live` gives what it is now; NULL: its definition alone. */
+int defined_start(void *object, sd_bus_message *m, sd_bus_error *error);
 int defined_undefine(void *object, sd_bus_message *m, sd_bus_error *error);
 int defined_set_autostart(void *object, sd_bus_message *m, sd_bus_error *error);
 int defined_export(const void *object, int (*export_live)(const void *object, char **ret), sd_bus_message *m, sd_bus_error *error);
-/* An answer `o`; NULL: "/". */
-int defined_reply_path(const DefinedBus *d, const void *object, sd_bus_message *m);
+
+/* A DefinedDone that answers a call which returns nothing: `userdata` is a reference to the call. */
+void defined_reply(void *object, const Fault *why, void *userdata);
+/* What a method returns that has begun something with defined_reply() and a new reference, or could not: `r`, `f`. */
+int defined_begun(int r, sd_bus_message *m, const Fault *f, sd_bus_error *error);
+/* Whom a call `s name, t flags` means. */
+int defined_read_named(Definitions *s, sd_bus_message *m, uint64_t known_flags, uint64_t *ret_flags, void **ret, Fault *f);

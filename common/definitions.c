@@ -416,12 +416,19 @@ int definitions_load(Definitions *s) {
         return r < 0 ? r : store_scan(s->statuses, on_status, s);
 }
 
+static void on_autostarted(void *object, const Fault *why, _unused_ void *userdata) {
+        const Defined *o = object;
+
+        if (why && why->kind != FAULT_CANCELED) /* that we end is none of its faults */
+                log_error("the %s %s can't be started: %s", o->all->kind->noun, o->name, fault_text(why));
+}
+
 void definitions_autostart(Definitions *s) {
         REGISTRY_FOREACH(Defined, o, s->registry) {
                 _cleanup_fault_ Fault f = FAULT_INIT;
 
-                if (o->autostart && !o->live && !fault_is_set(&o->broken) && s->kind->start(o, &f) < 0)
-                        log_error("the %s %s can't be started: %s", s->kind->noun, o->name, fault_text(&f));
+                if (o->autostart && !o->live && !fault_is_set(&o->broken) && s->kind->start(o, on_autostarted, NULL, &f) < 0)
+                        on_autostarted(o, &f, NULL);
         }
         s->loading = false;
 }

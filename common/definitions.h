@@ -25,6 +25,9 @@
 
 typedef struct DefinitionKind DefinitionKind;
 
+/* What was begun with it has ended. Exactly once, from within the call or later. */
+typedef void (*DefinedDone)(void *object, const Fault *why, void *userdata);
+
 /* What bus/ wants to hear. */
 typedef struct DefinitionsWatch {
         void (*added)(const void *object, void *userdata);
@@ -72,7 +75,7 @@ struct DefinitionKind {
         void (*undefined)(Defined *o);       /* what is kept with a definition goes with it; may be NULL */
 
         bool (*is_busy)(const Defined *o);   /* it is being started or stopped */
-        int (*start)(Defined *o, Fault *f);  /* because it is to be started with the daemon */
+        int (*start)(Defined *o, DefinedDone done, void *userdata, Fault *f);
         /* Takes up one that an earlier life of the daemon has started. Takes over `live`; `text` is the whole note. */
         int (*adopt)(Defined *o, Definition *live, const char *text, Fault *f);
         /* What stands before the definition in that note: a comment; may be NULL. */

@@ -43,65 +43,21 @@ BUS_HANDLER(method_define, ACTION_MANAGE) {
         return defined_define(&network_bus, &service_of(userdata)->networks->set, m, error);
 }
 
-static void on_transient_started(Network *n, const Fault *why, void *userdata) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = userdata;
-
-        if (why)
-                (void) bus_reply_fault(m, why, -why->error);
-        else
-                (void) defined_reply_path(&network_bus, n, m);
-}
-
 BUS_HANDLER(method_start_transient, ACTION_MANAGE) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        const char *text;
-        uint64_t flags;
-        Network *n;
-        int r;
-
-        r = bus_read_definition(m, &text, &f);
-        if (r >= 0)
-                r = bus_read_options(m, 0, &flags, NULL, 0, &f);
-        if (r >= 0)
-                r = definitions_add_transient(&service_of(userdata)->networks->set, text, strlen(text), (Defined **) &n, &f);
-        if (r < 0)
-                return fault_to_bus(&f, r, error);
-        r = network_start(n, on_transient_started, sd_bus_message_ref(m), &f);
-        if (r >= 0)
-                return 1;
-        sd_bus_message_unref(m);
-        definitions_settle(n);
-        return fault_to_bus(&f, r, error);
+        return defined_start_transient(&network_bus, &service_of(userdata)->networks->set, m, error);
 }
 
 BUS_HANDLER(method_start, ACTION_MANAGE) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        const char *name;
-        uint64_t flags;
-        Network *n;
-        int r;
-
-        r = sd_bus_message_read(m, "st", &name, &flags);
-        if (r >= 0 && flags != 0)
-                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "this method knows no flags yet");
-        if (r >= 0)
-                r = (n = definitions_find(&service_of(userdata)->networks->set, name, &f)) ? 0 : -ENOENT;
-        return r < 0 ? fault_to_bus(&f, r, error) : network_start_call(n, m, error);
+        return defined_start_named(&service_of(userdata)->networks->set, m, error);
 }
 
 BUS_HANDLER(method_stop, ACTION_MANAGE) {
         _cleanup_fault_ Fault f = FAULT_INIT;
-        const char *name;
         uint64_t flags;
-        Network *n;
-        int r;
+        void *network;
+        int r = defined_read_named(&service_of(userdata)->networks->set, m, BUS_FLAG_FORCE, &flags, &network, &f);
 
-        r = sd_bus_message_read(m, "st", &name, &flags);
-        if (r >= 0 && (flags & ~BUS_FLAG_FORCE))
-                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "the only flag is 4 (force)");
-        if (r >= 0)
-                r = (n = definitions_find(&service_of(userdata)->networks->set, name, &f)) ? 0 : -ENOENT;
-        return r < 0 ? fault_to_bus(&f, r, error) : network_stop_call(n, flags, m, error);
+        return r < 0 ? fault_to_bus(&f, r, error) : network_stop_call(network, flags, m, error);
 }
 
 /* What was opened for a call gets what the call asks for, and is its answer. */

@@ -17,40 +17,14 @@ extern const BusObject manager_object;
 
 /* --- starting and stopping --- */
 
-void network_reply(Network *n, const Fault *why, void *userdata) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = userdata;
-
-        if (why)
-                (void) bus_reply_fault(m, why, -why->error);
-        else
-                (void) sd_bus_reply_method_return(m, NULL);
-}
-
-int network_start_call(Network *n, sd_bus_message *m, sd_bus_error *error) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        int r = network_start(n, network_reply, sd_bus_message_ref(m), &f);
-
-        if (r >= 0)
-                return 1;
-        sd_bus_message_unref(m);
-        return fault_to_bus(&f, r, error);
-}
-
 int network_stop_call(Network *n, uint64_t flags, sd_bus_message *m, sd_bus_error *error) {
         _cleanup_fault_ Fault f = FAULT_INIT;
-        int r = network_stop(n, flags & BUS_FLAG_FORCE, network_reply, sd_bus_message_ref(m), &f);
 
-        if (r >= 0)
-                return 1;
-        sd_bus_message_unref(m);
-        return fault_to_bus(&f, r, error);
+        return defined_begun(network_stop(n, flags & BUS_FLAG_FORCE, defined_reply, sd_bus_message_ref(m), &f), m, &f, error);
 }
 
 BUS_HANDLER(method_start, ACTION_MANAGE) {
-        uint64_t flags;
-        int r = bus_read_flags(m, 0, &flags, error);
-
-        return r < 0 ? r : network_start_call(userdata, m, error);
+        return defined_start(userdata, m, error);
 }
 
 BUS_HANDLER(method_stop, ACTION_MANAGE) {
@@ -147,7 +121,7 @@ static int reconfigure_live(Network *n, const char *text, uint64_t flags, sd_bus
 
         r = definitions_read_for(n, text, strlen(text), (Definition **) &next, &f);
         if (r >= 0) {
-                r = network_change(n, next, flags & BUS_FLAG_CONFIG ? text : NULL, network_reply, sd_bus_message_ref(m), &f);
+                r = network_change(n, next, flags & BUS_FLAG_CONFIG ? text : NULL, defined_reply, sd_bus_message_ref(m), &f);
                 if (r < 0)
                         sd_bus_message_unref(m);
         }

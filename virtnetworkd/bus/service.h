@@ -37,10 +37,7 @@ static inline const char *network_path(const Network *n, char buffer[static NETW
         return defined_path(&network_bus, n, buffer);
 }
 
-/* NetworkDone that answers a call which returns nothing. */
-void network_reply(Network *n, const Fault *why, void *userdata);
-/* What Manager and Network have in common; each answers the call, now or later. */
-int network_start_call(Network *n, sd_bus_message *m, sd_bus_error *error);
+/* What Manager and Network have in common; answers the call, now or later. */
 int network_stop_call(Network *n, uint64_t flags, sd_bus_message *m, sd_bus_error *error);
 
 /* The signal LeaseAdded or LeaseRemoved. */

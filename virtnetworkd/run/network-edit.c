@@ -16,7 +16,7 @@ typedef struct Change {
         bool stored;
         char *before;                /* what is to be on disk again if that fails; NULL: nothing */
         uint64_t generation;         /* of what was stored: who has defined it anew since then is right */
-        NetworkDone done;
+        DefinedDone done;
         void *userdata;
 } Change;
 
@@ -79,8 +79,9 @@ static void put_back(Network *n, const Change *c) {
                 log_warning("network %s: its definition says what could not be done: %s", n->name, fault_text(&f));
 }
 
-static void on_live_changed(Network *n, const Fault *why, void *userdata) {
+static void on_live_changed(void *object, const Fault *why, void *userdata) {
         _cleanup_(change_freep) Change *c = userdata;
+        Network *n = object;
 
         if (why)
                 put_back(n, c);
@@ -98,7 +99,7 @@ static int store_change(Network *n, Change *c, const char *config, Fault *f) {
         return r;
 }
 
-int network_change(Network *n, NetworkDef *next, const char *config, NetworkDone done, void *userdata, Fault *f) {
+int network_change(Network *n, NetworkDef *next, const char *config, DefinedDone done, void *userdata, Fault *f) {
         _cleanup_(change_freep) Change *c = new0(Change, 1);
         int r = 0;
 
@@ -122,7 +123,7 @@ int network_change(Network *n, NetworkDef *next, const char *config, NetworkDone
         return r;
 }
 
-int network_edit(Network *n, unsigned scope, NetworkEdit edit, const void *what, NetworkDone done, void *userdata, Fault *f) {
+int network_edit(Network *n, unsigned scope, NetworkEdit edit, const void *what, DefinedDone done, void *userdata, Fault *f) {
         bool live = scope ? scope & EDIT_LIVE : n->active, config = scope ? scope & EDIT_CONFIG : n->persistent;
         _cleanup_(network_def_freep) NetworkDef *next = NULL;
         _cleanup_free_ char *text = NULL;

@@ -19,7 +19,7 @@
 /* A start or stop that waits for dnsmasq. */
 typedef struct NetworkOperation {
         Network *network;
-        NetworkDone done;
+        DefinedDone done;
         void *userdata;
         NetworkDef *next;            /* of an update */
 } NetworkOperation;
@@ -278,7 +278,7 @@ static void watch_leases(Network *n) {
 
 /* --- starting --- */
 
-static NetworkOperation *begin(Network *n, NetworkDone done, void *userdata, Fault *f) {
+static NetworkOperation *begin(Network *n, DefinedDone done, void *userdata, Fault *f) {
         NetworkOperation *o;
 
         if (n->operation) {
@@ -297,7 +297,7 @@ static NetworkOperation *begin(Network *n, NetworkDone done, void *userdata, Fau
 
 static void end(Network *n, const Fault *why) {
         NetworkOperation *o = TAKE_PTR(n->operation);
-        NetworkDone done = o->done;
+        DefinedDone done = o->done;
         void *userdata = o->userdata;
 
         free(o);
@@ -359,7 +359,7 @@ static int start_dnsmasq(Network *n, DnsmasqDone done, Fault *f) {
         return r;
 }
 
-int network_start(Network *n, NetworkDone done, void *userdata, Fault *f) {
+int network_start(Network *n, DefinedDone done, void *userdata, Fault *f) {
         int r;
 
         assert(n);
@@ -440,7 +440,7 @@ static void on_updated(const Fault *why, void *userdata) {
         end(n, NULL);
 }
 
-int network_update(Network *n, NetworkDef *next, NetworkDone done, void *userdata, Fault *f) {
+int network_update(Network *n, NetworkDef *next, DefinedDone done, void *userdata, Fault *f) {
         int r = 0;
 
         assert(n && next && done);
@@ -497,7 +497,7 @@ static int check_unused(const Network *n, Fault *f) {
         return -EBUSY;
 }
 
-int network_stop(Network *n, bool force, NetworkDone done, void *userdata, Fault *f) {
+int network_stop(Network *n, bool force, DefinedDone done, void *userdata, Fault *f) {
         int r;
 
         assert(n);

@@ -32,15 +32,12 @@ typedef enum NetworkChange {
         NETWORK_CHANGED_FORWARDS  = DEFINED_CHANGED_MORE << 2,
 } NetworkChange;
 
-/* Exactly once, from within the call or later. */
-typedef void (*NetworkDone)(Network *n, const Fault *why, void *userdata);
-
 /* Brings it up; what is there already stays as it is. FAULT_INVALID_STATE: active. FAULT_BUSY. */
-int network_start(Network *n, NetworkDone done, void *userdata, Fault *f);
+int network_start(Network *n, DefinedDone done, void *userdata, Fault *f);
 /* Likewise; without `force` only if nothing but the host is on its bridge. */
-int network_stop(Network *n, bool force, NetworkDone done, void *userdata, Fault *f);
+int network_stop(Network *n, bool force, DefinedDone done, void *userdata, Fault *f);
 /* Changes it while it is active, as far as network_can_become() allows. Takes over `next`, also on failure. */
-int network_update(Network *n, NetworkDef *next, NetworkDone done, void *userdata, Fault *f);
+int network_update(Network *n, NetworkDef *next, DefinedDone done, void *userdata, Fault *f);
 
 /* What a port is to be. */
 typedef struct PortRequest {

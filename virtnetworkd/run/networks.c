@@ -188,8 +188,8 @@ static bool is_busy(const Defined *o) {
         return ((const Network *) o)->operation;
 }
 
-static int start(Defined *o, Fault *f) {
-        return network_start((Network *) o, NULL, NULL, f);
+static int start(Defined *o, DefinedDone done, void *userdata, Fault *f) {
+        return network_start((Network *) o, done, userdata, f);
 }
 
 static int adopt(Defined *o, Definition *live, _unused_ const char *text, Fault *f) {

@@ -72,65 +72,21 @@ BUS_HANDLER(method_define, ACTION_MANAGE) {
         return defined_define(&pool_bus, &service_of(userdata)->pools->set, m, error);
 }
 
-static void on_transient_started(Pool *p, const Fault *why, void *userdata) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = userdata;
-
-        if (why)
-                (void) bus_reply_fault(m, why, -why->error);
-        else
-                (void) defined_reply_path(&pool_bus, p, m);
-}
-
 BUS_HANDLER(method_start_transient, ACTION_MANAGE) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        const char *text;
-        uint64_t flags;
-        Pool *p;
-        int r;
-
-        r = bus_read_definition(m, &text, &f);
-        if (r >= 0)
-                r = bus_read_options(m, 0, &flags, NULL, 0, &f);
-        if (r >= 0)
-                r = definitions_add_transient(&service_of(userdata)->pools->set, text, strlen(text), (Defined **) &p, &f);
-        if (r < 0)
-                return fault_to_bus(&f, r, error);
-        r = pool_start(p, on_transient_started, sd_bus_message_ref(m), &f);
-        if (r >= 0)
-                return 1;
-        sd_bus_message_unref(m);
-        definitions_settle(p);
-        return fault_to_bus(&f, r, error);
-}
-
-static int find_by_name(sd_bus_message *m, Service *s, Pool **ret, Fault *f) {
-        const char *name;
-        uint64_t flags;
-        int r;
-
-        r = sd_bus_message_read(m, "st", &name, &flags);
-        if (r >= 0 && flags != 0)
-                r = fault_set(f, FAULT_INVALID_ARGS, EINVAL, "this method knows no flags yet");
-        if (r < 0)
-                return r;
-        *ret = definitions_find(&s->pools->set, name, f);
-        return *ret ? 0 : -ENOENT;
+        return defined_start_transient(&pool_bus, &service_of(userdata)->pools->set, m, error);
 }
 
 BUS_HANDLER(method_start, ACTION_MANAGE) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        Pool *p;
-        int r = find_by_name(m, service_of(userdata), &p, &f);
-
-        return r < 0 ? fault_to_bus(&f, r, error) : pool_start_call(p, m, error);
+        return defined_start_named(&service_of(userdata)->pools->set, m, error);
 }
 
 BUS_HANDLER(method_stop, ACTION_MANAGE) {
         _cleanup_fault_ Fault f = FAULT_INIT;
-        Pool *p;
-        int r = find_by_name(m, service_of(userdata), &p, &f);
+        uint64_t flags;
+        void *pool;
+        int r = defined_read_named(&service_of(userdata)->pools->set, m, 0, &flags, &pool, &f);
 
-        return r < 0 ? fault_to_bus(&f, r, error) : pool_stop_call(p, m, error);
+        return r < 0 ? fault_to_bus(&f, r, error) : pool_stop_call(pool, m, error);
 }
 
 /* --- for virtqemud: where a disk of type 'volume' is --- */
@@ -159,10 +115,10 @@ static int reply_place(Pool *p, const char *volume, sd_bus_message *m, Fault *f)
                                                       volume_format_to_string(v->info.format) ?: "raw", source ?: "");
 }
 
-static void on_resolve_started(Pool *p, const Fault *why, void *userdata) {
+static void on_resolve_started(void *object, const Fault *why, void *userdata) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         Resolve *q = userdata;
-        int r = why ? -why->error : reply_place(p, q->volume, q->call, &f);
+        int r = why ? -why->error : reply_place(object, q->volume, q->call, &f);
 
         if (r < 0)
                 (void) bus_reply_fault(q->call, why ?: &f, r);

@@ -16,40 +16,14 @@
 
 /* --- its life --- */
 
-/* PoolDone that answers a call which returns nothing. */
-static void pool_reply(Pool *p, const Fault *why, void *userdata) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = userdata;
-
-        if (why)
-                (void) bus_reply_fault(m, why, -why->error);
-        else
-                (void) sd_bus_reply_method_return(m, NULL);
-}
-
-static int call_begun(int r, sd_bus_message *m, const Fault *f, sd_bus_error *error) {
-        if (r >= 0)
-                return 1;
-        sd_bus_message_unref(m);
-        return fault_to_bus(f, r, error);
-}
-
-int pool_start_call(Pool *p, sd_bus_message *m, sd_bus_error *error) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-
-        return call_begun(pool_start(p, pool_reply, sd_bus_message_ref(m), &f), m, &f, error);
-}
-
 int pool_stop_call(Pool *p, sd_bus_message *m, sd_bus_error *error) {
         _cleanup_fault_ Fault f = FAULT_INIT;
 
-        return call_begun(pool_stop(p, pool_reply, sd_bus_message_ref(m), &f), m, &f, error);
+        return defined_begun(pool_stop(p, defined_reply, sd_bus_message_ref(m), &f), m, &f, error);
 }
 
 BUS_HANDLER(method_start, ACTION_MANAGE) {
-        uint64_t flags;
-        int r = bus_read_flags(m, 0, &flags, error);
-
-        return r < 0 ? r : pool_start_call(userdata, m, error);
+        return defined_start(userdata, m, error);
 }
 
 BUS_HANDLER(method_stop, ACTION_MANAGE) {
@@ -68,7 +42,7 @@ BUS_HANDLER(method_build, ACTION_MANAGE) {
         r = bus_read_options(m, 0, &flags, options, ARRAY_SIZE(options), &f);
         if (r < 0)
                 return fault_to_bus(&f, r, error);
-        return call_begun(pool_build(userdata, format, overwrite, pool_reply, sd_bus_message_ref(m), &f), m, &f, error);
+        return defined_begun(pool_build(userdata, format, overwrite, defined_reply, sd_bus_message_ref(m), &f), m, &f, error);
 }
 
 BUS_HANDLER(method_refresh, ACTION_MANAGE) {
@@ -78,7 +52,7 @@ BUS_HANDLER(method_refresh, ACTION_MANAGE) {
 
         if (r < 0)
                 return r;
-        return call_begun(pool_refresh(userdata, pool_reply, sd_bus_message_ref(m), &f), m, &f, error);
+        return defined_begun(pool_refresh(userdata, defined_reply, sd_bus_message_ref(m), &f), m, &f, error);
 }
 
 BUS_HANDLER(method_delete, ACTION_MANAGE) {
@@ -88,7 +62,7 @@ BUS_HANDLER(method_delete, ACTION_MANAGE) {
 
         if (r < 0)
                 return r;
-        return call_begun(pool_destroy(userdata, pool_reply, sd_bus_message_ref(m), &f), m, &f, error);
+        return defined_begun(pool_destroy(userdata, defined_reply, sd_bus_message_ref(m), &f), m, &f, error);
 }
 
 /* --- definitions --- */

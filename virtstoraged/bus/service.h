@@ -42,8 +42,7 @@ static inline const char *pool_path(const Pool *p, char buffer[static POOL_PATH_
         return defined_path(&pool_bus, p, buffer);
 }
 
-/* What Manager and Pool have in common; each answers the call, now or later. */
-int pool_start_call(Pool *p, sd_bus_message *m, sd_bus_error *error);
+/* What Manager and Pool have in common; answers the call, now or later. */
 int pool_stop_call(Pool *p, sd_bus_message *m, sd_bus_error *error);
 
 /* For signals. */

@@ -78,7 +78,7 @@ static void take_result(PoolOperation *o, int error, const Fault *f) {
 static void on_finished(Steps *s, int error, const Fault *why, void *userdata) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         PoolOperation *o = userdata;
-        PoolDone done = o->done;
+        DefinedDone done = o->done;
         void *data = o->userdata;
         Pool *p = o->pool;
 
@@ -99,7 +99,7 @@ static void on_finished(Steps *s, int error, const Fault *why, void *userdata) {
         definitions_settle(p);
 }
 
-static int begin(Pool *p, const PoolSteps *what, PoolDone done, void *userdata, PoolOperation **ret, Fault *f) {
+static int begin(Pool *p, const PoolSteps *what, DefinedDone done, void *userdata, PoolOperation **ret, Fault *f) {
         static const StepsWatch watch = { .finished = on_finished };
         PoolOperation *o;
         int r;
@@ -133,7 +133,7 @@ static int check_inactive(const Pool *p, Fault *f) {
         return r;
 }
 
-int pool_start(Pool *p, PoolDone done, void *userdata, Fault *f) {
+int pool_start(Pool *p, DefinedDone done, void *userdata, Fault *f) {
         PoolOperation *o;
         int r = check_inactive(p, f);
 
@@ -152,7 +152,7 @@ int pool_start(Pool *p, PoolDone done, void *userdata, Fault *f) {
 /* Those who come while it is being started. */
 typedef struct PoolWaiter PoolWaiter;
 struct PoolWaiter {
-        PoolDone done;
+        DefinedDone done;
         void *userdata;
         PoolWaiter *next;
 };
@@ -167,7 +167,7 @@ static void tell_waiters(Pool *p, const Fault *why) {
         }
 }
 
-int pool_when_active(Pool *p, PoolDone done, void *userdata, Fault *f) {
+int pool_when_active(Pool *p, DefinedDone done, void *userdata, Fault *f) {
         PoolWaiter *w;
 
         if (!p->operation)
@@ -197,7 +197,7 @@ int pool_adopt(Pool *p, PoolDef *live, bool mounted_by_us, bool started_by_us, F
         return r;
 }
 
-int pool_stop(Pool *p, PoolDone done, void *userdata, Fault *f) {
+int pool_stop(Pool *p, DefinedDone done, void *userdata, Fault *f) {
         PoolOperation *o = NULL;
 
         if (!p->live && !p->operation)
@@ -207,7 +207,7 @@ int pool_stop(Pool *p, PoolDone done, void *userdata, Fault *f) {
         return begin(p, &pool_steps_stop, done, userdata, &o, f);
 }
 
-int pool_build(Pool *p, bool format, bool overwrite, PoolDone done, void *userdata, Fault *f) {
+int pool_build(Pool *p, bool format, bool overwrite, DefinedDone done, void *userdata, Fault *f) {
         PoolOperation *o = NULL;
         int r = check_inactive(p, f);
 
@@ -220,7 +220,7 @@ int pool_build(Pool *p, bool format, bool overwrite, PoolDone done, void *userda
         return r;
 }
 
-int pool_destroy(Pool *p, PoolDone done, void *userdata, Fault *f) {
+int pool_destroy(Pool *p, DefinedDone done, void *userdata, Fault *f) {
         PoolOperation *o = NULL;
         int r = check_inactive(p, f);
 

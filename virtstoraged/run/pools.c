@@ -39,7 +39,9 @@ static void on_uses_changed(void *userdata) {
         }
 }
 
-static void on_devices_refreshed(Pool *p, const Fault *why, _unused_ void *userdata) {
+static void on_devices_refreshed(void *object, const Fault *why, _unused_ void *userdata) {
+        Pool *p = object;
+
         if (why)
                 log_debug("pool %s: %s", p->name, fault_text(why));
 }
@@ -182,13 +184,8 @@ static bool is_busy(const Defined *o) {
         return ((const Pool *) o)->operation;
 }
 
-static void on_autostarted(Pool *p, const Fault *why, _unused_ void *userdata) {
-        if (why && why->kind != FAULT_CANCELED) /* that we end is none of its faults */
-                log_error("the pool %s can't be started: %s", p->name, fault_text(why));
-}
-
-static int start(Defined *o, Fault *f) {
-        return pool_start((Pool *) o, on_autostarted, NULL, f);
+static int start(Defined *o, DefinedDone done, void *userdata, Fault *f) {
+        return pool_start((Pool *) o, done, userdata, f);
 }
 
 /* What is ours to undo stands before the definition. */
