@@ -98,7 +98,7 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(items):
     for item in items:
         if "guest_image" in item.fixturenames:
-            item.add_marker("boots")
+            item.add_marker("sanitized")
 
 
 @pytest.hookimpl(tryfirst=True)
