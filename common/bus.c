@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bus-auth.h"
+#include "bus-calls.h"
 #include "bus-driver.h"
 #include "bus-error.h"
 #include "bus-turns.h"
@@ -43,6 +44,7 @@ struct Bus {
         sd_bus *broker;
         BusAuth *auth;
         BusTurns *turns;
+        BusCalls *calls;
         int listen_fd;
         sd_event_source *listen_source, *flush_source, *fresh_source, *released_source, *idle_source;
         void (*released)(void *userdata);
@@ -63,6 +65,8 @@ static Peer *peer_free(Peer *p) {
                 p->bus->n_peers--;
                 if (p->bus->options.peer_gone)
                         p->bus->options.peer_gone(p->connection, p->bus->options.userdata);
+                if (p->bus->calls)
+                        bus_calls_forget(p->bus->calls, p->connection);
         }
         sd_event_source_disable_unref(p->resume);
         sd_bus_close_unref(p->connection);
@@ -96,6 +100,10 @@ Bus *bus_of(sd_bus *connection) {
 
 BusAuth *bus_auth_of(Bus *b) {
         return b->auth;
+}
+
+BusCalls *bus_calls_of(Bus *b) {
+        return b->calls;
 }
 
 sd_bus *bus_broker(Bus *b) {
@@ -343,7 +351,32 @@ void bus_release_name(Bus *b, void (*released)(void *userdata)) {
 
         b->released = released;
         if (!b->broker || sd_bus_release_name_async(b->broker, NULL, b->options.name, on_released, b) < 0)
-                released(b->options.userdata);
+                (void) sd_event_source_set_enabled(b->released_source, SD_EVENT_ONESHOT);
+}
+
+/* --- the end --- */
+
+void bus_stop(Bus *b, void (*released)(void *userdata)) {
+        (void) sd_event_source_set_enabled(b->listen_source, SD_EVENT_OFF);
+        bus_release_name(b, released);
+}
+
+bool bus_owes_answers(const Bus *b) {
+        return bus_calls_any(b->calls);
+}
+
+void bus_refuse_calls(Bus *b, const char *daemon) {
+        bus_calls_refuse(b->calls, daemon);
+}
+
+bool bus_is_unwritten(Bus *b) {
+        uint64_t n = 0;
+        Peer *p;
+
+        LIST_FOREACH(p, &b->peers, link)
+                if (unread(p) > 0)
+                        return true;
+        return b->broker && sd_bus_get_n_queued_write(b->broker, &n) >= 0 && n > 0;
 }
 
 /* --- the private socket --- */
@@ -694,6 +727,8 @@ int bus_new(const BusOptions *options, Bus **ret) {
         if (r >= 0)
                 r = bus_turns_new(b->options.event, &b->turns);
         if (r >= 0)
+                r = bus_calls_new(&b->calls);
+        if (r >= 0)
                 r = bus_auth_new(b, &b->auth);
         if (r < 0)
                 return r;
@@ -709,6 +744,7 @@ Bus *bus_free(Bus *b) {
         (void) on_flush(NULL, b);
         b->auth = bus_auth_free(b->auth);
         b->turns = bus_turns_free(b->turns);
+        b->calls = bus_calls_free(b->calls);
         while (!LIST_EMPTY(&b->peers))
                 peer_free(LIST_FIRST(&b->peers));
         while ((d = STAILQ_FIRST(&b->dirty))) {
