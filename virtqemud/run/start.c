@@ -693,7 +693,7 @@ static int begin_register(void *userdata, Fault *f) {
                 return 1;
         n = find_links(d->live, links);
 
-        const MachineSpec spec = { .name = d->name, .uuid = d->uuid, .leader = d->instance->supervisor.pid, .links = links, .n_links = n };
+        const MachineSpec spec = { .name = d->name, .unit = d->unit, .uuid = d->uuid, .leader = d->instance->supervisor.pid, .links = links, .n_links = n };
 
         r = machine_register(d->manager->bus, &spec, on_registered, o, &s->registration);
         if (r < 0) {
