@@ -136,6 +136,24 @@ def test_machine_of_the_run_before(bed):
     call(bed, "TerminateDomain", "st", "quick", 0)
 
 
+def test_limits_end_with_the_run(bed):
+    """systemd is told so again if it was away from the bus just then, and what is said for the next run stays."""
+    def weight():
+        return bed.run("systemctl show -P CPUWeight virtqemu@heavy").stdout.strip()
+    heavy, light = (tiny_xml("heavy", extra=f"<cputune><shares>{n}</shares></cputune>" if n else "") for n in (500, 0))
+    define(bed, heavy)
+    with bed.popen("for n in 1 2 3 4 5 6 7 8; do systemctl daemon-reexec; sleep 0.2; done") as reexec:
+        while reexec.poll() is None:
+            call(bed, "StartDomain", "st", "heavy", 0)
+            assert weight() == "500"
+            call(bed, "TerminateDomain", "st", "heavy", 0)
+    bed.wait(lambda: weight() == "[not set]")
+    define(bed, light)
+    call(bed, "StartDomain", "st", "heavy", 0)
+    assert weight() == "[not set]"
+    call(bed, "TerminateDomain", "st", "heavy", 0)
+
+
 def test_kill_and_stop_by_systemctl(bed):
     guest(bed, "killed")
     bed.run("systemctl start virtqemu@killed")

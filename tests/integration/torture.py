@@ -121,7 +121,6 @@ class Torture:
         for client in self.clients:
             client.pump()
             client.signals.clear()
-        self.oracle.reexecuted |= any("reexec_systemd" in d for d in log if isinstance(d, str))
         while True:
             differs, observed = self.oracle.ask()
             for register, value, possible in self.model.wrong(observed) if log else ():

@@ -26,7 +26,6 @@ class Oracle:
         self.bed, self.client = bed, client
         self.rules = {}          # of networks, as they were at peace
         self.forced = set()      # networks that were stopped under their guests
-        self.reexecuted = False  # systemd, which may have missed that a limit was to be taken back
 
     def ask(self):
         """(what differs, the registers as they are)."""
@@ -154,8 +153,7 @@ class Oracle:
         self.same(f"state of {name}", bus=self.registers["vm", name, "state"], qemu=self.qmp(name, "query-status")["status"])
         weight = self.registers["vm", name, "weight", "live"]
         shown = self.bed.run(f"systemctl show -P CPUWeight virtqemu@{name}").stdout.strip()
-        if weight or not self.reexecuted:
-            self.same(f"CPUWeight of {name}", definition=str(weight) if weight else "[not set]", unit=shown)
+        self.same(f"CPUWeight of {name}", definition=str(weight) if weight else "[not set]", unit=shown)
         self.descriptors(name, live)
 
     def descriptors(self, name, live):

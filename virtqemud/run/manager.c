@@ -22,6 +22,7 @@
 #include "stats.h"
 #include "str.h"
 #include "unit.h"
+#include "unit-limits.h"
 #include "unit-user.h"
 
 #define UNITS_NOW "/run/systemd/system" /* until the next boot, at which virtbus-generator makes them */
@@ -242,6 +243,7 @@ Manager *manager_free(Manager *m) {
                         domain_free(d);
         define_clear(m);
         autostart_clear(m);
+        limits_clear(m);
         registry_free(m->domains);
         store_free(m->configs);
         store_free(m->statuses);

@@ -52,7 +52,7 @@ typedef struct Start {
         DomainConnections *connections;
         DomainSecrets *secrets;
         DomainLeases *leases;        /* ours until QEMU, which has copies, is known by its process */
-        sd_bus_slot *limits;         /* systemd is told them */
+        UnitCall *limits;            /* systemd is told them */
         sd_bus_slot *words;          /* virtlogd is asked to write down all it has */
         StartWait wait;
 } Start;
@@ -82,7 +82,7 @@ static void start_free(void *data) {
         domain_ports_free(s->ports);
         domain_connections_free(s->connections);
         domain_secrets_free(s->secrets);
-        sd_bus_slot_unref(s->limits);
+        unit_call_free(s->limits);
         sd_bus_slot_unref(s->words);
         sd_event_source_disable_unref(s->timeout);
         free(s);
@@ -623,16 +623,12 @@ bool start_qemu_ended(Domain *d) {
 
 /* --- limits: of its unit --- */
 
-static int on_limits(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
+static void on_limits(const Fault *f, void *userdata) {
         Operation *o = userdata;
         Start *s = o->data;
-        int r;
 
-        s->limits = sd_bus_slot_unref(s->limits);
-        r = limits_answer(o->domain, reply, &f);
-        steps_continue(o->steps, r, &f);
-        return 0;
+        operation_continue(o, f);
+        s->limits = unit_call_free(s->limits);
 }
 
 static int begin_limits(void *userdata, Fault *f) {
@@ -648,7 +644,7 @@ static int undo_limits(void *userdata) {
         Operation *o = userdata;
         Start *s = o->data;
 
-        s->limits = sd_bus_slot_unref(s->limits);
+        s->limits = unit_call_free(s->limits);
         return 1;
 }
 
