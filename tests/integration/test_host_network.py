@@ -619,6 +619,20 @@ def test_what_an_interface_asks_for(bed, client, networkd, vms):
     except BusError as e:  # without the module for what guests send
         assert "act_police" in e.message and bed.run(f"tc class show dev {ports[1]}").stdout == ""
         assert "700" not in domain.ExportDefinition("libvirt-xml", CONFIG)
+    # A network that is stopped under them has them again when it is started, whether virtqemud hears of that or comes later.
+    for stop, come_back in (("true", "true"), ("systemctl stop virtqemud.service", "virtctl status web")):
+        bed.run(stop)
+        network.Stop(FORCE, {})
+        assert not any(bed.exists(f"/sys/class/net/{p}/master") for p in ports)
+        network.Start(0, {})
+        bed.run(come_back)
+        bed.wait(lambda: sorted(network.Ports) == sorted(ports[:2]), what="the interfaces are on their network again")
+        bed.wait(lambda: [bed.read(f"/sys/class/net/{p}/brport/isolated") for p in ports[:2]] == ["0\n", "1\n"])
+        assert "rate 800Kbit ceil 800Kbit" in bed.run(f"tc class show dev {ports[0]}").stdout
+    with client.fails("InvalidState", f"{ports[0]} is on a bridge"):
+        networkd.ReattachPort("lab", ports[0], {}, 0, {})
+    with client.fails("NetworkFailed", "uplink is no tap"):
+        networkd.ReattachPort("lab", "uplink", {}, 0, {})
     domain.Terminate(0, {})
     bed.wait(lambda: network.Ports == [])
     for wrong, text in (({"inbound": GLib.Variant("(ttt)", (0, 1, 1))}, "an average of 1 to"),

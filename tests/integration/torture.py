@@ -117,7 +117,6 @@ class Torture:
     def _settled(self, when, log):
         """The registers, once everything agrees."""
         deadline = time.monotonic() + SETTLE
-        self.oracle.forced |= {d.op.args["network"] for d in log if isinstance(d, torture_ops.Done) and d.op.kind == "stop_network" and d.outcome != "refused"}
         for client in self.clients:
             client.pump()
             client.signals.clear()

@@ -25,7 +25,6 @@ class Oracle:
     def __init__(self, bed, client):
         self.bed, self.client = bed, client
         self.rules = {}          # of networks, as they were at peace
-        self.forced = set()      # networks that were stopped under their guests
 
     def ask(self):
         """(what differs, the registers as they are)."""
@@ -242,8 +241,7 @@ class Oracle:
                 taps[i.find("target").get("dev")] = (name, i.find("source").get("network"))
         self.same("ports", definitions=set(taps), links={n for n in links if n.startswith("vnet")})
         for tap, (name, network) in taps.items():
-            # Who stops a network by force takes its bridge from who is on it; it does not come back with the network.
-            if tap in links and bridge(network) in links and (links[tap] or network not in self.forced):
+            if tap in links and bridge(network) in links:
                 self.same(f"bridge of {tap} of {name}", definition=bridge(network), link=links[tap])
 
     # ---- pools and volumes
