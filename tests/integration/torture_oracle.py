@@ -267,8 +267,7 @@ class Oracle:
     def volumes(self, pool):
         listed, = self.client.call(STORAGE, pool_path(pool), f"{STORAGE}.Pool", "ListVolumes")
         sizes = {k[2]: size for k, size in self.registers.items() if k[:2] == ("volume", pool)}
-        # What a format is that no name tells is forgotten with the definition of the pool: then it is a raw file as long as it is.
-        self.same(f"volumes of {pool}", bus={(v[0], v[3] if v[2] != "raw" or "." in v[0] else sizes.get(v[0], v[3])) for v in listed}, disk=set(sizes.items()))
+        self.same(f"volumes of {pool}", bus={(v[0], v[3]) for v in listed}, disk=set(sizes.items()))
         for name, path, *_, volume in listed:
             users = self.client.call(STORAGE, volume, "org.freedesktop.DBus.Properties", "Get", "ss", f"{STORAGE}.Volume", "UsedBy")[0]
             self.same(f"who uses {pool}:{name}", definitions={n for n, live in self.live.items() if path in self.paths(live)}, bus=set(users))
