@@ -229,6 +229,24 @@ def test_ports_while_the_network_comes_and_goes(bed, client, networkd):
     network.Stop(FORCE, {})
 
 
+def test_stopped_while_it_is_taken_up(bed, client, networkd):
+    """virtnetworkd has come back, and systemd has not told it yet that dnsmasq runs: who stops the network waits for that."""
+    network = define(client, networkd)
+    network.Start(0, {})
+    bed.put("/run/systemd/system/slow.service", "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'until [ -e /run/go ]; do sleep 0.05; done'\n")
+    bed.put("/run/systemd/system/virtdnsmasq@lab.service.d/slow.conf", "[Unit]\nAfter=slow.service\n")
+    bed.run("systemctl daemon-reload && systemctl start --no-block slow")
+    kill(bed)
+    assert network.Active
+    bed.wait(lambda: "virtdnsmasq@lab" in bed.run("systemctl list-jobs").stdout)
+    client.connection.call("org.virtbus.network1", network.path, "org.virtbus.network1.Network", "Stop",
+                           GLib.Variant("(ta{sv})", (0, {})), None, 0, -1, None)
+    assert network.Active
+    bed.run("touch /run/go")
+    bed.wait(lambda: not network.Active)
+    bed.run("rm -r /run/go /run/systemd/system/slow.service /run/systemd/system/virtdnsmasq@lab.service.d; systemctl daemon-reload")
+
+
 def test_systemd_that_is_executed_anew(bed, client, networkd):
     """What systemd was asked for while it was away from the bus it is asked for again."""
     network = define(client, networkd)
