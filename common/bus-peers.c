@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bus-auth.h"
+#include "bus-calls.h"
 #include "bus-driver.h"
 #include "bus-error.h"
 #include "bus-turns.h"
@@ -44,6 +46,8 @@ static BusPeer *peer_free(BusPeer *p) {
                 p->all->n_peers--;
                 if (p->all->options->peer_gone)
                         p->all->options->peer_gone(p->connection, p->all->options->userdata);
+                if (bus_calls_of(p->all->bus))
+                        bus_calls_forget(bus_calls_of(p->all->bus), p->connection);
         }
         sd_event_source_disable_unref(p->resume);
         sd_bus_close_unref(p->connection);
@@ -76,6 +80,15 @@ static uint64_t unread(BusPeer *p) {
 
         (void) sd_bus_get_n_queued_write(p->connection, &n);
         return n;
+}
+
+bool bus_peers_unwritten(const BusPeers *s) {
+        BusPeer *p;
+
+        LIST_FOREACH(p, &s->peers, link)
+                if (unread(p) > 0)
+                        return true;
+        return false;
 }
 
 static int resume_peer(BusPeer *p) {
@@ -284,6 +297,10 @@ static int on_connection(sd_event_source *source, int listen_fd, uint32_t events
                 s->options->activity(s->options->userdata);
         (void) add_peer(s, fd);
         return 0;
+}
+
+void bus_peers_close(BusPeers *s) {
+        (void) sd_event_source_set_enabled(s->listen_source, SD_EVENT_OFF);
 }
 
 int bus_peers_listen(BusPeers *s, int fd) {

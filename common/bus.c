@@ -5,6 +5,7 @@
 #include <sys/queue.h>
 
 #include "bus-auth.h"
+#include "bus-calls.h"
 #include "bus-peers.h"
 #include "bus-turns.h"
 #include "loop.h"
@@ -25,6 +26,7 @@ struct Bus {
         BusAuth *auth;
         BusTurns *turns;
         BusPeers *peers;
+        BusCalls *calls;
         sd_event_source *flush_source, *released_source;
         void (*released)(void *userdata);
         STAILQ_HEAD(, Dirty) dirty;
@@ -54,6 +56,10 @@ Bus *bus_of(sd_bus *connection) {
 
 BusAuth *bus_auth_of(Bus *b) {
         return b->auth;
+}
+
+BusCalls *bus_calls_of(Bus *b) {
+        return b->calls;
 }
 
 sd_bus *bus_broker(Bus *b) {
@@ -230,7 +236,30 @@ void bus_release_name(Bus *b, void (*released)(void *userdata)) {
 
         b->released = released;
         if (!b->broker || sd_bus_release_name_async(b->broker, NULL, b->options.name, on_released, b) < 0)
-                released(b->options.userdata);
+                (void) sd_event_source_set_enabled(b->released_source, SD_EVENT_ONESHOT);
+}
+
+/* --- the end --- */
+
+void bus_stop(Bus *b, void (*released)(void *userdata)) {
+        bus_peers_close(b->peers);
+        bus_release_name(b, released);
+}
+
+bool bus_owes_answers(const Bus *b) {
+        return bus_calls_any(b->calls);
+}
+
+void bus_refuse_calls(Bus *b, const char *daemon) {
+        bus_calls_refuse(b->calls, daemon);
+}
+
+bool bus_is_unwritten(Bus *b) {
+        uint64_t n = 0;
+
+        if (bus_peers_unwritten(b->peers))
+                return true;
+        return b->broker && sd_bus_get_n_queued_write(b->broker, &n) >= 0 && n > 0;
 }
 
 /* --- the private socket --- */
@@ -407,6 +436,8 @@ int bus_new(const BusOptions *options, Bus **ret) {
         if (r >= 0)
                 r = bus_turns_new(b->options.event, &b->turns);
         if (r >= 0)
+                r = bus_calls_new(&b->calls);
+        if (r >= 0)
                 r = bus_auth_new(b, &b->auth);
         if (r < 0)
                 return r;
@@ -422,6 +453,7 @@ Bus *bus_free(Bus *b) {
         (void) on_flush(NULL, b);
         b->auth = bus_auth_free(b->auth);
         b->turns = bus_turns_free(b->turns);
+        b->calls = bus_calls_free(b->calls);
         b->peers = bus_peers_free(b->peers);
         while ((d = STAILQ_FIRST(&b->dirty))) {
                 STAILQ_REMOVE_HEAD(&b->dirty, link);

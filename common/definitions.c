@@ -195,6 +195,8 @@ static void replace_config(Defined *o, Definition *config) {
         definition_free(o->config);
         o->config = config;
         o->persistent = true;
+        if (o->all->kind->redefined)
+                o->all->kind->redefined(o);
         config_changed(o, 0);
 }
 
@@ -266,8 +268,6 @@ int definitions_undefine(void *object, Fault *f) {
                 r = store_remove(s->autostarts, o->name);
         if (r < 0)
                 return fault_set(f, FAULT_STORE, -r, "the definition of %s can't be removed: %s", o->name, strerror(-r));
-        if (s->kind->undefined)
-                s->kind->undefined(o);
         forget_config(o);
         return 0;
 }
@@ -314,12 +314,11 @@ static int write_status(const Defined *o) {
         return status ? store_write(o->all->statuses, o->name, status, strlen(status)) : -ENOMEM;
 }
 
-void definitions_save(void *object) {
+int definitions_save(void *object) {
         Defined *o = object;
         int r = o->live ? write_status(o) : store_remove(o->all->statuses, o->name);
 
-        if (r < 0)
-                (void) log_warning_errno(r, "%s %s: its run state can't be kept: %m", o->all->kind->noun, o->name);
+        return r < 0 ? log_warning_errno(r, "%s %s: its run state can't be kept: %m", o->all->kind->noun, o->name) : 0;
 }
 
 /* --- loading --- */

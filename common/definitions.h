@@ -72,7 +72,7 @@ struct DefinitionKind {
 
         void (*made)(Defined *o);    /* members that are not 0 by themselves; may be NULL */
         void (*clear)(Defined *o);   /* frees what it holds besides DEFINED_MEMBERS, and lets all run on */
-        void (*undefined)(Defined *o);       /* what is kept with a definition goes with it; may be NULL */
+        void (*redefined)(Defined *o);       /* `config` is another one; may be NULL */
 
         bool (*is_busy)(const Defined *o);   /* it is being started or stopped */
         int (*start)(Defined *o, DefinedDone done, void *userdata, Fault *f);
@@ -110,7 +110,7 @@ int definitions_export(const void *object, char **ret, Fault *f);
 
 /* Tells of it. */
 void definitions_changed(const void *object, unsigned what);
-/* Its run state is another one. */
-void definitions_save(void *object);
+/* Its run state is another one. What goes wrong is logged, too. */
+int definitions_save(void *object);
 /* One that is neither defined nor active goes. */
 void definitions_settle(void *object);

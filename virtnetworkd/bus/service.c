@@ -13,7 +13,13 @@ static void on_removed(const void *object, void *userdata) {
 }
 
 static void on_changed(const void *object, unsigned what, void *userdata) {
-        defined_tell_changed(&network_bus, ((Service *) userdata)->bus, object, what);
+        char path[NETWORK_PATH_MAX];
+        const Network *n = object;
+        Service *s = userdata;
+
+        defined_tell_changed(&network_bus, s->bus, n, what);
+        if (what & NETWORK_CHANGED_STARTED)
+                (void) bus_emit(s->bus, NETWORK1_ROOT, NETWORK1_MANAGER, "NetworkStarted", "so", n->name, network_path(n, path));
 }
 
 static void on_lease(Network *n, const DhcpGrant *g, bool added, void *userdata) {

@@ -17,16 +17,12 @@
 
 /* --- limits: of its unit --- */
 
-static int on_limits(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
+static void on_limits(const Fault *f, void *userdata) {
         Operation *o = userdata;
         Start *s = o->data;
-        int r;
 
-        s->limits = sd_bus_slot_unref(s->limits);
-        r = limits_answer(o->domain, reply, &f);
-        steps_continue(o->steps, r, &f);
-        return 0;
+        operation_continue(o, f);
+        s->limits = unit_call_free(s->limits);
 }
 
 int start_begin_limits(void *userdata, Fault *f) {
@@ -42,7 +38,7 @@ int start_undo_limits(void *userdata) {
         Operation *o = userdata;
         Start *s = o->data;
 
-        s->limits = sd_bus_slot_unref(s->limits);
+        s->limits = unit_call_free(s->limits);
         return 1;
 }
 
@@ -87,7 +83,7 @@ int start_begin_register(void *userdata, Fault *f) {
                 return 1;
         n = find_links(d->live, links);
 
-        const MachineSpec spec = { .name = d->name, .uuid = d->uuid, .leader = d->instance->supervisor.pid, .links = links, .n_links = n };
+        const MachineSpec spec = { .name = d->name, .unit = d->unit, .uuid = d->uuid, .leader = d->instance->supervisor.pid, .links = links, .n_links = n };
 
         r = machine_register(d->manager->bus, &spec, on_registered, o, &s->registration);
         if (r < 0) {

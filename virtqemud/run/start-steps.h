@@ -13,6 +13,7 @@
 #include "machined.h"
 #include "prepare.h"
 #include "start.h"
+#include "unit.h"
 
 /* The steps of a start, for the table in start.c. Their `userdata` is the Operation, whose data is a Start. */
 
@@ -36,7 +37,7 @@ typedef struct Start {
         DomainConnections *connections;
         DomainSecrets *secrets;
         DomainLeases *leases;        /* ours until QEMU, which has copies, is known by its process */
-        sd_bus_slot *limits;         /* systemd is told them */
+        UnitCall *limits;            /* systemd is told them */
         sd_bus_slot *words;          /* virtlogd is asked to write down all it has */
         StartWait wait;
 } Start;

@@ -24,7 +24,7 @@ static void start_free(void *data) {
         domain_ports_free(s->ports);
         domain_connections_free(s->connections);
         domain_secrets_free(s->secrets);
-        sd_bus_slot_unref(s->limits);
+        unit_call_free(s->limits);
         sd_bus_slot_unref(s->words);
         sd_event_source_disable_unref(s->timeout);
         free(s);

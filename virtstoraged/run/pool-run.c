@@ -6,6 +6,7 @@
 #include "../plan/storage.h"
 #include "log.h"
 #include "mem.h"
+#include "formats.h"
 #include "pool-refresh.h"
 #include "pool-secret.h"
 #include "pool-steps.h"
@@ -71,8 +72,11 @@ static void take_result(PoolOperation *o, int error, const Fault *f) {
         } else if (o->what == &pool_steps_stop) {
                 if (error >= 0)
                         go_inactive(p);
-        } else
+        } else {
                 p->worker = worker_free(p->worker);
+                if (error >= 0 && o->what == &pool_steps_delete)
+                        formats_remove(p);
+        }
 }
 
 static void on_finished(Steps *s, int error, const Fault *why, void *userdata) {
@@ -143,6 +147,7 @@ int pool_start(Pool *p, DefinedDone done, void *userdata, Fault *f) {
                 return fault_set(f, FAULT_BUSY, EBUSY, "the pool %s is busy: %s", p->name, p->operation->what->name);
         if (pool_copy(p->config, &p->live) < 0)
                 return fault_oom(f);
+        formats_load(p); /* it may be at another place than it was */
         r = begin(p, &pool_steps_start, done, userdata, &o, f);
         if (r < 0)
                 p->live = pool_def_free(p->live);
@@ -189,6 +194,7 @@ int pool_adopt(Pool *p, PoolDef *live, bool mounted_by_us, bool started_by_us, F
         p->live = live;
         p->mounted_by_us = mounted_by_us;
         p->started_by_us = started_by_us;
+        formats_load(p);
         r = begin(p, &pool_steps_start, NULL, NULL, &o, f);
         if (r >= 0)
                 o->adopting = true;

@@ -176,8 +176,10 @@ static void clear(Defined *o) {
         pool_clear((Pool *) o);
 }
 
-static void undefined(Defined *o) {
-        formats_remove((Pool *) o);
+/* It may be somewhere else now. */
+static void redefined(Defined *o) {
+        if (!o->live)
+                formats_load((Pool *) o);
 }
 
 static bool is_busy(const Defined *o) {
@@ -216,7 +218,7 @@ static const DefinitionKind kind = {
         .check_others = check_others,
         .made = made,
         .clear = clear,
-        .undefined = undefined,
+        .redefined = redefined,
         .is_busy = is_busy,
         .start = start,
         .adopt = adopt,
