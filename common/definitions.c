@@ -106,6 +106,23 @@ static int add(Definitions *s, const char *name, sd_id128_t uuid, Definition *co
         return 0;
 }
 
+/* While its file can't be used it is known by a UUID of ours. */
+static int reidentify(Defined *o, sd_id128_t uuid, Fault *f) {
+        Definitions *s = o->all;
+        int r;
+
+        if (sd_id128_equal(o->uuid, uuid))
+                return 0;
+        if (!s->loading)
+                s->watch.removed(o, s->userdata);
+        registry_remove(s->registry, o->uuid);
+        o->uuid = uuid;
+        r = registry_add(s->registry, o->name, uuid, o);
+        if (!s->loading)
+                s->watch.added(o, s->userdata);
+        return r < 0 ? fault_oom(f) : 0;
+}
+
 void definitions_changed(const void *object, unsigned what) {
         const Defined *o = object;
 
@@ -213,6 +230,8 @@ int definitions_define(Definitions *s, const char *text, size_t length, bool val
                 r = fault_set(f, FAULT_LIMIT, ENOSPC, "there are %u %ss already", s->kind->max, s->kind->noun);
         if (r >= 0 && !validate_only)
                 r = write_config(s, def, f);
+        if (r >= 0 && !validate_only && o)
+                r = reidentify(o, def->uuid, f);
         if (r >= 0 && !validate_only)
                 r = definition_copy(def, &kept, f);
         if (r < 0)
@@ -370,7 +389,7 @@ static int on_autostart(const char *name, _unused_ const char *text, _unused_ si
         return 0;
 }
 
-/* One that is not defined was transient. */
+/* One that is not defined was transient; one whose file has been spoilt meanwhile is active all the same. */
 static int find_active(Definitions *s, const Definition *def, Defined **ret, Fault *f) {
         Definition *config;
         int r;
@@ -378,6 +397,9 @@ static int find_active(Definitions *s, const Definition *def, Defined **ret, Fau
         *ret = registry_find_id(s->registry, def->uuid);
         if (*ret)
                 return 0;
+        *ret = registry_find_name(s->registry, def->name);
+        if (*ret && fault_is_set(&(*ret)->broken))
+                return reidentify(*ret, def->uuid, f);
         r = definition_copy(def, &config, f);
         return r < 0 ? r : add(s, def->name, def->uuid, config, false, ret, f);
 }
