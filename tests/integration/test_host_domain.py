@@ -719,7 +719,7 @@ def test_vnc_with_tls(bed, tmp_path):
     port = bed.run(f"busctl get-property org.virtbus.qemu1 {path}/device/graphics0 org.virtbus.qemu1.Graphics WebSocketPort").stdout.split()[1]
     assert bed.run(["/usr/bin/python3", "-c", UPGRADE, port]).stdout == "RFB\n"
     bed.wait(lambda: "websocket" not in bed.run("systemctl list-units --no-legend --all 'virtqemu-websocket-*'").stdout)
-    bed.run("systemctl stop virtqemu@private; rm -r /etc/pki/libvirt-vnc /etc/virtbus/qemu.conf.d/tls.conf; systemctl reload-or-restart virtqemud", timeout=100)
+    bed.run("virtctl kill private; rm -r /etc/pki/libvirt-vnc /etc/virtbus/qemu.conf.d/tls.conf; systemctl reload-or-restart virtqemud", timeout=100)
 
 
 def test_autostart_and_host_shutdown(bed):

@@ -9,6 +9,7 @@
 #include "formats.h"
 #include "log.h"
 #include "mem.h"
+#include "pool-refresh.h"
 #include "str.h"
 #include "volumes.h"
 #include "xml-read.h"
