@@ -70,7 +70,9 @@ static int open_stores(Networks *s, const NetworksOptions *o) {
         r = store_new(configs, ".xml", &s->configs);
         if (r >= 0)
                 r = store_new(autostarts, ".xml", &s->autostarts);
-        return r < 0 ? r : store_new(statuses, ".xml", &s->statuses);
+        if (r >= 0)
+                r = store_new(statuses, ".xml", &s->statuses);
+        return r < 0 ? r : store_insist(s->statuses, s->event);
 }
 
 int networks_new(const NetworksOptions *options, Networks **ret, Fault *f) {
@@ -457,7 +459,7 @@ int networks_set_autostart(Network *n, bool on, Fault *f) {
 
 /* --- run state --- */
 
-void networks_save(Network *n) {
+int networks_save(Network *n) {
         _cleanup_free_ char *text = NULL;
         int r;
 
@@ -470,6 +472,7 @@ void networks_save(Network *n) {
         }
         if (r < 0)
                 (void) log_warning_errno(r, "network %s: its run state can't be kept: %m", n->name);
+        return r;
 }
 
 /* --- loading --- */

@@ -79,7 +79,8 @@ int networks_undefine(Network *n, Fault *f);
 int networks_set_autostart(Network *n, bool on, Fault *f);
 
 /* For network.c. */
-void networks_save(Network *n);
+/* Logged, and tried again. */
+int networks_save(Network *n);
 void networks_changed(Network *n, unsigned what);
 /* A transient network that has ended goes. */
 void networks_settle(Network *n);

@@ -77,6 +77,8 @@ static int open_stores(Manager *m) {
         if (r >= 0)
                 r = store_new(statuses, ".json", &m->statuses);
         if (r >= 0)
+                r = store_insist(m->statuses, m->event);
+        if (r >= 0)
                 r = caps_store_new(m->event, m->dirs.cache, &m->caps);
         if (r >= 0 && !m->user && geteuid() == 0)
                 caps_store_distrust(m->caps);

@@ -55,7 +55,9 @@ static int open_stores(Pools *s, const PoolsOptions *o) {
                 r = store_new(autostarts, ".xml", &s->autostarts);
         if (r >= 0)
                 r = store_new(formats, ".json", &s->formats);
-        return r < 0 ? r : store_new(statuses, ".xml", &s->statuses);
+        if (r >= 0)
+                r = store_new(statuses, ".xml", &s->statuses);
+        return r < 0 ? r : store_insist(s->statuses, s->event);
 }
 
 /* Other hosts and users may work in the same folder. */
