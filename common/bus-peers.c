@@ -39,8 +39,6 @@ struct BusPeers {
 };
 
 static BusPeer *peer_free(BusPeer *p) {
-        BusCalls *calls = p && p->all ? bus_calls_of(p->all->bus) : NULL;
-
         if (!p)
                 return NULL;
         if (p->all) {
@@ -48,9 +46,9 @@ static BusPeer *peer_free(BusPeer *p) {
                 p->all->n_peers--;
                 if (p->all->options->peer_gone)
                         p->all->options->peer_gone(p->connection, p->all->options->userdata);
+                if (bus_calls_of(p->all->bus))
+                        bus_calls_forget(bus_calls_of(p->all->bus), p->connection);
         }
-        if (calls)
-                bus_calls_forget(calls, p->connection);
         sd_event_source_disable_unref(p->resume);
         sd_bus_close_unref(p->connection);
         free(p);
@@ -75,20 +73,6 @@ bool bus_peers_any(const BusPeers *s) {
         return !LIST_EMPTY(&s->peers);
 }
 
-bool bus_peers_unread(const BusPeers *s) {
-        uint64_t n = 0;
-        BusPeer *p;
-
-        LIST_FOREACH(p, &s->peers, link)
-                if (sd_bus_get_n_queued_write(p->connection, &n) >= 0 && n > 0)
-                        return true;
-        return false;
-}
-
-void bus_peers_close(BusPeers *s) {
-        s->listen_source = sd_event_source_disable_unref(s->listen_source);
-}
-
 /* --- who is listened to --- */
 
 static uint64_t unread(BusPeer *p) {
@@ -96,6 +80,15 @@ static uint64_t unread(BusPeer *p) {
 
         (void) sd_bus_get_n_queued_write(p->connection, &n);
         return n;
+}
+
+bool bus_peers_unwritten(const BusPeers *s) {
+        BusPeer *p;
+
+        LIST_FOREACH(p, &s->peers, link)
+                if (unread(p) > 0)
+                        return true;
+        return false;
 }
 
 static int resume_peer(BusPeer *p) {
@@ -304,6 +297,10 @@ static int on_connection(sd_event_source *source, int listen_fd, uint32_t events
                 s->options->activity(s->options->userdata);
         (void) add_peer(s, fd);
         return 0;
+}
+
+void bus_peers_close(BusPeers *s) {
+        (void) sd_event_source_set_enabled(s->listen_source, SD_EVENT_OFF);
 }
 
 int bus_peers_listen(BusPeers *s, int fd) {

@@ -13,13 +13,13 @@ BusPeers *bus_peers_free(BusPeers *s);
 DEFINE_CLEANUP(BusPeers *, bus_peers_free)
 /* Takes over the listening socket. */
 int bus_peers_listen(BusPeers *s, int fd);
+/* Nobody else is let in. */
+void bus_peers_close(BusPeers *s);
 
 bool bus_peers_have(const BusPeers *s, const sd_bus *connection);
 bool bus_peers_any(const BusPeers *s);
-/* Nobody is let in any more. */
-void bus_peers_close(BusPeers *s);
-/* There is something that one of them has not taken. */
-bool bus_peers_unread(const BusPeers *s);
+/* Somebody has not taken yet what is there. */
+bool bus_peers_unwritten(const BusPeers *s);
 /* A message of one of them has come: more of its messages may have to wait. */
 void bus_peers_heard(BusPeers *s, sd_bus *connection);
 /* Signals go to everybody; who takes none for so long has gone, as far as anybody can tell. */

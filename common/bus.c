@@ -25,8 +25,8 @@ struct Bus {
         sd_bus *broker;
         BusAuth *auth;
         BusTurns *turns;
-        BusCalls *calls;
         BusPeers *peers;
+        BusCalls *calls;
         sd_event_source *flush_source, *released_source;
         void (*released)(void *userdata);
         STAILQ_HEAD(, Dirty) dirty;
@@ -257,7 +257,9 @@ void bus_refuse_calls(Bus *b, const char *daemon) {
 bool bus_is_unwritten(Bus *b) {
         uint64_t n = 0;
 
-        return bus_peers_unread(b->peers) || (b->broker && sd_bus_get_n_queued_write(b->broker, &n) >= 0 && n > 0);
+        if (bus_peers_unwritten(b->peers))
+                return true;
+        return b->broker && sd_bus_get_n_queued_write(b->broker, &n) >= 0 && n > 0;
 }
 
 /* --- the private socket --- */

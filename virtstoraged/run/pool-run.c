@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "../plan/storage.h"
-#include "formats.h"
 #include "log.h"
 #include "mem.h"
+#include "formats.h"
 #include "pool-refresh.h"
 #include "pool-secret.h"
 #include "pool-steps.h"
