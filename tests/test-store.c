@@ -185,4 +185,5 @@ TEST(what_cannot_be_written_is_tried_again) {
         remove_folder(folder);
 }
 
-TEST_MAIN(TEST_ROW(what_cannot_be_written_is_tried_again), TEST_ROW(names_come_back), TEST_ROW(files_come_and_go), TEST_ROW(impossible_names), TEST_ROW(registry_by_name_and_uuid))
+TEST_MAIN(TEST_ROW(names_come_back), TEST_ROW(files_come_and_go), TEST_ROW(impossible_names),
+          TEST_ROW(what_cannot_be_written_is_tried_again), TEST_ROW(registry_by_name_and_uuid))
