@@ -253,7 +253,7 @@ def test_denied_is_denied_whatever_it_is_about(bed):
     """Who may not do something is not told whether it is there to be done."""
     there = [["org.virtbus.qemu1", "Manager", "StartDomain", "st", "web", "no"], ["org.virtbus.network1", "Manager", "StopNetwork", "st", "inner", "no"],
              ["org.virtbus.storage1", "Manager", "StopPool", "st", "files", "no"], ["org.virtbus.storage1", "Manager", "FindSources", "sa{sv}", "dir", "no"],
-             ["org.virtbus.lock1", "Manager", "GetLockspace", "s", "default", "no"], ["org.virtbus.qemu1", "Manager", "DefineDomain", "ssta{sv}", "libvirt-xml", "no"]]
+             ["org.virtbus.lock1", "Manager", "ListLeases", "s", "default", "no"], ["org.virtbus.qemu1", "Manager", "DefineDomain", "ssta{sv}", "libvirt-xml", "no"]]
     calls = [[service, "/" + service.replace(".", "/"), f"{service}.{interface}", method, signature, {"0": json.dumps(name)}]
              for service, interface, method, signature, *names in there for name in names]
     for user in (USER, "nobody"):
