@@ -229,8 +229,10 @@ static int on_user(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         uint32_t uid;
         int r;
 
-        if (sd_bus_message_is_method_error(reply, NULL) || sd_bus_message_read(reply, "u", &uid) < 0)
-                return 0; /* the caller has gone: nobody waits for an answer */
+        if (sd_bus_message_is_method_error(reply, NULL) || sd_bus_message_read(reply, "u", &uid) < 0) {
+                refuse(p, "its caller has gone");
+                return 0;
+        }
         remember_sender(p->auth, sd_bus_message_get_sender(p->message), uid);
         p->uid = uid;
 

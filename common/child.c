@@ -6,11 +6,13 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "fd.h"
+#include "log.h"
 #include "mem.h"
 #include "sdbus.h"
 #include "str.h"
@@ -18,9 +20,14 @@
 struct Child {
         pid_t pid;
         bool ended, released;
-        sd_event_source *source;
+        sd_event_source *source, *report_source;
+        int report;                  /* what it tells before its exec(); -1: it runs its program, or can't */
+        Fault why;                   /* it can't */
+        char *program;
+        void (*started)(Child *c, const Fault *why, void *userdata);
         ChildEnded done;
         void *userdata;
+        bool telling, freed;         /* … by what is being told that it runs */
 };
 
 /* What the child tells before its exec() succeeds: which step failed and why. */
@@ -98,6 +105,40 @@ static _noreturn_ void run_child(const ChildSpec *spec, int report) {
         fail(report, "executing it");
 }
 
+/* The pipe closes at exec(). */
+static void take_report(Child *c) {
+        Failure why;
+        ssize_t n = read(c->report, &why, sizeof(why));
+
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                return;
+        c->report_source = sd_event_source_disable_unref(c->report_source);
+        c->report = fd_close(c->report);
+        if (n == sizeof(why)) {
+                fault_set(&c->why, FAULT_UNIT, why.error, "can't start %s: %.*s: %s", c->program, (int) sizeof(why.step), why.step, strerror(why.error));
+                log_warning("%s", fault_text(&c->why));
+        } else if (c->started)
+                c->started(c, NULL, c->userdata);
+}
+
+static int on_report(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        take_report(userdata);
+        return 0;
+}
+
+static void tell_end(Child *c, int status) {
+        c->telling = true;
+        if (c->report >= 0)
+                take_report(c);
+        c->telling = false;
+        if (c->freed)
+                child_release(c);
+        else if (fault_is_set(&c->why) && c->started)
+                c->started(c, &c->why, c->userdata);
+        else if (c->done)
+                c->done(c, status, c->userdata);
+}
+
 static int on_ended(sd_event_source *source, const siginfo_t *si, void *userdata) {
         Child *c = userdata;
         int status = si->si_code == CLD_EXITED ? (si->si_status & 0xff) << 8 : si->si_status & 0x7f;
@@ -105,27 +146,29 @@ static int on_ended(sd_event_source *source, const siginfo_t *si, void *userdata
         c->ended = true;
         if (c->released) /* its memory goes with the source, whose only reference this drops */
                 (void) sd_event_source_set_floating(source, false);
-        else if (c->done)
-                c->done(c, status, c->userdata);
+        else
+                tell_end(c, status);
         return 0;
 }
 
-/* The pipe closes at exec(); until then the child is a copy of us and can't take long. */
-static int wait_for_exec(int fd, const char *program, Fault *f) {
-        Failure why;
-        ssize_t n;
+/* Descriptors and memory but that of the structure itself. */
+static void forget(Child *c) {
+        c->report_source = sd_event_source_disable_unref(c->report_source);
+        c->report = fd_close(c->report);
+        fault_clear(&c->why);
+        free_and_replace(&c->program, NULL);
+}
 
-        do
-                n = read(fd, &why, sizeof(why));
-        while (n < 0 && errno == EINTR);
-        if (n != sizeof(why))
-                return 0;
-        return fault_set(f, FAULT_UNIT, why.error, "can't start %s: %s: %s", program, why.step, strerror(why.error));
+static int watch(Child *c, sd_event *event) {
+        int r = fd_set_nonblock(c->report, true);
+
+        if (r >= 0)
+                r = sd_event_add_io(event, &c->report_source, c->report, EPOLLIN, on_report, c);
+        return r < 0 ? r : sd_event_add_child(event, &c->source, c->pid, WEXITED, on_ended, c);
 }
 
 int child_new(sd_event *event, const ChildSpec *spec, ChildEnded ended, void *userdata, Child **ret, Fault *f) {
         _cleanup_(child_freep) Child *c = NULL;
-        _cleanup_fd_ int report = -1;
         int pipe[2], r;
 
         assert(event && spec && spec->argv && spec->argv[0] && ret);
@@ -133,9 +176,13 @@ int child_new(sd_event *event, const ChildSpec *spec, ChildEnded ended, void *us
         c = new0(Child, 1);
         if (!c)
                 return fault_oom(f);
+        c->report = -1;
+        c->program = strdup(spec->argv[0]);
+        if (!c->program)
+                return fault_oom(f);
         if (pipe2(pipe, O_CLOEXEC) < 0)
                 return -errno;
-        report = pipe[0];
+        c->report = pipe[0];
 
         c->pid = fork();
         if (c->pid == 0)
@@ -145,11 +192,10 @@ int child_new(sd_event *event, const ChildSpec *spec, ChildEnded ended, void *us
                 c->pid = 0;
                 return fault_set(f, FAULT_UNIT, errno, "can't start %s: %m", spec->argv[0]);
         }
-        r = sd_event_add_child(event, &c->source, c->pid, WEXITED, on_ended, c);
-        if (r >= 0)
-                r = wait_for_exec(report, spec->argv[0], f);
+        r = watch(c, event);
         if (r < 0)
                 return r;
+        c->started = spec->started;
         c->done = ended;
         c->userdata = userdata;
         *ret = TAKE_PTR(c);
@@ -166,6 +212,11 @@ Child *child_free(Child *c) {
 Child *child_release(Child *c) {
         if (!c)
                 return NULL;
+        forget(c);
+        if (c->telling) {
+                c->freed = true;
+                return NULL;
+        }
         if (c->ended || !c->source) {
                 sd_event_source_disable_unref(c->source);
                 free(c);
@@ -184,7 +235,9 @@ pid_t child_pid(const Child *c) {
         return c->pid;
 }
 
-char *child_status_text(int status) {
+char *child_end_text(const Child *c, int status) {
+        if (fault_is_set(&c->why))
+                return strf("could not be started: %s", fault_text(&c->why));
         if (WIFEXITED(status))
                 return strf("exited with status %d", WEXITSTATUS(status));
         return strf("was killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));

@@ -21,7 +21,8 @@ static int definition_copy(const Definition *def, Definition **ret, Fault *f) {
 
 /* --- the set --- */
 
-int definitions_init(Definitions *s, const DefinitionKind *kind, const char *config_dir, const char *run_dir, const DefinitionsWatch *watch, void *userdata) {
+int definitions_init(Definitions *s, const DefinitionKind *kind, const char *config_dir, const char *run_dir, sd_event *event,
+                     const DefinitionsWatch *watch, void *userdata) {
         _cleanup_free_ char *configs = strf("%s/%s", config_dir, kind->folder), *autostarts = strf("%s/%s/autostart", config_dir, kind->folder);
         _cleanup_free_ char *statuses = strf("%s/%s", run_dir, kind->status_folder);
         int r;
@@ -36,6 +37,8 @@ int definitions_init(Definitions *s, const DefinitionKind *kind, const char *con
                 r = store_new(autostarts, ".xml", &s->autostarts);
         if (r >= 0)
                 r = store_new(statuses, ".xml", &s->statuses);
+        if (r >= 0)
+                r = store_insist(s->statuses, event);
         return r < 0 ? r : registry_new(&s->registry);
 }
 

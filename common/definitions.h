@@ -82,7 +82,8 @@ struct DefinitionKind {
         const char *(*note)(const Defined *o);
 };
 
-int definitions_init(Definitions *s, const DefinitionKind *kind, const char *config_dir, const char *run_dir, const DefinitionsWatch *watch, void *userdata);
+int definitions_init(Definitions *s, const DefinitionKind *kind, const char *config_dir, const char *run_dir, sd_event *event,
+                     const DefinitionsWatch *watch, void *userdata);
 /* Frees all objects, nobody is told. */
 void definitions_clear(Definitions *s);
 /* Reads definitions, takes up what is active. From here on nobody is told anything until … */

@@ -5,6 +5,8 @@
 #include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/queue.h>
 #include <unistd.h>
 
 #include "fd.h"
@@ -14,9 +16,20 @@
 
 #define LEFTOVER_PREFIX ".#" /* what file_write_atomic() puts before a temporary name */
 
+#define AGAIN_USEC (1000u * 1000)
+
+/* What is to be written yet. */
+typedef struct Unwritten {
+        char *name, *data;
+        size_t length;
+        LIST_ENTRY(Unwritten) link;
+} Unwritten;
+
 struct Store {
         char *folder, *suffix;
         bool made;
+        sd_event_source *again;      /* NULL: it does not insist */
+        LIST_HEAD(, Unwritten) unwritten;
 };
 
 int store_new(const char *folder, const char *suffix, Store **ret) {
@@ -27,13 +40,34 @@ int store_new(const char *folder, const char *suffix, Store **ret) {
         s = new0(Store, 1);
         if (!s || free_and_strdup(&s->folder, folder) < 0 || free_and_strdup(&s->suffix, suffix) < 0)
                 return -ENOMEM;
+        LIST_INIT(&s->unwritten);
         *ret = TAKE_PTR(s);
         return 0;
+}
+
+static void unwritten_free(Unwritten *u) {
+        LIST_REMOVE(u, link);
+        free(u->name);
+        free(u->data);
+        free(u);
+}
+
+static void forget(Store *s, const char *name) {
+        Unwritten *u, *next;
+
+        for (u = LIST_FIRST(&s->unwritten); u; u = next) {
+                next = LIST_NEXT(u, link);
+                if (streq(u->name, name))
+                        unwritten_free(u);
+        }
 }
 
 Store *store_free(Store *s) {
         if (!s)
                 return NULL;
+        sd_event_source_disable_unref(s->again);
+        while (!LIST_EMPTY(&s->unwritten))
+                unwritten_free(LIST_FIRST(&s->unwritten));
         free(s->folder);
         free(s->suffix);
         free(s);
@@ -134,11 +168,9 @@ static int path_of(const Store *s, const char *name, char **ret) {
         return 0;
 }
 
-int store_write(Store *s, const char *name, const void *data, size_t length) {
+static int write_now(Store *s, const char *name, const void *data, size_t length) {
         _cleanup_free_ char *path = NULL;
         int r;
-
-        assert(s && name);
 
         r = path_of(s, name, &path);
         if (r < 0)
@@ -152,6 +184,60 @@ int store_write(Store *s, const char *name, const void *data, size_t length) {
         r = file_write_atomic(path, data, length, 0600);
         if (r == -ENOENT) /* somebody removed the folder */
                 s->made = false;
+        return r;
+}
+
+static void arm_again(Store *s) {
+        (void) sd_event_source_set_time_relative(s->again, AGAIN_USEC);
+        (void) sd_event_source_set_enabled(s->again, SD_EVENT_ONESHOT);
+}
+
+static void remember(Store *s, const char *name, const void *data, size_t length) {
+        Unwritten *u = new0(Unwritten, 1);
+
+        if (!u)
+                return;
+        LIST_INSERT_HEAD(&s->unwritten, u, link);
+        u->name = strdup(name);
+        u->data = malloc(MAX(length, 1u));
+        u->length = length;
+        if (!u->name || !u->data) {
+                unwritten_free(u);
+                return;
+        }
+        memcpy(u->data, data, length);
+        arm_again(s);
+}
+
+static int on_again(sd_event_source *source, uint64_t usec, void *userdata) {
+        Unwritten *u, *next;
+        Store *s = userdata;
+
+        for (u = LIST_FIRST(&s->unwritten); u; u = next) {
+                next = LIST_NEXT(u, link);
+                if (write_now(s, u->name, u->data, u->length) >= 0)
+                        unwritten_free(u);
+        }
+        if (!LIST_EMPTY(&s->unwritten))
+                arm_again(s);
+        return 0;
+}
+
+int store_insist(Store *s, sd_event *event) {
+        int r = sd_event_add_time_relative(event, &s->again, CLOCK_MONOTONIC, AGAIN_USEC, 0, on_again, s);
+
+        return r < 0 ? r : sd_event_source_set_enabled(s->again, SD_EVENT_OFF);
+}
+
+int store_write(Store *s, const char *name, const void *data, size_t length) {
+        int r;
+
+        assert(s && name);
+
+        forget(s, name);
+        r = write_now(s, name, data, length);
+        if (r < 0 && r != -EINVAL && s->again)
+                remember(s, name, data, length);
         return r;
 }
 
@@ -171,6 +257,7 @@ int store_remove(Store *s, const char *name) {
 
         assert(s && name);
 
+        forget(s, name);
         r = path_of(s, name, &path);
         return r < 0 ? r : file_remove(path);
 }

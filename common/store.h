@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <systemd/sd-event.h>
+
 #include "fault.h"
 
 /* A folder of small files, one per object, replaced atomically. File names are object names with everything escaped that a file name
@@ -14,6 +16,10 @@ typedef struct Store Store;
 int store_new(const char *folder, const char *suffix, Store **ret);
 Store *store_free(Store *s);
 DEFINE_CLEANUP(Store *, store_free)
+
+/* What can't be written, because there is no room perhaps, is tried again each second, until it can or something else is to be written or
+ * removed. The answer of store_write() is what it was. */
+int store_insist(Store *s, sd_event *event);
 
 /* Whether a name is one that objects may have: up to STORE_NAME_MAX bytes of UTF-8, so that units and files can be called after them, no
  * '/', no control characters, no '.' or '-' first. FAULT_INVALID_DEFINITION; `kind` ("domain") is what it would be the name of. */

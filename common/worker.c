@@ -67,6 +67,12 @@ static void stop(Worker *w) {
         w->need_open = w->options.open;
 }
 
+/* Before it is told that they have been passed on: who is told may end who has them now. */
+static void close_passed(Call *c) {
+        for (size_t i = 0; i < c->n_fds; i++)
+                c->fds[i] = fd_close(c->fds[i]);
+}
+
 static void fail_call(Call *c, const Fault *why) {
         if (c && c->done)
                 c->done(NULL, NULL, why, c->userdata);
@@ -151,6 +157,7 @@ static void finish_current(Worker *w, const json_t *json, int *fds, const Fault 
         Call *c = TAKE_PTR(w->current);
 
         w->deadline = sd_event_source_disable_unref(w->deadline);
+        close_passed(c);
         begin_telling(w);
         if (!c->done)
                 opened(w, why ? NULL : json, why);

@@ -20,7 +20,7 @@
 typedef struct Run {
         sd_event *event;
         Child *child;
-        int status;
+        char *text;
         unsigned ended;
 } Run;
 
@@ -28,7 +28,7 @@ static void on_ended(Child *c, int status, void *userdata) {
         Run *r = userdata;
 
         assert_ptr_equal(c, r->child);
-        r->status = status;
+        r->text = child_end_text(c, status);
         r->ended++;
         sd_event_exit(r->event, 0);
 }
@@ -54,43 +54,55 @@ static void start(Run *r, const ChildSpec *spec) {
 static void finish(Run *r) {
         r->child = child_free(r->child);
         r->event = sd_event_unref(r->event);
+        free_and_replace(&r->text, NULL);
 }
 
-static int run(char *const *argv) {
+static void assert_end(char *const *argv, const char *expected) {
         ChildSpec spec = { .argv = argv };
         Run r;
 
         start(&r, &spec);
         assert_ok(sd_event_loop(r.event));
         assert_int_equal(r.ended, 1);
+        assert_string_equal(r.text, expected);
         finish(&r);
-        return r.status;
 }
 
 TEST(ends_are_told) {
-        _cleanup_free_ char *text = NULL, *killed = NULL;
-        int status;
-
-        status = run((char *[]) { (char *) "/bin/sh", (char *) "-c", (char *) "exit 3", NULL });
-        assert_int_equal(WEXITSTATUS(status), 3);
-        text = child_status_text(status);
-        assert_string_equal(text, "exited with status 3");
-        status = run((char *[]) { (char *) "/bin/sh", (char *) "-c", (char *) "kill -9 $$", NULL });
-        killed = child_status_text(status);
-        assert_string_equal(killed, "was killed by signal 9 (Killed)");
+        assert_end((char *[]) { (char *) "/bin/sh", (char *) "-c", (char *) "exit 3", NULL }, "exited with status 3");
+        assert_end((char *[]) { (char *) "/bin/sh", (char *) "-c", (char *) "kill -9 $$", NULL }, "was killed by signal 9 (Killed)");
+        assert_end((char *[]) { (char *) "/nonexistent/program", NULL },
+                   "could not be started: can't start /nonexistent/program: executing it: No such file or directory");
 }
 
-TEST(missing_programs) {
-        char *argv[] = { (char *) "/nonexistent/program", NULL };
-        ChildSpec spec = { .argv = argv };
-        _cleanup_(sd_event_unrefp) sd_event *event = NULL;
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        Child *child = NULL;
+static unsigned n_started, n_not_started;
 
-        block_child_signal();
-        assert_ok(sd_event_new(&event));
-        assert_error(child_new(event, &spec, on_ended, NULL, &child, &f), ENOENT);
-        assert_non_null(strstr(fault_text(&f), "/nonexistent/program"));
+static void on_started(Child *c, const Fault *why, void *userdata) {
+        Run *r = userdata;
+
+        n_started += !why;
+        n_not_started += why && why->error == ENOENT;
+        r->child = child_free(c);
+        (void) sd_event_exit(r->event, 0);
+}
+
+static void await_started(char *const *argv) {
+        ChildSpec spec = { .argv = argv, .started = on_started };
+        Run r;
+
+        start(&r, &spec);
+        assert_ok(sd_event_loop(r.event));
+        assert_int_equal(r.ended, 0);
+        finish(&r);
+}
+
+TEST(starts_are_told) {
+        await_started((char *[]) { (char *) "/bin/sleep", (char *) "100", NULL });
+        assert_true(n_started == 1 && n_not_started == 0);
+        await_started((char *[]) { (char *) "/nonexistent/program", NULL });
+        assert_true(n_started == 1 && n_not_started == 1);
+        await_started((char *[]) { (char *) "/bin/true", NULL }); /* whichever is heard of first */
+        assert_true(n_started == 2);
 }
 
 /* The child sees the descriptors it was given, at their numbers, and no others. */
@@ -142,13 +154,19 @@ TEST(freeing_kills) {
         finish(&r);
 }
 
+static void on_runs(Child *c, const Fault *why, void *userdata) {
+        assert_null(why);
+        (void) sd_event_exit(((Run *) userdata)->event, 0);
+}
+
 TEST(released_ones_live_on) {
-        ChildSpec spec = { .argv = sleeper(), .detach = true };
+        ChildSpec spec = { .argv = sleeper(), .detach = true, .started = on_runs };
         siginfo_t info = {};
         pid_t pid;
         Run r;
 
         start(&r, &spec);
+        assert_ok(sd_event_loop(r.event));
         pid = child_pid(r.child);
         assert_int_equal(getsid(pid), pid);
         r.child = child_release(r.child);
@@ -225,6 +243,6 @@ TEST(unit_names_that_cannot_be) {
         assert_null(unit);
 }
 
-TEST_MAIN(TEST_ROW(ends_are_told), TEST_ROW(missing_programs), TEST_ROW(descriptors), TEST_ROW(freeing_kills),
+TEST_MAIN(TEST_ROW(ends_are_told), TEST_ROW(starts_are_told), TEST_ROW(descriptors), TEST_ROW(freeing_kills),
           TEST_ROW(released_ones_live_on), TEST_ROW(unit_names_are_reversible), TEST_ROW(every_unit_has_a_user_of_its_own),
           TEST_ROW(unit_names_that_cannot_be))

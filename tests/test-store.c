@@ -149,4 +149,41 @@ TEST(registry_by_name_and_uuid) {
         assert_error(registry_rename(r, objects[0].uuid, "x"), ENOENT);
 }
 
-TEST_MAIN(TEST_ROW(names_come_back), TEST_ROW(files_come_and_go), TEST_ROW(impossible_names), TEST_ROW(registry_by_name_and_uuid))
+static bool has(Store *s, const char *name, const char *expected) {
+        _cleanup_free_ char *text = NULL;
+        size_t n;
+
+        return store_read(s, name, &text, &n) >= 0 && streq(text, expected);
+}
+
+/* Whatever is in the way: as soon as it has gone. */
+TEST(what_cannot_be_written_is_tried_again) {
+        char folder[] = "/tmp/test-store-XXXXXX";
+        _cleanup_(sd_event_unrefp) sd_event *event = NULL;
+        _cleanup_(store_freep) Store *s = NULL;
+        _cleanup_free_ char *below = NULL;
+
+        assert_non_null(mkdtemp(folder));
+        below = strf("%s/below", folder);
+        assert_non_null(below);
+        assert_ok(sd_event_new(&event));
+        assert_ok(store_new(below, ".json", &s));
+        assert_ok(store_insist(s, event));
+        assert_ok(symlink("/proc/nothing/here", below));
+        assert_true(store_write(s, "a", "first", 5) < 0);
+        assert_true(store_write(s, "a", "second", 6) < 0);
+        assert_true(store_write(s, "b", "removed", 7) < 0);
+        assert_ok(store_remove(s, "b"));
+        assert_false(store_exists(s, "a"));
+        assert_ok(unlink(below));
+        for (unsigned i = 0; i < 60 && !store_exists(s, "a"); i++)
+                assert_ok(sd_event_run(event, 1000 * 1000));
+        assert_true(has(s, "a", "second"));
+        assert_false(store_exists(s, "b"));
+        assert_ok(store_remove(s, "a"));
+        remove_folder(below);
+        remove_folder(folder);
+}
+
+TEST_MAIN(TEST_ROW(names_come_back), TEST_ROW(files_come_and_go), TEST_ROW(impossible_names),
+          TEST_ROW(what_cannot_be_written_is_tried_again), TEST_ROW(registry_by_name_and_uuid))

@@ -223,7 +223,8 @@ BUS_HANDLER(method_add, ACTION_MANAGE) {
         return 1;
 }
 
-BUS_HANDLER(method_get, ACTION_READ) {
+/* Everybody sees them as objects. */
+BUS_HANDLER(method_get, BUS_OPEN) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         _cleanup_free_ char *path = NULL;
         const char *name;
@@ -239,7 +240,7 @@ BUS_HANDLER(method_get, ACTION_READ) {
         return path ? sd_bus_reply_method_return(m, "o", path) : -ENOMEM;
 }
 
-BUS_HANDLER(method_list_lockspaces, ACTION_READ) {
+BUS_HANDLER(method_list_lockspaces, BUS_OPEN) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         Service *s = service_of(userdata);
         int r;

@@ -18,8 +18,6 @@ ALLOWED = {
     "org.freedesktop.DBus.ObjectManager.GetManagedObjects": "the library makes the answer in one go: 0.3 ms for each VM that has five devices",
     "write_synced": "what is answered is on the disk; tests have on a disk what is otherwise in /run, too",
     "file_sync_name": "the same for a name in a folder",
-    "wait_for_exec": "a new process is at its program at once, when it gets a processor",
-    "pool_watch_free": "the kernel waits for readers of its lists before it lets go of what inotify watched",
     "xml_library_load": "libxml2 is loaded with the first definition, from a disk",
     "fdstore_keep": "systemd's socket takes some hundred descriptors, and is full for a moment when a thousand come at once",
 }

@@ -253,7 +253,7 @@ def test_denied_is_denied_whatever_it_is_about(bed):
     """Who may not do something is not told whether it is there to be done."""
     there = [["org.virtbus.qemu1", "Manager", "StartDomain", "st", "web", "no"], ["org.virtbus.network1", "Manager", "StopNetwork", "st", "inner", "no"],
              ["org.virtbus.storage1", "Manager", "StopPool", "st", "files", "no"], ["org.virtbus.storage1", "Manager", "FindSources", "sa{sv}", "dir", "no"],
-             ["org.virtbus.lock1", "Manager", "GetLockspace", "s", "default", "no"], ["org.virtbus.qemu1", "Manager", "DefineDomain", "ssta{sv}", "libvirt-xml", "no"]]
+             ["org.virtbus.lock1", "Manager", "ListLeases", "s", "default", "no"], ["org.virtbus.qemu1", "Manager", "DefineDomain", "ssta{sv}", "libvirt-xml", "no"]]
     calls = [[service, "/" + service.replace(".", "/"), f"{service}.{interface}", method, signature, {"0": json.dumps(name)}]
              for service, interface, method, signature, *names in there for name in names]
     for user in (USER, "nobody"):
@@ -277,6 +277,14 @@ def test_nobodys_program_is_run(bed):
     (error, _), (capabilities, _) = ask(bed, calls, user="warden")
     assert error not in (*DENIED, None) and capabilities == "org.virtbus.Error.NotSupported"
     assert "uid=0" in bed.read("/srv/was-run")
+    # It runs as root, so nobody else may have written it.
+    for change, part in ((f"chown {USER} /srv/emulator", "/srv/emulator"), ("chmod 777 /srv/emulator", "/srv/emulator"),
+                         (f"mkdir /srv/theirs && cp -p /srv/emulator /srv/theirs/ && chown {USER} /srv/theirs && ln -sf /srv/theirs/emulator /srv/emulator", "/srv/theirs")):
+        bed.run(f"rm /srv/was-run; {change}")
+        (error, text), = ask(bed, calls[:1], user="warden")
+        assert error == "org.virtbus.Error.NotSupported" and f"others than root can change {part}" in text, text
+        assert not bed.exists("/srv/was-run")
+        bed.run("chown root /srv/emulator; chmod 755 /srv/emulator; touch /srv/was-run")
     given["1"] = json.dumps(tiny_xml("x"))
     assert ask(bed, calls[:1], user="nobody")[0][0] is None
 

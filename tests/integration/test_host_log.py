@@ -107,8 +107,9 @@ def test_a_full_disk(bed, logd):
 def test_who_may_read(bed):
     call = "busctl call org.virtbus.log1 /org/virtbus/log1 org.virtbus.log1.Manager ListLogs"
     assert "serial0" in bed.run(call).stdout
-    denied = bed.run("dbus-send --system --print-reply --dest=org.virtbus.log1 /org/virtbus/log1 org.virtbus.log1.Manager.ListLogs",
-                     user=USER, check=False)
+    assert "serial0" in bed.run(call, user=USER).stdout     # as everybody sees it in the objects
+    denied = bed.run("dbus-send --system --print-reply --dest=org.virtbus.log1 /org/virtbus/log1 org.virtbus.log1.Manager.Read array:byte:0 string:serial0 "
+                     "uint64:0 uint64:1", user=USER, check=False)
     assert denied.returncode != 0 and "org.virtbus.log1.read" in denied.stderr
     assert bed.run(f"cat {FILE}", user=USER, check=False).returncode != 0
 

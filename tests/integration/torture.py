@@ -24,6 +24,7 @@ from torture_plan import CLIENTS, DAEMONS, FILES, NETWORKS, POOLS, VMS, make_rou
 SETTLE = 30          # seconds until all that has begun has ended, and all that was broken has been mended
 PREPARE = f"""
 mkdir -p /srv/small /srv/large && mount -t tmpfs -o size=16M tmpfs /srv/small && mount -t tmpfs -o size=256M tmpfs /srv/large
+mkdir -p /run/virtbus && mount -t tmpfs -o size=4M,mode=755 tmpfs /run/virtbus
 mkdir -p /etc/virtbus /var/lib/virtbus {torture_ops.IMAGES} {' '.join(POOLS.values())} /srv/small/etc /srv/small/lib
 mount --bind /srv/small/etc /etc/virtbus && mount --bind /srv/small/lib /var/lib/virtbus && chmod 700 /var/lib/virtbus
 cd {torture_ops.IMAGES} && truncate -s 1M {' '.join([*FILES, *(f'base-{vm}' for vm in VMS + 't')])} && mkfifo pipe.in pipe.out

@@ -67,8 +67,8 @@ class Accidents:
     def flush_firewall(self):
         self.bed.run("nft flush ruleset")
 
-    def fill_disk(self, seconds):
-        path = self.bed._outside("/srv/small/filler")
+    def fill_disk(self, path, seconds):
+        path = self.bed._outside(f"{path}/filler")
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         for size in (1 << 16, 1 << 12, 1):
             try:

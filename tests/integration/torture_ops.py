@@ -22,6 +22,7 @@ IMAGES = "/srv/large/images"
 # A daemon that has been killed was done with what it did, but systemd and QEMU may go on with what it has asked for.
 LAG = 3
 TIMEOUT = 90
+NOTE = "https://example.org/torture"
 # Nobody has said what became of it.
 LOST = ("org.freedesktop.DBus.Error.", "org.freedesktop.systemd1.", "local", "org.virtbus.Error.Timeout", "org.virtbus.Error.Stopping")
 # Said by a daemon, too: of an object that is not there.
@@ -101,7 +102,8 @@ def vm_xml(vm, tag, weight, disks, nics):
     relay = f"<serial type='pipe'><source path='{IMAGES}/pipe'/></serial>" if vm == "d" else ""
     devices = ("<controller type='scsi' model='virtio-scsi'/><controller type='usb' model='qemu-xhci'/>" + disk_xml("sda", f"base-{vm}") + relay +
                "".join(disk_xml(t, s) for t, s in disks.items()) + "".join(nic_xml(vm, n, w) for n, w in nics.items()))
-    extra = f"<uuid>{identity('vm', vm)}</uuid><title>{tag}</title><description>{tag}</description>"
+    extra = (f"<uuid>{identity('vm', vm)}</uuid><title>{tag}</title><description>{tag}</description>"
+             f"<metadata><t:note xmlns:t='{NOTE}'>{tag}</t:note></metadata>")
     return tiny_xml(vm, devices=devices, extra=extra + (f"<cputune><shares>{weight}</shares></cputune>" if weight else ""))
 
 
@@ -153,6 +155,12 @@ def gone(vm):
 
 def terminate(client, vm):
     return lambda: domain(client, vm, "Terminate"), gone(vm), {}
+
+
+def shutdown(client, vm):
+    """The guest does not listen, and goes on; one that was paused is made to run, so that it could."""
+    return (lambda: domain(client, vm, "Shutdown", "sta{sv}", "acpi", 0, {"timeout-usec": GLib.Variant("t", 10**6)}),
+            {}, {("vm", vm, "state"): "running"})
 
 
 def suspend(client, vm):

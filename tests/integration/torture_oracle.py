@@ -9,7 +9,7 @@ import xml.etree.ElementTree as ElementTree
 from bus import BusError
 from domains import CONFIG, LIVE
 from torture_look import ALL_VMS, Look, devices_of, nothing
-from torture_ops import IMAGES, NETWORK, QEMU, STORAGE, bridge, domain, manager, of_network, pool_path
+from torture_ops import IMAGES, NETWORK, NOTE, QEMU, STORAGE, bridge, domain, manager, of_network, pool_path
 from torture_plan import DAEMONS, NETWORKS, POOLS, identity
 
 ACTIVE = {"running": "running", "paused": "paused", "shutoff": None}
@@ -105,7 +105,10 @@ class Oracle:
         kept = self.look.path(f"/etc/virtbus/domains/{name}.xml").read_text()
         self.same(f"definition of {name}", bus=canonical(text), disk=canonical(kept))
         root = ElementTree.fromstring(kept)
-        self.same(f"title and description of {name}", title=root.findtext("title"), description=root.findtext("description"))
+        self.same(f"what is written about {name}", title=root.findtext("title"), description=root.findtext("description"),
+                  metadata=root.findtext(f"metadata/{{{NOTE}}}note"))
+        if properties["State"] == "shutoff":
+            self.same(f"metadata of {name}", disk=root.findtext("title"), bus=ElementTree.fromstring(properties["Metadata"][NOTE]).text)
 
     def active(self):
         return {name for name in ALL_VMS if self.registers["vm", name, "state"]}

@@ -265,7 +265,7 @@ static void ended(Dnsmasq *d, const char *how) {
 
 static void on_child_ended(Child *c, int status, void *userdata) {
         Dnsmasq *d = userdata;
-        _cleanup_free_ char *how = child_status_text(status);
+        _cleanup_free_ char *how = child_end_text(c, status);
 
         d->child = child_free(d->child);
         ended(d, how ?: "ended");
@@ -293,10 +293,21 @@ static void find_process(Dnsmasq *d) {
                 process_close(&d->process);
 }
 
+static void on_child_started(Child *c, const Fault *why, void *userdata) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        Dnsmasq *d = userdata;
+
+        if (why) {
+                (void) fault_copy(&f, why);
+                d->child = child_free(d->child);
+        }
+        finish(d, why ? &f : NULL);
+}
+
 static int start_child(Dnsmasq *d, Fault *f) {
         _cleanup_free_ char *config = strf("--conf-file=%s/dnsmasq.conf", d->folder);
         char *argv[] = { (char *) PROGRAM, (char *) "--keep-in-foreground", (char *) "--pid-file=", (char *) "--user=", config, NULL };
-        const ChildSpec spec = { .argv = argv, .detach = true };
+        const ChildSpec spec = { .argv = argv, .detach = true, .started = on_child_started };
         int r;
 
         if (!config)
@@ -305,7 +316,7 @@ static int start_child(Dnsmasq *d, Fault *f) {
         if (r < 0)
                 return r;
         note_pid(d, child_pid(d->child));
-        return finish_later(d);
+        return 0;
 }
 
 static int signal_it(const Dnsmasq *d, int sig) {

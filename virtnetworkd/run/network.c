@@ -373,6 +373,9 @@ int network_start(Network *n, DefinedDone done, void *userdata, Fault *f) {
                 return -EBUSY;
         strv_free(TAKE_PTR(n->warnings));
         r = network_copy(n->config, &n->live);
+        /* The next virtnetworkd has to know what there is. */
+        if (r >= 0 && (r = definitions_save(n)) < 0)
+                fault_set(f, FAULT_STORE, -r, "the run state of %s can't be kept: %s", n->name, strerror(-r));
         if (r >= 0)
                 r = bring_up(n, f);
         if (r >= 0)
@@ -381,6 +384,7 @@ int network_start(Network *n, DefinedDone done, void *userdata, Fault *f) {
                 return 0;
         if (n->live)
                 take_down(n);
+        (void) definitions_save(n);
         free(TAKE_PTR(n->operation));
         return r;
 }

@@ -293,7 +293,7 @@ int networks_new(const NetworksOptions *options, Networks **ret, Fault *f) {
         s->state_dir = strdup(options->state_dir);
         if (!s->run_dir || !s->state_dir)
                 return fault_oom(f);
-        r = definitions_init(&s->set, &kind, options->config_dir, options->run_dir, &options->watch.networks, options->watch_userdata);
+        r = definitions_init(&s->set, &kind, options->config_dir, options->run_dir, options->event, &options->watch.networks, options->watch_userdata);
         if (r >= 0)
                 r = links_new(&s->links, f);
         if (r >= 0)

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
@@ -35,6 +36,7 @@ struct CapsWait {
 /* One QEMU that is being asked. */
 typedef struct Probe {
         Entry *entry;
+        char *program;                  /* the file itself, wherever links lead */
         char *key;                      /* of the binary when the probe began */
         bool kvm_pass;
         Helper *helper;
@@ -57,6 +59,7 @@ struct Entry {
 struct CapsStore {
         sd_event *event;
         char *cache_dir;
+        bool distrusts;                 /* programs that others than root can change */
         bool calling;
         TAILQ_HEAD(EntryList, Entry) entries;
 };
@@ -74,6 +77,7 @@ static Probe *probe_free(Probe *p) {
                 return NULL;
         probe_stop(p);
         caps_free(p->caps);
+        free(p->program);
         free(p->key);
         free(p);
         return NULL;
@@ -127,6 +131,10 @@ int caps_store_new(sd_event *e, const char *cache_dir, CapsStore **ret) {
                 return -ENOMEM;
         *ret = TAKE_PTR(s);
         return 0;
+}
+
+void caps_store_distrust(CapsStore *s) {
+        s->distrusts = true;
 }
 
 CapsStore *caps_store_free(CapsStore *s) {
@@ -469,9 +477,43 @@ static int on_deadline(_unused_ sd_event_source *s, _unused_ uint64_t usec, void
         return 0;
 }
 
+/* Whose it is, or who may write into it. What has the sticky bit is shared, but for what is in it. */
+static bool is_roots(const char *path) {
+        struct stat st;
+
+        if (stat(path, &st) < 0 || st.st_uid != 0)
+                return false;
+        return !(st.st_mode & S_IWOTH && !(st.st_mode & S_ISVTX)) && !(st.st_mode & S_IWGRP && st.st_gid != 0);
+}
+
+/* `path` has no links in it. */
+static int check_owners(const char *path, Fault *f) {
+        _cleanup_free_ char *part = strdup(path);
+
+        if (!part)
+                return fault_oom(f);
+        for (char *end = part + strlen(part); end; end = strrchr(part, '/')) {
+                *end = '\0';
+                if (is_roots(*part ? part : "/"))
+                        continue;
+                fault_set(f, FAULT_NOT_SUPPORTED, EACCES, "%s is not asked what it can: others than root can change %s", path, *part ? part : "/");
+                fault_hint(f, "have the program and all folders above it owned and written to by root alone");
+                return -EACCES;
+        }
+        return 0;
+}
+
+/* It runs as we do: as root, who can't become another user here. */
+static int find_program(Probe *p, Fault *f) {
+        p->program = realpath(p->entry->binary, NULL);
+        if (!p->program)
+                return fault_set(f, FAULT_QEMU, errno, "%s can't be started: %m", p->entry->binary);
+        return p->entry->store->distrusts ? check_owners(p->program, f) : 0;
+}
+
 static int probe_spawn(Probe *p) {
         const char *argv[] = {
-                p->entry->binary, "-S", "-no-user-config", "-nodefaults", "-display", "none", "-machine", "none",
+                p->program, "-S", "-no-user-config", "-nodefaults", "-display", "none", "-machine", "none",
                 "-accel", p->kvm_pass ? "kvm" : "tcg", "-chardev", "socket,id=m,fd=3", "-mon", "chardev=m,mode=control",
                 p->kvm_pass ? NULL : "-accel", "kvm", NULL,
         };
@@ -512,7 +554,9 @@ static int probe_start(Entry *e, const char *key, Fault *f) {
         p->caps = caps_new();
         if (!p->key || !p->caps)
                 return fault_oom(f);
-        r = probe_start_pass(p, f);
+        r = find_program(p, f);
+        if (r >= 0)
+                r = probe_start_pass(p, f);
         if (r < 0)
                 return r;
         e->probe = TAKE_PTR(p);

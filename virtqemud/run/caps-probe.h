@@ -19,6 +19,8 @@ typedef void (*CapsFunc)(CapsStore *s, const char *binary, QemuCaps *caps, const
 
 /* `cache_dir` need not exist; NULL: nothing is kept on disk. SIGCHLD must be blocked before the first probe (sd-event wants it). */
 int caps_store_new(sd_event *e, const char *cache_dir, CapsStore **ret);
+/* Only programs are run that nobody but root can change. */
+void caps_store_distrust(CapsStore *s);
 CapsStore *caps_store_free(CapsStore *s);
 DEFINE_CLEANUP(CapsStore *, caps_store_free)
 

@@ -49,7 +49,6 @@ struct Companions {
         Domain *domain;
         OneCompanion *items;
         size_t n, n_running;
-        sd_event_source *defer;
         CompanionsDone done;     /* NULL once it was called */
         void *userdata;
 };
@@ -75,7 +74,6 @@ Companions *companions_free(Companions *all) {
                 free(c->state);
                 free(c->unit);
         }
-        sd_event_source_disable_unref(all->defer);
         companions_free(all->next);
         free(all->items);
         free(all);
@@ -307,19 +305,25 @@ static int start_unit(OneCompanion *c) {
         return unit_start_transient(d->manager->bus, &spec, on_unit_started, c, &c->call);
 }
 
-static int on_defer(sd_event_source *source, void *userdata) {
-        Companions *all = userdata;
+static void on_child_started(Child *child, const Fault *why, void *userdata) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        OneCompanion *c = userdata;
 
-        all->defer = sd_event_source_disable_unref(all->defer);
-        for (size_t i = 0; i < all->n; i++)
-                one_runs(&all->items[i]);
-        return 0;
+        if (!why) {
+                one_runs(c);
+                return;
+        }
+        (void) fault_copy(&f, why);
+        c->child = child_free(child);
+        process_close(&c->process);
+        finish(c->all, &f);
 }
 
 static int start_child(OneCompanion *c, Fault *f) {
         const Manager *m = c->all->domain->manager;
         const ChildFd fds[] = { { c->socket, STDIN_FILENO }, { c->secret, STDOUT_FILENO } };
-        const ChildSpec spec = { .argv = c->what.argv, .fds = fds, .n_fds = c->secret >= 0 ? 2 : 1, .detach = true };
+        const ChildSpec spec = { .argv = c->what.argv, .fds = fds, .n_fds = c->secret >= 0 ? 2 : 1, .detach = true,
+                                 .started = on_child_started };
         int r = has_state(c) ? mkdir_parents(c->state, 0700) : 0;
 
         if (r < 0)
@@ -328,9 +332,7 @@ static int start_child(OneCompanion *c, Fault *f) {
         if (r < 0)
                 return r;
         (void) process_open(child_pid(c->child), 0, &c->process); /* else it has ended, which we will hear of */
-        if (c->all->defer)
-                return 0;
-        return sd_event_add_defer(m->event, &c->all->defer, on_defer, c->all);
+        return 0;
 }
 
 /* Where the folder of that device's program is, as the program sees it. */

@@ -66,7 +66,7 @@ int launcher_stop(Launcher *l, void (*stopped)(void *userdata)) {
 /* By then it has its plan and the instance watches it, or it has none and that is a failure. */
 static void on_child_ended(Child *c, int status, void *userdata) {
         Launcher *l = userdata;
-        _cleanup_free_ char *how = child_status_text(status);
+        _cleanup_free_ char *how = child_end_text(c, status);
         _cleanup_fault_ Fault f = FAULT_INIT;
 
         fault_set(&f, FAULT_UNIT, ECHILD, "the supervisor of %s %s before it got its plan", l->domain->name, how ?: "ended");

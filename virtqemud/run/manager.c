@@ -76,7 +76,13 @@ static int open_stores(Manager *m) {
         r = store_new(configs, ".xml", &m->configs);
         if (r >= 0)
                 r = store_new(statuses, ".json", &m->statuses);
-        return r < 0 ? r : caps_store_new(m->event, m->dirs.cache, &m->caps);
+        if (r >= 0)
+                r = store_insist(m->statuses, m->event);
+        if (r >= 0)
+                r = caps_store_new(m->event, m->dirs.cache, &m->caps);
+        if (r >= 0 && !m->user && geteuid() == 0)
+                caps_store_distrust(m->caps);
+        return r;
 }
 
 static int find_helpers(Manager *m) {

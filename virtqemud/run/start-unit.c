@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "start-steps.h"
 
+#include <string.h>
+
 #include "displays.h"
 #include "instance.h"
 #include "manager.h"
@@ -163,7 +165,11 @@ int start_begin_handover(void *userdata, Fault *f) {
                 return r;
 
         d->instance->handed_over = true;
-        status_save(d);
+        r = status_save(d);
+        if (r < 0) { /* from now on it runs, and the next virtqemud has to know */
+                d->instance->handed_over = false;
+                return fault_set(f, FAULT_STORE, -r, "the run state of %s can't be kept: %s", d->name, strerror(-r));
+        }
         request = TAKE_PTR(s->request);
         request->answer(request, prepare_plan(s->prepare), prepare_fds(s->prepare), d);
         s->prepare = prepare_free(s->prepare); /* our copies of the descriptors are closed */

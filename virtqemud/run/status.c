@@ -73,7 +73,7 @@ static int save(Domain *d) {
         return store_write(d->manager->statuses, d->uuid_string, text, strlen(text));
 }
 
-void status_save(Domain *d) {
+int status_save(Domain *d) {
         int r;
 
         assert(d);
@@ -81,6 +81,7 @@ void status_save(Domain *d) {
         r = d->instance ? save(d) : store_remove(d->manager->statuses, d->uuid_string);
         if (r < 0)
                 (void) log_domain_warning_errno(d, r, "can't keep the run state: %m");
+        return r;
 }
 
 void status_clear(Status *s) {

@@ -230,13 +230,15 @@ static void on_left(_unused_ const json_t *json, _unused_ int fds[WORKER_FDS_MAX
 }
 
 static int leave_folder(PoolOperation *o) {
-        const WorkerCall call = { .request = json_pack("{s:s}", "do", "leave"), .done = on_left, .userdata = o };
+        Pool *p = o->pool;
+        int fd = p->watch ? pool_watch_fd(p->watch) : -1;
+        const WorkerCall call = { .request = json_pack("{s:s}", "do", "leave"), .fds = &fd, .n_fds = fd >= 0, .done = on_left, .userdata = o };
+        bool asked = p->worker && worker_ask(p->worker, &call, NULL) >= 0;
 
-        if (o->pool->worker && worker_ask(o->pool->worker, &call, NULL) >= 0)
-                return 0;
-        if (!o->pool->worker)
+        if (!p->worker)
                 json_decref(call.request);
-        return 1;
+        p->watch = pool_watch_free(p->watch); /* the worker has it as well, and is the last one */
+        return asked ? 0 : 1;
 }
 
 static int undo_watch(void *userdata) {
@@ -244,7 +246,6 @@ static int undo_watch(void *userdata) {
 
         if (o->adopting)
                 return 1; /* it will be back */
-        o->pool->watch = pool_watch_free(o->pool->watch);
         return leave_folder(o);
 }
 
@@ -254,7 +255,6 @@ static int step_leave(void *userdata, _unused_ Fault *f) {
 
         p->active = false;
         p->check = sd_event_source_disable_unref(p->check);
-        p->watch = pool_watch_free(p->watch);
         work_stop_all(p);
         volumes_clear(p);
         return leave_folder(o);

@@ -251,7 +251,7 @@ static int open_stores(Pools *s, const PoolsOptions *o) {
         _cleanup_free_ char *formats = strf("%s/storage/formats", o->state_dir);
         int r = formats ? store_new(formats, ".json", &s->formats) : -ENOMEM;
 
-        return r < 0 ? r : definitions_init(&s->set, &kind, o->config_dir, o->run_dir, &o->watcher.pools, o->watcher_userdata);
+        return r < 0 ? r : definitions_init(&s->set, &kind, o->config_dir, o->run_dir, o->event, &o->watcher.pools, o->watcher_userdata);
 }
 
 /* Other hosts and users may work in the same folder. */

@@ -272,7 +272,10 @@ static int serve_space(_unused_ WorkerRequest *q, Fault *f) {
 }
 
 /* So that it can be unmounted. */
-static int serve_leave(_unused_ WorkerRequest *q, _unused_ Fault *f) {
+/* What watched the folder is closed at our end: the kernel has whoever closes it last wait for all that look at its lists. */
+static int serve_leave(WorkerRequest *q, _unused_ Fault *f) {
+        for (size_t i = 0; i < q->n_fds; i++)
+                q->fds[i] = -1;
         folder_close(&pool.folder);
         return worker_end(NULL, NULL, 0);
 }
