@@ -619,6 +619,24 @@ def test_many_deaths_of_the_daemon(bed):
     assert state(bed, "none") is None
 
 
+def test_death_after_the_unit_was_told(bed):
+    """Limits that nobody was told of are taken back by the virtqemud that comes next, and so is the definition."""
+    define(bed, tiny_xml("limited", extra="<cputune><shares>250</shares></cputune>"))
+    bed.put("/etc/systemd/system/virtqemud.service.d/die.conf", b"[Service]\nEnvironment=VIRTBUS_DIE_AT=tell=/run/virtbus/qemu/die\n")
+    bed.run("systemctl daemon-reload && systemctl restart virtqemud")
+    call(bed, "StartDomain", "st", "limited", 0)
+    weight = "systemctl show -P CPUWeight virtqemu@limited"
+    assert bed.run(weight).stdout == "250\n"
+    bed.put("/run/virtbus/qemu/die", b"")
+    assert bed.run("virtctl set --live --persistent limited CPUWeight=300", check=False).returncode != 0
+    bed.wait(lambda: not bed.exists("/run/virtbus/qemu/die") and state(bed, "limited") == "running" and bed.run(weight).stdout == "250\n",
+             what="the unit's weight is what it was")
+    assert "CPUWeight 250" in " ".join(bed.run("virtctl get limited CPUWeight").stdout.split()).replace("=", " ")
+    bed.wait(lambda: "<shares>250<" in bed.read("/etc/virtbus/domains/limited.xml"), what="so is the definition")
+    bed.run("rm /etc/systemd/system/virtqemud.service.d/die.conf && systemctl daemon-reload")
+    call(bed, "TerminateDomain", "st", "limited", 0)
+
+
 LINK = """
 import socket, ssl, struct, sys
 with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=20) as s:
