@@ -11,7 +11,7 @@
 
 DEFINE_ENUM(ChardevType, chardev_type, NULL, "pty", "file", "unix", "null", "spicevmc", "spiceport", "qemu-vdagent", "tcp", "dev", "udp", "pipe", "stdio", "vc",
             "dbus", "nmdm")
-DEFINE_ENUM(SerialTarget, serial_target, NULL, "isa-serial", "pci-serial", "usb-serial", "serial", "virtio")
+DEFINE_ENUM(SerialTarget, serial_target, NULL, "isa-serial", "pci-serial", "usb-serial", "serial", "virtio", "isa-debug")
 DEFINE_ENUM(SocketMode, socket_mode, NULL, "bind", "connect")
 
 static const char *const mouse_words[] = { NULL, "client", "server" };

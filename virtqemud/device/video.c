@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "video.h"
 
+#include <string.h>
+
 #include "str.h"
 #include "virtio.h"
 #include "xml-read.h"
 
-/* <video>: a graphics adapter. The first is the primary one, which the firmware shows its messages on. */
+/* <video>: a graphics adapter. The first is the primary one, which the firmware shows its messages on; who says otherwise has it put there. */
 typedef struct Video {
         Device device;
         int model;
@@ -88,6 +90,28 @@ static bool is_first(const Device *d, const DomainDef *def) {
         return device_next(def, DEVICE_VIDEO, &i) == d;
 }
 
+static const Video *find_primary(const DomainDef *def) {
+        DEVICE_FOREACH(Video, v, def, DEVICE_VIDEO)
+                if (v->primary == YES)
+                        return v;
+        return NULL;
+}
+
+void video_put_primary_first(DomainDef *def) {
+        Record **items = def->devices.items;
+        const Video *primary = find_primary(def);
+        size_t first = 0, at = 0;
+
+        while (primary && items[at] != &primary->device.head)
+                at++;
+        while (primary && ((const Device *) items[first])->ops->kind != DEVICE_VIDEO)
+                first++;
+        if (!primary || first == at)
+                return;
+        memmove(&items[first + 1], &items[first], (at - first) * sizeof(*items));
+        items[first] = (Record *) &primary->device.head;
+}
+
 static void set_number(uint64_t *n, uint64_t value) {
         if (*n == NUMBER_UNSET && value > 0)
                 *n = value;
@@ -138,7 +162,7 @@ static int video_check(const Device *d, const DomainDef *def, const QemuCaps *ca
         if (v->model == VIDEO_NONE && !is_first(d, def))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "model 'none' means that there is no adapter, but there is one before it");
         if (v->primary == YES && !is_first(d, def))
-                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "the primary adapter is the first one");
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "only one adapter is the primary one");
         if (v->driver && !streq(v->driver, "qemu"))
                 return xml_fault_below(r, "driver/@name", f, FAULT_NOT_SUPPORTED, "'%.16s' is not supported, only 'qemu'", v->driver);
         if (v->accel3d == YES)
