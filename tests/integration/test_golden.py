@@ -287,7 +287,7 @@ def test_command_line(folder, tmp_path):
             held.append(start_pr_helper(tmp_path, number))
         elif kind == "udp":
             held.append(udp(*path.split()))
-        elif kind == "connect-tcp" or path == "/run/egd.sock" or (kind == "connect" and "vhost" in path):
+        elif kind == "connect-tcp" or path in ("/run/egd.sock", "/run/redir.sock") or (kind == "connect" and "vhost" in path):
             held += socket.socketpair()
         elif "ivshmem" in path:
             held.append(ivshmem_server())

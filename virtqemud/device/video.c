@@ -17,6 +17,7 @@ typedef struct Video {
         Tristate accel2d, accel3d;
         uint64_t x, y;
         char *driver;
+        VirtioOptions virtio;
 } Video;
 
 typedef enum VideoModel {
@@ -45,6 +46,7 @@ static const struct {
 #define AT(member) offsetof(Video, member)
 static const Field video_fields[] = {
         { "driver/@name", &field_string, AT(driver), .max_length = 16 },
+        VIRTIO_FIELDS(AT(virtio)),
         { "model/@type", &field_enum, AT(model), FIELD_REQUIRED, .words = &model_table },
         { "model/@ram", &field_number, AT(ram), .max = 1 << 22 },
         { "model/@vram", &field_number, AT(vram), .max = 1 << 22 },
@@ -165,6 +167,8 @@ static int video_check(const Device *d, const DomainDef *def, const QemuCaps *ca
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "only one adapter is the primary one");
         if (v->driver && !streq(v->driver, "qemu"))
                 return xml_fault_below(r, "driver/@name", f, FAULT_NOT_SUPPORTED, "'%.16s' is not supported, only 'qemu'", v->driver);
+        if (virtio_options_any(&v->virtio) && v->model != VIDEO_VIRTIO)
+                return xml_fault_below(r, "driver", f, FAULT_NOT_SUPPORTED, "these are settings of model 'virtio'");
         if (v->accel3d == YES)
                 return xml_fault_below(r, "model/acceleration", f, FAULT_NOT_SUPPORTED, "QEMU has no access to the host's graphics: accel3d must be 'no'");
         if (v->heads != NUMBER_UNSET && v->heads > 1 && v->model != VIDEO_QXL && v->model != VIDEO_VIRTIO)
@@ -232,6 +236,8 @@ static int video_args(const Device *d, Args *a, Fault *f) {
         if (!json)
                 return -ENOMEM;
         r = add_memory(json, v);
+        if (r >= 0)
+                r = virtio_options_add(&v->virtio, json);
         if (r >= 0)
                 r = json_set_switch(json, "blob", v->blob);
         if (r >= 0)
