@@ -173,7 +173,8 @@ def test_terminals_keep_their_names(bed):
 
 def test_tpm(bed):
     """swtpm is a unit with a user of its own, which finds its state again; undefining removes that."""
-    path = define(bed, guest_xml(bed.guest, name="trust", devices="<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>"))
+    path = define(bed, guest_xml(bed.guest, name="trust", devices="<tpm model='tpm-crb'><backend type='emulator' version='2.0'>"
+                                "<active_pcr_banks><sha384/></active_pcr_banks></backend></tpm>"))
     folder = "/var/lib/private/virtbus-companions"
     warnings = f"busctl get-property org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain Warnings"
     for dies in (False, True):
@@ -181,6 +182,7 @@ def test_tpm(bed):
         unit = bed.run("systemctl list-units --plain --no-legend 'virtqemu-swtpm-*'").stdout.split()
         assert unit[2:4] == ["active", "running"] and "Trusted Platform Module tpm0 of Virtual Machine trust" in " ".join(unit)
         assert bed.run(f"systemctl show -P DynamicUser {unit[0]}").stdout.strip() == "yes"
+        bed.wait(lambda: "Successfully activated PCR banks sha384" in bed.run(f"journalctl -u {unit[0]}").stdout, what="swtpm_setup has chosen the bank")
         assert "tpm2-00.permall" in bed.run(f"ls {folder}/*/tpm0").stdout
         if dies:  # also where the daemon that started it is not there any more
             bed.run(f"systemctl restart virtqemud; {warnings}; sleep 1.5")

@@ -26,7 +26,6 @@ static const struct {
           "mode='passthrough' type='spicevmc' takes the viewer's card" },
         { "domain/devices/smartcard", "database", "QEMU has no access to the host's certificates",
           "mode='passthrough' type='spicevmc' takes the viewer's card" },
-        { "domain/devices/tpm/backend", "active_pcr_banks", "swtpm chooses the banks of a new module itself", "leave it out" },
         { "domain/clock/timer", "catchup", "QEMU chooses itself how fast missed ticks are made up for", "leave it out: tickpolicy='catchup' stays" },
         { "domain/devices/disk/source", "cookies", "they would be secrets that everybody reads", "<auth> logs in" },
         { "domain/devices/interface", "filterref", "filters of packets are not supported",
