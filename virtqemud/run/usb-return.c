@@ -136,13 +136,13 @@ static void on_detached(Domain *d, const Fault *why, void *userdata) {
                 look_later(u, why ? AGAIN_USEC : 0);
 }
 
-static void leave_what_fails(UsbReturn *u, const Fault *why) {
+static void try_again(UsbReturn *u, const Fault *why) {
         Domain *d = u->instance->domain;
 
         if (++u->tries < TRIES)
                 look_later(u, AGAIN_USEC);
         else
-                (void) domain_warn(d, "a USB device that is there again can't be given to it: %s", fault_text(why));
+                (void) domain_warn(d, "what has become of a USB device of the host can't be followed: %s", fault_text(why));
 }
 
 /* Who it is given to has it: that is found by what it is told by, since its id may be another one. */
@@ -152,7 +152,7 @@ static void on_attached(Domain *d, const char *device, char **plan, const Fault 
         UsbReturn *u = of_domain(d);
 
         if (u && why)
-                leave_what_fails(u, why);
+                try_again(u, why);
         if (!u || !source)
                 return;
         tell(d, GUEST_EVENT_HOST_DEVICE_RETURNED, device, source);
@@ -223,7 +223,7 @@ static void look(UsbReturn *u) {
                 if (r > 0)
                         continue;
                 if (r < 0)
-                        leave_what_fails(u, &f);
+                        try_again(u, &f);
                 return;
         }
 }
