@@ -348,6 +348,15 @@ static bool belongs(const Field *f, const char *last, const xmlNode *n) {
         return name && (f->type->shape == SHAPE_LIST ? streq(name, last) : f->variant(name) != NULL);
 }
 
+/* White space between elements may go with the one before it. */
+static xmlNode *next_element(const xmlNode *n) {
+        xmlNode *next = n->next;
+
+        while (next && next->type != XML_ELEMENT_NODE)
+                next = next->next;
+        return next;
+}
+
 static int merge_list(const Writer *w, const Field *f, RecordList *list) {
         char prefix[PATH_MAX_LENGTH];
         xmlNode *holder, *next;
@@ -363,7 +372,7 @@ static int merge_list(const Writer *w, const Field *f, RecordList *list) {
                         list->items[i]->node = NULL;
         mark(list, list);
         for (xmlNode *n = holder->children; n; n = next) {
-                next = n->next;
+                next = next_element(n);
                 if (belongs(f, last, n) && n->_private != list)
                         remove_node(n);
         }

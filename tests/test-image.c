@@ -175,6 +175,24 @@ TEST(test_chain) {
         got_clear(&g);
 }
 
+/* Formats of others below an image, and by themselves. */
+TEST(test_old_formats) {
+        static const char *const formats[] = { "vmdk", "qed", "qcow" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+                Got g;
+
+                shell("qemu-img create -f %s old 5M; qemu-img create -f qcow2 -b old -F %s -u above.qcow2 7M", formats[i], formats[i]);
+                ask(&g, TEST_WORKER, REQUEST(at("above.qcow2"), .format = "qcow2", .want = IMAGE_CHAIN), 1, 0);
+                if (g.text)
+                        fail_msg("%s", g.text);
+                assert_int_equal(g.results[0].n_levels, 2);
+                assert_string_equal(g.results[0].levels[1].format, formats[i]);
+                assert_int_equal(g.results[0].levels[1].size, 5 << 20);
+                got_clear(&g);
+        }
+}
+
 TEST(test_many) {
         ImageRequest requests[300];
         Fault f = FAULT_INIT;
@@ -214,8 +232,14 @@ TEST(test_chain_faults) {
         expect_fault(REQUEST(at("json.qcow2"), .format = "qcow2", .want = IMAGE_CHAIN), FAULT_NOT_SUPPORTED, "is no file", NULL);
         shell("qemu-img create -f qcow2 -o data_file=d.raw data.qcow2 1M");
         expect_fault(REQUEST(at("data.qcow2"), .format = "qcow2", .want = IMAGE_FD), FAULT_NOT_SUPPORTED, "data in another file", NULL);
-        shell("qemu-img create -f vmdk x.vmdk 1M");
-        expect_fault(REQUEST(at("x.vmdk"), .format = "vmdk"), FAULT_NOT_SUPPORTED, "format vmdk can't", "qemu-img convert");
+        shell("qemu-img create -f raw b 1M; for f in qed qcow; do qemu-img create -f $f -b b -F raw layer.$f; done;"
+              "qemu-img create -f vmdk x.vmdk 1M; qemu-img create -f vmdk -b x.vmdk -F vmdk layer.vmdk;"
+              "qemu-img create -f vmdk -o subformat=monolithicFlat flat.vmdk 1M");
+        expect_fault(REQUEST(at("flat.vmdk"), .format = "vmdk"), FAULT_IMAGE, "only names the files", "qemu-img convert");
+        expect_fault(REQUEST(at("layer.vmdk"), .format = "vmdk"), FAULT_IMAGE, "layer on another one", "qemu-img convert");
+        expect_fault(REQUEST(at("layer.qed"), .format = "qed"), FAULT_IMAGE, "layer on another one", "qemu-img convert");
+        expect_fault(REQUEST(at("layer.qcow"), .format = "qcow"), FAULT_IMAGE, "layer on another one", "qemu-img convert");
+        expect_fault(REQUEST(at("b"), .format = "vmdk"), FAULT_IMAGE, "no vmdk image", "qemu-img convert");
         expect_fault(REQUEST(at("lie"), .format = "qcow3"), FAULT_IMAGE, "\"qcow3\" is no image format", "qcow2");
         shell("truncate -s 1M c0; for i in $(seq 1 70); do f=raw; [ $i -gt 1 ] && f=qcow2;"
               "qemu-img create -q -f qcow2 -b c$((i-1)) -F $f -u c$i 1M; done");
@@ -482,6 +506,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST_ROW(test_plain),
                 TEST_ROW(test_chain),
+                TEST_ROW(test_old_formats),
                 TEST_ROW(test_many),
                 TEST_ROW(test_chain_faults),
                 TEST_ROW(test_types),

@@ -17,12 +17,17 @@ TPM = "<tpm model='{model}'><backend type='emulator' version='2.0'{more}/></tpm>
 
 
 @pytest.mark.once
-@pytest.mark.skipif(not have("swtpm"), reason="no swtpm")
+@pytest.mark.skipif(not have("swtpm_setup"), reason="no swtpm-tools")
 def test_tpm(bus, qemud, guest_image):
-    """The guest has a TPM, whose state outlives the run and goes with the definition."""
+    """The guest has a TPM, whose state outlives the run and goes with the definition; its banks are those that are asked for, also of an older one."""
+    banks = "<tpm model='tpm-crb'><backend type='emulator' version='2.0'><active_pcr_banks><{}/></active_pcr_banks></backend></tpm>"
+    d = define(bus, tiny_xml("web", devices=banks.format("sha256")))
+    d.Start(0, {}, timeout=60)
+    d.Terminate(0, {})
+    bus.wait_property(d, "State", "shutoff")
     # QEMU puts the initrd of an unpacked kernel where the firmware has its tables of the TPM.
     image = replace(guest_image, kernel=guest_image.bzimage)
-    d = define(bus, guest_xml(image, devices=TPM.format(model="tpm-crb", more=""), memory=1024))
+    d = define(bus, guest_xml(image, devices=banks.format("sha384"), memory=1024))
     folder = f"{bus.directory}/data/virtbus/companions"
     for first in (True, False):
         d.Start(0, {}, timeout=60)
@@ -30,6 +35,7 @@ def test_tpm(bus, qemud, guest_image):
         if first:
             con.ready()
             assert "2" in con.ask("sh cat /sys/class/tpm/tpm0/tpm_version_major")
+            assert [os.path.basename(p) for p in con.ask("sh ls -d /sys/class/tpm/tpm0/pcr-*")] == ["pcr-sha384"]
         assert len(bus.watch.named("swtpm")) == 1
         d.Terminate(0, {})
         assert [files for _, _, files in os.walk(folder) if "tpm2-00.permall" in files]

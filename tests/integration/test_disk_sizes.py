@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from domains import define, device, tiny_xml
+from domains import console, define, device, guest_xml, tiny_xml
 from test_storage import MIB, SERVICE, create, pool_xml, storaged  # noqa: F401
 from test_virtctl import virtctl  # noqa: F401
 
@@ -51,6 +51,28 @@ def test_off_and_running(bus, qemud, tmp_path, virtctl):  # noqa: F811
     d.Start(0, {}, timeout=60)
     assert size(bus, d, "virtio_2ddisk0")[0] == 5 * MIB
     d.Terminate(0, {})
+
+
+def test_formats_of_others(bus, qemud, tmp_path, guest_image):
+    """By themselves, and below an image; what they name is not followed."""
+    for name in ("vmdk", "qed", "qcow"):
+        (tmp_path / "a.raw").write_bytes(f"out of {name}".encode().ljust(MIB, b"\0"))
+        subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", name, tmp_path / "a.raw", tmp_path / f"a.{name}"], check=True, timeout=60)
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", "a.vmdk", "-F", "vmdk", tmp_path / "b.qcow2", "2M"], check=True, timeout=60)
+    subprocess.run(["qemu-img", "create", "-q", "-f", "vmdk", "-o", "subformat=monolithicFlat", tmp_path / "flat.vmdk", "1M"], check=True, timeout=60)
+    d = define(bus, guest_xml(guest_image, devices=disk(tmp_path / "b.qcow2", "vda", "qcow2") + disk(tmp_path / "a.qed", "vdb", "qed") +
+                              disk(tmp_path / "a.qcow", "vdc", "qcow")))
+    d.Start(0, {}, timeout=60)
+    con = console(bus, d)
+    con.ready()
+    seen = " ".join(con.ask("disks"))
+    assert all(f"out.of.{name}" in seen for name in ("vmdk", "qed", "qcow")), seen
+    for n in range(3):
+        assert size(bus, d, f"virtio_2ddisk{n}")[0] == (MIB if n else 2 * MIB)
+    d.Terminate(0, {})
+    d = define(bus, tiny_xml("flat", devices=disk(tmp_path / "flat.vmdk", "vda", "vmdk")))
+    with bus.fails("ImageFailed", "only names the files"):
+        d.Start(0, {}, timeout=60)
 
 
 def test_volume(bus, storaged, qemud, tmp_path):  # noqa: F811

@@ -175,7 +175,7 @@ def open_file(path, tmp_path, read_only, encrypted):
         copy.write_bytes(struct.pack("<4sIBB6s8sI4sI", b"SLIC", 36, 1, 0, b"MAKER ", b"TABLE   ", 1, b"TEST", 1))
     elif encrypted:
         make_encrypted(copy, encrypted)
-    elif path.endswith((".qcow2", ".vdi", ".vpc", ".vhdx")):
+    elif path.endswith((".qcow2", ".vdi", ".vpc", ".vhdx", ".vmdk", ".qed", ".qcow")):
         subprocess.run(["qemu-img", "create", "-q", "-f", path.rpartition(".")[2], copy, "1M"], check=True, timeout=30)
     else:
         copy.write_bytes(b"\0" * (1 << 20))
@@ -287,7 +287,7 @@ def test_command_line(folder, tmp_path):
             held.append(start_pr_helper(tmp_path, number))
         elif kind == "udp":
             held.append(udp(*path.split()))
-        elif kind == "connect-tcp" or path == "/run/egd.sock" or (kind == "connect" and "vhost" in path):
+        elif kind == "connect-tcp" or path in ("/run/egd.sock", "/run/redir.sock") or (kind == "connect" and "vhost" in path):
             held += socket.socketpair()
         elif "ivshmem" in path:
             held.append(ivshmem_server())

@@ -209,7 +209,8 @@ def test_terminals_keep_their_names(bed):
 
 def test_tpm(bed):
     """swtpm is a unit with a user of its own, which finds its state again; undefining removes that."""
-    path = define(bed, guest_xml(bed.guest, name="trust", devices="<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>"))
+    path = define(bed, guest_xml(bed.guest, name="trust", devices="<tpm model='tpm-crb'><backend type='emulator' version='2.0'>"
+                                "<active_pcr_banks><sha384/></active_pcr_banks></backend></tpm>"))
     folder = "/var/lib/private/virtbus-companions"
     warnings = f"busctl get-property org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain Warnings"
     for dies in (False, True):
@@ -217,6 +218,7 @@ def test_tpm(bed):
         unit = bed.run("systemctl list-units --plain --no-legend 'virtqemu-swtpm-*'").stdout.split()
         assert unit[2:4] == ["active", "running"] and "Trusted Platform Module tpm0 of Virtual Machine trust" in " ".join(unit)
         assert bed.run(f"systemctl show -P DynamicUser {unit[0]}").stdout.strip() == "yes"
+        bed.wait(lambda: "Successfully activated PCR banks sha384" in bed.run(f"journalctl -u {unit[0]}").stdout, what="swtpm_setup has chosen the bank")
         assert "tpm2-00.permall" in bed.run(f"ls {folder}/*/tpm0").stdout
         if dies:  # also where the daemon that started it is not there any more
             bed.run(f"systemctl restart virtqemud; {warnings}; sleep 1.5")
@@ -653,6 +655,23 @@ def test_many_deaths_of_the_daemon(bed):
         bed.run("systemctl kill --signal=KILL virtqemud")
     bed.wait(lambda: bed.run("systemctl is-active virtqemud", check=False).stdout == "active\n", timeout=10)
     assert state(bed, "none") is None
+
+
+def test_death_after_the_unit_was_told(bed):
+    """Limits that nobody was told of are taken back by the virtqemud that comes next, and so is the definition."""
+    define(bed, tiny_xml("limited", extra="<cputune><shares>250</shares></cputune>"))
+    bed.put("/etc/systemd/system/virtqemud.service.d/die.conf", b"[Service]\nEnvironment=VIRTBUS_DIE_AT=tell=/run/virtbus/qemu/die\n")
+    bed.run("systemctl daemon-reload && systemctl restart virtqemud")
+    call(bed, "StartDomain", "st", "limited", 0)
+    weight = "systemctl show -P CPUWeight virtqemu@limited"
+    assert bed.run(weight).stdout == "250\n"
+    bed.put("/run/virtbus/qemu/die", b"")
+    assert bed.run("virtctl set --live --config limited CPUWeight=300", check=False).returncode != 0
+    bed.wait(lambda: not bed.exists("/run/virtbus/qemu/die") and state(bed, "limited") == "running" and bed.run(weight).stdout == "250\n",
+             what="the unit's weight is what it was")
+    bed.wait(lambda: "<shares>250<" in bed.read("/etc/virtbus/domains/limited.xml"), what="so is the definition")
+    bed.run("rm /etc/systemd/system/virtqemud.service.d/die.conf && systemctl daemon-reload")
+    call(bed, "TerminateDomain", "st", "limited", 0)
 
 
 LINK = """

@@ -110,6 +110,52 @@ def test_who_has_a_usb_device(installed_machine):
     assert prop(machine, "usb_1_1", "AssignedTo") == "/"
 
 
+def test_usb_device_that_was_pulled_out(installed_machine):
+    """It is the guest's again when it is back, whether virtqemud ran meanwhile or not; so is one that was missing at the start."""
+    machine, qmp = installed_machine, installed_machine.qemu.qmp
+    live = "virtctl cat --live loyal"
+
+    def plug(port):
+        qmp.run("device_add", driver="usb-kbd", id=f"back{port}", bus="usb.0", port=str(port))
+
+    plug(3)
+    wait(machine, "ls /sys/bus/usb/devices", "1-3")
+    definition = USB.format(more="", place="<address bus='1' port='3'/>") + USB.format(more=" startupPolicy='optional'", place="<address bus='1' port='4'/>")
+    define(machine, "loyal", tiny_xml("loyal", devices=definition))
+    machine.run("virtctl start loyal", timeout=SLOW)
+    assert machine.run(live, timeout=SLOW).stdout.count("<hostdev") == 1
+    try:
+        with news(machine) as told:
+            qmp.run("device_del", id="back3")
+            wait(machine, told, '"member":"HostDeviceLost".*port 3')
+            wait(machine, f"{live} | grep -c '<hostdev'", "0")
+            plug(3)
+            wait(machine, told, '"member":"HostDeviceReturned".*port 3')
+            plug(4)
+            wait(machine, told, '"member":"HostDeviceReturned".*port 4')
+            assert machine.run(live, timeout=SLOW).stdout.count("<hostdev") == 2
+        machine.run("systemctl stop virtqemud.socket virtqemud", timeout=SLOW)
+        qmp.run("device_del", id="back3")
+        qmp.run("device_del", id="back4")
+        wait(machine, "ls /sys/bus/usb/devices | grep -cE '^1-[34]$'", "0")
+        plug(3)
+        wait(machine, "ls /sys/bus/usb/devices", "1-3")
+        machine.run("systemctl start virtqemud.socket", timeout=SLOW)
+        wait(machine, f"{live} | grep -c '<hostdev'", "1")
+        path = manager(machine, "GetDomain", "s loyal").split('"')[1]
+        wait(machine, f"busctl get-property {SERVICE} {ROOT}/hostdev/usb_1_3 {HOSTDEV} AssignedTo", path)
+        # Taken out of the definition it is not waited for any more.
+        machine.put("/srv/loyal.xml", tiny_xml("loyal"))
+        machine.run("virtctl define /srv/loyal.xml", timeout=SLOW)
+        plug(4)
+        wait(machine, "ls /sys/bus/usb/devices", "1-4")
+        assert machine.run(live, timeout=SLOW).stdout.count("<hostdev") == 1
+    finally:
+        terminate(machine, "loyal")
+        for port in (3, 4):
+            qmp.run("device_del", id=f"back{port}")
+
+
 def test_who_has_a_pci_device(installed_machine):
     """Its driver follows, too: in a VM from the start, and plugged in."""
     machine = installed_machine

@@ -1,15 +1,23 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """CPUs and memory come and go while the machine runs."""
 
+import bus as bus_module
 import pytest
 
 from domains import CONFIG, FORMAT, LIVE, VALIDATE_ONLY, console, define, guest_xml, tiny_xml
-from test_hotplug import until
+from test_hotplug import definitions, qmp, until
 
 pytestmark = pytest.mark.bus
 
 MIB = 1 << 20
 
+
+
+@pytest.fixture
+def bus_that_dies(tmp_path):
+    trigger = tmp_path / "die"
+    with bus_module.Bus(environment={"VIRTBUS_FAIL_QMP": str(trigger)}) as bus:
+        yield bus, trigger
 
 
 def cpus(con):
@@ -41,6 +49,28 @@ def test_cpus(bus, qemud, guest_image):
     assert d.VCPUs == (4, 4)
 
 
+def number_of_cpus(domain):
+    return sum("qom-path" in cpu for cpu in qmp(domain, "query-hotpluggable-cpus"))
+
+
+def test_death_at_each_cpu(bus_that_dies):
+    """virtqemud dies before each command that plugs one in: they are all there after that, and in the definition, or none of them is."""
+    bus, trigger = bus_that_dies
+    xml = tiny_xml("web").replace("<vcpu>1</vcpu>", "<vcpu current='1'>4</vcpu>")
+    for n in range(1, 5):
+        d = define(bus, xml)
+        d.Start(0, {}, timeout=60)
+        defined = definitions(d)[1]
+        trigger.write_text(f"resize die {n}")
+        with bus.fails("NoReply"):
+            d.SetVCPUs(4, LIVE | CONFIG, {})
+        there = 1 if n == 1 else 4
+        until(lambda: (d.VCPUs, number_of_cpus(d)), ((there, 4), there))
+        until(lambda: (definitions(d)[1] == defined, list(d.PendingChanges)), (n == 1, []))
+        assert not trigger.exists(), "it died where it should"
+        d.Terminate(0, {})
+
+
 def test_cpus_of_the_definition(bus, qemud):
     d = define(bus, tiny_xml("web").replace("<vcpu>1</vcpu>", "<vcpu>2</vcpu>"))
     d.SetVCPUs(1, 0, {})
@@ -51,12 +81,20 @@ def test_cpus_of_the_definition(bus, qemud):
     d.Terminate(0, {})
 
 
-def test_memory(bus, qemud, guest_image):
-    """The guest gives memory back and gets it again."""
+def test_memory(bus_that_dies, guest_image):
+    """The guest gives memory back and gets it again; if virtqemud dies over that, all is as it was."""
+    bus, trigger = bus_that_dies
     d = define(bus, guest_xml(guest_image, memory=256))
     d.Start(0, {}, timeout=60)
     con = console(bus, d)
     con.ready()
+    defined = d.ExportDefinition(FORMAT, CONFIG)
+    for n in (1, 2):
+        trigger.write_text(f"resize die {n}")
+        with bus.fails("NoReply"):
+            d.SetMemory(192 * MIB, LIVE | CONFIG, {})
+        until(lambda: (d.ExportDefinition(FORMAT, CONFIG) == defined, qmp(d, "query-balloon")["actual"], d.MemoryCurrent), (True, 256 * MIB, 256 * MIB))
+    con = console(bus, d)
     all_of_it = int(con.ask("memory")[0].split()[1])
     d.SetMemory(192 * MIB, LIVE | CONFIG, {})
     bus.wait_property(d, "MemoryCurrent", 192 * MIB)

@@ -5,10 +5,12 @@ import json
 import os
 import re
 
+import bus as bus_module
 import pytest
 
 from domains import CONFIG, FORMAT, LIVE, VALIDATE_ONLY, define, disk_xml, tiny_xml
 from gi.repository import GLib
+from test_hotplug import until
 
 pytestmark = pytest.mark.bus
 
@@ -78,6 +80,23 @@ def test_pins(bus, qemud):
     now = processors(d)
     assert now["CPU 0/TCG"] == now["qemu-system-x86"] == free and now["IO iothread3"] == "0", now
     d.Terminate(0, {})
+
+
+def test_each_death(tmp_path):
+    """Whichever command virtqemud dies at, or after all of them: threads, what they run on and the definition are as before."""
+    commands, tell = tmp_path / "commands", tmp_path / "tell"
+    with bus_module.Bus(environment={"VIRTBUS_FAIL_QMP": str(commands), "VIRTBUS_DIE_AT": f"tell={tell}"}) as bus:
+        d = define(bus, tiny_xml(extra="<iothreads>1</iothreads>"))
+        t = tuning(bus, d)
+        d.Start(0, {}, timeout=60)
+        before, defined = processors(d), d.ExportDefinition(FORMAT, CONFIG)
+        for trigger, text in ((commands, "retune die 1"), (commands, "retune die 2"), (commands, "retune die 3"), (tell, "")):
+            trigger.write_text(text)
+            with bus.fails("NoReply"):
+                t.SetProperties([("IOThreads", threads(2)), ("EmulatorPin", GLib.Variant("s", "0"))], LIVE | CONFIG, {})
+            until(lambda: (processors(d), d.ExportDefinition(FORMAT, CONFIG) == defined), (before, True))
+            assert (t.IOThreads, t.EmulatorPin) == ([1], "") and not trigger.exists(), text
+        d.Terminate(0, {})
 
 
 def test_schedulers(bus, qemud):

@@ -100,7 +100,6 @@ def test_what_is_wrong(bus, storaged, pool, qemud):  # noqa: F811
     for number, (disk, error, text) in enumerate((
             (volume_disk("none", "v"), "NoSuchPool", 'disk vda: no pool is called "none"'),
             (volume_disk("images", "v"), "NoSuchVolume", "disk vda: there is no volume v in the pool images"),
-            (volume_disk("images", "disk.vmdk"), "NotSupported", "disk.vmdk is of the format vmdk"),
             (volume_disk("images", "disk.vmdk").replace("/><target", " mode='direct'/><target"), "InvalidDefinition", "'direct' is for units of iSCSI"))):
         domain = define(bus, tiny_xml(f"vm{number}", devices=disk))
         with bus.fails(error, text):

@@ -55,7 +55,12 @@ static const Disk *disk_of(const DiskSize *z) {
 
 /* Whether the size of what is in a file of that format is known without understanding it. */
 static bool says_size(const char *format) {
-        return streq(format, "raw") || streq(format, "qcow2");
+        static const char *const formats[] = { "raw", "qcow2", "vmdk", "qed", "qcow" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(formats); i++)
+                if (streq(format, formats[i]))
+                        return true;
+        return false;
 }
 
 static void on_opened(_unused_ ImageOpen *o, ImageResult *results, size_t n, const Fault *why, void *userdata) {

@@ -133,6 +133,8 @@ static const sd_bus_vtable events_vtable[] = {
         EVENT("IOError"),
         EVENT("WriteThreshold"),
         EVENT("TrayMoved"),
+        EVENT("HostDeviceLost"),
+        EVENT("HostDeviceReturned"),
         EVENT("MemoryFailure"),
         EVENT("RTCChanged"),
         EVENT("SuspendedToDisk"),

@@ -141,6 +141,19 @@ static const Field sysinfo_entry_fields[] = {
 #undef AT
 static const RecordType sysinfo_entry_record = { "entry", sizeof(SysinfoEntry), RECORD_FIELDS(sysinfo_entry_fields) };
 
+#define AT(member) offsetof(Sysinfo, member)
+static const Field sysinfo_fields[] = {
+        { "@type", &field_enum, AT(type), .words = &sysinfo_type_table },
+        { "bios/entry", &field_list, AT(bios), .record = &sysinfo_entry_record, .max = 16 },
+        { "system/entry", &field_list, AT(product), .record = &sysinfo_entry_record, .max = 16 },
+        { "baseBoard/entry", &field_list, AT(base_board), .record = &sysinfo_entry_record, .max = 16 },
+        { "chassis/entry", &field_list, AT(chassis), .record = &sysinfo_entry_record, .max = 16 },
+        { "oemStrings/entry", &field_list, AT(oem_strings), .record = &sysinfo_entry_record, .max = 64 },
+        { "entry", &field_list, AT(configuration), .record = &sysinfo_entry_record, .max = 64 },
+};
+#undef AT
+static const RecordType sysinfo_record = { "sysinfo", sizeof(Sysinfo), RECORD_FIELDS(sysinfo_fields) };
+
 #define AT(member) offsetof(CpuFeature, member)
 static const Field cpu_feature_fields[] = {
         { "@policy", &field_enum, AT(policy), .words = &cpu_policy_table },
@@ -274,14 +287,8 @@ static const Field domain_fields[] = {
         { "os/bios/@useserial", &field_yes_no, AT(bios_serial) },
         { "os/bios/@rebootTimeout", &field_integer, AT(reboot_timeout) },
         { "os/smbios/@mode", &field_enum, AT(smbios_mode), .words = &smbios_mode_table },
-        { "sysinfo/@type", &field_enum, AT(sysinfo.type), .words = &sysinfo_type_table },
         { "os/acpi/table", &field_list, AT(acpi_tables), .record = &acpi_table_record, .max = 8 },
-        { "sysinfo/bios/entry", &field_list, AT(sysinfo.bios), .record = &sysinfo_entry_record, .max = 16 },
-        { "sysinfo/system/entry", &field_list, AT(sysinfo.product), .record = &sysinfo_entry_record, .max = 16 },
-        { "sysinfo/baseBoard/entry", &field_list, AT(sysinfo.base_board), .record = &sysinfo_entry_record, .max = 16 },
-        { "sysinfo/chassis/entry", &field_list, AT(sysinfo.chassis), .record = &sysinfo_entry_record, .max = 16 },
-        { "sysinfo/oemStrings/entry", &field_list, AT(sysinfo.oem_strings), .record = &sysinfo_entry_record, .max = 64 },
-        { "sysinfo/entry", &field_list, AT(sysinfo.configuration), .record = &sysinfo_entry_record, .max = 64 },
+        { "sysinfo", &field_list, AT(sysinfo), .record = &sysinfo_record, .max = 2 },
 
         { "features/acpi", &field_flag, AT(acpi) },
         { "features/apic", &field_flag, AT(apic) },
@@ -310,6 +317,8 @@ static const Field domain_fields[] = {
         { "features/kvm/hint-dedicated/@state", &field_on_off, AT(kvm_hint_dedicated) },
         { "features/kvm/poll-control/@state", &field_on_off, AT(kvm_poll_control) },
         { "features/kvm/pv-ipi/@state", &field_on_off, AT(kvm_pv_ipi) },
+        { "features/kvm/dirty-ring/@state", &field_on_off, AT(dirty_ring) },
+        { "features/kvm/dirty-ring/@size", &field_number, AT(dirty_ring_size), .min = 1024, .max = 65536 },
         { "features/tcg/tb-cache", &field_size, AT(code_cache), .unit = "MiB" },
         SWITCH("features/pvspinlock", pvspinlock),
         SWITCH("features/pmu", pmu),

@@ -34,8 +34,9 @@ DECLARE_ENUM(SmbiosMode, smbios_mode);
 typedef enum SysinfoType { SYSINFO_NONE, SYSINFO_SMBIOS, SYSINFO_FWCFG, _SYSINFO_TYPE_MAX, _SYSINFO_TYPE_INVALID = -EINVAL } SysinfoType;
 DECLARE_ENUM(SysinfoType, sysinfo_type);
 
-/* <sysinfo>: lists of SysinfoEntry. */
+/* <sysinfo>: lists of SysinfoEntry. There is one of each type. */
 typedef struct Sysinfo {
+        Record head;
         int type;                /* SysinfoType */
         RecordList bios, product, base_board, chassis, oem_strings, configuration;
 } Sysinfo;
@@ -111,7 +112,7 @@ struct DomainDef {
         int64_t reboot_timeout;  /* ms; -1: stay, the firmware's message standing */
         int smbios_mode;         /* SmbiosMode */
         RecordList acpi_tables;  /* AcpiTable */
-        Sysinfo sysinfo;
+        RecordList sysinfo;      /* Sysinfo */
 
         bool acpi, apic, pae;    Tristate apic_eoi;
         uint64_t smm_segment;    /* bytes */
@@ -120,7 +121,8 @@ struct DomainDef {
         uint64_t cpu_clusters;
         Switch vmport, smm, pmu, pvspinlock, vmcoreinfo;
         int ioapic;              /* IoapicDriver */
-        Tristate kvm_hidden, kvm_hint_dedicated, kvm_poll_control, kvm_pv_ipi;
+        Tristate kvm_hidden, kvm_hint_dedicated, kvm_poll_control, kvm_pv_ipi, dirty_ring;
+        uint64_t dirty_ring_size;    /* entries for each CPU */
         Hyperv hyperv;
 
         int cpu_mode;            /* CpuMode */

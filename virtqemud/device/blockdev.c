@@ -114,6 +114,10 @@ static int add_slice(const Disk *d, const Level *l, const char *whole, const cha
                                                     (int) !l->writable, "offset", (json_int_t) d->slice_offset, "size", (json_int_t) d->slice_size));
 }
 
+static bool may_name_others(int format) {
+        return format == DISK_QCOW2 || format == DISK_VMDK || format == DISK_QED || format == DISK_QCOW;
+}
+
 static int add_format(const Disk *d, const Level *l, const char *storage, const char *below, Args *a) {
         _cleanup_free_ char *name = blockdev_name(d, l->depth, "format");
         /* FAT is for the guest to understand. */
@@ -130,7 +134,7 @@ static int add_format(const Disk *d, const Level *l, const char *storage, const 
         if (l->depth == 0 && json_set_text(json, "detect-zeroes", disk_detect_zeroes_word(d)) < 0)
                 return -ENOMEM;
         /* Said in any case, so that QEMU never follows what is written in the image. */
-        if (l->format == DISK_QCOW2 &&
+        if (may_name_others(l->format) &&
             json_object_set_new(json, "backing", below ? json_string(below) : json_null()) < 0)
                 return -ENOMEM;
         return args_json(a, ARG_BLOCKDEV, TAKE_PTR(json));

@@ -11,7 +11,7 @@
 
 DEFINE_ENUM(ChardevType, chardev_type, NULL, "pty", "file", "unix", "null", "spicevmc", "spiceport", "qemu-vdagent", "tcp", "dev", "udp", "pipe", "stdio", "vc",
             "dbus", "nmdm")
-DEFINE_ENUM(SerialTarget, serial_target, NULL, "isa-serial", "pci-serial", "usb-serial", "serial", "virtio")
+DEFINE_ENUM(SerialTarget, serial_target, NULL, "isa-serial", "pci-serial", "usb-serial", "serial", "virtio", "isa-debug")
 DEFINE_ENUM(SocketMode, socket_mode, NULL, "bind", "connect")
 
 static const char *const mouse_words[] = { NULL, "client", "server" };
@@ -141,7 +141,8 @@ static int check_end(const Chardev *c, const Record *r, const ChardevSource *s, 
 static int check_sources(const Chardev *c, const Record *r, Fault *f) {
         const ChardevSource *s = source_of(c);
 
-        if (c->protocol && c->type != CHARDEV_TCP)
+        /* A socket with a path is raw, too. */
+        if (c->protocol && c->type != CHARDEV_TCP && (c->type != CHARDEV_UNIX || !streq(protocol_words[c->protocol], "raw")))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "protocol belongs to type 'tcp'");
         if (c->type == CHARDEV_TCP && (!s->host || s->service == NUMBER_UNSET))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type 'tcp' needs <source mode='…' host='…' service='…'/>");

@@ -9,6 +9,7 @@
 typedef struct Companion {
         const char *name;            /* "passt" */
         const char *package;         /* what to install */
+        const char *helper, *helper_package; /* another program that it needs, or NULL */
         const char *title;           /* "User Network" */
         const char *lost;            /* what is wrong without it: "has no network any more" */
         char **argv;

@@ -11,7 +11,7 @@
 DEFINE_ENUM(DiskDevice, disk_device, NULL, "disk", "cdrom", "floppy", "lun")
 DEFINE_ENUM(DiskType, disk_type, NULL, "file", "block", "volume", "network", "vhostuser", "dir", "nvme")
 DEFINE_ENUM(DiskBus, disk_bus, NULL, "virtio", "scsi", "sata", "ide", "usb", "fdc")
-DEFINE_ENUM(DiskFormat, disk_format, NULL, "raw", "qcow2", "vdi", "vpc", "vhdx", "fat")
+DEFINE_ENUM(DiskFormat, disk_format, NULL, "raw", "qcow2", "vdi", "vpc", "vhdx", "fat", "vmdk", "qed", "qcow")
 DEFINE_ENUM(DiskCache, disk_cache, NULL, "default", "none", "writeback", "writethrough", "directsync", "unsafe")
 
 static const char *const io_words[] = { NULL, "native", "threads", "io_uring" };

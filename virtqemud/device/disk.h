@@ -27,7 +27,7 @@ typedef enum DiskBus {
 DECLARE_ENUM(DiskBus, disk_bus);
 
 typedef enum DiskFormat {
-        DISK_FORMAT_NONE, DISK_RAW, DISK_QCOW2, DISK_VDI, DISK_VPC, DISK_VHDX, DISK_FAT,
+        DISK_FORMAT_NONE, DISK_RAW, DISK_QCOW2, DISK_VDI, DISK_VPC, DISK_VHDX, DISK_FAT, DISK_VMDK, DISK_QED, DISK_QCOW,
         _DISK_FORMAT_MAX, _DISK_FORMAT_INVALID = -EINVAL,
 } DiskFormat;
 DECLARE_ENUM(DiskFormat, disk_format);

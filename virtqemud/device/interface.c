@@ -128,8 +128,8 @@ static int check_source(const Interface *i, Fault *f) {
                 return xml_fault_below(&i->device.head, "source", f, FAULT_INVALID_DEFINITION, "that is no link of the host, or no mode of a macvtap");
         if (i->managed == NO && !i->host)
                 return xml_fault_below(&i->device.head, "target", f, FAULT_INVALID_DEFINITION, "which tap? managed='no' needs a dev");
-        if (i->driver != DRIVER_NONE && !interface_has_tap(i))
-                return xml_fault_below(&i->device.head, "driver/@name", f, FAULT_INVALID_DEFINITION, "type '%s' has no driver", type);
+        if (i->driver == DRIVER_VHOST && !interface_has_tap(i))
+                return xml_fault_below(&i->device.head, "driver/@name", f, FAULT_INVALID_DEFINITION, "type '%s' is QEMU's: it has no vhost", type);
         if (i->queues != NUMBER_UNSET && !interface_has_tap(i) && i->type != INTERFACE_VHOSTUSER && i->type != INTERFACE_VDPA)
                 return xml_fault_below(&i->device.head, "driver/@queues", f, FAULT_INVALID_DEFINITION, "type '%s' has one queue", type);
         return 0;

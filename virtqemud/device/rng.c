@@ -12,7 +12,7 @@ typedef struct Rng {
         int model, backend;
         char *source;                 /* text of <backend> */
         uint64_t rate_bytes, rate_period;
-        int egd, mode;                /* of the daemon that is asked: tcp or unix; connect */
+        int egd, mode, protocol;      /* of the daemon that is asked: tcp or unix; connect; raw */
         char *host, *path;
         uint64_t service;
         VirtioOptions virtio;
@@ -29,6 +29,8 @@ static const char *const egd_words[] = { NULL, "tcp", "unix" };
 static const EnumTable egd_table = { egd_words, ARRAY_SIZE(egd_words) };
 static const char *const mode_words[] = { NULL, "connect" };
 static const EnumTable mode_table = { mode_words, ARRAY_SIZE(mode_words) };
+static const char *const protocol_words[] = { NULL, "raw" };
+static const EnumTable protocol_table = { protocol_words, ARRAY_SIZE(protocol_words) };
 static const EnumTable backend_table = { backend_words, ARRAY_SIZE(backend_words) };
 
 #define AT(member) offsetof(Rng, member)
@@ -40,6 +42,7 @@ static const Field rng_fields[] = {
         { "backend/@model", &field_enum, AT(backend), FIELD_REQUIRED, .words = &backend_table },
         { "backend/@type", &field_enum, AT(egd), .words = &egd_table },
         { "backend/source/@mode", &field_enum, AT(mode), .words = &mode_table },
+        { "backend/protocol/@type", &field_enum, AT(protocol), .words = &protocol_table },
         { "backend/source/@host", &field_string, AT(host), .max_length = 255 },
         { "backend/source/@service", &field_number, AT(service), .min = 1, .max = 65535 },
         { "backend/source/@path", &field_string, AT(path), .max_length = 107 },
@@ -52,7 +55,7 @@ static int check_egd(const Rng *rng, Fault *f) {
         const Record *r = &rng->device.head;
         IpAddress ip;
 
-        if (rng->backend != RNG_EGD && (rng->egd || rng->host || rng->path || rng->service != NUMBER_UNSET))
+        if (rng->backend != RNG_EGD && (rng->egd || rng->host || rng->path || rng->protocol || rng->service != NUMBER_UNSET))
                 return xml_fault_below(r, "backend", f, FAULT_INVALID_DEFINITION, "type and <source> belong to the model 'egd'");
         if (rng->backend != RNG_EGD)
                 return 0;

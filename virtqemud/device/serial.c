@@ -32,13 +32,17 @@ static SlotKind serial_slot(const Device *d, const DomainDef *def) {
         return c->target == TARGET_PCI_SERIAL ? SLOT_PCI : c->target == TARGET_USB_SERIAL ? SLOT_USB : SLOT_NONE;
 }
 
+static const char *serial_driver(const Chardev *c) {
+        return c->target == TARGET_ISA_DEBUG ? "isa-debugcon" : serial_target_to_string((SerialTarget) c->target);
+}
+
 static int serial_check(const Device *d, const DomainDef *def, const QemuCaps *caps, Fault *f) {
         const Chardev *c = (const Chardev *) d;
-        const char *driver = serial_target_to_string((SerialTarget) c->target);
+        const char *driver = serial_driver(c);
 
         if (c->target == TARGET_SERIAL || c->target == TARGET_VIRTIO)
-                return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "'%s' is a target of <console>; a <serial> is isa-serial, pci-serial or usb-serial",
-                                 driver);
+                return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION,
+                                 "'%s' is a target of <console>; a <serial> is isa-serial, pci-serial, usb-serial or isa-debug", driver);
         if (c->target_model && !streq(c->target_model, driver))
                 return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "model '%.32s' does not fit target type '%s'", c->target_model, driver);
         DEVICE_FOREACH(Chardev, other, def, DEVICE_SERIAL) {
@@ -64,7 +68,7 @@ static int serial_args(const Device *d, Args *a, Fault *f) {
         r = chardev ? chardev_args(c, a) : -ENOMEM;
         if (r < 0)
                 return r;
-        json = json_pack("{s:s, s:s, s:s}", "driver", serial_target_to_string((SerialTarget) c->target), "id", d->id, "chardev", chardev);
+        json = json_pack("{s:s, s:s, s:s}", "driver", serial_driver(c), "id", d->id, "chardev", chardev);
         if (!json || (c->target == TARGET_ISA_SERIAL && json_object_set_new(json, "index", json_integer((json_int_t) c->port)) < 0))
                 return -ENOMEM;
         r = args_address(a, d, json, f);

@@ -27,7 +27,10 @@ typedef struct Tpm {
         int source_type, source_mode; /* of an external one: unix, connect */
         char *source;
         char *host;                  /* a passed through one: its device */
+        bool banks[4];               /* active_pcr_banks; none: as swtpm has them */
 } Tpm;
+
+static const char *const bank_words[] = { "sha1", "sha256", "sha384", "sha512" };
 
 static const char *const source_words[] = { NULL, "unix" };
 static const EnumTable source_table = { source_words, ARRAY_SIZE(source_words) };
@@ -45,9 +48,20 @@ static const Field tpm_fields[] = {
         { "backend/source/@mode", &field_enum, AT(source_mode), .words = &mode_table },
         { "backend/source/@path", &field_string, AT(source) },
         { "backend/device/@path", &field_string, AT(host) },
+        { "backend/active_pcr_banks/sha1", &field_flag, AT(banks[0]) },
+        { "backend/active_pcr_banks/sha256", &field_flag, AT(banks[1]) },
+        { "backend/active_pcr_banks/sha384", &field_flag, AT(banks[2]) },
+        { "backend/active_pcr_banks/sha512", &field_flag, AT(banks[3]) },
         DEVICE_FIELDS(Tpm),
 };
 #undef AT
+
+static bool has_banks(const Tpm *t) {
+        for (size_t i = 0; i < ARRAY_SIZE(bank_words); i++)
+                if (t->banks[i])
+                        return true;
+        return false;
+}
 
 static int check_record(Record *r, Fault *f) {
         const Tpm *t = (const Tpm *) r;
@@ -64,6 +78,8 @@ static int check_record(Record *r, Fault *f) {
                 return xml_fault_below(r, "backend", f, FAULT_INVALID_DEFINITION, "type 'external' needs a <source type='unix' mode='connect' path='/…'/>");
         if (t->backend == TPM_EXTERNAL && (!sd_id128_is_null(t->secret.uuid) || t->persistent != UNSET))
                 return xml_fault_below(r, "backend", f, FAULT_INVALID_DEFINITION, "the state of type 'external' is somebody else's");
+        if (has_banks(t) && (t->backend != TPM_EMULATOR || t->version == TPM_1_2))
+                return xml_fault_below(r, "backend/active_pcr_banks", f, FAULT_INVALID_DEFINITION, "it belongs to type 'emulator' of version 2.0");
         return 0;
 }
 
@@ -101,6 +117,32 @@ static const SecretRef *tpm_secret(const Device *d, const char **ret_purpose) {
         return sd_id128_is_null(t->secret.uuid) ? NULL : &t->secret;
 }
 
+/* The banks are what swtpm_setup writes into the module's state, new or not, before swtpm takes it up; what they both read the key from is opened anew. */
+#define SETUP \
+        "state=$1 banks=$2 key=$3; shift 3; how=; [ ! -e \"$state\"/tpm2-00.permall ] || how=--reconfigure; " \
+        "[ -z \"$key\" ] || { exec 5</proc/self/fd/1; key='--pwdfile-fd 5 --cipher aes-256-cbc'; }; " \
+        "swtpm_setup --tpm2 --tpmstate \"dir://$state\" --config /dev/null --pcr-banks \"$banks\" $how $key </dev/null >&2 || exit; " \
+        "exec 5<&-; exec \"$@\""
+
+static int add_setup(const Tpm *t, const char *state, Companion *ret) {
+        const char *const before[] = { "/bin/sh", "-c", SETUP, "sh", state };
+        _cleanup_text_ Text banks = TEXT_INIT;
+        _cleanup_free_ char *text = NULL;
+        int r = 0;
+
+        for (size_t i = 0; i < ARRAY_SIZE(bank_words); i++)
+                if (t->banks[i])
+                        text_addf(&banks, "%s%s", banks.length > 0 ? "," : "", bank_words[i]);
+        text = text_finish(&banks);
+        for (size_t i = 0; i < ARRAY_SIZE(before) && r >= 0; i++)
+                r = strv_push(&ret->argv, before[i]);
+        if (r >= 0)
+                r = text ? strv_push(&ret->argv, text) : -ENOMEM;
+        ret->helper = "/usr/bin/swtpm_setup";
+        ret->helper_package = "swtpm-tools";
+        return r < 0 ? r : strv_push(&ret->argv, sd_id128_is_null(t->secret.uuid) ? "" : "key");
+}
+
 static int tpm_companion(const Device *d, const char *state, Companion *ret) {
         static const char *const always[] = { "/usr/bin/swtpm", "socket", "--ctrl", "type=unixio,clientfd=0", "--terminate" };
         const Tpm *t = (const Tpm *) d;
@@ -109,6 +151,8 @@ static int tpm_companion(const Device *d, const char *state, Companion *ret) {
         if (t->backend == TPM_PASSTHROUGH)
                 return companion_hostdev(ret, "file", t->host, false);
         *ret = (Companion) { .name = "swtpm", .package = "swtpm", .title = "Trusted Platform Module", .lost = "does not answer any more", .confined = true };
+        if (has_banks(t))
+                r = add_setup(t, state, ret);
         for (size_t i = 0; i < ARRAY_SIZE(always) && r >= 0; i++)
                 r = strv_push(&ret->argv, always[i]);
         if (r >= 0)

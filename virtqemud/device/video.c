@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "video.h"
 
+#include <string.h>
+
 #include "str.h"
 #include "virtio.h"
 #include "xml-read.h"
 
-/* <video>: a graphics adapter. The first is the primary one, which the firmware shows its messages on. */
+/* <video>: a graphics adapter. The first is the primary one, which the firmware shows its messages on; who says otherwise has it put there. */
 typedef struct Video {
         Device device;
         int model;
@@ -15,6 +17,7 @@ typedef struct Video {
         Tristate accel2d, accel3d;
         uint64_t x, y;
         char *driver;
+        VirtioOptions virtio;
 } Video;
 
 typedef enum VideoModel {
@@ -43,6 +46,7 @@ static const struct {
 #define AT(member) offsetof(Video, member)
 static const Field video_fields[] = {
         { "driver/@name", &field_string, AT(driver), .max_length = 16 },
+        VIRTIO_FIELDS(AT(virtio)),
         { "model/@type", &field_enum, AT(model), FIELD_REQUIRED, .words = &model_table },
         { "model/@ram", &field_number, AT(ram), .max = 1 << 22 },
         { "model/@vram", &field_number, AT(vram), .max = 1 << 22 },
@@ -86,6 +90,28 @@ static bool is_first(const Device *d, const DomainDef *def) {
         size_t i = 0;
 
         return device_next(def, DEVICE_VIDEO, &i) == d;
+}
+
+static const Video *find_primary(const DomainDef *def) {
+        DEVICE_FOREACH(Video, v, def, DEVICE_VIDEO)
+                if (v->primary == YES)
+                        return v;
+        return NULL;
+}
+
+void video_put_primary_first(DomainDef *def) {
+        Record **items = def->devices.items;
+        const Video *primary = find_primary(def);
+        size_t first = 0, at = 0;
+
+        while (primary && items[at] != &primary->device.head)
+                at++;
+        while (primary && ((const Device *) items[first])->ops->kind != DEVICE_VIDEO)
+                first++;
+        if (!primary || first == at)
+                return;
+        memmove(&items[first + 1], &items[first], (at - first) * sizeof(*items));
+        items[first] = (Record *) &primary->device.head;
 }
 
 static void set_number(uint64_t *n, uint64_t value) {
@@ -138,9 +164,11 @@ static int video_check(const Device *d, const DomainDef *def, const QemuCaps *ca
         if (v->model == VIDEO_NONE && !is_first(d, def))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "model 'none' means that there is no adapter, but there is one before it");
         if (v->primary == YES && !is_first(d, def))
-                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "the primary adapter is the first one");
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "only one adapter is the primary one");
         if (v->driver && !streq(v->driver, "qemu"))
                 return xml_fault_below(r, "driver/@name", f, FAULT_NOT_SUPPORTED, "'%.16s' is not supported, only 'qemu'", v->driver);
+        if (virtio_options_any(&v->virtio) && v->model != VIDEO_VIRTIO)
+                return xml_fault_below(r, "driver", f, FAULT_NOT_SUPPORTED, "these are settings of model 'virtio'");
         if (v->accel3d == YES)
                 return xml_fault_below(r, "model/acceleration", f, FAULT_NOT_SUPPORTED, "QEMU has no access to the host's graphics: accel3d must be 'no'");
         if (v->heads != NUMBER_UNSET && v->heads > 1 && v->model != VIDEO_QXL && v->model != VIDEO_VIRTIO)
@@ -208,6 +236,8 @@ static int video_args(const Device *d, Args *a, Fault *f) {
         if (!json)
                 return -ENOMEM;
         r = add_memory(json, v);
+        if (r >= 0)
+                r = virtio_options_add(&v->virtio, json);
         if (r >= 0)
                 r = json_set_switch(json, "blob", v->blob);
         if (r >= 0)

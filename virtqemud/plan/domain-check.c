@@ -19,14 +19,23 @@
 static int check_memory(const DomainDef *def, const DomainDefaults *defaults, Fault *f) {
         if (def->memory < MIB)
                 return bad(def, f, "memory", "a domain needs at least 1 MiB, not %" PRIu64 " bytes", def->memory);
-        if (def->current_memory != NUMBER_UNSET && def->current_memory > def->memory)
-                return bad(def, f, "currentMemory", "%" PRIu64 " KiB are more than the %" PRIu64 " KiB of memory", def->current_memory / 1024,
-                           def->memory / 1024);
         if (def->current_memory < MIB)
                 return bad(def, f, "currentMemory", "a domain needs at least 1 MiB, not %" PRIu64 " bytes", def->current_memory);
         if (defaults->host_memory > 0 && def->memory > defaults->host_memory)
                 return cannot(def, f, "memory", "%" PRIu64 " MiB are more than the %" PRIu64 " MiB this host has", def->memory / MIB,
                               defaults->host_memory / MIB);
+        return 0;
+}
+
+static int check_dirty_ring(const DomainDef *def, Fault *f) {
+        uint64_t n = def->dirty_ring_size;
+
+        if (def->dirty_ring == UNSET && n == NUMBER_UNSET)
+                return 0;
+        if (def->type != DOMAIN_TYPE_KVM)
+                return bad(def, f, "features/kvm/dirty-ring", "only machines of type 'kvm' have it");
+        if ((def->dirty_ring == YES) != (n != NUMBER_UNSET) || (n != NUMBER_UNSET && (n & (n - 1)) != 0))
+                return bad(def, f, "features/kvm/dirty-ring", "state 'on' needs a size, which is 1024 to 65536 and a power of two; without it there is none");
         return 0;
 }
 
@@ -305,6 +314,8 @@ int domain_check(const DomainDef *def, const QemuCaps *caps, const DomainDefault
                 r = memory_encryption_check(def, &defaults->encryption, f);
         if (r >= 0 && caps)
                 r = check_machine(def, caps, f);
+        if (r >= 0)
+                r = check_dirty_ring(def, f);
         if (r >= 0 && def->code_cache != NUMBER_UNSET && (def->type == DOMAIN_TYPE_KVM || def->code_cache % MIB != 0 || def->code_cache == 0))
                 r = bad(def, f, "features/tcg/tb-cache", "it is a number of MiB, of a domain of type 'qemu'");
         if (r >= 0)

@@ -112,7 +112,7 @@ static int fill_scalars(DomainDef *def, Fault *f) {
                         return fault_set(f, FAULT_HOST, -r, "can't make a uuid");
         }
         numa_fill(def);
-        if (def->current_memory == NUMBER_UNSET)
+        if (def->current_memory == NUMBER_UNSET || def->current_memory == 0 || def->current_memory > def->memory)
                 def->current_memory = def->memory;
         if (def->vcpus == NUMBER_UNSET)
                 def->vcpus = 1;

@@ -2,6 +2,8 @@
 #include "domain.h"
 
 #include "../device/device.h"
+#include "../device/video.h"
+#include "numa.h"
 #include "refused.h"
 #include "store.h"
 #include "xml-lib.h"
@@ -33,6 +35,8 @@ int domain_parse(const char *text, size_t length, DomainDef **ret, Fault *f) {
         def = record;
         def->doc = TAKE_PTR(doc);
         device_bind_ops(def);
+        video_put_primary_first(def);
+        numa_sort(def);
 
         r = domain_name_check(def->name, f);
         if (r < 0) {

@@ -104,8 +104,7 @@ static int make_part(Hotplug *h, Fault *f) {
         memcpy(h->part.devices.items, h->next->devices.items + h->first_new, n * sizeof(Record *));
         /* What the rest of the definition needs is there. */
         h->part.kernel = h->part.initrd = h->part.loader = h->part.nvram = h->part.nvram_source = NULL;
-        h->part.sysinfo = (Sysinfo) {};
-        h->part.acpi_tables = h->part.numa.cells = (RecordList) {};
+        h->part.sysinfo = h->part.acpi_tables = h->part.numa.cells = (RecordList) {};
         h->part.memory = 0;
         return 0;
 }

@@ -77,7 +77,7 @@ static int add_machine(Args *a, const DomainDef *def) {
         _cleanup_free_ char *text = NULL;
 
         text_add(&t, def->machine);
-        if (def->code_cache == NUMBER_UNSET)
+        if (def->code_cache == NUMBER_UNSET && def->dirty_ring_size == NUMBER_UNSET)
                 text_addf(&t, ",accel=%s", def->type == DOMAIN_TYPE_KVM ? "kvm" : "tcg");
         text_addf(&t, ",dump-guest-core=%s", def->memory_dump == YES ? "on" : "off");
         if (hmat_any(def))
@@ -175,6 +175,8 @@ static int add_globals(Args *a, const DomainDef *def) {
 
         if (def->code_cache != NUMBER_UNSET)
                 r = args_option(a, "-accel", "tcg,tb-size=%" PRIu64, def->code_cache >> 20);
+        else if (def->dirty_ring_size != NUMBER_UNSET)
+                r = args_option(a, "-accel", "kvm,dirty-ring-size=%" PRIu64, def->dirty_ring_size);
         if (r >= 0 && root && root->model == MODEL_PCI_ROOT && root->hotplug != UNSET)
                 r = args_option(a, "-global", "PIIX4_PM.acpi-root-pci-hotplug=%s", root->hotplug == YES ? "on" : "off");
         if (r >= 0 && def->suspend_to_mem != UNSET)

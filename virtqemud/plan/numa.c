@@ -14,6 +14,26 @@
 
 #define CELL_FOREACH(c, def) RECORD_FOREACH(NumaCell, c, (def)->numa.cells)
 
+static uint64_t cell_id(const DomainDef *def, size_t i) {
+        return ((const NumaCell *) def->numa.cells.items[i])->id;
+}
+
+static bool is_before(const DomainDef *def, size_t a, size_t b) {
+        return cell_id(def, a) != NUMBER_UNSET && cell_id(def, b) != NUMBER_UNSET && cell_id(def, a) < cell_id(def, b);
+}
+
+void numa_sort(DomainDef *def) {
+        Record **items = def->numa.cells.items;
+
+        for (size_t i = 1; i < def->numa.cells.n; i++)
+                for (size_t k = i; k > 0 && is_before(def, k, k - 1); k--) {
+                        Record *kept = items[k];
+
+                        items[k] = items[k - 1];
+                        items[k - 1] = kept;
+                }
+}
+
 void numa_fill(DomainDef *def) {
         uint64_t sum = 0;
 
@@ -64,7 +84,7 @@ static int check_cell(const NumaCell *c, const DomainDef *def, size_t i, Fault *
         uint64_t size = numa_cell_size(c);
 
         if (c->id != i)
-                return xml_fault(&c->head, f, FAULT_NOT_SUPPORTED, "cells are numbered from 0 on in their order, so this is %zu, not %" PRIu64, i, c->id);
+                return xml_fault(&c->head, f, FAULT_NOT_SUPPORTED, "cells are numbered from 0 on, so this is %zu, not %" PRIu64, i, c->id);
         if (size == NUMBER_UNSET || size < 1 << 20)
                 return xml_fault(&c->head, f, FAULT_INVALID_DEFINITION, "a cell has 1 MiB of memory at least");
         RECORD_FOREACH(NumaDistance, d, c->distances) {

@@ -5,6 +5,8 @@
 
 /* <cpu><numa> and <numatune>: the nodes the guest sees, and where their memory is. */
 
+/* Cells that are numbered come in the order of their numbers. */
+void numa_sort(DomainDef *def);
 /* With nodes the memory is theirs. */
 void numa_fill(DomainDef *def);
 int numa_check(const DomainDef *def, Fault *f);

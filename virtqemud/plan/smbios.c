@@ -13,15 +13,22 @@ static const struct {
         unsigned type;
         const char *const *names;
 } tables[] = {
-        { offsetof(DomainDef, sysinfo.bios), 0, (const char *const[]) { "vendor", "version", "date", "release", NULL } },
-        { offsetof(DomainDef, sysinfo.product), 1,
+        { offsetof(Sysinfo, bios), 0, (const char *const[]) { "vendor", "version", "date", "release", NULL } },
+        { offsetof(Sysinfo, product), 1,
           (const char *const[]) { "manufacturer", "product", "version", "serial", "uuid", "sku", "family", NULL } },
-        { offsetof(DomainDef, sysinfo.base_board), 2, (const char *const[]) { "manufacturer", "product", "version", "serial", "asset", "location", NULL } },
-        { offsetof(DomainDef, sysinfo.chassis), 3, (const char *const[]) { "manufacturer", "version", "serial", "asset", "sku", NULL } },
+        { offsetof(Sysinfo, base_board), 2, (const char *const[]) { "manufacturer", "product", "version", "serial", "asset", "location", NULL } },
+        { offsetof(Sysinfo, chassis), 3, (const char *const[]) { "manufacturer", "version", "serial", "asset", "sku", NULL } },
 };
 
-static const RecordList *list_of(const DomainDef *def, size_t table) {
-        return (const RecordList *) ((const char *) def + tables[table].list);
+static const RecordList *list_of(const Sysinfo *s, size_t table) {
+        return (const RecordList *) ((const char *) s + tables[table].list);
+}
+
+static const Sysinfo *find_sysinfo(const DomainDef *def, SysinfoType type) {
+        RECORD_FOREACH(Sysinfo, s, def->sysinfo)
+                if (s->type == (int) type)
+                        return s;
+        return NULL;
 }
 
 static int check_entry(const DomainDef *def, size_t table, const SysinfoEntry *e, Fault *f) {
@@ -56,24 +63,42 @@ static int check_mode(const DomainDef *def, Fault *f) {
                 fault_hint(f, "mode 'sysinfo' has what <sysinfo> says");
                 return r;
         }
-        if (def->smbios_mode == SMBIOS_SYSINFO && def->sysinfo.type != SYSINFO_SMBIOS)
+        if (def->smbios_mode == SMBIOS_SYSINFO && !find_sysinfo(def, SYSINFO_SMBIOS))
                 return domain_fault(def, f, FAULT_INVALID_DEFINITION, "os/smbios", "mode 'sysinfo' needs a <sysinfo type='smbios'>");
         return 0;
+}
+
+static int check_sysinfo(const DomainDef *def, const Sysinfo *s, Fault *f) {
+        int r = 0;
+
+        if (find_sysinfo(def, (SysinfoType) s->type) != s)
+                return xml_fault(&s->head, f, FAULT_INVALID_DEFINITION, "there is one of that type already");
+        for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
+                RECORD_FOREACH(SysinfoEntry, e, *list_of(s, i))
+                        if (r >= 0)
+                                r = check_entry(def, i, e, f);
+        RECORD_FOREACH(SysinfoEntry, e, s->configuration)
+                if (r >= 0)
+                        r = check_configuration(e, f);
+        if (r >= 0 && s->configuration.n > 0 && s->type != SYSINFO_FWCFG)
+                r = domain_fault(def, f, FAULT_INVALID_DEFINITION, "sysinfo", "entries without a table are for type 'fwcfg'");
+        return r;
 }
 
 int smbios_check(const DomainDef *def, Fault *f) {
         int r = check_mode(def, f);
 
-        for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
-                RECORD_FOREACH(SysinfoEntry, e, *list_of(def, i))
-                        if (r >= 0)
-                                r = check_entry(def, i, e, f);
-        RECORD_FOREACH(SysinfoEntry, e, def->sysinfo.configuration)
+        RECORD_FOREACH(Sysinfo, s, def->sysinfo)
                 if (r >= 0)
-                        r = check_configuration(e, f);
-        if (r >= 0 && def->sysinfo.configuration.n > 0 && def->sysinfo.type != SYSINFO_FWCFG)
-                r = domain_fault(def, f, FAULT_INVALID_DEFINITION, "sysinfo", "entries without a table are for type 'fwcfg'");
+                        r = check_sysinfo(def, s, f);
         return r;
+}
+
+static const RecordList *configuration(const DomainDef *def) {
+        static const RecordList none;
+        const Sysinfo *s = find_sysinfo(def, SYSINFO_FWCFG);
+
+        return s ? &s->configuration : &none;
 }
 
 int smbios_files(const DomainDef *def, WantedFiles *requests) {
@@ -84,7 +109,7 @@ int smbios_files(const DomainDef *def, WantedFiles *requests) {
 
                 r = r < 0 ? r : wanted_files_add(requests, &file);
         }
-        RECORD_FOREACH(SysinfoEntry, e, def->sysinfo.configuration) {
+        RECORD_FOREACH(SysinfoEntry, e, *configuration(def)) {
                 const WantedFile file = { .want = WANTED_MEMFD, .path = e->file, .format = (char *) "raw", .lease = LEASE_NONE, .line = e->head.line };
 
                 if (r >= 0 && e->file)
@@ -93,27 +118,27 @@ int smbios_files(const DomainDef *def, WantedFiles *requests) {
         return r;
 }
 
-static int add_table(const DomainDef *def, Args *a, size_t table) {
+static int add_table(const Sysinfo *s, Args *a, size_t table) {
         _cleanup_text_ Text t = TEXT_INIT;
         _cleanup_free_ char *text = NULL;
 
-        if (list_of(def, table)->n == 0)
+        if (list_of(s, table)->n == 0)
                 return 0;
         text_addf(&t, "type=%u", tables[table].type);
-        RECORD_FOREACH(SysinfoEntry, e, *list_of(def, table))
+        RECORD_FOREACH(SysinfoEntry, e, *list_of(s, table))
                 args_add_value(&t, e->name, e->text ?: "");
         text = text_finish(&t);
         return text ? args_option(a, "-smbios", "%s", text) : -ENOMEM;
 }
 
-static int add_strings(const DomainDef *def, Args *a) {
+static int add_strings(const Sysinfo *s, Args *a) {
         _cleanup_text_ Text t = TEXT_INIT;
         _cleanup_free_ char *text = NULL;
 
-        if (def->sysinfo.oem_strings.n == 0)
+        if (s->oem_strings.n == 0)
                 return 0;
         text_add(&t, "type=11");
-        RECORD_FOREACH(SysinfoEntry, e, def->sysinfo.oem_strings)
+        RECORD_FOREACH(SysinfoEntry, e, s->oem_strings)
                 args_add_value(&t, "value", e->text ?: "");
         text = text_finish(&t);
         return text ? args_option(a, "-smbios", "%s", text) : -ENOMEM;
@@ -153,6 +178,7 @@ static int add_acpi_table(const AcpiTable *t, Args *a) {
 }
 
 int smbios_args(const DomainDef *def, Args *a) {
+        const Sysinfo *s = def->smbios_mode == SMBIOS_SYSINFO ? find_sysinfo(def, SYSINFO_SMBIOS) : NULL;
         int r = add_genid(def, a);
 
         RECORD_FOREACH(AcpiTable, t, def->acpi_tables)
@@ -160,13 +186,11 @@ int smbios_args(const DomainDef *def, Args *a) {
         if (r < 0)
                 return r;
 
-        if (def->smbios_mode == SMBIOS_SYSINFO) {
-                for (size_t i = 0; i < ARRAY_SIZE(tables) && r >= 0; i++)
-                        r = add_table(def, a, i);
-                if (r >= 0)
-                        r = add_strings(def, a);
-        }
-        RECORD_FOREACH(SysinfoEntry, e, def->sysinfo.configuration)
+        for (size_t i = 0; s && i < ARRAY_SIZE(tables) && r >= 0; i++)
+                r = add_table(s, a, i);
+        if (s && r >= 0)
+                r = add_strings(s, a);
+        RECORD_FOREACH(SysinfoEntry, e, *configuration(def))
                 if (r >= 0)
                         r = add_configuration(e, a);
         return r;

@@ -21,7 +21,9 @@ DEFINE_ENUM(GuestEvent, guest_event,
         [GUEST_EVENT_TRAY_MOVED] = "TrayMoved",
         [GUEST_EVENT_MEMORY_FAILURE] = "MemoryFailure",
         [GUEST_EVENT_RTC_CHANGED] = "RTCChanged",
-        [GUEST_EVENT_SUSPENDED_TO_DISK] = "SuspendedToDisk")
+        [GUEST_EVENT_SUSPENDED_TO_DISK] = "SuspendedToDisk",
+        [GUEST_EVENT_HOST_DEVICE_LOST] = "HostDeviceLost",
+        [GUEST_EVENT_HOST_DEVICE_RETURNED] = "HostDeviceReturned")
 
 static const GuestEventField action_fields[] = { { "action", 's' }, {} };
 /* Hyper-V's parameters, or where a processor of s390 stood. */
@@ -35,6 +37,7 @@ static const GuestEventField threshold_fields[] = { { "write-threshold", 't' }, 
 static const GuestEventField tray_fields[] = { { "tray-open", 'b' }, {} };
 static const GuestEventField memory_fields[] = { { "recipient", 's' }, { "action", 's' }, { "action-required", 'b' }, { "recursive", 'b' }, {} };
 static const GuestEventField rtc_fields[] = { { "offset", 'x' }, { "adjustment", 'x' }, {} };
+static const GuestEventField source_fields[] = { { "source", 's' }, {} };
 static const GuestEventField no_fields[] = { {} };
 
 #define ID(...) SD_ID128_MAKE(__VA_ARGS__)
@@ -61,6 +64,13 @@ static const GuestEventRow rows[_GUEST_EVENT_MAX] = {
                 rtc_fields },
         [GUEST_EVENT_SUSPENDED_TO_DISK] = {
                 ID(c6,af,74,87,8a,74,43,41,a0,b2,07,52,d2,a8,c5,b2), LOG_INFO, "the guest has put itself to sleep on its disk", no_fields },
+        [GUEST_EVENT_HOST_DEVICE_LOST] = {
+                ID(7d,1e,5c,0a,2b,9f,4c,6e,8a,53,d0,f1,b2,84,6e,97), LOG_WARNING,
+                "{device} was pulled out of the host: the USB device with {source}", source_fields },
+        [GUEST_EVENT_HOST_DEVICE_RETURNED] = {
+                ID(f2,4b,7a,91,5c,e8,4d,0f,b6,a3,90,2e,57,c1,d8,6b), LOG_NOTICE,
+                "{device} was given to the guest: the host has the USB device with {source}",
+                source_fields },
 };
 
 const GuestEventRow *guest_event_row(GuestEvent e) {

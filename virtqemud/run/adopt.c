@@ -14,6 +14,7 @@
 #include "start.h"
 #include "status.h"
 #include "str.h"
+#include "usb-return.h"
 
 static int restore_domain(Manager *m, Status *s, DomainDef *live, Domain **ret) {
         _cleanup_(domain_def_freep) DomainDef *owned = live;
@@ -50,6 +51,7 @@ static int restore_instance(Domain *d, Status *s, Fault *f) {
         i->running_guest = s->running_guest;
         i->terminated = s->terminated;
         i->journal = json_is_array(s->journal) ? json_incref(s->journal) : NULL;
+        (void) usb_return_from_json(i, s->awaited);
 
         /* Set directly: this is where the domain was, not a change. */
         d->state = s->state;

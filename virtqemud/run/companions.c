@@ -376,11 +376,11 @@ static int complete_argv(OneCompanion *c) {
         return r;
 }
 
-static int check_program(const OneCompanion *c, const Device *d, Fault *f) {
-        if (access(c->what.argv[0], X_OK) >= 0)
+static int check_program(const Device *d, const char *program, const char *package, Fault *f) {
+        if (!program || access(program, X_OK) >= 0)
                 return 0;
-        xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "it needs %s, which is not there", c->what.argv[0]);
-        fault_hint(f, "install the package %s", c->what.package);
+        xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "it needs %s, which is not there", program);
+        fault_hint(f, "install the package %s", package);
         return -ENOENT;
 }
 
@@ -397,7 +397,9 @@ static int start_one(OneCompanion *c, const DomainDef *live, Fault *f) {
                 r = complete_argv(c);
         if (r < 0)
                 return fault_set(f, FAULT_UNIT, -r, "%s for %s can't be started: %s", c->what.name, c->device, strerror(-r));
-        r = check_program(c, d, f);
+        r = check_program(d, c->what.argv[0], c->what.package, f);
+        if (r >= 0)
+                r = check_program(d, c->what.helper, c->what.helper_package, f);
         if (r < 0)
                 return r;
         if (c->what.moved && !(c->all->domain->manager->by_unit && !c->all->domain->manager->user))

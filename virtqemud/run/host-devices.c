@@ -12,6 +12,7 @@
 #include "registry.h"
 #include "str.h"
 #include "uevents.h"
+#include "usb-return.h"
 
 #define _cleanup_device_ _cleanup_(sd_device_unrefp)
 
@@ -152,8 +153,10 @@ void host_devices_claims_changed(HostDevices *h, const Domain *d, bool gone) {
 /* --- they come, go and change --- */
 
 static void drop(HostDevices *h, Entry *e) {
-        if (is_complete(h))
+        if (is_complete(h)) {
+                usb_return_gone(h->manager, e->device);
                 h->watch.removed(e->device, h->userdata);
+        }
         HASH_DELETE(by_name, h->names, e);
         HASH_DELETE(by_path, h->paths, e);
         entry_free(e);
@@ -181,6 +184,7 @@ static void add(HostDevices *h, HostDevice *d) {
                 return;
         claim_all(h, d);
         h->watch.added(d, h->userdata);
+        usb_return_came(h->manager, d);
 }
 
 static void take(HostDevices *h, sd_device *device) {
@@ -299,6 +303,7 @@ static void finish_kind(HostDevices *h) {
         if (is_complete(h)) {
                 h->slice = sd_event_source_disable_unref(h->slice);
                 claim_all(h, NULL);
+                usb_return_look(h->manager);
         }
 }
 

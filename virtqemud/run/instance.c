@@ -31,6 +31,7 @@
 #include "stop.h"
 #include "str.h"
 #include "unplug.h"
+#include "usb-return.h"
 #include "companions.h"
 #include "unit.h"
 
@@ -92,6 +93,7 @@ Instance *instance_free(Instance *i) {
         domain_addresses_free(i->addresses);
         i->agent = guest_agent_free(i->agent);
         io_retry_free(i->io_retry);
+        usb_return_free(i->usb_return);
         process_close(&i->supervisor);
         process_close(&i->qemu);
         free(i->folder);

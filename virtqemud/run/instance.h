@@ -47,6 +47,7 @@ struct Instance {
         struct DomainStats *stats;
         struct Screenshot *screenshots; /* that are being taken */
         struct IORetry *io_retry; /* it stands for want of space */
+        struct UsbReturn *usb_return; /* devices that it has not, and is to get */
 
         bool handed_over;      /* the plan was given away: from here on there may be a QEMU */
         bool running_guest;    /* the guest has run */

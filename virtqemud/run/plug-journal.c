@@ -15,9 +15,11 @@
 #include "guest-agent.h"
 #include "manager.h"
 #include "mem.h"
+#include "retune.h"
 #include "status.h"
 #include "str.h"
 #include "unplug.h"
+#include "vcpus.h"
 #include "xml-write.h"
 
 /* A guest that has just been given a device may refuse to let go of it for some seconds. */
@@ -27,7 +29,8 @@
 DEFINE_ENUM(PlugWay, plug_way,
         [PLUG_BACK] = "back",
         [PLUG_ON] = "on",
-        [PLUG_ASKED] = "asked"
+        [PLUG_ASKED] = "asked",
+        [PLUG_COUNTED] = "counted"
 );
 
 /* One record after the other is brought to its end. */
@@ -35,6 +38,7 @@ typedef struct PlugTakeUp {
         Instance *instance;
         json_t *record;
         bool looked;                 /* for devices that went while nobody listened */
+        bool went_on;                /* the commands of this record were sent once more */
         uint64_t again_usec;
         QmpRequest *asked;
         QmpScript *script;
@@ -69,7 +73,8 @@ static int append_next(json_t *one, const DomainDef *next) {
 }
 
 static int append_record(Instance *i, const PlugRecord *r) {
-        json_t *one = json_pack("{s:s, s:s, s:b}", "device", r->device, "way", plug_way_to_string(r->way), "limited", (int) r->limited);
+        json_t *one = json_pack("{s:s, s:s, s:b, s:b, s:I}", "device", r->device, "way", plug_way_to_string(r->way), "limited", (int) r->limited,
+                                "tuned", (int) r->tuned, "vcpus", (json_int_t) r->vcpus);
 
         if (!one || (r->commands && json_object_set_new(one, "commands", json_deep_copy(r->commands)) < 0) ||
             (r->config && json_object_set_new(one, "config", json_string(r->config)) < 0) ||
@@ -80,15 +85,16 @@ static int append_record(Instance *i, const PlugRecord *r) {
         return json_array_append_new(i->journal, one) < 0 ? -ENOMEM : 0;
 }
 
-static void drop(Instance *i, const char *device) {
+static bool drop(Instance *i, const char *device) {
         json_t *one;
         size_t k;
 
         json_array_foreach(i->journal, k, one)
                 if (streq_null(text_of(one, "device"), device)) {
                         (void) json_array_remove(i->journal, k);
-                        return;
+                        return true;
                 }
+        return false;
 }
 
 int plug_journal_write(Domain *d, const PlugRecord *record) {
@@ -100,7 +106,7 @@ int plug_journal_write(Domain *d, const PlugRecord *record) {
 
         if (!i->journal)
                 i->journal = json_array();
-        drop(i, record->device);
+        (void) drop(i, record->device);
         r = i->journal ? append_record(i, record) : -ENOMEM;
         if (r >= 0)
                 status_save(d);
@@ -111,7 +117,14 @@ void plug_journal_drop(Domain *d, const char *device) {
         assert(d && device);
 
         if (d->instance)
-                drop(d->instance, device);
+                (void) drop(d->instance, device);
+}
+
+void plug_journal_end(Domain *d, const char *device) {
+        assert(d && device);
+
+        if (d->instance && drop(d->instance, device))
+                status_save(d);
 }
 
 int plug_journal_check(const Domain *d, Fault *f) {
@@ -137,7 +150,7 @@ static void end_record(PlugTakeUp *t) {
         const char *device = text_of(t->record, "device");
 
         if (device)
-                drop(i, device);
+                (void) drop(i, device);
         status_save(i->domain);
         json_decref(TAKE_PTR(t->record));
         next(t);
@@ -190,6 +203,37 @@ static void restore_limit(const PlugTakeUp *t) {
                 (void) domain_warn(d, "the bandwidth of %s is not what it was", device->id);
 }
 
+static int parse_next(const Domain *d, const char *text, DomainDef **ret, Fault *f) {
+        _cleanup_(domain_def_freep) DomainDef *def = NULL;
+        DomainDefaults as_is = d->manager->defaults;
+        int r = domain_parse(text, strlen(text), &def, f);
+
+        as_is.spare_root_ports = 0;
+        if (r >= 0)
+                r = domain_fill(def, &as_is, f);
+        if (r >= 0)
+                *ret = TAKE_PTR(def);
+        return r;
+}
+
+static void restore_tuning(const PlugTakeUp *t) {
+        _cleanup_(domain_def_freep) DomainDef *after = NULL;
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        Domain *d = t->instance->domain;
+        const char *text = text_of(t->record, "next");
+        int r;
+
+        if (!text || !json_is_true(json_object_get(t->record, "tuned")))
+                return;
+        r = parse_next(d, text, &after, &f);
+        if (r >= 0)
+                r = retune_take_back(d, after, &f);
+        if (r < 0)
+                (void) domain_warn(d, "its tuning is not all what it was: %s", fault_is_set(&f) ? fault_text(&f) : strerror(-r));
+}
+
+static void count(PlugTakeUp *t);
+
 static void on_script(const Fault *why, void *userdata) {
         PlugTakeUp *t = userdata;
 
@@ -203,8 +247,12 @@ static void on_script(const Fault *why, void *userdata) {
         if (streq_null(text_of(t->record, "way"), "back")) {
                 companions_end(t->instance->domain, json_object_get(t->record, "companions"));
                 restore_limit(t);
+                restore_tuning(t);
         }
-        restore_config(t);
+        if (streq_null(text_of(t->record, "way"), "counted"))
+                count(t);
+        else
+                restore_config(t);
 }
 
 static void run_script(PlugTakeUp *t, bool back) {
@@ -228,6 +276,36 @@ static bool is_listed(const json_t *list, const char *id) {
         return false;
 }
 
+/* --- CPUs: those that are there stay, and the rest of them is plugged in as well --- */
+
+static void on_cpus(Qmp *q, json_t *result, const Fault *why, void *userdata) {
+        PlugTakeUp *t = userdata;
+        Domain *d = t->instance->domain;
+        uint64_t n = vcpus_count(result), wanted = (uint64_t) json_integer_value(json_object_get(t->record, "vcpus"));
+
+        t->asked = qmp_request_free(t->asked);
+        if (why) {
+                log_domain_debug(d, "%s", fault_text(why));
+                (void) plug_take_up_free(t); /* the record stays until QEMU answers again */
+                return;
+        }
+        if (!TAKE(t->went_on, true) && n > vcpus_live(d) && n < wanted) {
+                run_script(t, false);
+                return;
+        }
+        if (n != vcpus_live(d))
+                vcpus_set_live(d, n);
+        if (n == wanted)
+                end_record(t);
+        else
+                restore_config(t);
+}
+
+static void count(PlugTakeUp *t) {
+        if (vcpus_ask(t->instance->domain, on_cpus, t, &t->asked) < 0)
+                (void) plug_take_up_free(t); /* QEMU is about to be asked again, or gone */
+}
+
 /* --- a device that is there stays: only its guest could give it back --- */
 
 /* Those that come after it are done once more, and mind that not. */
@@ -248,12 +326,8 @@ static int keep_rest(json_t *record, size_t from) {
 
 static int take_devices(Domain *d, const char *text, Fault *f) {
         _cleanup_(domain_def_freep) DomainDef *next = NULL;
-        DomainDefaults as_is = d->manager->defaults;
-        int r = domain_parse(text, strlen(text), &next, f);
+        int r = parse_next(d, text, &next, f);
 
-        as_is.spare_root_ports = 0;
-        if (r >= 0)
-                r = domain_fill(next, &as_is, f);
         for (size_t k = 0; r >= 0 && k < next->devices.n; k++) {
                 Device *device = (Device *) next->devices.items[k];
 
@@ -390,7 +464,7 @@ void plug_journal_device_deleted(Instance *i) {
 static bool is_done(const json_t *record) {
         const char *way = text_of(record, "way");
 
-        return streq_null(way, "on") || streq_null(way, "asked");
+        return !streq_null(way, "back");
 }
 
 /* What a device has left behind goes before it is looked what else has gone, and both before anything waits for a guest. */
@@ -419,11 +493,14 @@ static void next(PlugTakeUp *t) {
                 return;
         }
         way = text_of(t->record, "way");
-        log_domain_notice(i->domain, "a change of %s was interrupted; it is %s", text_of(t->record, "device"),
-                          streq_null(way, "on") ? "brought to its end" : "taken back");
+        log_domain_notice(i->domain, "a change of %s was interrupted; %s", text_of(t->record, "device"),
+                          streq_null(way, "on") ? "it is brought to its end" : streq_null(way, "counted") ? "its CPUs are counted" : "it is taken back");
         t->again_usec = AGAIN_MIN_USEC;
+        t->went_on = false;
         if (streq_null(way, "on"))
                 run_script(t, false);
+        else if (streq_null(way, "counted"))
+                count(t);
         else
                 look(t);
 }

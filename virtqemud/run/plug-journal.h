@@ -12,6 +12,7 @@ typedef enum PlugWay {
         PLUG_BACK,           /* what has a way back is taken back, in reverse, whether it was done or not; but a device that is there stays */
         PLUG_ON,             /* the rest is done; what is done already fails and is not minded */
         PLUG_ASKED,          /* the guest was to let go of it: the definition follows what has become of that */
+        PLUG_COUNTED,        /* CPUs: if one has come all come, and the definition follows where it got what it wanted */
         _PLUG_WAY_MAX,
         _PLUG_WAY_INVALID = -EINVAL,
 } PlugWay;
@@ -25,12 +26,16 @@ typedef struct PlugRecord {
         const DomainDef *next;       /* the live definition with what is new in it; or NULL */
         json_t *companions;          /* as companions_to_json() has them; or NULL; taken over */
         bool limited;                /* virtnetworkd may have been told another bandwidth */
+        bool tuned;                  /* the unit and QEMU's threads may have been told what `next` says */
+        uint64_t vcpus;              /* PLUG_COUNTED: so many there shall be */
 } PlugRecord;
 
 /* Remembers it and saves the domain's status. A failure is one of memory, and the operation's. */
 int plug_journal_write(Domain *d, const PlugRecord *record);
 /* It is over, one way or the other. The caller saves. */
 void plug_journal_drop(Domain *d, const char *device);
+/* The same for what may not be in it, and saves if it is. */
+void plug_journal_end(Domain *d, const char *device);
 
 /* QEMU's monitor is there, and what a daemon before this one has begun, or this one could not take back, is ended. */
 void plug_journal_take_up(Instance *i);

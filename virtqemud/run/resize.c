@@ -8,11 +8,12 @@
 #include "instance.h"
 #include "manager.h"
 #include "mem.h"
-#include "retune.h"
-#include "status.h"
+#include "plug-journal.h"
 #include "str.h"
+#include "vcpus.h"
 
 #define MIB (UINT64_C(1) << 20)
+#define NAME "its size" /* in the plug journal */
 
 typedef struct Resize {
         ResizeSpec spec;
@@ -96,6 +97,8 @@ static int look(Domain *d, Resize *z, Fault *f) {
                 return fault_set(f, FAULT_INVALID_STATE, ENOTCONN, "%s is %s: only its definition can be changed", d->name,
                                  domain_state_to_string(d->state));
         if (z->spec.live)
+                r = plug_journal_check(d, f);
+        if (z->spec.live && r >= 0)
                 r = check(d, z, d->live, true, f);
         if (r >= 0 && z->spec.config && d->config)
                 r = check(d, z, d->config, false, f);
@@ -115,20 +118,6 @@ static int memory_commands(Operation *o) {
                            json_pack("{s:I}", "value", (json_int_t) o->domain->live->current_memory));
 }
 
-static bool is_there(const json_t *cpu) {
-        return json_object_get(cpu, "qom-path") != NULL;
-}
-
-static uint64_t count_cpus(const json_t *cpus) {
-        uint64_t n = 0;
-        json_t *cpu;
-        size_t i;
-
-        json_array_foreach(cpus, i, cpu)
-                n += is_there(cpu) ? 1 : 0;
-        return n;
-}
-
 static int plug_cpu(Resize *z, const json_t *cpu, uint64_t number) {
         _cleanup_free_ char *id = strf("vcpu%" PRIu64, number);
         json_t *arguments = json_pack("{s:s*, s:s*}", "driver", json_string_value(json_object_get(cpu, "type")), "id", id);
@@ -142,7 +131,7 @@ static int plug_cpu(Resize *z, const json_t *cpu, uint64_t number) {
 
 /* QEMU's emulator (seen with 7.2) ends more often than not when a CPU goes. */
 static int check_unplug(const Domain *d, const json_t *cpus, uint64_t n, Fault *f) {
-        if (d->live->type == DOMAIN_TYPE_KVM || count_cpus(cpus) <= n)
+        if (d->live->type == DOMAIN_TYPE_KVM || vcpus_count(cpus) <= n)
                 return 0;
         fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "%s is emulated: QEMU can take CPUs away only from machines of type 'kvm'", d->name);
         fault_hint(f, "change its definition: it has fewer when it is started the next time");
@@ -155,17 +144,17 @@ static int unplug_cpu(Resize *z, const json_t *cpu) {
 
 /* QEMU lists the last one first; the first one stays. */
 static int vcpu_commands(Resize *z, const json_t *cpus) {
-        uint64_t n = count_cpus(cpus);
+        uint64_t n = vcpus_count(cpus);
         size_t total = json_array_size(cpus);
         int r = 0;
 
         for (size_t i = total; i-- > 0 && n < z->spec.value && r >= 0;)
-                if (!is_there(json_array_get(cpus, i))) {
+                if (!vcpus_is_there(json_array_get(cpus, i))) {
                         r = plug_cpu(z, json_array_get(cpus, i), total - 1 - i);
                         n++;
                 }
         for (size_t i = 0; i < total && n > z->spec.value && r >= 0; i++)
-                if (is_there(json_array_get(cpus, i))) {
+                if (vcpus_is_there(json_array_get(cpus, i))) {
                         r = unplug_cpu(z, json_array_get(cpus, i));
                         n--;
                 }
@@ -186,12 +175,6 @@ static void on_cpus(Qmp *q, json_t *result, const Fault *why, void *userdata) {
         steps_continue(o->steps, r < 0 ? r : vcpu_commands(z, result), &f);
 }
 
-static int ask_cpus(Operation *o, QmpReplyFunc reply) {
-        Resize *z = o->data;
-
-        return domain_ask(o->domain, "query-hotpluggable-cpus", NULL, reply, o, &z->asked);
-}
-
 static int begin_commands(void *userdata, Fault *f) {
         Operation *o = userdata;
         Resize *z = o->data;
@@ -206,7 +189,7 @@ static int begin_commands(void *userdata, Fault *f) {
                 r = memory_commands(o);
                 return r < 0 ? r : 1;
         }
-        return ask_cpus(o, on_cpus);
+        return vcpus_ask(o->domain, on_cpus, o, &z->asked);
 }
 
 static int undo_commands(void *userdata) {
@@ -214,6 +197,20 @@ static int undo_commands(void *userdata) {
 
         z->asked = qmp_request_free(z->asked);
         return 1;
+}
+
+/* --- journal: if we don't live to see the end, it is all there or as it was --- */
+
+static int begin_journal(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        const Resize *z = o->data;
+        PlugRecord record = { .device = NAME, .commands = z->commands, .config = config_edit_before(z->edit) };
+
+        if (!z->spec.live || z->spec.validate_only)
+                return 1;
+        record.way = z->spec.what == RESIZE_MEMORY ? PLUG_BACK : PLUG_COUNTED;
+        record.vcpus = z->spec.what == RESIZE_MEMORY ? 0 : z->spec.value;
+        return plug_journal_write(o->domain, &record) < 0 ? fault_oom(f) : 1;
 }
 
 /* --- define --- */
@@ -233,15 +230,6 @@ static int undo_define(void *userdata) {
 
 /* --- change: QEMU and, for CPUs that go, its guest --- */
 
-static void set_live_vcpus(Domain *d, uint64_t n) {
-        d->live->vcpus_current = n == d->live->vcpus ? NUMBER_UNSET : n;
-        d->live_generation++;
-        free_and_replace(&d->live_text, NULL);
-        retune_pin_again(d);
-        status_save(d);
-        domain_changed(d, DOMAIN_CHANGED_LIVE);
-}
-
 /* Each one that the guest has let go of counts, also when there are not enough of them in time. */
 static void on_counted(Qmp *q, json_t *result, const Fault *why, void *userdata) {
         Operation *o = userdata;
@@ -254,8 +242,8 @@ static void on_counted(Qmp *q, json_t *result, const Fault *why, void *userdata)
                 operation_continue(o, why);
                 return;
         }
-        n = count_cpus(result);
-        set_live_vcpus(o->domain, n);
+        n = vcpus_count(result);
+        vcpus_set_live(o->domain, n);
         if (n != z->spec.value)
                 return; /* more of them may follow */
         z->waiting = false;
@@ -266,8 +254,10 @@ static void on_counted(Qmp *q, json_t *result, const Fault *why, void *userdata)
 void resize_device_gone(Domain *d) {
         Resize *z = d->operation && d->operation->type == &resize_type ? d->operation->data : NULL;
 
-        if (z && z->waiting && !z->asked)
-                (void) ask_cpus(d->operation, on_counted);
+        if (!z)
+                vcpus_count_again(d);
+        else if (z->waiting && !z->asked)
+                (void) vcpus_ask(d, on_counted, d->operation, &z->asked);
 }
 
 static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -279,7 +269,7 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
         fault_set(&f, FAULT_TIMEOUT, ETIMEDOUT, "the guest of %s has not let go of all CPUs within %" PRIu64 " s", o->domain->name,
                   z->spec.timeout_usec / 1000000);
         fault_hint(&f, "it has %" PRIu64 " now; those that it lets go of later are gone then",
-                   o->domain->live->vcpus_current == NUMBER_UNSET ? o->domain->live->vcpus : o->domain->live->vcpus_current);
+                   vcpus_live(o->domain));
         steps_continue(o->steps, -ETIMEDOUT, &f);
         return 0;
 }
@@ -296,7 +286,7 @@ static void on_script(const Fault *why, void *userdata) {
         if (!why && z->spec.what == RESIZE_VCPUS) {
                 z->waiting = true;
                 if (sd_event_add_time_relative(o->domain->manager->event, &z->timeout, CLOCK_MONOTONIC, z->spec.timeout_usec, 0, on_timeout, o) >= 0 &&
-                    ask_cpus(o, on_counted) >= 0)
+                    vcpus_ask(o->domain, on_counted, o, &z->asked) >= 0)
                         return;
         }
         operation_continue(o, why);
@@ -314,7 +304,7 @@ static int begin_change(void *userdata, Fault *f) {
                 return 1;
 
         const QmpScriptSpec spec = {
-                .event = o->domain->manager->event, .get_qmp = get_qmp, .commands = z->commands, .done = on_script, .userdata = o,
+                .event = o->domain->manager->event, .get_qmp = get_qmp, .commands = z->commands, .done = on_script, .userdata = o, .name = "resize",
         };
 
         return qmp_script_new(&spec, &z->script);
@@ -347,6 +337,7 @@ static int begin_tell(void *userdata, Fault *f) {
 
 static const StepRow resize_steps[] = {
         { "commands", begin_commands, undo_commands },
+        { "journal", begin_journal, NULL },
         { "define", begin_define, undo_define },
         { "change", begin_change, undo_change },
         { "tell", begin_tell, NULL },
@@ -355,6 +346,7 @@ static const StepRow resize_steps[] = {
 static void resize_finished(Operation *o, int error, const Fault *f) {
         const Resize *z = o->data;
 
+        plug_journal_end(o->domain, NAME);
         z->done(o->domain, z->plan, error < 0 ? f : NULL, z->userdata);
 }
 

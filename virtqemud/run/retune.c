@@ -7,11 +7,14 @@
 #include "instance.h"
 #include "manager.h"
 #include "mem.h"
+#include "plug-journal.h"
 #include "status.h"
 #include "str.h"
 #include "thread-pin.h"
 #include "thread-quota.h"
 #include "unit-limits.h"
+
+#define NAME "its tuning" /* in the plug journal */
 
 typedef struct Retune {
         bool validate_only;
@@ -52,6 +55,8 @@ static int edit_live(Domain *d, const RetuneSpec *spec, DomainDef **ret, Fault *
         _cleanup_(domain_def_freep) DomainDef *after = NULL;
         int r;
 
+        if (plug_journal_check(d, f) < 0)
+                return -EBUSY;
         if (!d->live || !d->instance || !d->instance->monitor_ready)
                 return fault_set(f, FAULT_INVALID_STATE, ENOTCONN, "%s is %s: only its definition can be changed", d->name,
                                  domain_state_to_string(d->state));
@@ -78,6 +83,19 @@ static int look(Domain *d, Retune *t, const RetuneSpec *spec, Fault *f) {
         if (r >= 0 && config)
                 r = config_edit_new(d, edit, (void *) spec, &t->edit, f);
         return r == -ENOMEM && !fault_is_set(f) ? fault_oom(f) : r;
+}
+
+/* --- journal: if we don't live to see the end, all is as it was --- */
+
+static int begin_journal(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        const Retune *t = o->data;
+
+        if (t->validate_only || !t->after)
+                return 1;
+        return plug_journal_write(o->domain, &(PlugRecord) {
+                .device = NAME, .way = PLUG_BACK, .commands = t->commands, .config = config_edit_before(t->edit), .next = t->after, .tuned = true,
+        }) < 0 ? fault_oom(f) : 1;
 }
 
 /* --- define --- */
@@ -121,6 +139,7 @@ static int begin_threads(void *userdata, Fault *f) {
 
         const QmpScriptSpec spec = {
                 .event = o->domain->manager->event, .get_qmp = get_qmp, .commands = t->commands, .done = on_script, .userdata = o,
+                .name = "retune",
         };
 
         return qmp_script_new(&spec, &t->script);
@@ -204,20 +223,37 @@ void retune_pin_again(Domain *d) {
                 thread_quotas_apply(d, d->live);
 }
 
+/* What threads run on, and how much of it: of a definition that may not be the live one yet. */
+static int apply_pins(Domain *d, const DomainDef *before, const DomainDef *after) {
+        _cleanup_free_ char *pins = NULL;
+
+        if (tuning_pins(before, after, &pins) < 0)
+                return -ENOMEM;
+        threads_pin(d->instance->qemu.pid, pins, on_not_pinned, d);
+        retune_schedule(d);
+        thread_quotas_apply(d, after);
+        return 0;
+}
+
+int retune_take_back(Domain *d, const DomainDef *after, Fault *f) {
+        int r;
+
+        assert(d && after);
+
+        if (!d->live || !d->instance)
+                return 0;
+        r = limits_change(d, after, d->live, NULL, NULL, NULL, f);
+        return r < 0 ? r : apply_pins(d, after, d->live);
+}
+
 static int begin_pins(void *userdata, Fault *f) {
         Operation *o = userdata;
         Domain *d = o->domain;
         Retune *t = o->data;
-        _cleanup_free_ char *pins = NULL;
 
         if (t->validate_only || !t->after || !d->instance)
                 return 1;
-        if (tuning_pins(d->live, t->after, &pins) < 0)
-                return fault_oom(f);
-        threads_pin(d->instance->qemu.pid, pins, on_not_pinned, d);
-        retune_schedule(d);
-        thread_quotas_apply(d, t->after);
-        return 1;
+        return apply_pins(d, d->live, t->after) < 0 ? fault_oom(f) : 1;
 }
 
 /* --- tell --- */
@@ -254,6 +290,7 @@ static int begin_tell(void *userdata, Fault *f) {
                 tuning_swap(d->live, t->after);
                 d->live_generation++;
                 free_and_replace(&d->live_text, NULL);
+                plug_journal_drop(d, NAME);
                 status_save(d);
                 domain_changed(d, DOMAIN_CHANGED_LIVE | DOMAIN_CHANGED_TUNING);
         }
@@ -261,6 +298,7 @@ static int begin_tell(void *userdata, Fault *f) {
 }
 
 static const StepRow retune_steps[] = {
+        { "journal", begin_journal, NULL },
         { "define", begin_define, undo_define },
         { "threads", begin_threads, undo_threads },
         { "limits", begin_limits, undo_limits },
@@ -271,6 +309,7 @@ static const StepRow retune_steps[] = {
 static void retune_finished(Operation *o, int error, const Fault *f) {
         const Retune *t = o->data;
 
+        plug_journal_end(o->domain, NAME);
         t->done(o->domain, t->plan, error < 0 ? f : NULL, t->userdata);
 }
 

@@ -17,6 +17,9 @@ typedef void (*RetuneDone)(Domain *d, char **plan, const Fault *why, void *userd
 /* The values are looked at before it returns. */
 int retune_domain(Domain *d, const RetuneSpec *spec, RetuneDone done, void *userdata, Operation **ret, Fault *f);
 
+/* What a daemon before this one has told the unit and the threads on the way to `after` is as the live definition says. */
+int retune_take_back(Domain *d, const DomainDef *after, Fault *f);
+
 /* QEMU has threads that it did not have when they were pinned. */
 void retune_pin_again(Domain *d);
 /* Its threads are scheduled as the definition says; what can't be is a warning. */

@@ -12,6 +12,7 @@
 #include "start.h"
 #include "store.h"
 #include "str.h"
+#include "usb-return.h"
 #include "xml-write.h"
 
 static int set_string(json_t *o, const char *key, const char *value) {
@@ -27,6 +28,12 @@ static json_t *strings_to_json(char *const *v) {
                         return NULL;
                 }
         return a;
+}
+
+static int set_awaited(json_t *o, const Instance *i) {
+        json_t *list = usb_return_to_json(i);
+
+        return list ? json_object_set_new(o, "awaited", list) : 0;
 }
 
 static json_t *status_to_json(const Domain *d, const char *definition) {
@@ -47,7 +54,7 @@ static json_t *status_to_json(const Domain *d, const char *definition) {
         if (set_string(o, "step", starting ? steps_current(d->operation->steps) : NULL) < 0 || set_string(o, "unit", i->unit) < 0 ||
             json_object_set_new(o, "events", events_to_json(d)) < 0 ||
             json_object_set_new(o, "companions", companions_to_json(i->companions)) < 0 ||
-            (i->journal && json_object_set(o, "journal", i->journal) < 0) || set_string(o, "machine", i->machine_name) < 0 ||
+            set_awaited(o, i) < 0 || (i->journal && json_object_set(o, "journal", i->journal) < 0) || set_string(o, "machine", i->machine_name) < 0 ||
             set_string(o, "pause-reason", d->pause_reason) < 0 || set_string(o, "definition", definition) < 0) {
                 json_decref(o);
                 return NULL;
@@ -94,6 +101,7 @@ void status_clear(Status *s) {
         json_decref(s->events);
         json_decref(s->companions);
         json_decref(s->journal);
+        json_decref(s->awaited);
         free(s->definition);
         *s = (Status) {};
 }
@@ -158,6 +166,7 @@ int status_parse(const char *text, size_t length, Status *ret, Fault *f) {
         s.events = json_incref(json_object_get(o, "events"));
         s.companions = json_incref(json_object_get(o, "companions"));
         s.journal = json_incref(json_object_get(o, "journal"));
+        s.awaited = json_incref(json_object_get(o, "awaited"));
         json_decref(o);
         if (r < 0)
                 return r;

@@ -28,6 +28,7 @@ typedef struct Status {
         json_t *events;              /* as events_to_json() has them; NULL: none */
         json_t *companions;          /* likewise */
         json_t *journal;             /* Instance.journal; NULL: none */
+        json_t *awaited;             /* usb_return_to_json(); NULL: none */
         char *definition;            /* live XML */
 } Status;
 

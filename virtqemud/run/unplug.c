@@ -257,7 +257,9 @@ static bool is_listed(const json_t *list, const char *id) {
 }
 
 static bool can_have_gone(const Device *d, const DomainDef *live) {
-        return d->id && device_slot(d, live) != SLOT_NONE && !device_fixed(d, live);
+        bool is_plugged = device_slot(d, live) != SLOT_NONE || d->ops->kind == DEVICE_MEMORY; /* DIMMs are on no bus */
+
+        return d->id && is_plugged && !device_fixed(d, live);
 }
 
 static void on_listed(Qmp *q, json_t *result, const Fault *why, void *userdata) {

@@ -9,6 +9,7 @@
 #include "manager.h"
 #include "registry.h"
 #include "str.h"
+#include "usb-return.h"
 #include "xml-read.h"
 
 #define _cleanup_enumerator_ _cleanup_(sd_device_enumerator_unrefp)
@@ -99,6 +100,17 @@ static int find_device(const Hostdev *h, sd_device **ret, Fault *f) {
         return 0;
 }
 
+bool usb_host_is_there(const Hostdev *h) {
+        _cleanup_enumerator_ sd_device_enumerator *e = NULL;
+        bool found = h->found_bus != NUMBER_UNSET, there = false;
+
+        if (list_devices("DEVTYPE", "usb_device", NULL, &e) < 0)
+                return found;
+        for (sd_device *d = sd_device_enumerator_get_device_first(e); d && !there; d = sd_device_enumerator_get_device_next(e))
+                there = found ? has_number(d, "busnum", 10, h->found_bus) && has_number(d, "devnum", 10, h->found_number) : is_meant(d, h);
+        return there;
+}
+
 /* --- who has it --- */
 
 static bool is_found(const Hostdev *h, const Hostdev *other) {
@@ -151,8 +163,9 @@ static int find_one(const Domain *domain, DomainDef *live, Hostdev *h, bool at_s
         if (r < 0)
                 return r;
         if (!device && at_start && hostdev_is_optional(h)) {
-                log_notice("%s starts without the USB device with %s: the host has none", domain->name, text ?: "?");
-                return 1;
+                log_notice("%s starts without the USB device with %s, and gets it when the host has one", domain->name, text ?: "?");
+                r = domain->instance ? usb_return_await(domain->instance, h) : 0;
+                return r < 0 ? fault_oom(f) : 1;
         }
         if (!device) {
                 xml_fault_below(&h->device.head, "source", f, FAULT_NO_SUCH_DEVICE, "the host has no USB device with %s", text ?: "?");

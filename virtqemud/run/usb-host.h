@@ -9,5 +9,8 @@
  * several devices are meant. */
 int usb_hosts_find(const Domain *d, DomainDef *live, bool at_start, Fault *f);
 
+/* The one that was found is still there; or, where none was, the host has one that is meant. */
+bool usb_host_is_there(const Hostdev *h);
+
 /* The file of one that was found. FAULT_NO_SUCH_DEVICE, FAULT_ACCESS_DENIED. */
 int usb_host_open(const Hostdev *h, Fault *f);

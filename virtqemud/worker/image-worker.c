@@ -18,6 +18,7 @@
 #include "image-file.h"
 #include "image-key.h"
 #include "image-scratch.h"
+#include "old-image.h"
 #include "qcow2.h"
 #include "str.h"
 
@@ -63,20 +64,10 @@ static int send_fault(const Fault *f, size_t request) {
                                    "message", fault_text(f), "hint", f->hint, "i", (json_int_t) request), -1);
 }
 
-/* QEMU opens extents and backing files of these by name, which it can't in its sandbox. */
-static bool is_refused_format(const char *format) {
-        return streq(format, "vmdk") || streq(format, "qed") || streq(format, "qcow");
-}
-
 static int check_format(const char *path, const char *format, Fault *f) {
-        static const char *const known[] = { "raw", "qcow2", "luks", "vdi", "vhdx", "vpc", "bochs", "cloop", "dmg", "parallels" };
+        static const char *const known[] = { "raw", "qcow2", "luks", "vdi", "vhdx", "vpc", "vmdk", "qed", "qcow", "bochs", "cloop", "dmg", "parallels" };
         const char *near;
 
-        if (is_refused_format(format)) {
-                fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "%s: images of format %s can't be used", path, format);
-                fault_hint(f, "convert it: qemu-img convert -f %s -O qcow2 %s NEW.qcow2", format, path);
-                return -EOPNOTSUPP;
-        }
         for (size_t i = 0; i < ARRAY_SIZE(known); i++)
                 if (streq(known[i], format))
                         return 0;
@@ -131,6 +122,23 @@ static int read_header(const char *path, const ImageFile *file, Qcow2Header *ret
         return 0;
 }
 
+static int read_old_header(const char *path, const char *format, const ImageFile *file, uint64_t *ret_size, Fault *f) {
+        _cleanup_free_ char *data = calloc(1, OLD_IMAGE_READ); /* those that only name others are short */
+        const char *problem;
+        ssize_t n;
+
+        if (!data)
+                return fault_oom(f);
+        n = pread(file->fd, data, OLD_IMAGE_READ, 0);
+        if (n < 0)
+                return fault_set(f, FAULT_IMAGE, errno, "%s: can't be read: %s", path, strerror(errno));
+        if (old_image_parse(format, data, MAX((size_t) n, OLD_IMAGE_MIN), ret_size, &problem) >= 0)
+                return 0;
+        fault_set(f, FAULT_IMAGE, EBADMSG, "%s: %s", path, problem);
+        fault_hint(f, "convert it: qemu-img convert -f %s -O qcow2 %s NEW.qcow2", format, path);
+        return -EBADMSG;
+}
+
 static int chain_note(Chain *c, const char *path, const ImageFile *file, Fault *f) {
         for (size_t i = 0; i < c->n; i++)
                 if (c->seen[i].dev == file->dev && c->seen[i].inode == file->inode)
@@ -178,6 +186,10 @@ static int open_level(const Level *l, Chain *chain, bool writable, bool follow, 
                 if (r < 0)
                         return r;
                 told.guest_size = header.size;
+        } else if (old_image_format(l->format)) {
+                r = read_old_header(l->path, l->format, &file, &told.guest_size, f);
+                if (r < 0)
+                        return r;
         }
         r = send_level(&told, &file);
         if (r < 0)
