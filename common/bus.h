@@ -54,6 +54,14 @@ int bus_connect(Bus *b);
 int bus_take_name(Bus *b);
 /* Gives it up; `released` is called with BusOptions.userdata when all that was sent to it before has been handled. */
 void bus_release_name(Bus *b, void (*released)(void *userdata));
+/* For a daemon that ends: nobody can connect any more; else as bus_release_name(). */
+void bus_stop(Bus *b, void (*released)(void *userdata));
+/* Calls wait for their answer. */
+bool bus_owes_answers(const Bus *b);
+/* They and all that come get FAULT_STOPPING, which names the daemon. */
+void bus_refuse_calls(Bus *b, const char *daemon);
+/* There is something that nobody has taken yet. */
+bool bus_is_unwritten(Bus *b);
 /* Serves connections to a listening socket, which it takes over. */
 int bus_listen(Bus *b, int fd);
 

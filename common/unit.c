@@ -552,7 +552,8 @@ static int on_properties_set(sd_bus_message *reply, void *userdata, sd_bus_error
         return 0;
 }
 
-static int append_files(sd_bus_message *m, char *const *files) {
+static int append_files(sd_bus_message *m, void *userdata) {
+        char *const *files = userdata;
         int r = sd_bus_message_open_container(m, 'a', "(sv)");
 
         for (; *files && r >= 0; files++)
@@ -560,26 +561,33 @@ static int append_files(sd_bus_message *m, char *const *files) {
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-int unit_allow_devices(sd_bus *bus, const char *unit, char *const *files, UnitDone done, void *userdata, UnitCall **ret) {
+int unit_set_properties(sd_bus *bus, const char *unit, const char *verb, UnitFill fill, void *fill_userdata, UnitDone done, void *userdata,
+                        UnitCall **ret) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         _cleanup_(unit_call_freep) UnitCall *c = NULL;
         int r;
 
-        assert(bus && unit && files && done && ret);
+        assert(bus && unit && fill && done && ret);
 
-        r = new_call(bus, unit, "give device files to", done, userdata, &c);
+        r = new_call(bus, unit, verb, done, userdata, &c);
         if (r >= 0)
                 r = sd_bus_message_new_method_call(bus, &m, SYSTEMD, MANAGER_PATH, MANAGER, "SetUnitProperties");
         if (r >= 0)
                 r = sd_bus_message_append(m, "sb", unit, true);
         if (r >= 0)
-                r = append_files(m, files);
+                r = fill(m, fill_userdata);
         if (r >= 0)
                 r = send_request(c, m, on_properties_set);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(c);
         return 0;
+}
+
+int unit_allow_devices(sd_bus *bus, const char *unit, char *const *files, UnitDone done, void *userdata, UnitCall **ret) {
+        assert(files);
+
+        return unit_set_properties(bus, unit, "give device files to", append_files, (void *) files, done, userdata, ret);
 }
 
 static int on_reloaded(sd_bus_message *reply, void *userdata, sd_bus_error *error) {

@@ -111,6 +111,8 @@ int client_tell(const Client *c, const sd_bus_error *e, const Service *service, 
                 return NO_SUCH;
         if (sd_bus_error_has_name(e, SD_BUS_ERROR_ACCESS_DENIED) || sd_bus_error_has_name(e, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED))
                 return DENIED;
+        if (sd_bus_error_has_name(e, "org.virtbus.Error.Stopping"))
+                return UNREACHABLE;
         if (!sd_bus_error_has_name(e, SD_BUS_ERROR_SERVICE_UNKNOWN) && !sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY))
                 return FAILED;
         if (c->user && service->of_host)

@@ -275,6 +275,21 @@ def test_format_that_no_name_tells(bus, storaged, pool, folder):
         other.SetFormat("magic", 0, {})
     bus.stop_service(SERVICE, signal.SIGKILL)
     assert (v.Format, other.Format, v.Capacity) == ("qcow2", "qcow2", 32 * MIB)
+    # It is about the files: they are what they were for whoever has a pool there next, and a pool of that name elsewhere has others.
+    pool.Stop(0, {})
+    pool.Undefine(0, {})
+    elsewhere = folder.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "web").write_bytes((folder / "web").read_bytes())
+    q = define(bus, storaged, elsewhere)
+    q.Start(0, {})
+    assert [x[2] for x in q.ListVolumes()] == ["raw"]
+    q.Stop(0, {})
+    q.Undefine(0, {})
+    pool = define(bus, storaged, folder, name="again")
+    pool.Start(0, {})
+    v, other = (bus.object(SERVICE, pool.GetVolume(n), f"{SERVICE}.Volume") for n in ("web", "other"))
+    assert (v.Format, other.Format, v.Capacity) == ("qcow2", "qcow2", 32 * MIB)
     # A file of the same name that comes later is another one.
     v.Delete(0, {})
     other.Delete(0, {})

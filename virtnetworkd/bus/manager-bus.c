@@ -161,6 +161,25 @@ static int finish_port(Networks *s, const char *bridge, const PortRequest *q, co
         return r;
 }
 
+BUS_HANDLER(method_reattach, ACTION_MANAGE) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        const char *name, *tap;
+        PortRequest q;
+        Network *n;
+        int r;
+
+        port_request_init(&q);
+        r = sd_bus_message_read(m, "ss", &name, &tap);
+        if (r >= 0)
+                r = read_port(m, &q, &f);
+        if (r >= 0)
+                r = networks_find(service_of(userdata)->networks, name, &n, &f);
+        if (r >= 0)
+                r = network_reattach(n, tap, &q, &f);
+        port_request_clear(&q);
+        return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, NULL);
+}
+
 /* A bridge of the host that no network stands for. */
 BUS_HANDLER(method_attach_bridge, ACTION_ATTACH_BRIDGE) {
         Networks *s = service_of(userdata)->networks;
@@ -349,6 +368,9 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_METHOD_WITH_NAMES("AttachTap", "sba{sv}" "ta{sv}",
                                  SD_BUS_PARAM(name) SD_BUS_PARAM(managed) SD_BUS_PARAM(port) SD_BUS_PARAM(flags) SD_BUS_PARAM(options),
                                  "sah", SD_BUS_PARAM(interface) SD_BUS_PARAM(queues), method_attach_tap, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("ReattachPort", "ssa{sv}" "ta{sv}",
+                                 SD_BUS_PARAM(network) SD_BUS_PARAM(interface) SD_BUS_PARAM(port) SD_BUS_PARAM(flags) SD_BUS_PARAM(options),
+                                 NULL,, method_reattach, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("SetPortBandwidth", "sa{sv}" "ta{sv}",
                                  SD_BUS_PARAM(interface) SD_BUS_PARAM(limits) SD_BUS_PARAM(flags) SD_BUS_PARAM(options),
                                  NULL,, method_set_port_bandwidth, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -356,6 +378,7 @@ static const sd_bus_vtable manager_vtable[] = {
                                  SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_NAMES("AddressesChanged", "s", SD_BUS_PARAM(mac), 0),
         SD_BUS_SIGNAL_WITH_NAMES("NetworkNew", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(network), 0),
+        SD_BUS_SIGNAL_WITH_NAMES("NetworkStarted", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(network), 0),
         SD_BUS_SIGNAL_WITH_NAMES("NetworkRemoved", "so", SD_BUS_PARAM(name) SD_BUS_PARAM(network), 0),
         SD_BUS_VTABLE_END
 };

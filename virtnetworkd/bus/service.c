@@ -50,6 +50,8 @@ static void on_changed(Network *n, unsigned what, void *userdata) {
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
                 if (rows[i].what & what)
                         bus_changed(s->bus, path, NETWORK1_NETWORK, rows[i].property);
+        if (what & NETWORK_CHANGED_STARTED)
+                (void) bus_emit(s->bus, NETWORK1_ROOT, NETWORK1_MANAGER, "NetworkStarted", "so", n->name, path);
 }
 
 static void on_lease(Network *n, const DhcpGrant *g, bool added, void *userdata) {

@@ -337,6 +337,7 @@ static void on_started(const Fault *why, void *userdata) {
                 n->active = true;
                 announce(n);
                 warn_of_options(n);
+                networks_changed(n, NETWORK_CHANGED_STARTED);
                 log_info("network %s is up", n->name);
         }
         end(n, why);

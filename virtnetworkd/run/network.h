@@ -37,6 +37,7 @@ typedef enum NetworkChange {
         NETWORK_CHANGED_WARNINGS  = 1 << 3,
         NETWORK_CHANGED_LEASES    = 1 << 4,
         NETWORK_CHANGED_FORWARDS  = 1 << 5,
+        NETWORK_CHANGED_STARTED   = 1 << 6,
 } NetworkChange;
 
 /* Exactly once, from within the call or later. */
@@ -66,6 +67,9 @@ typedef void (*PortDone)(const char *name, const int *fds, uint32_t n, const Fau
 /* A port on a network, which is started if it is not active. That it is being started, stopped or changed is waited for. Takes over what is
  * in `q`, also on failure. */
 int network_attach(Network *n, PortRequest *q, PortDone done, void *userdata, Fault *f);
+/* A tap that was a port of it, and lost its bridge when the network was stopped by force, is one again. FAULT_INVALID_STATE: the network is
+ * not active, or the tap is on a bridge. */
+int network_reattach(Network *n, const char *tap, const PortRequest *q, Fault *f);
 /* For network.c: the operation has ended; or those who waited for that are gone. */
 void network_attach_waiting(Network *n);
 void network_forget_waiting(Network *n);

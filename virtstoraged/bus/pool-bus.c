@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "../plan/storage.h"
+#include "../run/pool-refresh.h"
 #include "../run/volume-run.h"
 #include "../run/volumes.h"
 #include "bus-auth.h"

@@ -81,8 +81,6 @@ int pool_stop(Pool *p, PoolDone done, void *userdata, Fault *f);
 int pool_build(Pool *p, bool format, bool overwrite, PoolDone done, void *userdata, Fault *f);
 /* Removes what it is made of; it must be inactive. */
 int pool_destroy(Pool *p, PoolDone done, void *userdata, Fault *f);
-/* Looks at everything again. */
-int pool_refresh(Pool *p, PoolDone done, void *userdata, Fault *f);
 /* Takes up one that an earlier life of this daemon has started. Takes over `live`. */
 int pool_adopt(Pool *p, PoolDef *live, bool mounted_by_us, bool started_by_us, Fault *f);
 /* Frees what it holds, and lets all be. */
@@ -93,13 +91,3 @@ int pool_check_active(const Pool *p, Fault *f);
 
 /* It is known who uses what. */
 void pool_uses_known(Pool *p);
-
-/* For files beside this one: */
-int pool_make_worker(Pool *p, Worker **ret, Fault *f);
-/* The last answer's "capacity", "allocation", "available". */
-void pool_take_space(Pool *p, const json_t *json);
-/* A volume as the worker says it is; of one that was `made` its format is noted. Takes over `info`. */
-void pool_take_volume(Pool *p, VolumeInfo *info, bool made);
-/* What went wrong when it was asked: it may be out of reach. */
-void pool_note_failure(Pool *p, const Fault *why);
-void pool_note_success(Pool *p);

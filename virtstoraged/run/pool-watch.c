@@ -10,6 +10,7 @@
 #include "fd.h"
 #include "log.h"
 #include "mem.h"
+#include "pool-refresh.h"
 #include "pools.h"
 #include "str.h"
 #include "volumes.h"

@@ -9,6 +9,7 @@
 #include "formats.h"
 #include "log.h"
 #include "mem.h"
+#include "pool-refresh.h"
 #include "str.h"
 #include "volumes.h"
 #include "xml-read.h"
@@ -325,6 +326,8 @@ static int replace_config(Pool *p, PoolDef *kept) {
         p->config_generation++;
         p->persistent = true;
         fault_clear(&p->broken);
+        if (!p->live)
+                formats_load(p);
         pools_changed(p, POOL_CHANGED_CONFIG | POOL_CHANGED_STATE);
         return 0;
 }
@@ -389,7 +392,6 @@ int pools_undefine(Pool *p, Fault *f) {
                 r = store_remove(s->autostarts, p->name);
         if (r < 0)
                 return fault_set(f, FAULT_STORE, -r, "the definition of %s can't be removed: %s", p->name, strerror(-r));
-        formats_remove(p);
         p->persistent = false; /* an active one goes when it is stopped */
         p->autostart = false;
         fault_clear(&p->broken);

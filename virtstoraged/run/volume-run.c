@@ -8,6 +8,7 @@
 #include "bus-error.h"
 #include "formats.h"
 #include "mem.h"
+#include "pool-refresh.h"
 #include "pools.h"
 #include "secret-work.h"
 #include "str.h"
