@@ -29,7 +29,9 @@ enum {
 #define MAGIC UINT32_C(0x514649fb)
 #define EXTENSION_BACKING_FORMAT UINT32_C(0xe2792aca)
 #define INCOMPATIBLE_DATA_FILE (UINT64_C(1) << 2)
+#define COMPATIBLE_LAZY_REFCOUNTS UINT64_C(1)
 #define NAME_MAX_BYTES 1023u
+#define FORMAT_MAX_BYTES 64u
 
 static uint32_t get32(const uint8_t *p) {
         uint32_t n;
@@ -79,7 +81,7 @@ static int extensions_parse(const uint8_t *data, size_t at, size_t end, Qcow2Hea
                 if (n > end - at)
                         return -EBADMSG;
                 if (type == EXTENSION_BACKING_FORMAT && !h->backing_format) {
-                        r = n > 64 ? -EBADMSG : take_text(data + at, n, &h->backing_format);
+                        r = n > FORMAT_MAX_BYTES ? -EBADMSG : take_text(data + at, n, &h->backing_format);
                         if (r < 0)
                                 return r;
                 }
@@ -114,6 +116,7 @@ int qcow2_parse(const void *bytes, size_t length, Qcow2Header *ret, const char *
         h.size = get64(data + OFFSET_SIZE);
         h.encryption = get32(data + OFFSET_ENCRYPTION);
         h.data_file = version == 3 && get64(data + OFFSET_INCOMPATIBLE) & INCOMPATIBLE_DATA_FILE;
+        h.lazy_refcounts = version == 3 && get64(data + OFFSET_COMPATIBLE) & COMPATIBLE_LAZY_REFCOUNTS;
         r = extensions_parse(data, header, name_at != 0 ? (size_t) name_at : length, &h);
         if (r >= 0 && name_at != 0)
                 r = take_text(data + name_at, name_size, &h.backing);
@@ -137,7 +140,6 @@ void qcow2_clear(Qcow2Header *h) {
 #define CLUSTER (UINT64_C(1) << CLUSTER_BITS)
 #define L1_SPAN (CLUSTER * (CLUSTER / 8))       /* bytes of the guest that an entry stands for */
 #define L1_ENTRIES_MAX (UINT64_C(4) << 20)      /* QEMU reads no more */
-#define COMPATIBLE_LAZY_REFCOUNTS 1u
 /* In clusters from the start: the header, what tells where counts are, the counts, and then the table of what is written, which is empty. */
 enum { AT_REFCOUNTS = 1, AT_COUNTS = 2, AT_L1 = 3 };
 
@@ -147,8 +149,28 @@ static int write_at(int fd, uint64_t cluster, const void *data, size_t n) {
         return written < 0 ? -errno : (size_t) written == n ? 0 : -EIO;
 }
 
-static int write_header(int fd, uint64_t size, uint64_t l1_entries) {
-        uint8_t header[HEADER_V3 + 8] = {}; /* no extension ends it */
+/* The list of extensions, which a 0 ends, and the name behind it. */
+static int put_backing(uint8_t *header, size_t at, const Qcow2Header *what) {
+        size_t name = strlen(what->backing), format = what->backing_format ? strlen(what->backing_format) : 0;
+
+        if (name == 0 || name > NAME_MAX_BYTES || format > FORMAT_MAX_BYTES)
+                return -ENAMETOOLONG;
+        if (format > 0) {
+                put32(header + at, EXTENSION_BACKING_FORMAT);
+                put32(header + at + 4, (uint32_t) format);
+                memcpy(header + at + 8, what->backing_format, format);
+                at += 8 + ((format + 7) & ~(size_t) 7);
+        }
+        at += 8;
+        memcpy(header + at, what->backing, name);
+        put64(header + OFFSET_BACKING, at);
+        put32(header + OFFSET_BACKING_SIZE, (uint32_t) name);
+        return 0;
+}
+
+static int write_header(int fd, const Qcow2Header *what, uint64_t size, uint64_t l1_entries) {
+        uint8_t header[HEADER_V3 + 8 + FORMAT_MAX_BYTES + 8 + NAME_MAX_BYTES] = {};
+        int r;
 
         put32(header, MAGIC);
         put32(header + OFFSET_VERSION, 3);
@@ -158,10 +180,11 @@ static int write_header(int fd, uint64_t size, uint64_t l1_entries) {
         put64(header + OFFSET_L1, AT_L1 * CLUSTER);
         put64(header + OFFSET_REFCOUNTS, AT_REFCOUNTS * CLUSTER);
         put32(header + OFFSET_REFCOUNT_CLUSTERS, 1);
-        put64(header + OFFSET_COMPATIBLE, COMPATIBLE_LAZY_REFCOUNTS);
+        put64(header + OFFSET_COMPATIBLE, what->lazy_refcounts ? COMPATIBLE_LAZY_REFCOUNTS : 0);
         put32(header + OFFSET_REFCOUNT_ORDER, 4); /* 16 bits each */
         put32(header + OFFSET_HEADER_LENGTH, HEADER_V3);
-        return write_at(fd, 0, header, sizeof(header));
+        r = what->backing ? put_backing(header, HEADER_V3, what) : 0;
+        return r < 0 ? r : write_at(fd, 0, header, sizeof(header));
 }
 
 /* Each cluster that is in use is used once. */
@@ -179,10 +202,13 @@ static int write_counts(int fd, uint64_t clusters) {
         return r < 0 ? r : write_at(fd, AT_COUNTS, counts, clusters * 2);
 }
 
-int qcow2_write_empty(int fd, uint64_t size) {
-        uint64_t l1_entries, clusters;
+int qcow2_write_empty(int fd, const Qcow2Header *what) {
+        uint64_t size, l1_entries, clusters;
         int r;
 
+        assert(what);
+
+        size = what->size;
         if (size > L1_SPAN * L1_ENTRIES_MAX - CLUSTER)
                 return -EFBIG;
         size = (size + 511) / 512 * 512;
@@ -191,5 +217,5 @@ int qcow2_write_empty(int fd, uint64_t size) {
         if (ftruncate(fd, (off_t) (clusters * CLUSTER)) < 0)
                 return -errno;
         r = write_counts(fd, clusters);
-        return r < 0 ? r : write_header(fd, size, l1_entries);
+        return r < 0 ? r : write_header(fd, what, size, l1_entries);
 }

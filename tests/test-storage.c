@@ -268,7 +268,12 @@ TEST(test_volume_info) {
         volume_info_clear(&back);
         volume_info_clear(&v);
         assert_error(volume_info_from_json(bad, &back), EBADMSG);
-        (void) json_object_set_new(json, "format", json_string("nonsense"));
+        (void) json_array_set_new(json, 4, json_string("nonsense"));
+        assert_error(volume_info_from_json(json, &back), EBADMSG);
+        (void) json_array_set_new(json, 4, json_null());
+        assert_ok(volume_info_from_json(json, &back));
+        volume_info_clear(&back);
+        (void) json_array_remove(json, 20);
         assert_error(volume_info_from_json(json, &back), EBADMSG);
 }
 

@@ -6,7 +6,9 @@ import os
 import struct
 import termios
 import time
+from pathlib import Path
 
+from sides.base import main_pid
 from table import Scene, now
 
 NAME, LINE = "logger", b"x" * 99 + b"\n"
@@ -53,3 +55,17 @@ def lines(side):
 @row("blocks", "log, lines in blocks of 64 KiB", "MB/s", more=True)
 def blocks(side):
     return throughput(side, 65536, 300)
+
+
+def processor_time(pid):
+    """Milliseconds that all its threads have had."""
+    return sum(int(p.read_text().split()[0]) for p in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e6
+
+
+@row("lines-processor", "log, lines written one by one: processor time of its daemon for 20 MB")
+def lines_processor(side):
+    """How soon they are through is the writer's doing: it is slower than both."""
+    pid = main_pid("virtlogd.service")
+    before = processor_time(pid)
+    lines(side)
+    return processor_time(pid) - before

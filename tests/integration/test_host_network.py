@@ -49,6 +49,7 @@ def test_a_nat_network(bed, client, networkd):
     assert [(f, bytes(a), p) for f, a, p in network.Addresses] == [(2, bytes([10, 77, 0, 1]), 24)]
     assert "10.77.0.1/24" in bed.run("ip addr show br-lab").stdout
     assert bed.run("systemctl is-active virtdnsmasq@lab").stdout == "active\n"
+    assert "10.77.0.1:53" in bed.run("ss -Hlun").stdout     # the answer of Start() did not come before that
     told = guest(bed, "br-lab")
     assert told["address"].startswith("10.77.0.") and told["router"] == told["dns"] == "10.77.0.1" and told["domain"] == "lab.lab"
     known = guest(bed, "br-lab", "guest2", mac="52:54:00:00:4d:01")

@@ -341,6 +341,32 @@ def test_qcow2_options(bus, pool, folder):
     assert (folder / "pre.qcow2").stat().st_blocks * 512 >= 16 * MIB
 
 
+@pytest.mark.parametrize("size, how", [(1, []), (1025, []), (5 * GIB, []), (600 << 40, []), (3 * GIB, ["lazy_refcounts"]), (2 * GIB, ["backing"])])
+def test_empty_qcow2_is_what_qemu_img_makes(bus, pool, folder, tmp_path, size, how):
+    """No qemu-img runs for one, and QEMU can't tell."""
+    ours, theirs, extra, options = folder / "ours.qcow2", tmp_path / "theirs.qcow2", "", []
+    if "lazy_refcounts" in how:
+        extra, options = "<compat>1.1</compat><features><lazy_refcounts/></features>", ["-o", "lazy_refcounts=on"]
+    backing = ""
+    if "backing" in how:
+        base = create(bus, pool, "base, one", MIB)
+        backing = f"<backingStore><path>{base.Path}</path><format type='raw'/></backingStore>"
+        options = ["-b", base.Path, "-F", "raw"]
+    pool.CreateVolumeFromDefinition("libvirt-xml", f"""<volume><name>ours.qcow2</name><capacity>{size}</capacity><allocation>0</allocation>
+        <target><format type='qcow2'/>{extra}</target>{backing}</volume>""", 0, {})
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *options, theirs, str(size)], check=True, timeout=60)
+    a, b = [{k: v for k, v in image_info(f).items() if k not in ("filename", "actual-size")} for f in (ours, theirs)]
+    assert a == b
+    for command in ["qemu-img", "check"], ["qemu-io", "-c", "write -P 7 0 512"], ["qemu-img", "check"]:
+        subprocess.run([*command, ours], check=True, capture_output=True, timeout=60)
+
+
+def test_qcow2_that_can_not_be(bus, pool, folder):
+    with bus.fails("PoolFailed", "too large for file format"):
+        create(bus, pool, "huge.qcow2", 3 << 50, format="qcow2")
+    assert list(folder.iterdir()) == []
+
+
 def test_backing_and_clones(bus, storaged, pool, folder, tmp_path):
     base = create(bus, pool, "base.qcow2", 64 * MIB, format="qcow2")
     subprocess.run(["qemu-io", "-f", "qcow2", "-c", "write -P 0x5a 1M 3M", base.Path], check=True, capture_output=True, timeout=60)

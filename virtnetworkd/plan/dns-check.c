@@ -60,7 +60,8 @@ static const struct {
         { "servers-file", "its files are made by virtnetworkd" }, { "pid-file", "its files are made by virtnetworkd" },
         { "log-facility", "its files are made by virtnetworkd" }, { "dhcp-leasefile", "its files are made by virtnetworkd" },
         { "dhcp-hostsfile", "its files are made by virtnetworkd" }, { "user", "its user is the unit's" }, { "group", "its user is the unit's" },
-        { "dhcp-scriptuser", "its user is the unit's" }, { "interface", "it serves the network's bridge alone" },
+        { "dhcp-scriptuser", "its user is the unit's" }, { "keep-in-foreground", "how it is started is the unit's" },
+        { "no-daemon", "how it is started is the unit's" }, { "interface", "it serves the network's bridge alone" },
         { "listen-address", "it serves the network's bridge alone" }, { "bind-interfaces", "it serves the network's bridge alone" },
 };
 

@@ -147,7 +147,21 @@ static void scan_wants(Manager *m, const char *folder) {
         closedir(d);
 }
 
-static void scan_units(Manager *m, const char *root) {
+/* Looks for one, without reading all that is enabled. */
+typedef struct Wanted {
+        Domain *domain;
+        const char *unit;
+} Wanted;
+
+static void look_in_wants(const Wanted *w, const char *folder) {
+        _cleanup_free_ char *path = strf("%s/%s", folder, w->unit);
+        struct stat st;
+
+        if (path && lstat(path, &st) >= 0)
+                w->domain->autostart_seen = true;
+}
+
+static void scan_units(Manager *m, const char *root, const Wanted *only) {
         DIR *d = opendir(root);
         struct dirent *e;
 
@@ -159,38 +173,51 @@ static void scan_units(Manager *m, const char *root) {
                 if (!str_ends(e->d_name, ".wants") && !str_ends(e->d_name, ".requires"))
                         continue;
                 path = strf("%s/%s", root, e->d_name);
-                if (path)
+                if (path && only)
+                        look_in_wants(only, path);
+                else if (path)
                         scan_wants(m, path);
         }
         closedir(d);
 }
 
-static void scan_by_unit(Manager *m) {
+/* `only` NULL: for all domains. */
+static void scan_by_unit(Manager *m, const Wanted *only) {
         const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME"), *run = getenv("XDG_RUNTIME_DIR");
         _cleanup_free_ char *own = NULL, *runtime = NULL;
 
         if (!m->user) {
-                scan_units(m, "/etc/systemd/system");
-                scan_units(m, "/run/systemd/system");
+                scan_units(m, "/etc/systemd/system", only);
+                scan_units(m, "/run/systemd/system", only);
                 return;
         }
         own = config ? strf("%s/systemd/user", config) : strf("%s/.config/systemd/user", home ?: "");
         runtime = run ? strf("%s/systemd/user", run) : NULL;
         if (own)
-                scan_units(m, own);
+                scan_units(m, own, only);
         if (runtime)
-                scan_units(m, runtime);
-        scan_units(m, "/etc/systemd/user");
+                scan_units(m, runtime, only);
+        scan_units(m, "/etc/systemd/user", only);
 }
 
-static void scan_by_link(Manager *m) {
+static void look_by_link(Domain *d) {
+        _cleanup_free_ char *path = link_path(d);
         struct stat st;
 
-        REGISTRY_FOREACH(Domain, d, m->domains) {
-                _cleanup_free_ char *path = link_path(d);
+        d->autostart_seen = path && lstat(path, &st) >= 0;
+}
 
-                d->autostart_seen = path && lstat(path, &st) >= 0;
-        }
+void autostart_look(Domain *d) {
+        _cleanup_free_ char *unit = NULL;
+
+        assert(d);
+
+        d->autostart_seen = false;
+        if (!d->manager->by_unit)
+                look_by_link(d);
+        else if (unit_name_from_instance("virtqemu", d->name, ".service", &unit) >= 0)
+                scan_by_unit(d->manager, &(const Wanted) { d, unit });
+        set_flag(d, d->autostart_seen);
 }
 
 void autostart_refresh(Manager *m) {
@@ -199,9 +226,10 @@ void autostart_refresh(Manager *m) {
         REGISTRY_FOREACH(Domain, d, m->domains)
                 d->autostart_seen = false;
         if (m->by_unit)
-                scan_by_unit(m);
+                scan_by_unit(m, NULL);
         else
-                scan_by_link(m);
+                REGISTRY_FOREACH(Domain, l, m->domains)
+                        look_by_link(l);
         REGISTRY_FOREACH(Domain, e, m->domains)
                 set_flag(e, e->autostart_seen);
 }

@@ -15,6 +15,8 @@ void autostart_forget(Domain *d);
 
 /* Finds out which domains have it, by looking at the links of enabled units; again whenever systemd says they changed. */
 void autostart_refresh(Manager *m);
+/* The same for one that is new. */
+void autostart_look(Domain *d);
 /* Without units: starts what is marked, once per boot. */
 void autostart_run(Manager *m);
 /* Drops calls under way; their `done` is not called. */

@@ -170,7 +170,7 @@ static int commit(Defining *g, Domain *d, Domain **ret, Fault *f) {
 
                 r = domain_new(m, name, uuid, TAKE_PTR(g->def), ret);
                 if (r >= 0)
-                        autostart_refresh(m); /* its unit may be enabled already */
+                        autostart_look(*ret); /* its unit may be enabled already */
                 return r;
         }
         domain_def_free(d->config);

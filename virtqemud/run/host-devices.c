@@ -17,6 +17,7 @@
 #define _cleanup_device_ _cleanup_(sd_device_unrefp)
 
 #define SLICE_DEVICES 16u                        /* about a millisecond */
+#define SCAN_AFTER_USEC (500u * 1000)            /* who had us started asks for something else, and waits */
 #define NEWS_BUFFER ((size_t) 8 * 1024 * 1024)   /* of the kernel: a whole hub may come at once */
 #define UDEV_CONTROL "/run/udev/control"
 #define GENERIC "scsi_generic"
@@ -35,7 +36,7 @@ struct HostDevices {
         Entry *names, *paths;
         sd_device_monitor *monitor;    /* udev's news, or */
         Uevents *uevents;              /* the kernel's */
-        sd_event_source *slice;
+        sd_event_source *begin, *slice;
         sd_device_enumerator *scan;
         int scan_kind;                 /* HostKind, or _HOST_KIND_MAX: all are found */
 };
@@ -328,6 +329,12 @@ static int on_slice(sd_event_source *source, void *userdata) {
         return 0;
 }
 
+static int on_begin(sd_event_source *source, uint64_t usec, void *userdata) {
+        HostDevices *h = userdata;
+
+        return is_complete(h) ? 0 : sd_event_source_set_enabled(h->slice, SD_EVENT_ON);
+}
+
 static void complete(HostDevices *h) {
         while (!is_complete(h))
                 scan_one(h);
@@ -383,7 +390,9 @@ int host_devices_new(Manager *m, const HostDeviceWatch *watch, void *userdata, H
         if (r >= 0)
                 r = sd_event_source_set_priority(h->slice, SD_EVENT_PRIORITY_IDLE);
         if (r >= 0)
-                r = sd_event_source_set_enabled(h->slice, SD_EVENT_ON);
+                r = sd_event_source_set_enabled(h->slice, SD_EVENT_OFF);
+        if (r >= 0)
+                r = sd_event_add_time_relative(m->event, &h->begin, CLOCK_MONOTONIC, SCAN_AFTER_USEC, 0, on_begin, h);
         if (r >= 0)
                 *ret = TAKE_PTR(h);
         return r;
@@ -396,6 +405,7 @@ HostDevices *host_devices_free(HostDevices *h) {
                 return NULL;
         sd_device_monitor_unref(h->monitor);
         uevents_free(h->uevents);
+        sd_event_source_disable_unref(h->begin);
         sd_event_source_disable_unref(h->slice);
         sd_device_enumerator_unref(h->scan);
         HASH_CLEAR(by_path, h->paths);

@@ -4,7 +4,7 @@
 #include "host-device.h"
 #include "manager.h"
 
-/* All devices of the host that are of interest, and which VM has them. They are found in small slices after the daemon has started;
+/* All devices of the host that are of interest, and which VM has them. They are found in small slices some time after the daemon has started;
  * who asks before that is done has the rest found at once, so that every answer is whole and no news is needed of what it held. */
 typedef struct HostDevices HostDevices;
 

@@ -54,6 +54,7 @@ int image_scratch_open(const char *folder, ImageFile *ret, Fault *f) {
 }
 
 int image_layer_open(const char *path, uint64_t size, ImageFile *ret, Fault *f) {
+        const Qcow2Header layer = { .size = size, .lazy_refcounts = true };
         _cleanup_(image_file_clear) ImageFile file = IMAGE_FILE_INIT;
         _cleanup_free_ char *folder = NULL;
         const char *slash;
@@ -70,7 +71,7 @@ int image_layer_open(const char *path, uint64_t size, ImageFile *ret, Fault *f) 
                 fault_prefix(f, "%s: its changes, which are to go, have no place beside it", path);
                 return r;
         }
-        r = qcow2_write_empty(file.fd, size);
+        r = qcow2_write_empty(file.fd, &layer);
         if (r < 0)
                 return fault_set(f, FAULT_IMAGE, -r, "%s: a file beside it for its changes can't be written: %s", path, strerror(-r));
         file.size = size;

@@ -10,7 +10,7 @@
 DEFINE_ENUM(Preallocation, preallocation, "off", "metadata", "falloc", "full")
 
 /* What libvirt calls so is a raw image to QEMU. */
-static const char *driver(VolumeFormat format) {
+const char *qemu_img_driver(VolumeFormat format) {
         return format == FORMAT_ISO || format >= FORMAT_NONE ? "raw" : volume_format_to_string(format);
 }
 
@@ -74,7 +74,7 @@ static char *options_of(const VolumeDef *def, Preallocation preallocation, const
 
 /* An image in LUKS format is what libvirt calls an encrypted raw one. */
 static const char *driver_of(const VolumeDef *def, const char *secret) {
-        return def->format == FORMAT_RAW && secret ? "luks" : driver(def->format);
+        return def->format == FORMAT_RAW && secret ? "luks" : qemu_img_driver(def->format);
 }
 
 static int push_secret(char ***argv, const char *id, const char *file) {
@@ -116,7 +116,7 @@ int qemu_img_create(const VolumeDef *def, const char *path, Preallocation preall
         if (r >= 0 && def->backing_path) {
                 r = push(&argv, "-b", def->backing_path);
                 if (r >= 0)
-                        r = push(&argv, "-F", driver(def->backing_format));
+                        r = push(&argv, "-F", qemu_img_driver(def->backing_format));
                 /* The chain is looked at by us, with limits; what it is made of need not be there now. */
                 if (r >= 0 && def->capacity != NUMBER_UNSET)
                         r = strv_push(&argv, "-u");
@@ -149,7 +149,7 @@ int qemu_img_convert(const ImageSource *from, const VolumeDef *def, const char *
         if (r >= 0 && from->secret)
                 r = strv_push(&argv, "--image-opts");
         if (r >= 0 && !from->secret)
-                r = push(&argv, "-f", driver(from->format));
+                r = push(&argv, "-f", qemu_img_driver(from->format));
         if (r >= 0)
                 r = push(&argv, "-O", driver_of(def, secret));
         if (r >= 0)
@@ -185,7 +185,7 @@ int qemu_img_resize(const char *path, VolumeFormat format, uint64_t capacity, bo
         if (r >= 0 && shrink)
                 r = strv_push(&argv, "--shrink");
         if (r >= 0 && !secret)
-                r = push(&argv, "-f", driver(format));
+                r = push(&argv, "-f", qemu_img_driver(format));
         if (r >= 0 && secret) {
                 _cleanup_text_ Text t = TEXT_INIT;
 

@@ -9,6 +9,9 @@ typedef enum Preallocation { PREALLOCATION_OFF, PREALLOCATION_METADATA, PREALLOC
                              _PREALLOCATION_INVALID = -EINVAL } Preallocation;
 DECLARE_ENUM(Preallocation, preallocation);
 
+/* What QEMU calls a format; NULL: none. */
+const char *qemu_img_driver(VolumeFormat format);
+
 /* Where the value of a secret is read from; NULL: there is none. */
 #define QEMU_IMG_SECRET "/dev/fd/7"
 #define QEMU_IMG_ORIGIN_SECRET "/dev/fd/8"

@@ -199,8 +199,7 @@ static int describe(const Folder *d, const char *file, const char *name, VolumeF
 
         v.name = strdup(name);
         v.path = strf("%s/%s", path_of(d), name);
-        v.key = v.path ? strdup(v.path) : NULL;
-        if (!v.name || !v.path || !v.key)
+        if (!v.name || !v.path)
                 r = -ENOMEM;
         if (r >= 0)
                 r = fill_sizes(d, file, st, &v);

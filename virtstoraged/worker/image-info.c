@@ -8,7 +8,7 @@
 #include "str.h"
 
 #define SECTOR 512u
-#define FIRST_READ ((size_t) 4096)
+#define FIRST_READ ((size_t) 1024)
 
 void image_info_clear(ImageInfo *i) {
         free(i->backing);
@@ -49,21 +49,23 @@ static size_t read_at(const ImageReader *r, void *data, size_t length, uint64_t 
 
 /* --- the formats --- */
 
-static int read_qcow2(const ImageReader *reader, ImageInfo *ret, const char **ret_problem) {
-        _cleanup_free_ uint8_t *data = malloc(QCOW2_READ);
-        _cleanup_(qcow2_clear) Qcow2Header h = {};
-        size_t n;
-        int r;
+static int parse_qcow2(const ImageReader *reader, Qcow2Header *h, const char **ret_problem) {
+        _cleanup_free_ uint8_t *more = NULL;
+        uint8_t data[FIRST_READ];
+        size_t n = read_at(reader, data, sizeof(data), 0);
+        int r = qcow2_parse(data, n, h, ret_problem);
 
-        if (!data)
-                return -ENOMEM;
         /* Nearly always enough. */
-        n = read_at(reader, data, FIRST_READ, 0);
-        r = qcow2_parse(data, n, &h, ret_problem);
-        if (r == -EBADMSG && n == FIRST_READ) {
-                n = read_at(reader, data, QCOW2_READ, 0);
-                r = qcow2_parse(data, n, &h, ret_problem);
-        }
+        if (r != -EBADMSG || n < sizeof(data))
+                return r;
+        more = malloc(QCOW2_READ);
+        return more ? qcow2_parse(more, read_at(reader, more, QCOW2_READ, 0), h, ret_problem) : -ENOMEM;
+}
+
+static int read_qcow2(const ImageReader *reader, ImageInfo *ret, const char **ret_problem) {
+        _cleanup_(qcow2_clear) Qcow2Header h = {};
+        int r = parse_qcow2(reader, &h, ret_problem);
+
         if (r < 0)
                 return r;
         ret->capacity = h.size;

@@ -112,7 +112,7 @@ static int on_found(VolumeInfo *v, void *userdata) {
 
         b->volumes = b->volumes ?: json_array();
         (void) json_array_append_new(b->volumes, volume_info_to_json(v));
-        b->bytes += 400 + text_size(v->name) + text_size(v->path) + text_size(v->key) + text_size(v->backing_path);
+        b->bytes += 250 + text_size(v->name) + text_size(v->path) + text_size(v->key) + text_size(v->backing_path);
         volume_info_clear(v);
         return b->bytes >= BATCH_BYTES ? batch_flush(b) : 0;
 }

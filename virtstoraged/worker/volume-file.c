@@ -13,6 +13,7 @@
 #include "fd.h"
 #include "mem.h"
 #include "progress.h"
+#include "qcow2.h"
 #include "str.h"
 
 #define ALLOCATION_STEP (UINT64_C(256) << 20)
@@ -68,6 +69,31 @@ static int create_raw(const Folder *d, const VolumeOrder *o, int fd, Fault *f) {
                 wanted = o->def->capacity;
         r = wanted > 0 ? allocate(fd, 0, wanted) : 0;
         if (r >= 0 && ftruncate(fd, (off_t) o->def->capacity) < 0)
+                r = -errno;
+        return r < 0 ? part_fault(d, o, "can't be made", -r, f) : 0;
+}
+
+/* --- images that hold nothing yet, which is what most begin with: their header is written here, sooner than qemu-img were loaded --- */
+
+static bool is_plain_qcow2(const VolumeOrder *o) {
+        const VolumeDef *def = o->def;
+
+        return def->format == FORMAT_QCOW2 && !o->secret.data && def->capacity != NUMBER_UNSET && (!def->compat || streq(def->compat, "1.1")) &&
+               def->cluster_size == NUMBER_UNSET && !def->extended_l2 && o->preallocation == PREALLOCATION_OFF;
+}
+
+/* -EOPNOTSUPP: QEMU has no such image, and qemu-img has words for why. */
+static int create_qcow2(const Folder *d, const VolumeOrder *o, int fd, Fault *f) {
+        const VolumeDef *def = o->def;
+        const Qcow2Header header = {
+                .size = def->capacity, .backing = def->backing_path, .lazy_refcounts = def->lazy_refcounts,
+                .backing_format = (char *) qemu_img_driver(def->backing_format),
+        };
+        int r = qcow2_write_empty(fd, &header);
+
+        if (r == -EFBIG || r == -ENAMETOOLONG)
+                return -EOPNOTSUPP;
+        if (r >= 0 && fdatasync(fd) < 0)
                 r = -errno;
         return r < 0 ? part_fault(d, o, "can't be made", -r, f) : 0;
 }
@@ -157,14 +183,21 @@ static bool share_blocks(const VolumeOrder *o, int fd) {
         return from >= 0 && ioctl(fd, FICLONE, from) == 0;
 }
 
+static int fill_empty(const Folder *d, const VolumeOrder *o, const char *path, int fd, Fault *f) {
+        int r = -EOPNOTSUPP;
+
+        if ((o->def->format == FORMAT_RAW || o->def->format == FORMAT_ISO) && !o->secret.data)
+                return create_raw(d, o, fd, f);
+        if (is_plain_qcow2(o))
+                r = create_qcow2(d, o, fd, f);
+        return r == -EOPNOTSUPP ? create_image(o, path, f) : r;
+}
+
 static int fill(const Folder *d, const VolumeOrder *o, const char *path, int fd, Fault *f) {
         int r;
 
-        if (!o->origin.image.path) {
-                if ((o->def->format == FORMAT_RAW || o->def->format == FORMAT_ISO) && !o->secret.data)
-                        return create_raw(d, o, fd, f);
-                return create_image(o, path, f);
-        }
+        if (!o->origin.image.path)
+                return fill_empty(d, o, path, fd, f);
         r = share_blocks(o, fd) ? 0 : convert_image(o, path, f);
         return r < 0 ? r : grow_image(o, path, f);
 }
