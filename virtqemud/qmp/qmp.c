@@ -174,6 +174,7 @@ Qmp *qmp_free(Qmp *q) {
                         request_answer(r, NULL, &f);
                         continue;
                 }
+                assert(r->q == q);
                 request_detach(r);
                 if (!r->owned)
                         request_destroy(r);
