@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bus-calls.h"
 #include "bus-error.h"
 #include "mem.h"
 #include "str.h"
@@ -131,6 +132,8 @@ static void resume(Pending *p) {
         void *object;
         int r;
 
+        if (bus_calls_refused(bus_calls_of(p->auth->bus)))
+                return;
         r = bus_find_target(p->auth->bus, p->message, &row, &object);
         if (r < 0) {
                 (void) sd_bus_reply_method_errorf(p->message, SD_BUS_ERROR_UNKNOWN_OBJECT, "the object is gone");
@@ -273,15 +276,12 @@ static int wait_for(BusAuth *a, sd_bus_message *m, const BusMethod *method, uid_
         return 1; /* answered later */
 }
 
-int bus_enter(sd_bus_message *m, void *userdata, sd_bus_error *error, const BusMethod *method) {
+static int authorise(Bus *b, sd_bus_message *m, void *userdata, sd_bus_error *error, const BusMethod *method) {
         sd_bus *connection = sd_bus_message_get_bus(m);
-        Bus *b = bus_of(connection);
         _cleanup_fault_ Fault f = FAULT_INIT;
         uid_t uid;
         int r;
 
-        if (!b)
-                return -ENOTCONN;
         if (streq(method->action, BUS_OPEN) || streq(method->action, BUS_SELF))
                 return handle(method, m, userdata, error);
 
@@ -293,4 +293,18 @@ int bus_enter(sd_bus_message *m, void *userdata, sd_bus_error *error, const BusM
         if (r > 0)
                 return r;
         return fault_to_bus(&f, r, error);
+}
+
+int bus_enter(sd_bus_message *m, void *userdata, sd_bus_error *error, const BusMethod *method) {
+        Bus *b = bus_of(sd_bus_message_get_bus(m));
+        BusCalls *calls = b ? bus_calls_of(b) : NULL;
+
+        if (!calls)
+                return -ENOTCONN;
+        if (bus_calls_refused(calls)) {
+                bus_calls_refuse_one(calls, m);
+                return 1;
+        }
+        bus_calls_begin(calls, m);
+        return bus_calls_end(calls, m, authorise(b, m, userdata, error, method), error);
 }

@@ -44,6 +44,7 @@ typedef struct BusAuth BusAuth;
 int bus_auth_new(Bus *b, BusAuth **ret);
 BusAuth *bus_auth_free(BusAuth *a);
 BusAuth *bus_auth_of(Bus *b);
+struct BusCalls *bus_calls_of(Bus *b);
 /* The row of a message's object, and the object; -ENOENT if it has gone. */
 int bus_find_target(Bus *b, sd_bus_message *m, const BusObject **ret_row, void **ret_object);
 /* The Bus a connection belongs to. */

@@ -45,6 +45,7 @@ static const char *const own[_FAULT_MAX] = {
         [FAULT_LIMIT] = PREFIX "LimitExceeded",
         [FAULT_CANCELED] = PREFIX "Canceled",
         [FAULT_DISCONNECTED] = PREFIX "Disconnected",
+        [FAULT_STOPPING] = PREFIX "Stopping",
         [FAULT_IMAGE] = PREFIX "ImageFailed",
         [FAULT_QEMU] = PREFIX "QemuFailed",
         [FAULT_GUEST_AGENT] = PREFIX "GuestAgentFailed",

@@ -54,6 +54,14 @@ int bus_connect(Bus *b);
 int bus_take_name(Bus *b);
 /* Gives it up; `released` is called with BusOptions.userdata when all that was sent to it before has been handled. */
 void bus_release_name(Bus *b, void (*released)(void *userdata));
+/* For a daemon that ends: nobody can connect any more; else as bus_release_name(). */
+void bus_stop(Bus *b, void (*released)(void *userdata));
+/* Calls wait for their answer. */
+bool bus_owes_answers(const Bus *b);
+/* They and all that come get FAULT_STOPPING, which names the daemon. */
+void bus_refuse_calls(Bus *b, const char *daemon);
+/* There is something that nobody has taken yet. */
+bool bus_is_unwritten(Bus *b);
 /* Serves connections to a listening socket, which it takes over. */
 int bus_listen(Bus *b, int fd);
 
@@ -111,6 +119,13 @@ int bus_read_options(sd_bus_message *m, uint64_t known_flags, uint64_t *ret_flag
 
 /* The option if-generation, 0 where it was not given: FAULT_INVALID_STATE if somebody has changed the definition since. */
 int bus_check_generation(const char *name, uint64_t expected, uint64_t generation, Fault *f);
+
+/* Likewise of a method that has no options; sets `error`. */
+int bus_read_flags(sd_bus_message *m, uint64_t known_flags, uint64_t *ret_flags, sd_bus_error *error);
+
+/* `s format, s text` of a definition. FAULT_INVALID_ARGS: another format than libvirt's XML. */
+int bus_read_definition(sd_bus_message *m, const char **ret_text, Fault *f);
+int bus_check_format(const char *format, Fault *f);
 
 /* An a{sv} alone. */
 int bus_read_dict(sd_bus_message *m, const BusOption *options, size_t n, Fault *f);

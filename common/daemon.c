@@ -20,6 +20,9 @@
 #include "str.h"
 #include "version.h"
 
+/* What has come before the end is answered, by those who listen. */
+#define STOP_USEC (1u * 1000 * 1000)
+#define STOP_LOOK_USEC 5000u
 #define SETTLE_USEC (1u * 1000 * 1000)
 #define IDLE_USEC (30u * 1000 * 1000)
 
@@ -37,6 +40,9 @@ struct Daemon {
         bool activated;              /* by systemd or the bus: ends when idle and comes back on demand */
         bool busy;
         bool own_socket;             /* made by us, not by systemd: goes with us */
+        bool stopping, refused;
+        uint64_t stop_by;            /* CLOCK_MONOTONIC */
+        sd_event_source *stop;
         sd_event *event;
         Bus *bus;
         void *state;
@@ -140,7 +146,9 @@ static void arm_idle(Daemon *d) {
 static void on_name_released(void *userdata) {
         Daemon *d = userdata;
 
-        if (d->busy) { /* one of those made work: stay */
+        if (d->stopping)
+                return;
+        if (d->busy || bus_owes_answers(d->bus)) { /* one of those made work: stay */
                 (void) bus_take_name(d->bus);
                 arm_idle(d);
                 return;
@@ -152,8 +160,12 @@ static void on_name_released(void *userdata) {
 static int on_idle(sd_event_source *source, uint64_t usec, void *userdata) {
         Daemon *d = userdata;
 
-        if (d->busy)
+        if (d->stopping)
                 return 0;
+        if (d->busy || bus_owes_answers(d->bus)) {
+                arm_idle(d);
+                return 0;
+        }
         log_debug("idle, ending");
         (void) sd_notify(false, "STOPPING=1");
         bus_release_name(d->bus, on_name_released);
@@ -171,11 +183,43 @@ void daemon_set_busy(Daemon *d, bool busy) {
 
 /* --- signals --- */
 
+static int refuse_rest(Daemon *d) {
+        bus_refuse_calls(d->bus, d->spec->name);
+        d->refused = true;
+        return bus_is_unwritten(d->bus) ? 0 : sd_event_exit(d->event, 0);
+}
+
+static void on_stop_released(void *userdata) {
+        (void) refuse_rest(userdata);
+}
+
+static int on_stop_look(sd_event_source *source, uint64_t usec, void *userdata) {
+        Daemon *d = userdata;
+
+        if (usec >= d->stop_by) {
+                bus_refuse_calls(d->bus, d->spec->name);
+                return sd_event_exit(d->event, 0);
+        }
+        if (d->refused && !bus_is_unwritten(d->bus))
+                return sd_event_exit(d->event, 0);
+        (void) sd_event_source_set_time_relative(source, STOP_LOOK_USEC);
+        return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+/* What was sent before is answered, with why not if need be; what is sent from then on starts the daemon anew. */
 static int on_stop_signal(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
         Daemon *d = userdata;
 
         (void) sd_notify(false, "STOPPING=1");
-        return sd_event_exit(d->event, 0);
+        if (d->stopping)
+                return sd_event_exit(d->event, 0);
+        d->stopping = true;
+        d->stop_by = now_usec(CLOCK_MONOTONIC) + STOP_USEC;
+        if (sd_event_add_time_relative(d->event, &d->stop, CLOCK_MONOTONIC, STOP_LOOK_USEC, 1, on_stop_look, d) < 0)
+                return sd_event_exit(d->event, 0);
+        (void) sd_event_source_set_priority(d->stop, SD_EVENT_PRIORITY_IMPORTANT);
+        bus_stop(d->bus, on_stop_released);
+        return 0;
 }
 
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
@@ -282,7 +326,7 @@ static int settle(Daemon *d) {
         uint64_t end = now_usec(CLOCK_MONOTONIC) + SETTLE_USEC, now;
         int r = 0;
 
-        while (r >= 0 && d->spec->starting && d->spec->starting(d->state) && sd_event_get_state(d->event) != SD_EVENT_FINISHED &&
+        while (r >= 0 && !d->stopping && d->spec->starting && d->spec->starting(d->state) && sd_event_get_state(d->event) != SD_EVENT_FINISHED &&
                (now = now_usec(CLOCK_MONOTONIC)) < end)
                 r = loop_once(d->event, end - now);
         return r;
@@ -306,7 +350,7 @@ static int start(Daemon *d) {
         if (r < 0)
                 return r;
         r = settle(d);
-        if (r >= 0)
+        if (r >= 0 && !d->stopping)
                 r = bus_take_name(d->bus);
         if (r < 0)
                 return log_error_errno(r, "can't ask for the bus name: %m");
@@ -323,6 +367,7 @@ Daemon *daemon_free(Daemon *d) {
         if (d->own_socket)
                 (void) unlink(d->socket);
         sd_event_source_disable_unref(d->idle);
+        sd_event_source_disable_unref(d->stop);
         sd_event_unref(d->event);
         free(d->config);
         free(d->data);

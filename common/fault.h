@@ -43,6 +43,7 @@ typedef enum FaultKind {
         FAULT_TIMEOUT,
         FAULT_CANCELED,
         FAULT_DISCONNECTED,        /* the other side went away */
+        FAULT_STOPPING,            /* this daemon goes away */
         FAULT_IMAGE,               /* a disk image, kernel or firmware file can't be used */
         FAULT_QEMU,                /* QEMU refused or died; the text carries its words */
         FAULT_GUEST_AGENT,         /* the agent in the guest refused, or makes no sense; the text carries its words */

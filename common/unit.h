@@ -61,6 +61,11 @@ int unit_start_mount(sd_bus *bus, const UnitMount *spec, UnitDone done, void *us
 /* Lets a running unit use device files, by their paths or their class ("char-vfio"), until the host is started anew. */
 int unit_allow_devices(sd_bus *bus, const char *unit, char *const *files, UnitDone done, void *userdata, UnitCall **ret);
 
+/* Likewise whatever else a unit can be told, as the a(sv) that `fill` appends; until then, `verb` says in errors what it is. */
+typedef int (*UnitFill)(sd_bus_message *m, void *userdata);
+int unit_set_properties(sd_bus *bus, const char *unit, const char *verb, UnitFill fill, void *fill_userdata, UnitDone done, void *userdata,
+                        UnitCall **ret);
+
 /* `on`: enables the unit as its [Install] says, else disables it; then lets systemd read the links. */
 int unit_set_enabled(sd_bus *bus, const char *unit, bool on, UnitDone done, void *userdata, UnitCall **ret);
 

@@ -111,6 +111,8 @@ int client_tell(const Client *c, const sd_bus_error *e, const Service *service, 
                 return NO_SUCH;
         if (sd_bus_error_has_name(e, SD_BUS_ERROR_ACCESS_DENIED) || sd_bus_error_has_name(e, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED))
                 return DENIED;
+        if (sd_bus_error_has_name(e, "org.virtbus.Error.Stopping"))
+                return UNREACHABLE;
         if (!sd_bus_error_has_name(e, SD_BUS_ERROR_SERVICE_UNKNOWN) && !sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY))
                 return FAILED;
         if (c->user && service->of_host)
@@ -226,6 +228,30 @@ int client_each(Client *c, int argc, char **argv, ClientFind find, ClientDo f) {
 
                 if (r == 0)
                         r = f(c, path);
+                status = status ?: r;
+        }
+        return status;
+}
+
+int client_each_call(Client *c, int argc, char **argv, ClientFind find, const char *interface, const char *method, uint64_t flags) {
+        int status = 0;
+
+        for (int i = 0; i < argc; i++) {
+                _cleanup_free_ char *path = NULL;
+                int r = find(c, argv[i], &path) ?: client_call(c, path, interface, method, NULL, "ta{sv}", flags, 0);
+
+                status = status ?: r;
+        }
+        return status;
+}
+
+int client_each_autostart(Client *c, int argc, char **argv, ClientFind find, const char *interface, bool on) {
+        int status = 0;
+
+        for (int i = 0; i < argc; i++) {
+                _cleanup_free_ char *path = NULL;
+                int r = find(c, argv[i], &path) ?: client_call(c, path, interface, "SetAutostart", NULL, "bta{sv}", (int) on, UINT64_C(0), 0);
+
                 status = status ?: r;
         }
         return status;

@@ -9,6 +9,8 @@ from pathlib import Path
 from pace import at_most
 
 LIMIT = 20      # milliseconds, as in common/loop.h
+LONG_SLEEP = 5 * LIMIT
+OFTEN = 3       # times that a sleep is seen at one place before it counts as the place's own
 SAID = re.compile(r"everything waited (\d+) ms for one event to be handled: (\d+) ms of work, (\d+) ms of sleep, in(.*)")
 
 # Functions and methods that may take longer, and why.
@@ -38,14 +40,19 @@ def functions(words, build):
 
 
 def complaints(log, build=None):
-    """Lines of a log about events that took too long. Sleep may be others' doing: who waits for a disk or for a program to start waits
-    longer where others want those, too."""
-    found = []
+    """Lines of a log about events that took too long. Work is ours. A sleep may be others' doing: who waits for a disk, a lock of the
+    kernel's or for a program to start waits longer where others want those, too. So a short one has to come again at the same place."""
+    found, slept = [], {}
     for line in log.splitlines():
         if not (said := SAID.search(line)):
             continue
         work, sleep = int(said[2]), int(said[3])
         names = functions(said[4].split(), build or os.environ["VIRTBUS_BUILD"])
-        if (work > LIMIT or work + sleep > at_most(LIMIT)) and not ALLOWED.keys() & set(names):
-            found.append(f"{line[:said.start(4)]} {' < '.join(names)}")
-    return found
+        if ALLOWED.keys() & set(names):
+            continue
+        complaint = f"{line[:said.start(4)]} {' < '.join(names)}"
+        if work > LIMIT or sleep > at_most(LONG_SLEEP):
+            found.append(complaint)
+        elif work + sleep > at_most(LIMIT):
+            slept.setdefault(tuple(names), []).append(complaint)
+    return found + [line for lines in slept.values() if len(lines) >= OFTEN for line in lines]

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 import certificates
-from domains import disk_xml, guest_xml, tiny_xml
+from domains import NO_WAIT, disk_xml, guest_xml, tiny_xml
 from host import USER
 
 pytestmark = pytest.mark.host
@@ -116,6 +116,42 @@ def test_reboot_and_terminate_by_machinectl(bed):
     bed.run("machinectl terminate again")
     wait_state(bed, "again", "shutoff")
     assert said(bed, "again").count("VIRTBUS-GUEST-POWERDOWN") == 2, "terminate stops the unit: the guest powers off"
+
+
+def test_machine_of_the_run_before(bed):
+    """machined looks whether a machine's unit is there, and not since when: one that was started again meanwhile has the old machine still."""
+    define(bed, tiny_xml("quick"))
+    call(bed, "StartDomain", "st", "quick", 0)
+    pid = bed.run("systemctl show -P MainPID virtqemu@quick").stdout
+    bed.run("systemctl kill --signal=STOP systemd-machined")
+    try:
+        call(bed, "TerminateDomain", "st", "quick", 0)
+        call(bed, "StartDomain", "st", "quick", NO_WAIT)
+        bed.wait(lambda: bed.run("systemctl show -P MainPID virtqemu@quick").stdout not in (pid, "0\n"))
+    finally:
+        bed.run("systemctl kill --signal=CONT systemd-machined")
+    wait_state(bed, "quick", "running")
+    assert re.findall(r"^quick\S*", machines(bed), re.M) == ["quick"]
+    assert bed.run("machinectl show --property=Leader --value quick").stdout == bed.run("systemctl show -P MainPID virtqemu@quick").stdout
+    call(bed, "TerminateDomain", "st", "quick", 0)
+
+
+def test_limits_end_with_the_run(bed):
+    """systemd is told so again if it was away from the bus just then, and what is said for the next run stays."""
+    def weight():
+        return bed.run("systemctl show -P CPUWeight virtqemu@heavy").stdout.strip()
+    heavy, light = (tiny_xml("heavy", extra=f"<cputune><shares>{n}</shares></cputune>" if n else "") for n in (500, 0))
+    define(bed, heavy)
+    with bed.popen("for n in 1 2 3 4 5 6 7 8; do systemctl daemon-reexec; sleep 0.2; done") as reexec:
+        while reexec.poll() is None:
+            call(bed, "StartDomain", "st", "heavy", 0)
+            assert weight() == "500"
+            call(bed, "TerminateDomain", "st", "heavy", 0)
+    bed.wait(lambda: weight() == "[not set]")
+    define(bed, light)
+    call(bed, "StartDomain", "st", "heavy", 0)
+    assert weight() == "[not set]"
+    call(bed, "TerminateDomain", "st", "heavy", 0)
 
 
 def test_kill_and_stop_by_systemctl(bed):
@@ -683,7 +719,7 @@ def test_vnc_with_tls(bed, tmp_path):
     port = bed.run(f"busctl get-property org.virtbus.qemu1 {path}/device/graphics0 org.virtbus.qemu1.Graphics WebSocketPort").stdout.split()[1]
     assert bed.run(["/usr/bin/python3", "-c", UPGRADE, port]).stdout == "RFB\n"
     bed.wait(lambda: "websocket" not in bed.run("systemctl list-units --no-legend --all 'virtqemu-websocket-*'").stdout)
-    bed.run("systemctl stop virtqemu@private; rm -r /etc/pki/libvirt-vnc /etc/virtbus/qemu.conf.d/tls.conf; systemctl reload-or-restart virtqemud", timeout=100)
+    bed.run("virtctl kill private; rm -r /etc/pki/libvirt-vnc /etc/virtbus/qemu.conf.d/tls.conf; systemctl reload-or-restart virtqemud", timeout=100)
 
 
 def test_autostart_and_host_shutdown(bed):

@@ -229,6 +229,24 @@ def test_ports_while_the_network_comes_and_goes(bed, client, networkd):
     network.Stop(FORCE, {})
 
 
+def test_stopped_while_it_is_taken_up(bed, client, networkd):
+    """virtnetworkd has come back, and systemd has not told it yet that dnsmasq runs: who stops the network waits for that."""
+    network = define(client, networkd)
+    network.Start(0, {})
+    bed.put("/run/systemd/system/slow.service", "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'until [ -e /run/go ]; do sleep 0.05; done'\n")
+    bed.put("/run/systemd/system/virtdnsmasq@lab.service.d/slow.conf", "[Unit]\nAfter=slow.service\n")
+    bed.run("systemctl daemon-reload && systemctl start --no-block slow")
+    kill(bed)
+    assert network.Active
+    bed.wait(lambda: "virtdnsmasq@lab" in bed.run("systemctl list-jobs").stdout)
+    client.connection.call("org.virtbus.network1", network.path, "org.virtbus.network1.Network", "Stop",
+                           GLib.Variant("(ta{sv})", (0, {})), None, 0, -1, None)
+    assert network.Active
+    bed.run("touch /run/go")
+    bed.wait(lambda: not network.Active)
+    bed.run("rm -r /run/go /run/systemd/system/slow.service /run/systemd/system/virtdnsmasq@lab.service.d; systemctl daemon-reload")
+
+
 def test_systemd_that_is_executed_anew(bed, client, networkd):
     """What systemd was asked for while it was away from the bus it is asked for again."""
     network = define(client, networkd)
@@ -619,6 +637,20 @@ def test_what_an_interface_asks_for(bed, client, networkd, vms):
     except BusError as e:  # without the module for what guests send
         assert "act_police" in e.message and bed.run(f"tc class show dev {ports[1]}").stdout == ""
         assert "700" not in domain.ExportDefinition("libvirt-xml", CONFIG)
+    # A network that is stopped under them has them again when it is started, whether virtqemud hears of that or comes later.
+    for stop, come_back in (("true", "true"), ("systemctl stop virtqemud.service", "virtctl status web")):
+        bed.run(stop)
+        network.Stop(FORCE, {})
+        assert not any(bed.exists(f"/sys/class/net/{p}/master") for p in ports)
+        network.Start(0, {})
+        bed.run(come_back)
+        bed.wait(lambda: sorted(network.Ports) == sorted(ports[:2]), what="the interfaces are on their network again")
+        bed.wait(lambda: [bed.read(f"/sys/class/net/{p}/brport/isolated") for p in ports[:2]] == ["0\n", "1\n"])
+        assert "rate 800Kbit ceil 800Kbit" in bed.run(f"tc class show dev {ports[0]}").stdout
+    with client.fails("InvalidState", f"{ports[0]} is on a bridge"):
+        networkd.ReattachPort("lab", ports[0], {}, 0, {})
+    with client.fails("NetworkFailed", "uplink is no tap"):
+        networkd.ReattachPort("lab", "uplink", {}, 0, {})
     domain.Terminate(0, {})
     bed.wait(lambda: network.Ports == [])
     for wrong, text in (({"inbound": GLib.Variant("(ttt)", (0, 1, 1))}, "an average of 1 to"),

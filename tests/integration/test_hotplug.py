@@ -306,6 +306,7 @@ def test_lease_of_a_disk_that_was_there(bus, qemud, images):
     d.Terminate(0, {})
 
 
+@pytest.mark.sanitized
 @pytest.mark.parametrize("name", DEVICES)
 def test_nothing_is_left_of_a_failure(images, tmp_path, name):
     """Each command of each kind of device is refused once."""
@@ -333,6 +334,7 @@ def refuse_each(bus, images, name, trigger):
     d.Terminate(0, {})
 
 
+@pytest.mark.sanitized
 @pytest.mark.parametrize("name", DEVICES)
 def test_nothing_is_left_of_a_death(images, tmp_path, name):
     """virtqemud dies at each command by which each kind of device comes and goes: after that it is there, whole, or not at all."""

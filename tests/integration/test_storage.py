@@ -230,6 +230,21 @@ def test_restart(bus, storaged, folder):
     assert broken.State == "broken" and "needs <target/path>" in broken.Error
     with bus.fails("InvalidDefinition", "broken can't be used"):
         broken.Start(0, {})
+    # A right definition mends it; from then on it has that one's UUID, for the next definition too.
+    right = f"<pool type='dir'><name>broken</name><uuid>{UUID(int=7)}</uuid><target><path>{folder.parent}/mended</path></target></pool>"
+    for _ in range(2):
+        mended = bus.object(SERVICE, storaged.DefinePool("libvirt-xml", right, 0, {}), f"{SERVICE}.Pool")
+        assert (mended.State, mended.Error, UUID(bytes=bytes(mended.UUID))) == ("inactive", "", UUID(int=7))
+    assert storaged.GetPool("broken") == mended.path
+    # One that is active stays so, whatever has become of its file.
+    bus.stop_service(SERVICE, signal.SIGKILL)
+    (Path(bus.directory) / "config/virtbus/pools/p.xml").write_text("<pool type='dir'>")
+    assert storaged.GetPool("p") == again.path
+    bus.wait_property(again, "Active", True)
+    assert names(again) == ["v"] and again.State == "broken" and "line 1" in again.Error
+    again.Stop(0, {})
+    define(bus, storaged, folder, more="<uuid>11111111-2222-3333-4444-555555555555</uuid>").Start(0, {})
+    assert (again.State, again.Error, names(again)) == ("active", "", ["v"])
 
 
 # --- volumes ---
@@ -274,6 +289,21 @@ def test_format_that_no_name_tells(bus, storaged, pool, folder):
     with bus.fails("InvalidArgs", '"magic" is no format of a file'):
         other.SetFormat("magic", 0, {})
     bus.stop_service(SERVICE, signal.SIGKILL)
+    assert (v.Format, other.Format, v.Capacity) == ("qcow2", "qcow2", 32 * MIB)
+    # It is about the files: they are what they were for whoever has a pool there next, and a pool of that name elsewhere has others.
+    pool.Stop(0, {})
+    pool.Undefine(0, {})
+    elsewhere = folder.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "web").write_bytes((folder / "web").read_bytes())
+    q = define(bus, storaged, elsewhere)
+    q.Start(0, {})
+    assert [x[2] for x in q.ListVolumes()] == ["raw"]
+    q.Stop(0, {})
+    q.Undefine(0, {})
+    pool = define(bus, storaged, folder, name="again")
+    pool.Start(0, {})
+    v, other = (bus.object(SERVICE, pool.GetVolume(n), f"{SERVICE}.Volume") for n in ("web", "other"))
     assert (v.Format, other.Format, v.Capacity) == ("qcow2", "qcow2", 32 * MIB)
     # A file of the same name that comes later is another one.
     v.Delete(0, {})

@@ -117,11 +117,9 @@ class Torture:
     def _settled(self, when, log):
         """The registers, once everything agrees."""
         deadline = time.monotonic() + SETTLE
-        self.oracle.forced |= {d.op.args["network"] for d in log if isinstance(d, torture_ops.Done) and d.op.kind == "stop_network" and d.outcome != "refused"}
         for client in self.clients:
             client.pump()
             client.signals.clear()
-        self.oracle.reexecuted |= any("reexec_systemd" in d for d in log if isinstance(d, str))
         while True:
             differs, observed = self.oracle.ask()
             for register, value, possible in self.model.wrong(observed) if log else ():

@@ -23,7 +23,7 @@ IMAGES = "/srv/large/images"
 LAG = 3
 TIMEOUT = 90
 # Nobody has said what became of it.
-LOST = ("org.freedesktop.DBus.Error.", "org.freedesktop.systemd1.", "local", "org.virtbus.Error.Timeout")
+LOST = ("org.freedesktop.DBus.Error.", "org.freedesktop.systemd1.", "local", "org.virtbus.Error.Timeout", "org.virtbus.Error.Stopping")
 # Said by a daemon, too: of an object that is not there.
 REFUSED = tuple(f"org.freedesktop.DBus.Error.{e}" for e in ("UnknownObject", "UnknownMethod", "UnknownInterface", "InvalidArgs"))
 

@@ -25,8 +25,6 @@ class Oracle:
     def __init__(self, bed, client):
         self.bed, self.client = bed, client
         self.rules = {}          # of networks, as they were at peace
-        self.forced = set()      # networks that were stopped under their guests
-        self.reexecuted = False  # systemd, which may have missed that a limit was to be taken back
 
     def ask(self):
         """(what differs, the registers as they are)."""
@@ -118,9 +116,8 @@ class Oracle:
         units = self.look.all_units()
         self.same("units of VMs", bus={f"virtqemu@{name}.service" for name in self.active()},
                   systemd={u for u, state in units.items() if u.startswith("virtqemu@") and state not in ("inactive", "failed")})
-        # machined keeps a machine for as long as its unit is there, which may be started anew before it has looked: the new one is called otherwise.
-        stale = {name for name in self.active() if self.machine_names[name] != name}
-        self.same("machines", bus={self.machine_names[name] for name in self.active()}, machined=self.look.machines() - stale)
+        self.same("machines", vms=self.active(), machined=self.look.machines())
+        self.same("names of machines", vms=sorted(self.active()), bus=sorted(self.machine_names[name] for name in self.active()))
         for name, found in self.look.processes.items():
             expected = ["qemu-system-x86", "virtqemu-watch"] if name in self.active() else []
             self.same(f"processes of {name}", expected=expected, unit=sorted(found.values()))
@@ -155,8 +152,7 @@ class Oracle:
         self.same(f"state of {name}", bus=self.registers["vm", name, "state"], qemu=self.qmp(name, "query-status")["status"])
         weight = self.registers["vm", name, "weight", "live"]
         shown = self.bed.run(f"systemctl show -P CPUWeight virtqemu@{name}").stdout.strip()
-        if weight or not self.reexecuted:
-            self.same(f"CPUWeight of {name}", definition=str(weight) if weight else "[not set]", unit=shown)
+        self.same(f"CPUWeight of {name}", definition=str(weight) if weight else "[not set]", unit=shown)
         self.descriptors(name, live)
 
     def descriptors(self, name, live):
@@ -245,8 +241,7 @@ class Oracle:
                 taps[i.find("target").get("dev")] = (name, i.find("source").get("network"))
         self.same("ports", definitions=set(taps), links={n for n in links if n.startswith("vnet")})
         for tap, (name, network) in taps.items():
-            # Who stops a network by force takes its bridge from who is on it; it does not come back with the network.
-            if tap in links and bridge(network) in links and (links[tap] or network not in self.forced):
+            if tap in links and bridge(network) in links:
                 self.same(f"bridge of {tap} of {name}", definition=bridge(network), link=links[tap])
 
     # ---- pools and volumes
@@ -272,8 +267,7 @@ class Oracle:
     def volumes(self, pool):
         listed, = self.client.call(STORAGE, pool_path(pool), f"{STORAGE}.Pool", "ListVolumes")
         sizes = {k[2]: size for k, size in self.registers.items() if k[:2] == ("volume", pool)}
-        # What a format is that no name tells is forgotten with the definition of the pool: then it is a raw file as long as it is.
-        self.same(f"volumes of {pool}", bus={(v[0], v[3] if v[2] != "raw" or "." in v[0] else sizes.get(v[0], v[3])) for v in listed}, disk=set(sizes.items()))
+        self.same(f"volumes of {pool}", bus={(v[0], v[3]) for v in listed}, disk=set(sizes.items()))
         for name, path, *_, volume in listed:
             users = self.client.call(STORAGE, volume, "org.freedesktop.DBus.Properties", "Get", "ss", f"{STORAGE}.Volume", "UsedBy")[0]
             self.same(f"who uses {pool}:{name}", definitions={n for n, live in self.live.items() if path in self.paths(live)}, bus=set(users))

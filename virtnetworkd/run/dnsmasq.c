@@ -22,6 +22,13 @@
 #define PROGRAM "/usr/sbin/dnsmasq"
 #define UNIT "virtdnsmasq"
 
+/* What is to be done when what is under way has ended. */
+typedef struct Next {
+        const NetworkDef *def;    /* of an update; NULL: it is to be stopped */
+        DnsmasqDone done;         /* NULL: nothing */
+        void *userdata;
+} Next;
+
 struct Dnsmasq {
         DnsmasqOptions options;
         char *unit, *folder, *leases;
@@ -34,6 +41,7 @@ struct Dnsmasq {
         Fault why;                /* to be told */
         DnsmasqDone done;
         void *userdata;
+        Next next;
 };
 
 /* --- lifetime --- */
@@ -90,11 +98,34 @@ const char *dnsmasq_leases(const Dnsmasq *d) {
         return d->leases;
 }
 
+static void go_on(Dnsmasq *d, const Next *next) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        int r;
+
+        if (next->def)
+                r = dnsmasq_update(d, next->def, next->done, next->userdata, &f);
+        else
+                r = dnsmasq_stop(d, next->done, next->userdata, &f);
+        if (r < 0)
+                next->done(&f, next->userdata);
+}
+
 static void finish(Dnsmasq *d, const Fault *why) {
         DnsmasqDone done = TAKE_PTR(d->done);
+        const Next next = TAKE(d->next, (Next) {});
 
         if (done)
-                done(why, d->userdata);
+                done(why, d->userdata); /* may free it if nothing comes next */
+        if (next.done)
+                go_on(d, &next);
+}
+
+/* One that is just taken up from an earlier life of ours: whoever changes it waits for that. */
+static int do_next(Dnsmasq *d, const NetworkDef *def, DnsmasqDone done, void *userdata, Fault *f) {
+        if (d->next.done)
+                return fault_set(f, FAULT_BUSY, EBUSY, "the dnsmasq of %s is being started or stopped", d->options.name);
+        d->next = (Next) { def, done, userdata };
+        return 0;
 }
 
 static int on_defer(sd_event_source *source, void *userdata) {
@@ -328,6 +359,8 @@ int dnsmasq_stop(Dnsmasq *d, DnsmasqDone done, void *userdata, Fault *f) {
 
         assert(d && done);
 
+        if (d->done)
+                return do_next(d, NULL, done, userdata, f);
         r = begin(d, true, done, userdata, f);
         if (r < 0)
                 return r;
@@ -364,6 +397,8 @@ int dnsmasq_update(Dnsmasq *d, const NetworkDef *def, DnsmasqDone done, void *us
 
         assert(d && def && done);
 
+        if (d->done)
+                return do_next(d, def, done, userdata, f);
         r = begin(d, false, done, userdata, f);
         if (r < 0)
                 return r;

@@ -77,12 +77,16 @@ static int open_macvtap(Network *n, const PortRequest *q, char *name, int *fds, 
         return spec.link ? macvtaps_open(n->all->macvtaps, &spec, name, fds, f) : -EBUSY;
 }
 
-static int open_tap(Network *n, const PortRequest *q, char *name, int *fds, Fault *f) {
-        const PortSpec spec = {
+static PortSpec tap_spec(const Network *n, const PortRequest *q) {
+        return (PortSpec) {
                 .bridge = n->live->bridge, .mac = q->mac, .queues = q->queues, .mtu = n->live->mtu, .isolated = q->isolated || n->live->isolated == YES,
                 .coalesce = q->coalesce,
                 .fixed = n->live->mac_table == MAC_TABLE_LIBVIRT, .domain = q->domain,
         };
+}
+
+static int open_tap(Network *n, const PortRequest *q, char *name, int *fds, Fault *f) {
+        const PortSpec spec = tap_spec(n, q);
 
         return port_open(n->all->links, &spec, name, fds, f);
 }
@@ -93,21 +97,43 @@ static void port_settings_of_all(const Network *n, PortSettings *ret) {
         ret->inbound.average = ret->outbound.average = NUMBER_UNSET;
 }
 
+static int set_up_port(Network *n, const PortRequest *q, const PortGroup *group, const char *name, Fault *f) {
+        PortSettings all;
+        const PortSettings *const layers[] = { &q->settings, group ? &group->settings : NULL, &all };
+
+        port_settings_of_all(n, &all);
+        return port_set_up(n->all->links, name, network_kind(n->live) == NETWORK_MACVTAP ? NULL : n->live->bridge, layers, ARRAY_SIZE(layers), f);
+}
+
+int network_reattach(Network *n, const char *tap, const PortRequest *q, Fault *f) {
+        const PortGroup *group;
+        PortSpec spec;
+        int r;
+
+        if (!n->active || n->operation)
+                return fault_set(f, FAULT_INVALID_STATE, ENOTCONN, "the network %s is not active", n->name);
+        if (network_kind(n->live) == NETWORK_MACVTAP)
+                return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "ports of the network %s are macvtaps, which lose nothing", n->name);
+        spec = tap_spec(n, q);
+        spec.name = tap;
+        spec.existing = true;
+        r = find_settings(n, q, &group, f);
+        if (r >= 0)
+                r = port_reconnect(n->all->links, &spec, f);
+        return r < 0 ? r : set_up_port(n, q, group, tap, f);
+}
+
 static int open_port(Network *n, const PortRequest *q, PortDone done, void *userdata, Fault *f) {
         bool macvtap = network_kind(n->live) == NETWORK_MACVTAP;
         int fds[PORT_QUEUES_MAX], r;
         const PortGroup *group;
         char name[IFNAMSIZ];
-        PortSettings all;
 
-        port_settings_of_all(n, &all);
         r = find_settings(n, q, &group, f);
         if (r >= 0)
                 r = (macvtap ? open_macvtap : open_tap)(n, q, name, fds, f);
         if (r >= 0) {
-                const PortSettings *const layers[] = { &q->settings, group ? &group->settings : NULL, &all };
-
-                r = port_set_up(n->all->links, name, macvtap ? NULL : n->live->bridge, layers, ARRAY_SIZE(layers), f);
+                r = set_up_port(n, q, group, name, f);
                 if (r < 0)
                         port_close(fds, q->queues); /* … and it is gone */
         }
@@ -116,9 +142,10 @@ static int open_port(Network *n, const PortRequest *q, PortDone done, void *user
         return r;
 }
 
-static void on_started_for_port(Network *n, const Fault *why, void *userdata) {
+static void on_started_for_port(void *object, const Fault *why, void *userdata) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         Attaching *a = userdata;
+        Network *n = object;
 
         if (why)
                 (void) fault_copy(&f, why);

@@ -158,6 +158,24 @@ int port_open(Links *l, const PortSpec *spec, char *ret_name, int *fds, Fault *f
         return r;
 }
 
+int port_reconnect(Links *l, const PortSpec *spec, Fault *f) {
+        _cleanup_free_ char *bridge = strf("/sys/class/net/%s/master", spec->name);
+        LinkInfo info = {};
+        int r;
+
+        assert(l && spec && spec->name && spec->bridge && spec->existing);
+
+        r = check_name(l, spec, f);
+        if (r < 0)
+                return r;
+        (void) links_find(l, spec->name, &info);
+        if (!str_after(info.alias, "virtbus:"))
+                return fault_set(f, FAULT_NETWORK, EINVAL, "%s is no guest's", spec->name);
+        if (!bridge || access(bridge, F_OK) >= 0)
+                return fault_set(f, FAULT_INVALID_STATE, EALREADY, "%s is on a bridge", spec->name);
+        return connect_to_bridge(l, spec, spec->name, f);
+}
+
 int port_set_up(Links *l, const char *name, const char *bridge, const PortSettings *const *layers, size_t n, Fault *f) {
         static const Bandwidth none = { NUMBER_UNSET, NUMBER_UNSET, NUMBER_UNSET, NUMBER_UNSET };
         const Bandwidth *in = &none, *out = &none;

@@ -22,6 +22,9 @@ typedef struct PortSpec {
 /* The name goes into a buffer of IFNAMSIZ bytes, as many descriptors as queues into `fds`. FAULT_NETWORK. */
 int port_open(Links *l, const PortSpec *spec, char *ret_name, int *fds, Fault *f);
 
+/* `name` is a tap that port_open() has made, and that has lost its bridge. FAULT_INVALID_STATE: it has one; FAULT_NETWORK. */
+int port_reconnect(Links *l, const PortSpec *spec, Fault *f);
+
 /* Limits and VLANs of a port that was opened: of each kind the first of `layers` (may be NULL) that says something. `bridge` NULL: it is a
  * macvtap, which is on none. */
 int port_set_up(Links *l, const char *name, const char *bridge, const PortSettings *const *layers, size_t n, Fault *f);

@@ -7,6 +7,7 @@
 #include "clock-keep.h"
 #include "companions.h"
 #include "displays.h"
+#include "domain-ports.h"
 #include "events.h"
 #include "instance.h"
 #include "mem.h"
@@ -64,6 +65,7 @@ static int reconnect(Domain *d, const Status *s, Fault *f) {
         (void) displays_open(d, true, &i->displays, NULL);
         i->companions = companions_adopt(d, s->companions);
         instance_watch_addresses(i);
+        domain_ports_put_back(d, NULL);
         if (s->step)
                 return start_resume(d, s->start_flags, f);
         (void) instance_find_qemu(i, NULL);

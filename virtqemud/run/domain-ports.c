@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "domain-ports.h"
 
+#include <unistd.h>
+
 #include "../device/interface.h"
 #include "bus-error.h"
 #include "fd.h"
+#include "instance.h"
+#include "log.h"
 #include "manager.h"
 #include "mem.h"
 #include "sdbus.h"
@@ -295,6 +299,68 @@ int domain_ports_new(Domain *d, DomainDef *live, DomainPortsDone done, void *use
                 return r;
         *ret = TAKE_PTR(p);
         return 0;
+}
+
+/* --- a network that was stopped under its guests, and is there again --- */
+
+static bool has_lost_bridge(const Interface *i) {
+        _cleanup_free_ char *tap = strf("/sys/class/net/%s/tun_flags", i->host), *bridge = strf("/sys/class/net/%s/master", i->host);
+
+        return tap && bridge && access(tap, F_OK) >= 0 && access(bridge, F_OK) < 0;
+}
+
+static int on_put_back(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *e = sd_bus_message_get_error(reply);
+
+        if (e)
+                log_debug("a port is not put back on its network: %s", e->message);
+        return 0;
+}
+
+static int put_back(Domain *d, Interface *i) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        DomainPorts all = { .domain = d };
+        const DomainPort port = { .all = &all, .interface = i };
+        int r = sd_bus_message_new_method_call(d->manager->bus, &m, NETWORK1_NAME, NETWORK1_ROOT, NETWORK1_MANAGER, "ReattachPort");
+
+        if (r >= 0)
+                r = sd_bus_message_append(m, "ss", i->network, i->host);
+        if (r >= 0)
+                r = append_port(m, &port);
+        return r < 0 ? r : sd_bus_call_async(d->manager->bus, NULL, m, on_put_back, NULL, ATTACH_TIMEOUT_USEC);
+}
+
+void domain_ports_put_back(Domain *d, const char *network) {
+        int r = 0;
+
+        if (!d->manager->bus || d->manager->user || !d->live) /* it is root's to do */
+                return;
+        for (size_t k = 0; k < d->live->devices.n && r >= 0; k++) {
+                Interface *i = device_as_interface((const Device *) d->live->devices.items[k]);
+
+                if (i && i->network && i->host && interface_has_tap(i) && (!network || streq(i->network, network)) && has_lost_bridge(i))
+                        r = put_back(d, i);
+        }
+        if (r < 0)
+                (void) log_domain_warning_errno(d, r, "its interfaces can't be put back on their networks: %m");
+}
+
+static int on_network_started(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Manager *manager = userdata;
+        const char *name;
+
+        if (sd_bus_message_read(m, "s", &name) >= 0)
+                REGISTRY_FOREACH(Domain, d, manager->domains)
+                        if (d->instance)
+                                domain_ports_put_back(d, name);
+        return 0;
+}
+
+int domain_ports_listen(Manager *m) {
+        if (!m->bus || m->user)
+                return 0;
+        return sd_bus_match_signal_async(m->bus, &m->networks_heard, NETWORK1_NAME, NETWORK1_ROOT, NETWORK1_MANAGER, "NetworkStarted", on_network_started,
+                                         NULL, m);
 }
 
 int domain_ports_fd(const DomainPorts *p, const char *queue) {

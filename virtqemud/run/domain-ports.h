@@ -20,5 +20,10 @@ DEFINE_CLEANUP(DomainPorts *, domain_ports_free)
 /* The descriptor of a queue, by interface_queue_name(); it stays the ports'. -1: none. */
 int domain_ports_fd(const DomainPorts *p, const char *queue);
 
+/* What has lost its bridge, because its network (NULL: any) was stopped by force, is put back on it if that is there again. Done when the
+ * network is started, for which the second one listens; and to be done when nobody has listened for a while. */
+void domain_ports_put_back(Domain *d, const char *network);
+int domain_ports_listen(Manager *m);
+
 /* Other limits for the port that a running interface has: those that `wanted` says. `done` NULL: nobody waits for the answer. */
 int domain_port_limit(Domain *d, const Interface *running, const Interface *wanted, sd_bus_message_handler_t done, void *userdata, sd_bus_slot **ret);

@@ -15,6 +15,7 @@ typedef void (*MachineDone)(const char *name, const Fault *f, void *userdata);
 
 typedef struct MachineSpec {
         const char *name;            /* one that machined does not allow is made fit, one that is taken gets a part of the uuid */
+        const char *unit;            /* a machine of this unit that is there already is of a run before, and makes way */
         sd_id128_t uuid;
         pid_t leader;                /* in the VM's unit */
         const int *links;            /* the host's ends of its interfaces, as their numbers; at most MACHINE_LINKS_MAX */

@@ -9,6 +9,7 @@
 #include "adopt.h"
 #include "autostart.h"
 #include "define.h"
+#include "domain-ports.h"
 #include "host-encryption.h"
 #include "host-kvm.h"
 #include "host-sleep.h"
@@ -22,6 +23,7 @@
 #include "stats.h"
 #include "str.h"
 #include "unit.h"
+#include "unit-limits.h"
 #include "unit-user.h"
 
 #define UNITS_NOW "/run/systemd/system" /* until the next boot, at which virtbus-generator makes them */
@@ -208,7 +210,9 @@ int manager_new(const ManagerOptions *options, Manager **ret) {
                         return r;
         }
         if (m->bus) {
-                r = log_guard_new(m->bus, runs_any, m, &m->log_guard);
+                r = domain_ports_listen(m);
+                if (r >= 0)
+                        r = log_guard_new(m->bus, runs_any, m, &m->log_guard);
                 if (r >= 0)
                         r = lease_guard_new(m, &m->lease_guard);
                 if (r >= 0)
@@ -242,6 +246,7 @@ Manager *manager_free(Manager *m) {
                         domain_free(d);
         define_clear(m);
         autostart_clear(m);
+        limits_clear(m);
         registry_free(m->domains);
         store_free(m->configs);
         store_free(m->statuses);
@@ -250,6 +255,7 @@ Manager *manager_free(Manager *m) {
         lease_guard_free(m->lease_guard);
         host_sleep_free(m->host_sleep);
         sd_bus_slot_unref(m->unit_files);
+        sd_bus_slot_unref(m->networks_heard);
         settings_clear(&m->settings);
         free(m->peer_socket);
         free(m->supervisor);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <sys/queue.h>
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@ typedef struct ManagerDirs {
 
 typedef struct AutostartCall AutostartCall;
 typedef struct Defining Defining;
+typedef struct LimitsReset LimitsReset;
 
 #define DOMAINS_MAX 20000u   /* definitions one daemon holds */
 
@@ -28,6 +30,7 @@ struct Manager {
         sd_event *event;
         sd_bus *bus;                 /* where systemd and machined are asked; NULL without a bus */
         sd_bus *system_bus;          /* of a session that has asked for a network */
+        sd_bus_slot *networks_heard; /* NetworkStarted of virtnetworkd */
         sd_bus_slot *addresses_heard; /* AddressesChanged of virtnetworkd */
         bool user;                   /* session mode */
         bool by_unit;                /* VMs are systemd units; else we launch the supervisors ourselves */
@@ -50,6 +53,7 @@ struct Manager {
         struct LeaseGuard *lease_guard;
         struct HostSleep *host_sleep;
         AutostartCall *autostart_calls;
+        LIST_HEAD(, LimitsReset) limits_resets; /* limits of runs that are over, to be taken back */
         Defining *defining;          /* definitions that wait for capabilities */
         unsigned last_operation;
         struct Sampler *sampler;     /* once somebody wanted statistics */

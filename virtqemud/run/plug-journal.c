@@ -92,7 +92,7 @@ static void drop(Instance *i, const char *device) {
 }
 
 int plug_journal_write(Domain *d, const PlugRecord *record) {
-        json_auto_t *companions = record->companions;
+        _unused_ json_auto_t *companions = record->companions;
         Instance *i = d->instance;
         int r;
 

@@ -19,7 +19,7 @@ typedef struct Retune {
         DomainDef *after;            /* the running definition as it will be; once it is so, as it was. NULL: it stays */
         json_t *commands;
         QmpScript *script;
-        sd_bus_slot *limits;
+        UnitCall *limits;
         char **plan;
         RetuneDone done;
         void *userdata;
@@ -29,7 +29,7 @@ static void retune_free(void *data) {
         Retune *t = data;
 
         qmp_script_free(t->script);
-        sd_bus_slot_unref(t->limits);
+        unit_call_free(t->limits);
         config_edit_free(t->edit);
         domain_def_free(t->after);
         json_decref(t->commands);
@@ -152,16 +152,12 @@ static int undo_threads(void *userdata) {
 
 /* --- limits: the unit's --- */
 
-static int on_limits(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
+static void on_limits(const Fault *f, void *userdata) {
         Operation *o = userdata;
         Retune *t = o->data;
-        int r;
 
-        t->limits = sd_bus_slot_unref(t->limits);
-        r = limits_answer(o->domain, reply, &f);
-        steps_continue(o->steps, r, &f);
-        return 0;
+        operation_continue(o, f);
+        t->limits = unit_call_free(t->limits);
 }
 
 static int begin_limits(void *userdata, Fault *f) {
@@ -175,10 +171,10 @@ static int undo_limits(void *userdata) {
         Operation *o = userdata;
         Retune *t = o->data;
 
-        t->limits = sd_bus_slot_unref(t->limits);
-        if (t->after && !t->validate_only)
-                (void) limits_change(o->domain, t->after, o->domain->live, NULL, NULL, NULL, NULL);
-        return 1;
+        t->limits = unit_call_free(t->limits);
+        if (!t->after || t->validate_only)
+                return 1;
+        return limits_change(o->domain, t->after, o->domain->live, on_limits, o, &t->limits, NULL) == 0 ? 0 : 1;
 }
 
 /* --- pins --- */

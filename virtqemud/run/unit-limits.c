@@ -5,8 +5,8 @@
 
 #include "../plan/tune.h"
 #include "manager.h"
-
-#define SYSTEMD "org.freedesktop.systemd1"
+#include "mem.h"
+#include "str.h"
 
 static int append_pairs(sd_bus_message *m, const UnitProperty *p) {
         int r = sd_bus_message_open_container(m, 'v', "a(st)");
@@ -38,27 +38,76 @@ static int append(sd_bus_message *m, const UnitProperty *p) {
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-/* For this run only: a definition that says something else later is not to find what was said before. */
-static int tell(Domain *d, const UnitProperties *p, sd_bus_message_handler_t done, void *userdata, sd_bus_slot **ret) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        sd_bus *bus = d->manager->bus;
-        int r;
+/* --- what was said of a run that is over, to be taken back --- */
 
-        r = sd_bus_message_new_method_call(bus, &m, SYSTEMD, "/org/freedesktop/systemd1", SYSTEMD ".Manager", "SetUnitProperties");
-        if (r >= 0)
-                r = sd_bus_message_append(m, "sb", d->unit, true);
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'a', "(sv)");
-        for (size_t i = 0; i < p->n && r >= 0; i++)
-                r = append(m, &p->items[i]);
-        if (r >= 0)
-                r = sd_bus_message_close_container(m);
-        if (r < 0)
-                return r;
-        return done ? sd_bus_call_async(bus, ret, m, done, userdata, 0) : sd_bus_send(bus, m, NULL);
+struct LimitsReset {
+        Manager *manager;
+        char *unit;
+        UnitProperties properties;
+        UnitCall *call;
+        LIST_ENTRY(LimitsReset) link;
+};
+
+static void reset_free(LimitsReset *r) {
+        LIST_REMOVE(r, link);
+        unit_call_free(r->call);
+        unit_properties_clear(&r->properties);
+        free(r->unit);
+        free(r);
 }
 
-int limits_apply(Domain *d, sd_bus_message_handler_t done, void *userdata, sd_bus_slot **ret, Fault *f) {
+void limits_clear(Manager *m) {
+        while (!LIST_EMPTY(&m->limits_resets))
+                reset_free(LIST_FIRST(&m->limits_resets));
+}
+
+static LimitsReset *find_reset(const Domain *d) {
+        LimitsReset *r;
+
+        LIST_FOREACH(r, &d->manager->limits_resets, link)
+                if (streq(r->unit, d->unit))
+                        return r;
+        return NULL;
+}
+
+static void on_reset(const Fault *f, void *userdata) {
+        LimitsReset *r = userdata;
+
+        if (f)
+                log_warning("the limits of the last run are still there: %s", fault_text(f));
+        reset_free(r);
+}
+
+/* --- telling --- */
+
+typedef struct Telling {
+        const UnitProperties *before, *now;
+} Telling;
+
+static int fill(sd_bus_message *m, void *userdata) {
+        const Telling *t = userdata;
+        int r = sd_bus_message_open_container(m, 'a', "(sv)");
+
+        for (size_t i = 0; t->before && i < t->before->n && r >= 0; i++)
+                r = append(m, &t->before->items[i]);
+        for (size_t i = 0; i < t->now->n && r >= 0; i++)
+                r = append(m, &t->now->items[i]);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+/* For this run only: a definition that says something else later is not to find what was said before. What is still to be taken back goes
+ * along: said again on its own it could come later. */
+static int tell(Domain *d, const UnitProperties *p, UnitDone done, void *userdata, UnitCall **ret, Fault *f) {
+        LimitsReset *reset = find_reset(d);
+        Telling t = { reset ? &reset->properties : NULL, p };
+        int r = unit_set_properties(d->manager->bus, d->unit, "set the limits of", fill, &t, done, userdata, ret);
+
+        if (reset)
+                reset_free(reset);
+        return r < 0 ? fault_set(f, FAULT_UNIT, -r, "systemd can't be told the limits of %s: %s", d->unit, strerror(-r)) : 0;
+}
+
+int limits_apply(Domain *d, UnitDone done, void *userdata, UnitCall **ret, Fault *f) {
         _cleanup_unit_properties_ UnitProperties p = {};
         int r = tune_properties(d->live, false, &p);
 
@@ -70,11 +119,10 @@ int limits_apply(Domain *d, sd_bus_message_handler_t done, void *userdata, sd_bu
                 (void) domain_warn(d, "its limits are not kept: they are systemd's to keep, and it is not run as a unit");
                 return 1;
         }
-        r = tell(d, &p, done, userdata, ret);
-        return r < 0 ? fault_set(f, FAULT_UNIT, -r, "systemd can't be told the limits of %s: %s", d->unit, strerror(-r)) : 0;
+        return tell(d, &p, done, userdata, ret, f);
 }
 
-int limits_change(Domain *d, const DomainDef *before, const DomainDef *after, sd_bus_message_handler_t done, void *userdata, sd_bus_slot **ret, Fault *f) {
+int limits_change(Domain *d, const DomainDef *before, const DomainDef *after, UnitDone done, void *userdata, UnitCall **ret, Fault *f) {
         _cleanup_unit_properties_ UnitProperties p = {};
         int r = tune_change(before, after, &p);
 
@@ -86,19 +134,36 @@ int limits_change(Domain *d, const DomainDef *before, const DomainDef *after, sd
                 fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "the limits of %s are systemd's to keep, and it is not run as a unit", d->name);
                 return -EOPNOTSUPP;
         }
-        r = tell(d, &p, done, userdata, ret);
-        return r < 0 ? fault_set(f, FAULT_UNIT, -r, "systemd can't be told the limits of %s: %s", d->unit, strerror(-r)) : !done;
+        return tell(d, &p, done, userdata, ret, f);
 }
 
-int limits_answer(const Domain *d, sd_bus_message *reply, Fault *f) {
-        const sd_bus_error *e = sd_bus_message_get_error(reply);
+static int begin_reset(Domain *d, LimitsReset *reset) {
+        Telling t = { NULL, &reset->properties };
 
-        return e ? fault_set(f, FAULT_UNIT, EIO, "systemd did not take the limits of %s: %s", d->unit, e->message) : 0;
+        reset->unit = strdup(d->unit);
+        if (!reset->unit)
+                return -ENOMEM;
+        return unit_set_properties(d->manager->bus, d->unit, "take back the limits of", fill, &t, on_reset, reset, &reset->call);
 }
 
 void limits_reset(Domain *d) {
         _cleanup_unit_properties_ UnitProperties p = {};
+        LimitsReset *reset;
+        int r;
 
-        if (d->live && d->unit && d->manager->by_unit && d->manager->bus && tune_properties(d->live, true, &p) >= 0 && p.n > 0)
-                (void) tell(d, &p, NULL, NULL, NULL);
+        if (!d->live || !d->unit || !d->manager->by_unit || !d->manager->bus || tune_properties(d->live, true, &p) < 0 || p.n == 0)
+                return;
+        reset = find_reset(d);
+        if (reset)
+                reset_free(reset);
+        reset = new0(LimitsReset, 1);
+        if (!reset)
+                return;
+        LIST_INSERT_HEAD(&d->manager->limits_resets, reset, link);
+        reset->properties = TAKE(p, ((UnitProperties) {}));
+        r = begin_reset(d, reset);
+        if (r < 0) {
+                (void) log_domain_warning_errno(d, r, "its limits can't be taken back: %m");
+                reset_free(reset);
+        }
 }

@@ -125,7 +125,8 @@ static int connect_to(const char *socket, sd_bus **ret) {
 
 static int refused(const char *name, const sd_bus_error *error, int r) {
         static const char *const bad[] = { "org.virtbus.Error.NoSuchDomain", "org.virtbus.Error.InvalidDefinition" };
-        bool disconnected = r == -ECONNREFUSED || r == -ENOENT || r == -ECONNRESET || r == -ENOTCONN;
+        bool disconnected = r == -ECONNREFUSED || r == -ENOENT || r == -ECONNRESET || r == -ENOTCONN ||
+                            sd_bus_error_has_name(error, "org.virtbus.Error.Stopping");
 
         fprintf(stderr, "%s can't be started: %s\n", name, error->message ?: strerror(-r));
         for (size_t i = 0; i < ARRAY_SIZE(bad); i++)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "formats.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "log.h"
@@ -11,14 +12,46 @@
 /* They are told to the worker in one message, together with the definition. */
 #define TEXT_MAX ((size_t) 48 * 1024)
 
+/* Where the volumes are: they are the same ones, whoever defines a pool over them again and whatever it is called. */
+static char *place_of(const PoolDef *def) {
+        Text t = TEXT_INIT;
+
+        text_addf(&t, "%s %s", pool_type_to_string(def->type), def->path ?: "");
+        RECORD_FOREACH(SourceHost, h, def->hosts)
+                text_addf(&t, " %s:%llu", h->name ?: "", (unsigned long long) h->port);
+        RECORD_FOREACH(SourceDevice, d, def->devices)
+                text_addf(&t, " %s", d->path ?: "");
+        if (def->type != POOL_DIR)
+                text_addf(&t, " %s %s", def->source_dir ?: "", def->source_name ?: "");
+        return text_finish(&t);
+}
+
+/* A name for the file, by FNV-1a; the file says itself what it is for. */
+typedef struct FileName {
+        char text[17];
+} FileName;
+
+static FileName file_name(const char *place) {
+        uint64_t hash = UINT64_C(0xcbf29ce484222325);
+        FileName name;
+
+        for (const char *c = place; *c; c++)
+                hash = (hash ^ (unsigned char) *c) * UINT64_C(0x100000001b3);
+        (void) snprintf(name.text, sizeof(name.text), "%016llx", (unsigned long long) hash);
+        return name;
+}
+
 static int save(Pool *p, Fault *f) {
-        _cleanup_free_ char *text = NULL;
+        _cleanup_free_ char *place = place_of(pool_def(p)), *text = NULL;
+        json_auto_t *file = place ? json_pack("{s:s, s:O}", "place", place, "formats", p->formats) : NULL;
         int r;
 
+        if (!file)
+                return fault_oom(f);
         if (json_object_size(p->formats) == 0)
-                r = store_remove(p->all->formats, p->name);
+                r = store_remove(p->all->formats, file_name(place).text);
         else {
-                text = json_dumps(p->formats, JSON_COMPACT | JSON_SORT_KEYS);
+                text = json_dumps(file, JSON_COMPACT | JSON_SORT_KEYS);
                 if (!text)
                         return fault_oom(f);
                 if (strlen(text) > TEXT_MAX) {
@@ -26,12 +59,12 @@ static int save(Pool *p, Fault *f) {
                         fault_hint(f, "let names end in .qcow2 and the like");
                         return -E2BIG;
                 }
-                r = store_write(p->all->formats, p->name, text, strlen(text));
+                r = store_write(p->all->formats, file_name(place).text, text, strlen(text));
         }
         return r < 0 ? fault_set(f, FAULT_STORE, -r, "the format of the volume can't be noted: %s", strerror(-r)) : 0;
 }
 
-static bool is_sound(const json_t *formats) {
+static bool are_sound(const json_t *formats) {
         const char *name;
         json_t *value;
 
@@ -43,21 +76,47 @@ static bool is_sound(const json_t *formats) {
         return true;
 }
 
-void formats_load(Pool *p) {
+static json_t *load_file(Store *s, const char *name) {
         _cleanup_free_ char *text = NULL;
-        json_t *formats = NULL;
         size_t n = 0;
-        int r;
 
-        r = store_exists(p->all->formats, p->name) ? store_read(p->all->formats, p->name, &text, &n) : 0;
-        if (text)
-                formats = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
-        if (r < 0 || (text && !is_sound(formats))) {
-                log_warning("pool %s: what was noted of its volumes' formats can't be read", p->name);
-                json_decref(formats);
-                formats = NULL;
-        }
+        return store_read(s, name, &text, &n) >= 0 ? json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL) : NULL;
+}
+
+static json_t *load_of_place(const Pool *p, const char *place) {
+        json_auto_t *file = load_file(p->all->formats, file_name(place).text);
+        json_t *formats = json_object_get(file, "formats");
+
+        if (streq_null(json_string_value(json_object_get(file, "place")), place) && are_sound(formats))
+                return json_incref(formats);
+        log_warning("pool %s: what was noted of its volumes' formats can't be read", p->name);
+        return NULL;
+}
+
+/* As they were noted before: by the name of the pool. */
+static void take_older(Pool *p) {
+        json_auto_t *formats = load_file(p->all->formats, p->name);
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        if (!are_sound(formats))
+                return;
+        (void) json_object_update(p->formats, formats);
+        if (save(p, &f) < 0)
+                log_warning("pool %s: %s", p->name, fault_text(&f));
+        else
+                (void) store_remove(p->all->formats, p->name);
+}
+
+void formats_load(Pool *p) {
+        _cleanup_free_ char *place = pool_def(p) ? place_of(pool_def(p)) : NULL;
+        json_t *formats = NULL;
+
+        if (place && store_exists(p->all->formats, file_name(place).text))
+                formats = load_of_place(p, place);
+        json_decref(p->formats);
         p->formats = formats ?: json_object();
+        if (place && store_exists(p->all->formats, p->name))
+                take_older(p);
 }
 
 int formats_set(Pool *p, const char *name, VolumeFormat format, Fault *f) {
@@ -107,5 +166,9 @@ void formats_prune(Pool *p) {
 }
 
 void formats_remove(Pool *p) {
-        (void) store_remove(p->all->formats, p->name);
+        _cleanup_free_ char *place = place_of(pool_def(p));
+
+        (void) json_object_clear(p->formats);
+        if (place)
+                (void) store_remove(p->all->formats, file_name(place).text);
 }

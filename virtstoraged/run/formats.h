@@ -3,9 +3,10 @@
 
 #include "pool-run.h"
 
-/* Formats of volumes whose names do not tell them: what was said when they were made, or later. Kept on disk. */
+/* Formats of volumes whose names do not tell them: what was said when they were made, or later. Kept on disk, with the place where they are:
+ * a pool that is undefined, and defined there again, has the volumes it had. Nothing is ever guessed from what is in a volume. */
 
-/* Reads what is known of a pool; what can't be read is told, and forgotten. */
+/* Reads what is known of the place where the pool is; what can't be read is told, and forgotten. */
 void formats_load(Pool *p);
 /* FAULT_LIMIT, FAULT_STORE. */
 int formats_set(Pool *p, const char *name, VolumeFormat format, Fault *f);
@@ -13,5 +14,5 @@ int formats_set(Pool *p, const char *name, VolumeFormat format, Fault *f);
 void formats_forget(Pool *p, const char *name);
 /* Of what is gone as well: what was not found. */
 void formats_prune(Pool *p);
-/* The pool is. */
+/* The pool is, with all volumes. */
 void formats_remove(Pool *p);

@@ -6,6 +6,7 @@
 #include "job.h"
 #include "log.h"
 #include "mem.h"
+#include "pool-refresh.h"
 #include "pools.h"
 #include "str.h"
 #include "volumes.h"

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "pool-run.h"
+#include "steps.h"
+#include "unit.h"
+
+/* What a start, stop, build and delete are made of. */
+typedef struct PoolSteps {
+        const char *name;
+        const StepRow *rows;
+        size_t n;
+} PoolSteps;
+extern const PoolSteps pool_steps_start, pool_steps_stop, pool_steps_build, pool_steps_delete;
+
+/* One of them under way. */
+typedef struct PoolOperation {
+        Pool *pool;
+        const PoolSteps *what;
+        DefinedDone done;
+        void *userdata;
+        Steps *steps;
+        UnitCall *unit;
+        sd_event_source *deadline;   /* of the unit */
+        bool format, overwrite;      /* of a build */
+        bool wants_uses;             /* waits until it is known who uses what */
+        bool adopting;               /* it was active before we came */
+} PoolOperation;
