@@ -122,7 +122,7 @@ ssize_t fd_send(int sock, const void *data, size_t length, const int *fds, size_
 
                 m.msg_control = &control;
                 m.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
-                c = CMSG_FIRSTHDR(&m);
+                c = ASSERT_PTR(CMSG_FIRSTHDR(&m));
                 c->cmsg_level = SOL_SOCKET;
                 c->cmsg_type = SCM_RIGHTS;
                 c->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);

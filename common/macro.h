@@ -40,6 +40,9 @@ static inline int as_negative(int r) {
 #define TAKE_PTR(ptr) TAKE(ptr, NULL)
 #define TAKE_FD(fd) TAKE(fd, -1)
 
+/* What can't be NULL where it stands, whatever its type says. */
+#define ASSERT_PTR(ptr) ({ typeof(ptr) _a = (ptr); assert(_a); _a; })
+
 /* Defines the function that _cleanup_() wants, for a destructor that returns NULL. */
 #define DEFINE_CLEANUP(type, func)                                                                      \
         static inline _unused_ void func##p(type *p) {                                                  \

@@ -507,7 +507,7 @@ static const Record *find_partner(const Diff *d, const RecordList *list, const R
 }
 
 static int diff_item(const Diff *d, const char *prefix, const Field *f, size_t i, const Record *a, const Record *b) {
-        const Record *any = a ?: b;
+        const Record *any = ASSERT_PTR(a ?: b);
         const char *star = str_ends(f->path, "*") ? strrchr(f->path, '*') : NULL;
         _cleanup_free_ char *path = NULL;
 

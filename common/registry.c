@@ -3,20 +3,39 @@
 #define uthash_nonfatal_oom(e) ((e)->lost = true)
 #include "registry.h"
 
+#define HASH_FUNCTION(key, length, ret) ((ret) = hash_of((key), (length)))
 #include <uthash.h>
 
 #include "mem.h"
 
-typedef struct Entry {
-        char *name;
+/* A function, not a macro that is written out for each use. */
+static unsigned hash_of(const void *key, size_t length) {
+        unsigned result;
+
+        HASH_JEN(key, length, result);
+        return result;
+}
+
+typedef struct Entry Entry;
+
+typedef struct Name {
+        Entry *entry;
+        bool lost;                 /* set by uthash when it has no memory to add it */
+        UT_hash_handle hh;
+        char text[];
+} Name;
+
+struct Entry {
+        Name *name;
         sd_id128_t id;
         void *object;
-        bool lost;                 /* set by uthash when it has no memory to add it */
-        UT_hash_handle by_name, by_id;
-} Entry;
+        bool lost;
+        UT_hash_handle hh;
+};
 
 struct Registry {
-        Entry *names, *ids;
+        Name *names;
+        Entry *ids;
 };
 
 int registry_new(Registry **ret) {
@@ -26,50 +45,59 @@ int registry_new(Registry **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
-static Entry *entry_free(Entry *e) {
-        if (!e)
-                return NULL;
-        free(e->name);
-        free(e);
-        return NULL;
+/* Out of the table, too. */
+static void remove_name(Registry *r, Name *n) {
+        HASH_DEL(r->names, n);
+        free(n);
 }
-DEFINE_CLEANUP(Entry *, entry_free)
+
+static void remove_entry(Registry *r, Entry *e) {
+        HASH_DEL(r->ids, e);
+        remove_name(r, e->name);
+        free(e);
+}
 
 Registry *registry_free(Registry *r) {
-        Entry *e, *next;
-
         if (!r)
                 return NULL;
-        HASH_CLEAR(by_name, r->names);
-        HASH_ITER(by_id, r->ids, e, next) {
-                HASH_DELETE(by_id, r->ids, e);
-                entry_free(e);
-        }
+        while (r->ids)
+                remove_entry(r, r->ids);
         free(r);
         return NULL;
 }
 
-static Entry *find_name(const Registry *r, const char *name) {
-        Entry *e;
+static Name *find_name(const Registry *r, const char *name) {
+        Name *n;
 
-        HASH_FIND(by_name, r->names, name, strlen(name), e);
-        return e;
+        HASH_FIND_STR(r->names, name, n);
+        return n;
 }
 
 static Entry *find_id(const Registry *r, sd_id128_t id) {
         Entry *e;
 
-        HASH_FIND(by_id, r->ids, &id, sizeof(id), e);
+        HASH_FIND(hh, r->ids, &id, sizeof(id), e);
         return e;
 }
 
-static int add_name(Registry *r, Entry *e) {
-        HASH_ADD_KEYPTR(by_name, r->names, e->name, strlen(e->name), e);
-        return e->lost ? -ENOMEM : 0;
+/* NULL: out of memory. */
+static Name *add_name(Registry *r, const char *name, Entry *e) {
+        size_t length = strlen(name);
+        Name *n = calloc(1, sizeof(*n) + length + 1);
+
+        if (!n)
+                return NULL;
+        n->entry = e;
+        memcpy(n->text, name, length + 1);
+        HASH_ADD_KEYPTR(hh, r->names, n->text, length, n);
+        if (!n->lost)
+                return n;
+        free(n);
+        return NULL;
 }
 
 int registry_add(Registry *r, const char *name, sd_id128_t id, void *object) {
-        _cleanup_(entry_freep) Entry *e = NULL;
+        _cleanup_free_ Entry *e = NULL;
 
         assert(r && name && object && !sd_id128_is_null(id));
 
@@ -80,12 +108,12 @@ int registry_add(Registry *r, const char *name, sd_id128_t id, void *object) {
                 return -ENOMEM;
         e->id = id;
         e->object = object;
-        e->name = strdup(name);
-        if (!e->name || add_name(r, e) < 0)
+        e->name = add_name(r, name, e);
+        if (!e->name)
                 return -ENOMEM;
-        HASH_ADD(by_id, r->ids, id, sizeof(e->id), e);
+        HASH_ADD(hh, r->ids, id, sizeof(e->id), e);
         if (e->lost) {
-                HASH_DELETE(by_name, r->names, e);
+                remove_name(r, e->name);
                 return -ENOMEM;
         }
         e = NULL;
@@ -98,16 +126,13 @@ void registry_remove(Registry *r, sd_id128_t id) {
         assert(r);
 
         e = find_id(r, id);
-        if (!e)
-                return;
-        HASH_DELETE(by_name, r->names, e);
-        HASH_DELETE(by_id, r->ids, e);
-        entry_free(e);
+        if (e)
+                remove_entry(r, e);
 }
 
 int registry_rename(Registry *r, sd_id128_t id, const char *name) {
+        Name *renamed;
         Entry *e;
-        char *copy;
 
         assert(r && name);
 
@@ -116,21 +141,21 @@ int registry_rename(Registry *r, sd_id128_t id, const char *name) {
                 return -ENOENT;
         if (find_name(r, name))
                 return -EEXIST;
-        copy = strdup(name);
-        if (!copy)
+        renamed = add_name(r, name, e);
+        if (!renamed)
                 return -ENOMEM;
-        HASH_DELETE(by_name, r->names, e);
-        free_and_replace(&e->name, copy);
-        return add_name(r, e);
+        remove_name(r, e->name);
+        e->name = renamed;
+        return 0;
 }
 
 void *registry_find_name(const Registry *r, const char *name) {
-        Entry *e;
+        Name *n;
 
         assert(r && name);
 
-        e = find_name(r, name);
-        return e ? e->object : NULL;
+        n = find_name(r, name);
+        return n ? n->entry->object : NULL;
 }
 
 void *registry_find_id(const Registry *r, sd_id128_t id) {
@@ -145,7 +170,7 @@ void *registry_find_id(const Registry *r, sd_id128_t id) {
 size_t registry_count(const Registry *r) {
         assert(r);
 
-        return HASH_CNT(by_id, r->ids);
+        return HASH_COUNT(r->ids);
 }
 
 void *registry_begin(const Registry *r) {
@@ -160,7 +185,7 @@ void *registry_step(void *at) {
         memcpy(&e, at, sizeof(e));
         if (!e)
                 return NULL;
-        next = e->by_id.next;
+        next = e->hh.next;
         memcpy(at, &next, sizeof(next));
         return e->object;
 }

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "steps.h"
 
+#include <stdio.h>
+#include <unistd.h>
+
 #include "mem.h"
 #include "sdbus.h"
+#include "str.h"
 
 typedef enum StepsMode {
         MODE_FORWARD,  /* the next row is to be begun */
@@ -16,7 +20,9 @@ struct Steps {
         size_t n;
         size_t next;            /* row to begin, or one past the row to undo */
         StepsMode mode;
-        bool undoing;
+        bool undoing, settled;
+        size_t fail_at;         /* the row that fails for a test, counted from 1; 0: none */
+        bool fail_late;         /* once it is done */
         int error;
         Fault fault;
         const StepsWatch *watch;
@@ -30,6 +36,12 @@ static void schedule(Steps *s, StepsMode mode) {
 }
 
 static void fail(Steps *s, int error, Fault *f) {
+        if (s->settled) {
+                if (f)
+                        fault_clear(f);
+                schedule(s, MODE_FORWARD);
+                return;
+        }
         if (s->error == 0) {
                 s->error = error;
                 if (f)
@@ -38,6 +50,31 @@ static void fail(Steps *s, int error, Fault *f) {
                 fault_clear(f);
         s->undoing = true;
         schedule(s, MODE_BACKWARD);
+}
+
+/* For tests of what a failure leaves behind: the file $VIRTBUS_FAIL_STEP says "NAME begun N" or "NAME done N": of the next operation whose
+ * first step is NAME, the Nth fails when it has begun, or when it is done. The file goes then: it stays where no such step can fail any more. */
+static void read_for_test(Steps *s) {
+        const char *path = getenv("VIRTBUS_FAIL_STEP");
+        FILE *file = path ? fopen(path, "re") : NULL;
+        char name[32], when[16];
+        unsigned n;
+
+        if (!file)
+                return;
+        if (fscanf(file, "%31s %15s %u", name, when, &n) == 3 && streq(name, s->rows[0].name)) {
+                s->fail_at = n;
+                s->fail_late = streq(when, "done");
+        }
+        (void) fclose(file);
+}
+
+static int fail_for_test(Steps *s, bool done, int r, Fault *f) {
+        if (r < 0 || s->settled || s->fail_at != s->next || (s->fail_late && !done))
+                return r;
+        s->fail_at = 0;
+        (void) unlink(getenv("VIRTBUS_FAIL_STEP"));
+        return fault_set(f, FAULT_HOST, EIO, "the step %s failed, because a test wants it so", s->rows[s->next - 1].name);
 }
 
 static void finish(Steps *s) {
@@ -60,6 +97,7 @@ static void step_forward(Steps *s) {
         if (s->watch->entered)
                 s->watch->entered(s, row->name, s->userdata);
         r = row->begin(s->userdata, &f);
+        r = fail_for_test(s, r > 0, r, &f);
         if (r < 0)
                 fail(s, r, &f);
         else if (r > 0)
@@ -109,6 +147,7 @@ int steps_new(sd_event *event, const StepRow *rows, size_t n, size_t first, cons
         if (!s)
                 return -ENOMEM;
         *s = (Steps) { .rows = rows, .n = n, .next = first, .watch = watch, .userdata = userdata };
+        read_for_test(s);
 
         r = sd_event_add_defer(event, &s->defer, on_defer, s);
         if (r < 0)
@@ -118,6 +157,8 @@ int steps_new(sd_event *event, const StepRow *rows, size_t n, size_t first, cons
 }
 
 void steps_continue(Steps *s, int r, Fault *f) {
+        _cleanup_fault_ Fault wanted = FAULT_INIT;
+
         assert(s);
 
         if (s->mode != MODE_WAITING) {
@@ -129,6 +170,8 @@ void steps_continue(Steps *s, int r, Fault *f) {
                 schedule(s, MODE_BACKWARD);
         else if (r < 0)
                 fail(s, r, f);
+        else if (fail_for_test(s, true, 0, &wanted) < 0)
+                fail(s, -EIO, &wanted);
         else
                 schedule(s, MODE_FORWARD);
 }
@@ -138,8 +181,18 @@ void steps_cancel(Steps *s, Fault *why) {
 
         if (s->undoing || s->mode == MODE_FINISHED)
                 fault_clear(why);
-        else
+        else if (s->settled) {
+                fault_clear(why);
+                s->next = s->n;
+                schedule(s, MODE_FORWARD);
+        } else
                 fail(s, why->error ? -why->error : -ECANCELED, why);
+}
+
+void steps_settle(Steps *s) {
+        assert(s && !s->undoing);
+
+        s->settled = true;
 }
 
 const char *steps_current(const Steps *s) {

@@ -34,6 +34,10 @@ void steps_continue(Steps *s, int r, Fault *f);
 /* Fails the operation now, whatever step it is in; that step's undo is told to stop what is under way. No effect while undoing. */
 void steps_cancel(Steps *s, Fault *why);
 
+/* What has been done can't be taken back any more: from now on no failure counts, and steps_cancel() ends the operation as one that went well,
+ * without the steps that are left. */
+void steps_settle(Steps *s);
+
 /* The step under way; NULL before the first. */
 const char *steps_current(const Steps *s);
 bool steps_undoing(const Steps *s);

@@ -267,7 +267,7 @@ bool store_exists(Store *s, const char *name) {
 
         assert(s && name);
 
-        return path_of(s, name, &path) >= 0 && access(path, F_OK) == 0;
+        return path_of(s, name, &path) >= 0 && access(ASSERT_PTR(path), F_OK) == 0;
 }
 
 static int is_visible_or_leftover(const struct dirent *e) {

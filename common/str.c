@@ -226,7 +226,7 @@ static int take_nth(char ***v, size_t n, char *s) {
 
         if (!s)
                 return -ENOMEM;
-        p = reallocarray(*v, n + 2, sizeof(char *));
+        p = realloc(*v, (n + 2) * sizeof(char *)); /* n of them are in memory */
         if (!p) {
                 free(s);
                 return -ENOMEM;

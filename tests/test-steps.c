@@ -120,22 +120,39 @@ static int on_cancel(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
-TEST(cancel_interrupts_a_step) {
-        static const StepRow stuck[] = { { "first", begin_0, undo_0 }, { "stuck", never, undo_2 } };
+static void run_and_cancel(const StepRow *stuck, size_t n, const char *expected, int error) {
         static const StepsWatch watch = { .finished = on_finished };
-        Trace t = { .fail_at = -1 };
+        Trace t = { .fail_at = 0 };
         _cleanup_free_ char *text = NULL;
         sd_event_source *s;
 
         assert_ok(sd_event_new(&t.event));
-        assert_ok(steps_new(t.event, stuck, ARRAY_SIZE(stuck), 0, &watch, &t, &t.steps));
+        assert_ok(steps_new(t.event, stuck, n, 0, &watch, &t, &t.steps));
         assert_ok(sd_event_add_time_relative(t.event, &s, CLOCK_MONOTONIC, 20000, 1000, on_cancel, &t));
         assert_ok(sd_event_loop(t.event));
         text = text_finish(&t.text);
-        assert_string_equal(text, "aCA");
-        assert_int_equal(t.error, -ECANCELED);
+        assert_string_equal(text, expected);
+        assert_int_equal(t.error, error);
         free(t.message);
         sd_event_unref(t.event);
 }
 
-TEST_MAIN(TEST_ROW(all_steps_run), TEST_ROW(each_step_failing_undoes_what_was_begun), TEST_ROW(cancel_interrupts_a_step))
+TEST(cancel_interrupts_a_step) {
+        static const StepRow stuck[] = { { "first", begin_1, undo_0 }, { "stuck", never, undo_2 } };
+
+        run_and_cancel(stuck, ARRAY_SIZE(stuck), "bCA", -ECANCELED);
+}
+
+static int settle(void *userdata, Fault *f) {
+        steps_settle(((Trace *) userdata)->steps);
+        return 1;
+}
+
+TEST(what_has_been_settled_stays) {
+        static const StepRow settled[] = { { "settle", settle, undo_0 }, { "fails", begin_0, undo_2 }, { "stuck", never, undo_2 }, { "last", begin_2, undo_2 } };
+
+        run_and_cancel(settled, ARRAY_SIZE(settled), "a", 0);
+}
+
+TEST_MAIN(TEST_ROW(all_steps_run), TEST_ROW(each_step_failing_undoes_what_was_begun), TEST_ROW(cancel_interrupts_a_step),
+          TEST_ROW(what_has_been_settled_stays))

@@ -165,7 +165,7 @@ static const Service *service_called(const char *daemon) {
 }
 
 void check_daemon(const Look *l, Answer *a) {
-        const Service *s = service_called(a->check->name);
+        const Service *s = ASSERT_PTR(service_called(a->check->name));
         const char *error = json_string_value(json_object_get(l->errors, s->bus_name));
 
         if (!l->connected) {

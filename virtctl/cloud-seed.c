@@ -40,7 +40,7 @@ static int read_file(const char *option, const char *file, char **ret) {
         size_t length;
         int r = fd < 0 ? -errno : fd_read_all(fd, DATA_MAX, ret, &length);
 
-        if (r >= 0 && (strlen(*ret) != length || !is_utf8(*ret)))
+        if (r >= 0 && (strlen(ASSERT_PTR(*ret)) != length || !is_utf8(*ret)))
                 return client_fail("--%s=%s: is no text in UTF-8", option, file);
         return r < 0 ? client_fail("--%s=%s: %s", option, file, r == -EFBIG ? "is too large" : strerror(-r)) : 0;
 }

@@ -23,7 +23,7 @@ int definition_read(const char *name, char **ret) {
                 return client_fail("%s: larger than %zu MiB, so it is no definition", name, DEFINITION_MAX >> 20);
         if (r < 0)
                 return client_fail("%s: %s", name, strerror(-r));
-        if (strlen(text) != length || !is_utf8(text))
+        if (strlen(ASSERT_PTR(text)) != length || !is_utf8(text))
                 return client_fail("%s: is no text in UTF-8", name);
         *ret = TAKE_PTR(text);
         return 0;

@@ -175,7 +175,7 @@ static int wait_for_value(Wait *w, const char *interface, const char *property, 
         _cleanup_free_ char *value = NULL;
         int r;
 
-        while ((r = read_property(w, interface, property, &value)) == 0 && !good(value, wanted)) {
+        while ((r = read_property(w, interface, property, &value)) == 0 && !good(ASSERT_PTR(value), wanted)) {
                 if (!*value)
                         return client_fail("%s is not there any more", w->name);
                 r = wait_for_change(w, wanted);

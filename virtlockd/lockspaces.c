@@ -219,7 +219,7 @@ static void forget(Lockspaces *s, Entry *e) {
 
 static void on_tried(Lockspace *l, const Fault *why, void *userdata) {
         Adding *a = userdata;
-        Entry *e = find(a->all, lockspace_name(l));
+        Entry *e = ASSERT_PTR(find(a->all, lockspace_name(l))); /* nobody else finds it, so as to remove it, while it is added */
         _cleanup_fault_ Fault f = FAULT_INIT;
 
         if (why)
@@ -290,7 +290,7 @@ int lockspaces_remove(Lockspace *l, Fault *f) {
         r = store_remove(s->store, lockspace_name(l));
         if (r < 0)
                 return fault_set(f, FAULT_STORE, -r, "the lockspace can't be forgotten: %s", strerror(-r));
-        e = find(s, lockspace_name(l));
+        e = ASSERT_PTR(find(s, lockspace_name(l)));
         s->options.removed(l, s->options.userdata);
         remove_entry(s, e);
         return 0;

@@ -53,6 +53,8 @@ static bool change(Record *r, const char *path) {
         const Field *f = field_at(r, path, &rest);
         void *value = field_value(r, f);
 
+        assert(rest);
+
         switch (f->type->shape) {
         case SHAPE_SCALAR:
                 return change_scalar(r, f);

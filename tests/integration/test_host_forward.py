@@ -2,10 +2,10 @@
 """Ports of the host that lead to guests of virtual networks."""
 
 import pytest
-from gi.repository import GLib
+from gi.repository import Gio, GLib
 
 from domains import CONFIG, FORCE, LIVE
-from netbed import bed, client, define, guest, heard, kill, networkd, ping
+from netbed import NAT, bed, client, define, guest, heard, kill, networkd, ping
 from schema import valid
 
 pytestmark = pytest.mark.host
@@ -172,6 +172,26 @@ def test_restarts_leave_them(bed, client, networkd, serve):
     assert bed.read("/tmp/talk-in").endswith("done\n") and bed.read("/tmp/talk-out").endswith("done\n")
     with client.fails("NetworkExists", 'its ports lead into the network "lab" already'):
         other.AddPortForward("tcp", 8080, 0, "10.78.0.5", 0, 0, {})
+
+
+def test_a_network_that_is_neither_active_nor_on_disk(bed, client, networkd):
+    """A transient one while it is being started: there is nothing to change yet, which is said."""
+    xml = NAT.format(name="passing", mode="nat", bridge="br-pass", net=78).replace(
+        "<name>", "<uuid>6a1f0c52-8d0b-4f39-9a43-0b2d9d1f7c11</uuid><name>")
+    path = "/org/virtbus/network1/network/6a1f0c528d0b4f399a430b2d9d1f7c11"
+    slow = "/run/systemd/system/virtdnsmasq@.service.d/slow.conf"
+    bed.run(f"mkdir -p $(dirname {slow})")
+    bed.put(slow, "[Service]\nExecStartPre=/bin/sh -c 'until [ -e /run/go-on ]; do sleep 0.05; done'\n")
+    bed.run("systemctl daemon-reload")
+    client.connection.call("org.virtbus.network1", "/org/virtbus/network1", "org.virtbus.network1.Manager", "StartTransient",
+                           GLib.Variant("(ssta{sv})", ("libvirt-xml", xml, 0, {})), None, Gio.DBusCallFlags.NONE, -1, None, None)
+    bed.wait(lambda: path in [p for *_, p in networkd.ListNetworks()])
+    network = client.object("org.virtbus.network1", path)
+    with client.fails("Busy", "passing is being started or stopped"):
+        network.AddPortForward("tcp", 8080, 0, "10.78.0.5", 0, 0, {})
+    bed.run(f"touch /run/go-on && rm -r $(dirname {slow}) && systemctl daemon-reload")
+    bed.wait(lambda: network.Active)
+    network.AddPortForward("tcp", 8080, 0, "10.78.0.5", 0, 0, {})
 
 
 def test_virtctl(bed, client, networkd, serve):

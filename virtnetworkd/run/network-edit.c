@@ -131,6 +131,8 @@ int network_edit(Network *n, unsigned scope, NetworkEdit edit, const void *what,
 
         assert(n && edit && done);
 
+        if (!live && !config)
+                return fault_set(f, FAULT_BUSY, EBUSY, "%s is being started or stopped", n->name);
         if (config) {
                 r = edit_text(n, edit, what, &text, f);
                 if (r >= 0)
@@ -142,7 +144,7 @@ int network_edit(Network *n, unsigned scope, NetworkEdit edit, const void *what,
                 return r;
         if (live)
                 return network_change(n, TAKE_PTR(next), text, done, userdata, f);
-        r = write_config(n, text, false, f);
+        r = write_config(n, ASSERT_PTR(text), false, f);
         if (r >= 0)
                 done(n, NULL, userdata);
         return r;

@@ -248,6 +248,8 @@ static void on_progress(uint64_t bytes, void *userdata) {
 static void on_done(const Fault *why, void *userdata) {
         Transfer *t = userdata;
 
+        assert(why || !t->call); /* on_opened() comes before a good end */
+
         if (t->call)
                 (void) bus_reply_fault(t->call, why, -why->error);
         job_finish(t->job, why ? -why->error : 0, why);

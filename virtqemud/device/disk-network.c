@@ -77,7 +77,9 @@ static const DiskAuth *auth_of(const DiskNetwork *n) {
 }
 
 static const DiskHost *host_of(const DiskNetwork *n, size_t i) {
-        return i < n->hosts.n ? (const DiskHost *) n->hosts.items[i] : NULL;
+        assert(i < n->hosts.n);
+
+        return ASSERT_PTR((const DiskHost *) n->hosts.items[i]);
 }
 
 /* --- the nodes of qemu-nbd, one function for each kind of protocol --- */
@@ -356,7 +358,7 @@ const SecretRef *disk_network_secret(const DiskNetwork *n, const char **ret_purp
 /* --- the program --- */
 
 char *disk_network_text(const DiskNetwork *n) {
-        const DiskHost *h = host_of(n, 0);
+        const DiskHost *h = n->hosts.n > 0 ? host_of(n, 0) : NULL;
         Text t = TEXT_INIT;
 
         text_addf(&t, "%s://", protocol_words[n->protocol]);

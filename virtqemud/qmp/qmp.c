@@ -99,6 +99,7 @@ Qmp *qmp_free(Qmp *q) {
                         qmp_request_answer(r, NULL, &f);
                         continue;
                 }
+                assert(r->q == q);
                 request_detach(r);
                 if (!r->owned)
                         qmp_request_destroy(r);

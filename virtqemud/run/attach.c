@@ -553,6 +553,7 @@ static void on_script(const Fault *why, void *userdata) {
                 return;
         }
         plugged(o);
+        steps_settle(o->steps);
         operation_continue(o, NULL);
 }
 

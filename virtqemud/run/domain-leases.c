@@ -93,9 +93,11 @@ static int add_all(DomainLeases *l, const ImageUse *uses, size_t n, Fault *f) {
         int r = 0;
 
         for (size_t i = 0; i < n && r >= 0; i++) {
-                if (uses[i].lockspace)
+                if (uses[i].lockspace) {
                         r = add(l, uses[i].lockspace, strdup(uses[i].resource), &uses[i], f);
-                if (uses[i].lockspace || !s->lease_disks)
+                        continue;
+                }
+                if (!s->lease_disks)
                         continue;
                 r = add(l, LOCKSPACE_DEFAULT, resource_of(&uses[i]), &uses[i], f);
                 if (r >= 0 && s->shared_lockspace && uses[i].shared_key)

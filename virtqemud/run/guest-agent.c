@@ -258,10 +258,11 @@ static int new_agent(Domain *d, const Chardev *c, GuestAgent **ret) {
         _cleanup_(guest_agent_freep) GuestAgent *a = new0(GuestAgent, 1);
         int r;
 
-        if (!a || !ours)
+        if (!a)
                 return -ENOMEM;
-        a->domain = d;
-        a->state = AGENT_DISCONNECTED;
+        *a = (GuestAgent) { .domain = d, .state = AGENT_DISCONNECTED };
+        if (!ours)
+                return -ENOMEM;
         a->device = strdup(c->device.id);
         r = a->device ? qga_new(d->manager->event, d->name, chardev_path(c) ?: ours, on_answered, a, &a->qga) : -ENOMEM;
         if (r < 0)

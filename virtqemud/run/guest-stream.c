@@ -75,6 +75,7 @@ void guest_stream_cancel(GuestStream *s) {
         assert(s);
 
         fault_set(&f, FAULT_CANCELED, ECANCELED, "the output is not wanted any more");
+        s->tries = OPEN_TRIES;
         if (s->file)
                 guest_file_cancel(s->file);
         else

@@ -115,11 +115,16 @@ int pool_fill(PoolDef *def);
 
 /* --- building blocks for rows --- */
 
+/* Of kinds that have ELEMENT_HOST and ELEMENT_DEVICE among their `needs`. */
 static inline const SourceHost *pool_host(const PoolDef *def) {
-        return def->hosts.n > 0 ? (const SourceHost *) def->hosts.items[0] : NULL;
+        assert(def->hosts.n > 0);
+
+        return ASSERT_PTR((const SourceHost *) def->hosts.items[0]);
 }
 static inline const SourceDevice *pool_device(const PoolDef *def) {
-        return def->devices.n > 0 ? (const SourceDevice *) def->devices.items[0] : NULL;
+        assert(def->devices.n > 0);
+
+        return ASSERT_PTR((const SourceDevice *) def->devices.items[0]);
 }
 /* Whether anything tells what pools of that kind could be made of. */
 static inline bool pool_has_find(const PoolOps *ops) {

@@ -171,9 +171,13 @@ static int add_units(struct iscsi_context *c, const PoolDef *def, PoolInfo *ret,
 
 int iscsi_direct_scan(const PoolDef *def, const void *password, size_t length, PoolInfo *ret, Fault *f) {
         _cleanup_(context_freep) struct iscsi_context *c = NULL;
+        const InitiatorIqn *initiator;
         int r;
 
-        r = begin(def, ((const InitiatorIqn *) def->iqns.items[0])->name, ISCSI_SESSION_NORMAL, &c, f);
+        assert(def->iqns.n > 0);
+
+        initiator = ASSERT_PTR((const InitiatorIqn *) def->iqns.items[0]);
+        r = begin(def, initiator->name, ISCSI_SESSION_NORMAL, &c, f);
         if (r < 0)
                 return r;
         r = set_password(c, def, password, length, f);

@@ -313,7 +313,7 @@ static int serve_deactivate(_unused_ WorkerRequest *q, Fault *f) {
 }
 
 static json_t *source_to_json(const PoolDef *def) {
-        const SourceHost *h = pool_host(def);
+        const SourceHost *h = def->hosts.n > 0 ? pool_host(def) : NULL;
         json_t *devices = json_array();
 
         RECORD_FOREACH(SourceDevice, d, def->devices)

@@ -160,15 +160,16 @@ static int adapter_host(const PoolDef *def, unsigned *ret, Fault *f) {
 }
 
 int scsi_scan(const PoolDef *def, PoolInfo *ret, Fault *f) {
-        const SourceDevice *target = pool_device(def);
         bool found = false;
         unsigned host = 0;
         int r;
 
         if (def->type == POOL_ISCSI) {
-                r = scan_sessions(def, target->path, ret, &found);
+                const char *target = pool_device(def)->path;
+
+                r = scan_sessions(def, target, ret, &found);
                 if (r >= 0 && !found)
-                        r = fault_set(f, FAULT_POOL, ENOTCONN, "there is no session with the target %s", target->path);
+                        r = fault_set(f, FAULT_POOL, ENOTCONN, "there is no session with the target %s", target);
         } else {
                 r = adapter_host(def, &host, f);
                 if (r >= 0)
