@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "bus.h"
+#include "bus-error.h"
 
 #include "str.h"
 
@@ -72,6 +73,26 @@ int bus_read_options(sd_bus_message *m, uint64_t known_flags, uint64_t *ret_flag
         if (r >= 0)
                 *ret_flags = flags;
         return r;
+}
+
+int bus_read_flags(sd_bus_message *m, uint64_t known_flags, uint64_t *ret_flags, sd_bus_error *error) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        int r = bus_read_options(m, known_flags, ret_flags, NULL, 0, &f);
+
+        return r < 0 ? fault_to_bus(&f, r, error) : 0;
+}
+
+#define FORMAT_XML "libvirt-xml"
+
+int bus_check_format(const char *format, Fault *f) {
+        return streq(format, FORMAT_XML) ? 0 : fault_set(f, FAULT_INVALID_ARGS, EINVAL, "the format is " FORMAT_XML ", not \"%.32s\"", format);
+}
+
+int bus_read_definition(sd_bus_message *m, const char **ret_text, Fault *f) {
+        const char *format;
+        int r = sd_bus_message_read(m, "ss", &format, ret_text);
+
+        return r < 0 ? r : bus_check_format(format, f);
 }
 
 int bus_check_generation(const char *name, uint64_t expected, uint64_t generation, Fault *f) {

@@ -120,6 +120,13 @@ int bus_read_options(sd_bus_message *m, uint64_t known_flags, uint64_t *ret_flag
 /* The option if-generation, 0 where it was not given: FAULT_INVALID_STATE if somebody has changed the definition since. */
 int bus_check_generation(const char *name, uint64_t expected, uint64_t generation, Fault *f);
 
+/* Likewise of a method that has no options; sets `error`. */
+int bus_read_flags(sd_bus_message *m, uint64_t known_flags, uint64_t *ret_flags, sd_bus_error *error);
+
+/* `s format, s text` of a definition. FAULT_INVALID_ARGS: another format than libvirt's XML. */
+int bus_read_definition(sd_bus_message *m, const char **ret_text, Fault *f);
+int bus_check_format(const char *format, Fault *f);
+
 /* An a{sv} alone. */
 int bus_read_dict(sd_bus_message *m, const BusOption *options, size_t n, Fault *f);
 

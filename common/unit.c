@@ -7,100 +7,14 @@
 #include "file.h"
 #include "mem.h"
 #include "str.h"
+#include "unit-transient.h"
 
 #define SYSTEMD "org.freedesktop.systemd1"
 #define MANAGER_PATH "/org/freedesktop/systemd1"
 #define MANAGER SYSTEMD ".Manager"
-#define UNIT_NAME_MAX 255u
 #define OWNER_MATCH "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" SYSTEMD "'"
 #define AWAY_TIMEOUT_USEC (10u * 1000 * 1000)
 #define CALL_TIMEOUT_USEC (25u * 1000 * 1000)
-
-/* --- names --- */
-
-int unit_name_from_instance(const char *prefix, const char *instance, const char *suffix, char **ret) {
-        _cleanup_free_ char *name = NULL;
-        Text t = TEXT_INIT;
-
-        assert(prefix && instance && suffix && ret);
-
-        if (!*instance)
-                return -EINVAL;
-        text_addf(&t, "%s@", prefix);
-        for (const char *p = instance; *p; p++)
-                if (isalnum((unsigned char) *p) || *p == '_' || ((*p == '.' || *p == '-') && p != instance))
-                        text_addn(&t, p, 1);
-                else
-                        text_addf(&t, "\\x%02x", (unsigned char) *p);
-        text_add(&t, suffix);
-        name = text_finish(&t);
-        if (!name)
-                return -ENOMEM;
-        if (strlen(name) > UNIT_NAME_MAX)
-                return -ENAMETOOLONG;
-        *ret = TAKE_PTR(name);
-        return 0;
-}
-
-int unit_instance_unescape(const char *escaped, char **ret) {
-        Text t = TEXT_INIT;
-
-        assert(escaped && ret);
-
-        text_add(&t, "");
-        for (const char *p = escaped; *p; p++) {
-                char hex[3] = {}, c;
-                uint64_t v;
-
-                if (*p != '\\') {
-                        text_addn(&t, p, 1);
-                        continue;
-                }
-                if (p[1] != 'x' || !p[2] || !p[3]) {
-                        text_clear(&t);
-                        return -EINVAL;
-                }
-                memcpy(hex, p + 2, 2);
-                if (parse_u64(hex, 16, &v) < 0 || v == 0) {
-                        text_clear(&t);
-                        return -EINVAL;
-                }
-                c = (char) v;
-                text_addn(&t, &c, 1);
-                p += 3;
-        }
-        *ret = text_finish(&t);
-        return *ret ? 0 : -ENOMEM;
-}
-
-int unit_name_from_path(const char *path, const char *suffix, char **ret) {
-        _cleanup_free_ char *name = NULL;
-        Text t = TEXT_INIT;
-
-        assert(path && suffix && ret);
-
-        while (*path == '/')
-                path++;
-        if (!*path)
-                return -EINVAL;
-        for (const char *p = path; *p; p++) {
-                if (*p == '/') {
-                        if (p[1] && p[1] != '/')
-                                text_add(&t, "-");
-                } else if (isalnum((unsigned char) *p) || *p == '_' || *p == ':' || (*p == '.' && p != path))
-                        text_addn(&t, p, 1);
-                else
-                        text_addf(&t, "\\x%02x", (unsigned char) *p);
-        }
-        text_add(&t, suffix);
-        name = text_finish(&t);
-        if (!name)
-                return -ENOMEM;
-        if (strlen(name) > UNIT_NAME_MAX)
-                return -ENAMETOOLONG;
-        *ret = TAKE_PTR(name);
-        return 0;
-}
 
 /* --- calls --- */
 
@@ -332,167 +246,6 @@ int unit_stop_unasked(sd_bus *bus, const char *unit, sd_bus_message_handler_t do
         return sd_bus_call_method_async(bus, NULL, SYSTEMD, MANAGER_PATH, MANAGER, "StopUnit", done, NULL, "ss", unit, "replace");
 }
 
-/* Arguments are what they are: a "$" in them names no variable. */
-static int append_exec(sd_bus_message *m, char *const *argv) {
-        int r;
-
-        r = sd_bus_message_open_container(m, 'r', "sv");
-        if (r >= 0)
-                r = sd_bus_message_append(m, "s", "ExecStartEx");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'v', "a(sasas)");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'a', "(sasas)");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'r', "sasas");
-        if (r >= 0)
-                r = sd_bus_message_append(m, "s", argv[0]);
-        if (r >= 0)
-                r = sd_bus_message_append_strv(m, (char **) argv);
-        if (r >= 0)
-                r = sd_bus_message_append(m, "as", 1, "no-env-expand");
-        for (unsigned i = 0; i < 4 && r >= 0; i++)
-                r = sd_bus_message_close_container(m);
-        return r;
-}
-
-static int append_view(sd_bus_message *m, char *const *sees, bool network) {
-        static const char *const usual[] = { "/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache" };
-        static const char *const for_names[] = { "/etc/resolv.conf", "/etc/hosts", "/etc/ssl" };
-        int r = sd_bus_message_open_container(m, 'r', "sv");
-
-        if (r >= 0)
-                r = sd_bus_message_append(m, "s", "BindReadOnlyPaths");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'v', "a(ssbt)");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'a', "(ssbt)");
-        for (size_t i = 0; i < ARRAY_SIZE(usual) && r >= 0; i++)
-                r = sd_bus_message_append(m, "(ssbt)", usual[i], usual[i], true, UINT64_C(0));
-        for (size_t i = 0; i < ARRAY_SIZE(for_names) && network && r >= 0; i++)
-                r = sd_bus_message_append(m, "(ssbt)", for_names[i], for_names[i], true, UINT64_C(0));
-        for (; *sees && r >= 0; sees += 2)
-                r = sd_bus_message_append(m, "(ssbt)", sees[0], sees[1], true, UINT64_C(0)); /* it says best itself what is missing */
-        for (unsigned i = 0; i < 3 && r >= 0; i++)
-                r = sd_bus_message_close_container(m);
-        return r;
-}
-
-/* A root of its own, with what programs need, and that. It reads, and does nothing else. */
-static int append_own_root(sd_bus_message *m, const UnitTransient *spec) {
-        int r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
-                                      "DynamicUser", "b", true,
-                                      "RootDirectory", "s", spec->root,
-                                      "Environment", "as", 1, "HOME=/",
-                                      "MountAPIVFS", "b", true,
-                                      "DevicePolicy", "s", "closed",
-                                      "CapabilityBoundingSet", "t", UINT64_C(1) << CAP_DAC_READ_SEARCH,
-                                      "AmbientCapabilities", "t", UINT64_C(1) << CAP_DAC_READ_SEARCH,
-                                      "ProtectControlGroups", "b", true);
-
-        if (r >= 0)
-                r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)",
-                                          "KeyringMode", "s", "private",
-                                          "ProtectClock", "b", true,
-                                          "ProtectHostname", "b", true,
-                                          "ProtectKernelLogs", "b", true,
-                                          "ProtectKernelModules", "b", true,
-                                          "SystemCallArchitectures", "as", 1, "native");
-        return r < 0 ? r : append_view(m, spec->sees, !spec->no_network);
-}
-
-/* What a program of root's does about devices or other users' files, and nothing about the rest of the kernel. */
-static int append_privileges(sd_bus_message *m, const UnitTransient *spec) {
-        int r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)",
-                                      "CapabilityBoundingSet", "t", spec->privileges,
-                                      "ProtectHostname", "b", true,
-                                      "ProtectKernelLogs", "b", true,
-                                      "ProtectControlGroups", "b", true);
-
-        if (r >= 0 && !(spec->privileges & UINT64_C(1) << CAP_SYS_MODULE))
-                r = sd_bus_message_append(m, "(sv)(sv)(sv)",
-                                          "ProtectKernelModules", "b", true,
-                                          "ProtectKernelTunables", "b", true,
-                                          "DevicePolicy", "s", "closed");
-        return r < 0 ? r : sd_bus_message_append(m, "(sv)(sv)(sv)(sv)",
-                                                 "RestrictAddressFamilies", "(bas)", true, 1, "AF_UNIX",
-                                                 "SystemCallArchitectures", "as", 1, "native",
-                                                 "SystemCallFilter", "(bas)", false, 7, "@clock", "@cpu-emulation", "@debug", "@keyring",
-                                                 "@obsolete", "@reboot", "@swap",
-                                                 "KeyringMode", "s", "private");
-}
-
-/* What only the system's manager can do. Who opens any file finds none hidden; but all is read-only, of which sockets and FIFOs
- * take no notice. */
-static int append_rights(sd_bus_message *m, const UnitTransient *spec) {
-        const uint64_t pass_by_modes = UINT64_C(1) << CAP_DAC_OVERRIDE | UINT64_C(1) << CAP_DAC_READ_SEARCH;
-        int r;
-
-        if (spec->any_file)
-                r = sd_bus_message_append(m, "(sv)(sv)",
-                                          "CapabilityBoundingSet", "t", pass_by_modes,
-                                          "ProtectSystem", "s", "strict");
-        else
-                r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)",
-                                          "DynamicUser", "b", true,
-                                          "CapabilityBoundingSet", "t", UINT64_C(0),
-                                          "PrivateDevices", "b", true,
-                                          "ProtectHome", "s", "yes");
-        return r < 0 ? r : sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
-                                                 "KeyringMode", "s", "private",
-                                                 "ProtectClock", "b", true,
-                                                 "ProtectHostname", "b", true,
-                                                 "ProtectKernelLogs", "b", true,
-                                                 "ProtectKernelModules", "b", true,
-                                                 "ProtectControlGroups", "b", true,
-                                                 "SystemCallArchitectures", "as", 1, "native");
-}
-
-static int append_confinement(sd_bus_message *m) {
-        int r;
-
-        r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)",
-                                  "ProtectKernelTunables", "b", true,
-                                  "ProtectProc", "s", "invisible",
-                                  "ProcSubset", "s", "pid",
-                                  "DevicePolicy", "s", "closed",
-                                  "RestrictNamespaces", "t", UINT64_C(0),
-                                  "RestrictSUIDSGID", "b", true);
-        return r < 0 ? r : sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)",
-                                                 "RestrictAddressFamilies", "(bas)", true, 3, "AF_UNIX", "AF_INET", "AF_INET6",
-                                                 "SystemCallErrorNumber", "i", (int32_t) EPERM,
-                                                 "SystemCallFilter", "(bas)", true, 1, "@system-service",
-                                                 "SystemCallFilter", "(bas)", false, 2, "@privileged", "@resources",
-                                                 "UMask", "u", (uint32_t) 0077);
-}
-
-static int append_service(sd_bus_message *m, const void *userdata) {
-        const UnitTransient *spec = userdata;
-        int r;
-
-        r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
-                                  "Description", "s", spec->description,
-                                  "Type", "s", "exec",
-                                  "PartOf", "as", 1, spec->part_of,
-                                  "CollectMode", "s", "inactive-or-failed",
-                                  "StandardInputFileDescriptor", "h", spec->input,
-                                  "NoNewPrivileges", "b", true,
-                                  "RestrictRealtime", "b", true,
-                                  "LockPersonality", "b", true,
-                                  "MemoryDenyWriteExecute", "b", true);
-        if (r >= 0 && spec->output > 0)
-                r = sd_bus_message_append(m, "(sv)", "StandardOutputFileDescriptor", "h", spec->output);
-        if (r >= 0 && spec->state)
-                r = sd_bus_message_append(m, "(sv)(sv)", "StateDirectory", "as", 1, spec->state, "StateDirectoryMode", "u", (uint32_t) 0700);
-        if (r >= 0 && spec->no_network && !spec->user)
-                r = sd_bus_message_append(m, "(sv)", "PrivateNetwork", "b", true);
-        if (r >= 0 && !spec->user)
-                r = spec->privileges ? append_privileges(m, spec) : spec->sees ? append_own_root(m, spec) : append_rights(m, spec);
-        if (r >= 0 && !spec->user && spec->confined)
-                r = append_confinement(m);
-        return r < 0 ? r : append_exec(m, spec->argv);
-}
-
 typedef int (*AppendProperties)(sd_bus_message *m, const void *spec);
 
 static int start_transient(sd_bus *bus, const char *unit, AppendProperties append, const void *spec, UnitDone done, void *userdata, UnitCall **ret) {
@@ -524,7 +277,7 @@ static int start_transient(sd_bus *bus, const char *unit, AppendProperties appen
 int unit_start_transient(sd_bus *bus, const UnitTransient *spec, UnitDone done, void *userdata, UnitCall **ret) {
         assert(bus && spec && spec->argv && done && ret);
 
-        return start_transient(bus, spec->unit, append_service, spec, done, userdata, ret);
+        return start_transient(bus, spec->unit, unit_append_service, spec, done, userdata, ret);
 }
 
 static int append_mount(sd_bus_message *m, const void *userdata) {

@@ -232,3 +232,27 @@ int client_each(Client *c, int argc, char **argv, ClientFind find, ClientDo f) {
         }
         return status;
 }
+
+int client_each_call(Client *c, int argc, char **argv, ClientFind find, const char *interface, const char *method, uint64_t flags) {
+        int status = 0;
+
+        for (int i = 0; i < argc; i++) {
+                _cleanup_free_ char *path = NULL;
+                int r = find(c, argv[i], &path) ?: client_call(c, path, interface, method, NULL, "ta{sv}", flags, 0);
+
+                status = status ?: r;
+        }
+        return status;
+}
+
+int client_each_autostart(Client *c, int argc, char **argv, ClientFind find, const char *interface, bool on) {
+        int status = 0;
+
+        for (int i = 0; i < argc; i++) {
+                _cleanup_free_ char *path = NULL;
+                int r = find(c, argv[i], &path) ?: client_call(c, path, interface, "SetAutostart", NULL, "bta{sv}", (int) on, UINT64_C(0), 0);
+
+                status = status ?: r;
+        }
+        return status;
+}

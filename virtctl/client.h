@@ -83,6 +83,9 @@ typedef int (*ClientFind)(Client *c, const char *name, char **ret);
 typedef int (*ClientDo)(Client *c, const char *path);
 /* The same with each object that is named. Goes on after a failure; the first one decides about the exit status. */
 int client_each(Client *c, int argc, char **argv, ClientFind find, ClientDo f);
+/* Likewise a call of a method that takes `t flags, a{sv} options`; or of SetAutostart. */
+int client_each_call(Client *c, int argc, char **argv, ClientFind find, const char *interface, const char *method, uint64_t flags);
+int client_each_autostart(Client *c, int argc, char **argv, ClientFind find, const char *interface, bool on);
 
 /* Listens for ends of jobs; waits for the end of one: with a bar on a terminal, and Ctrl-C asks to cancel it. */
 int client_watch_jobs(Client *c);

@@ -67,12 +67,8 @@ SIMPLE_VERB(reset, "Reset")
 SIMPLE_VERB(suspend, "Suspend")
 SIMPLE_VERB(resume, "Resume")
 
-static int undefine(Client *c, const char *path) {
-        return client_call(c, path, DOMAIN_INTERFACE, "Undefine", NULL, "ta{sv}", UINT64_C(0), 0);
-}
-
 int verb_undefine(Client *c, int argc, char **argv) {
-        return client_each(c, argc, argv, client_domain, undefine);
+        return client_each_call(c, argc, argv, client_domain, DOMAIN_INTERFACE, "Undefine", 0);
 }
 
 int verb_rename(Client *c, int argc, char **argv) {
@@ -82,20 +78,12 @@ int verb_rename(Client *c, int argc, char **argv) {
         return r ?: client_call(c, path, DOMAIN_INTERFACE, "Rename", NULL, "sta{sv}", argv[1], UINT64_C(0), 0);
 }
 
-static int enable(Client *c, const char *path) {
-        return client_call(c, path, DOMAIN_INTERFACE, "SetAutostart", NULL, "bta{sv}", 1, UINT64_C(0), 0);
-}
-
-static int disable(Client *c, const char *path) {
-        return client_call(c, path, DOMAIN_INTERFACE, "SetAutostart", NULL, "bta{sv}", 0, UINT64_C(0), 0);
-}
-
 int verb_enable(Client *c, int argc, char **argv) {
-        return client_each(c, argc, argv, client_domain, enable);
+        return client_each_autostart(c, argc, argv, client_domain, DOMAIN_INTERFACE, true);
 }
 
 int verb_disable(Client *c, int argc, char **argv) {
-        return client_each(c, argc, argv, client_domain, disable);
+        return client_each_autostart(c, argc, argv, client_domain, DOMAIN_INTERFACE, false);
 }
 
 /* --- definitions --- */

@@ -20,44 +20,24 @@ int network_find(Client *c, const char *name, char **ret) {
 
 /* --- one call on each of several networks --- */
 
-static int start_one(Client *c, const char *path) {
-        return client_call(c, path, NETWORK1_NETWORK, "Start", NULL, "ta{sv}", UINT64_C(0), 0);
-}
-
-static int stop_one(Client *c, const char *path) {
-        return client_call(c, path, NETWORK1_NETWORK, "Stop", NULL, "ta{sv}", c->force ? FLAG_FORCE : UINT64_C(0), 0);
-}
-
-static int undefine_one(Client *c, const char *path) {
-        return client_call(c, path, NETWORK1_NETWORK, "Undefine", NULL, "ta{sv}", UINT64_C(0), 0);
-}
-
-static int enable_one(Client *c, const char *path) {
-        return client_call(c, path, NETWORK1_NETWORK, "SetAutostart", NULL, "bta{sv}", 1, UINT64_C(0), 0);
-}
-
-static int disable_one(Client *c, const char *path) {
-        return client_call(c, path, NETWORK1_NETWORK, "SetAutostart", NULL, "bta{sv}", 0, UINT64_C(0), 0);
-}
-
 int verb_start_network(Client *c, int argc, char **argv) {
-        return client_each(c, argc, argv, network_find, start_one);
+        return client_each_call(c, argc, argv, network_find, NETWORK1_NETWORK, "Start", 0);
 }
 
 int verb_stop_network(Client *c, int argc, char **argv) {
-        return client_each(c, argc, argv, network_find, stop_one);
+        return client_each_call(c, argc, argv, network_find, NETWORK1_NETWORK, "Stop", c->force ? FLAG_FORCE : 0);
 }
 
 int verb_undefine_network(Client *c, int argc, char **argv) {
-        return client_each(c, argc, argv, network_find, undefine_one);
+        return client_each_call(c, argc, argv, network_find, NETWORK1_NETWORK, "Undefine", 0);
 }
 
 int verb_enable_network(Client *c, int argc, char **argv) {
-        return client_each(c, argc, argv, network_find, enable_one);
+        return client_each_autostart(c, argc, argv, network_find, NETWORK1_NETWORK, true);
 }
 
 int verb_disable_network(Client *c, int argc, char **argv) {
-        return client_each(c, argc, argv, network_find, disable_one);
+        return client_each_autostart(c, argc, argv, network_find, NETWORK1_NETWORK, false);
 }
 
 /* --- definitions --- */

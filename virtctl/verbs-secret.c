@@ -62,12 +62,8 @@ int verb_cat_secret(Client *c, int argc, char **argv) {
         return r != 0 ? r : definition_print(c, path, STORAGE1_SECRET, 0);
 }
 
-static int undefine_one(Client *c, const char *path) {
-        return client_call(c, path, STORAGE1_SECRET, "Undefine", NULL, "ta{sv}", UINT64_C(0), 0);
-}
-
 int verb_undefine_secret(Client *c, int argc, char **argv) {
-        return client_each(c, argc, argv, secret_find, undefine_one);
+        return client_each_call(c, argc, argv, secret_find, STORAGE1_SECRET, "Undefine", 0);
 }
 
 /* --- values --- */

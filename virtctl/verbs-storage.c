@@ -18,48 +18,20 @@ int pool_find(Client *c, const char *name, char **ret) {
 
 /* --- one call on each of several pools --- */
 
-static int start_one(Client *c, const char *path) {
-        return client_call(c, path, STORAGE1_POOL, "Start", NULL, "ta{sv}", UINT64_C(0), 0);
-}
-
-static int stop_one(Client *c, const char *path) {
-        return client_call(c, path, STORAGE1_POOL, "Stop", NULL, "ta{sv}", UINT64_C(0), 0);
-}
-
-static int refresh_one(Client *c, const char *path) {
-        return client_call(c, path, STORAGE1_POOL, "Refresh", NULL, "ta{sv}", UINT64_C(0), 0);
-}
-
 static int build_one(Client *c, const char *path) {
         return client_call(c, path, STORAGE1_POOL, "Build", NULL, "ta{sv}", UINT64_C(0), 2, "format", "b", 1, "overwrite", "b", (int) c->force);
 }
 
-static int delete_one(Client *c, const char *path) {
-        return client_call(c, path, STORAGE1_POOL, "Delete", NULL, "ta{sv}", UINT64_C(0), 0);
-}
-
-static int undefine_one(Client *c, const char *path) {
-        return client_call(c, path, STORAGE1_POOL, "Undefine", NULL, "ta{sv}", UINT64_C(0), 0);
-}
-
-static int enable_one(Client *c, const char *path) {
-        return client_call(c, path, STORAGE1_POOL, "SetAutostart", NULL, "bta{sv}", 1, UINT64_C(0), 0);
-}
-
-static int disable_one(Client *c, const char *path) {
-        return client_call(c, path, STORAGE1_POOL, "SetAutostart", NULL, "bta{sv}", 0, UINT64_C(0), 0);
-}
-
 int verb_start_pool(Client *c, int argc, char **argv) {
-        return client_each(c, argc, argv, pool_find, start_one);
+        return client_each_call(c, argc, argv, pool_find, STORAGE1_POOL, "Start", 0);
 }
 
 int verb_stop_pool(Client *c, int argc, char **argv) {
-        return client_each(c, argc, argv, pool_find, stop_one);
+        return client_each_call(c, argc, argv, pool_find, STORAGE1_POOL, "Stop", 0);
 }
 
 int verb_refresh_pool(Client *c, int argc, char **argv) {
-        return client_each(c, argc, argv, pool_find, refresh_one);
+        return client_each_call(c, argc, argv, pool_find, STORAGE1_POOL, "Refresh", 0);
 }
 
 int verb_build_pool(Client *c, int argc, char **argv) {
@@ -67,19 +39,19 @@ int verb_build_pool(Client *c, int argc, char **argv) {
 }
 
 int verb_delete_pool(Client *c, int argc, char **argv) {
-        return client_each(c, argc, argv, pool_find, delete_one);
+        return client_each_call(c, argc, argv, pool_find, STORAGE1_POOL, "Delete", 0);
 }
 
 int verb_undefine_pool(Client *c, int argc, char **argv) {
-        return client_each(c, argc, argv, pool_find, undefine_one);
+        return client_each_call(c, argc, argv, pool_find, STORAGE1_POOL, "Undefine", 0);
 }
 
 int verb_enable_pool(Client *c, int argc, char **argv) {
-        return client_each(c, argc, argv, pool_find, enable_one);
+        return client_each_autostart(c, argc, argv, pool_find, STORAGE1_POOL, true);
 }
 
 int verb_disable_pool(Client *c, int argc, char **argv) {
-        return client_each(c, argc, argv, pool_find, disable_one);
+        return client_each_autostart(c, argc, argv, pool_find, STORAGE1_POOL, false);
 }
 
 /* --- definitions --- */

@@ -242,14 +242,14 @@ static char *domain_preset(const XmlPath *p) {
 
 /* --- the rest --- */
 
-static bool domain_refused(size_t i, XmlRefused *ret) {
+static bool domain_refused(size_t i, XmlRefusal *ret) {
         Refused row;
         const char *parent;
 
         if (!refused_row(i, &row))
                 return false;
         parent = str_after(row.parent, "domain/") ?: "";
-        *ret = (XmlRefused) { .why = row.reason, .instead = row.hint };
+        *ret = (XmlRefusal) { .why = row.reason, .instead = row.hint };
         ret->what = must(row.name ? strf("%s%s%s", parent, *parent ? "/" : "", row.name) : strf("%s/@%s = %s", parent, row.attribute, row.value));
         return true;
 }

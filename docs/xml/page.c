@@ -164,7 +164,7 @@ static void put_rest(const XmlPage *page) {
 }
 
 static void put_refused(const XmlPage *page) {
-        XmlRefused r;
+        XmlRefusal r;
 
         for (size_t i = 0; page->refused && page->refused(i, &r); i++) {
                 fputs("\n**", stdout);

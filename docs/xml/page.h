@@ -4,10 +4,10 @@
 #include "paths.h"
 
 /* One thing that is known and refused. */
-typedef struct XmlRefused {
+typedef struct XmlRefusal {
         char *what;                /* as a reader finds it: "devices/disk/mirror", "devices/disk/@type = vhostvdpa" */
         const char *why, *instead; /* instead: NULL: nothing */
-} XmlRefused;
+} XmlRefusal;
 
 #define XML_SECTION_REFUSED "WHAT IS REFUSED, AND WHY"
 
@@ -18,7 +18,7 @@ typedef struct XmlPage {
         /* New strings, NULL: nothing to say. When a change comes into effect, and what it is when nobody says. */
         char *(*when)(const XmlPath *p);
         char *(*preset)(const XmlPath *p);
-        bool (*refused)(size_t i, XmlRefused *ret); /* told in the section of that name */
+        bool (*refused)(size_t i, XmlRefusal *ret); /* told in the section of that name */
         /* Rules of its own; as xml_texts_check(). NULL: none. */
         size_t (*check)(void (*told)(const char *fault));
 } XmlPage;

@@ -72,13 +72,13 @@ static char *storage_when(const XmlPath *p) {
 }
 
 /* The i-th kind of pool that nobody can use. */
-static bool storage_refused(size_t i, XmlRefused *ret) {
+static bool storage_refused(size_t i, XmlRefusal *ret) {
         for (int type = 1; type < _POOL_TYPE_MAX; type++) {
                 const PoolOps *ops = pool_ops((PoolType) type);
 
                 if (!ops || !ops->refused || i-- > 0)
                         continue;
-                *ret = (XmlRefused) { .what = must(strf("pool/@type = %s", pool_type_to_string((PoolType) type))), .why = ops->refused };
+                *ret = (XmlRefusal) { .what = must(strf("pool/@type = %s", pool_type_to_string((PoolType) type))), .why = ops->refused };
                 return true;
         }
         return false;

@@ -230,6 +230,21 @@ def test_restart(bus, storaged, folder):
     assert broken.State == "broken" and "needs <target/path>" in broken.Error
     with bus.fails("InvalidDefinition", "broken can't be used"):
         broken.Start(0, {})
+    # A right definition mends it; from then on it has that one's UUID, for the next definition too.
+    right = f"<pool type='dir'><name>broken</name><uuid>{UUID(int=7)}</uuid><target><path>{folder.parent}/mended</path></target></pool>"
+    for _ in range(2):
+        mended = bus.object(SERVICE, storaged.DefinePool("libvirt-xml", right, 0, {}), f"{SERVICE}.Pool")
+        assert (mended.State, mended.Error, UUID(bytes=bytes(mended.UUID))) == ("inactive", "", UUID(int=7))
+    assert storaged.GetPool("broken") == mended.path
+    # One that is active stays so, whatever has become of its file.
+    bus.stop_service(SERVICE, signal.SIGKILL)
+    (Path(bus.directory) / "config/virtbus/pools/p.xml").write_text("<pool type='dir'>")
+    assert storaged.GetPool("p") == again.path
+    bus.wait_property(again, "Active", True)
+    assert names(again) == ["v"] and again.State == "broken" and "line 1" in again.Error
+    again.Stop(0, {})
+    define(bus, storaged, folder, more="<uuid>11111111-2222-3333-4444-555555555555</uuid>").Start(0, {})
+    assert (again.State, again.Error, names(again)) == ("active", "", ["v"])
 
 
 # --- volumes ---

@@ -15,7 +15,7 @@
 static int edit(Network *n, uint64_t flags, NetworkEdit how, const Record *what, sd_bus_message *m, sd_bus_error *error) {
         unsigned scope = (flags & BUS_FLAG_LIVE ? EDIT_LIVE : 0u) | (flags & BUS_FLAG_CONFIG ? EDIT_CONFIG : 0u);
         _cleanup_fault_ Fault f = FAULT_INIT;
-        int r = network_edit(n, scope, how, what, network_reply, sd_bus_message_ref(m), &f);
+        int r = network_edit(n, scope, how, what, defined_reply, sd_bus_message_ref(m), &f);
 
         if (r >= 0)
                 return 1;

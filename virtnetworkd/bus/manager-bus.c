@@ -10,50 +10,12 @@
 
 /* org.virtbus.network1.Manager. */
 
-#define FORMAT_XML "libvirt-xml"
-
-static int read_text(sd_bus_message *m, const char **ret_text, uint64_t known_flags, uint64_t *ret_flags, Fault *f) {
-        const char *format;
-        int r;
-
-        r = sd_bus_message_read(m, "ss", &format, ret_text);
-        if (r >= 0 && !streq(format, FORMAT_XML))
-                r = fault_set(f, FAULT_INVALID_ARGS, EINVAL, "the format is " FORMAT_XML ", not \"%.32s\"", format);
-        return r < 0 ? r : bus_read_options(m, known_flags, ret_flags, NULL, 0, f);
-}
-
-static int reply_path(sd_bus_message *m, const Network *n) {
-        char path[NETWORK_PATH_MAX];
-
-        return sd_bus_reply_method_return(m, "o", n ? network_path(n, path) : "/");
-}
-
 BUS_HANDLER(method_get, BUS_OPEN) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        const char *name;
-        Network *n;
-        int r;
-
-        r = sd_bus_message_read(m, "s", &name);
-        if (r >= 0)
-                r = networks_find(service_of(userdata)->networks, name, &n, &f);
-        return r < 0 ? fault_to_bus(&f, r, error) : reply_path(m, n);
+        return defined_get(&network_bus, &service_of(userdata)->networks->set, m, error);
 }
 
 BUS_HANDLER(method_get_by_uuid, BUS_OPEN) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        sd_id128_t uuid;
-        Network *n;
-        int r;
-
-        r = bus_read_uuid(m, &uuid, &f);
-        if (r < 0)
-                return fault_to_bus(&f, r, error);
-        n = networks_find_uuid(service_of(userdata)->networks, uuid);
-        if (n)
-                return reply_path(m, n);
-        r = fault_set(&f, FAULT_NO_SUCH_NETWORK, ENOENT, "no network has the uuid " SD_ID128_UUID_FORMAT_STR, SD_ID128_FORMAT_VAL(uuid));
-        return fault_to_bus(&f, r, error);
+        return defined_get_by_uuid(&network_bus, &service_of(userdata)->networks->set, m, error);
 }
 
 BUS_HANDLER(method_list, BUS_OPEN) {
@@ -65,7 +27,7 @@ BUS_HANDLER(method_list, BUS_OPEN) {
         r = sd_bus_message_new_method_return(m, &reply);
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, 'a', "(ssbo)");
-        REGISTRY_FOREACH(Network, n, s->networks->registry) {
+        REGISTRY_FOREACH(Network, n, s->networks->set.registry) {
                 const NetworkDef *def = network_def(n);
 
                 if (r >= 0)
@@ -78,75 +40,24 @@ BUS_HANDLER(method_list, BUS_OPEN) {
 }
 
 BUS_HANDLER(method_define, ACTION_MANAGE) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        const char *text;
-        uint64_t flags;
-        Network *n;
-        int r;
-
-        r = read_text(m, &text, BUS_FLAG_VALIDATE_ONLY, &flags, &f);
-        if (r >= 0)
-                r = networks_define(service_of(userdata)->networks, text, strlen(text), flags & BUS_FLAG_VALIDATE_ONLY, NULL, &n, &f);
-        return r < 0 ? fault_to_bus(&f, r, error) : reply_path(m, n);
-}
-
-static void on_transient_started(Network *n, const Fault *why, void *userdata) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = userdata;
-
-        if (why)
-                (void) bus_reply_fault(m, why, -why->error);
-        else
-                (void) reply_path(m, n);
+        return defined_define(&network_bus, &service_of(userdata)->networks->set, m, error);
 }
 
 BUS_HANDLER(method_start_transient, ACTION_MANAGE) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        const char *text;
-        uint64_t flags;
-        Network *n;
-        int r;
-
-        r = read_text(m, &text, 0, &flags, &f);
-        if (r >= 0)
-                r = networks_add_transient(service_of(userdata)->networks, text, strlen(text), &n, &f);
-        if (r < 0)
-                return fault_to_bus(&f, r, error);
-        r = network_start(n, on_transient_started, sd_bus_message_ref(m), &f);
-        if (r >= 0)
-                return 1;
-        sd_bus_message_unref(m);
-        networks_settle(n);
-        return fault_to_bus(&f, r, error);
+        return defined_start_transient(&network_bus, &service_of(userdata)->networks->set, m, error);
 }
 
 BUS_HANDLER(method_start, ACTION_MANAGE) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        const char *name;
-        uint64_t flags;
-        Network *n;
-        int r;
-
-        r = sd_bus_message_read(m, "st", &name, &flags);
-        if (r >= 0 && flags != 0)
-                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "this method knows no flags yet");
-        if (r >= 0)
-                r = networks_find(service_of(userdata)->networks, name, &n, &f);
-        return r < 0 ? fault_to_bus(&f, r, error) : network_start_call(n, m, error);
+        return defined_start_named(&service_of(userdata)->networks->set, m, error);
 }
 
 BUS_HANDLER(method_stop, ACTION_MANAGE) {
         _cleanup_fault_ Fault f = FAULT_INIT;
-        const char *name;
         uint64_t flags;
-        Network *n;
-        int r;
+        void *network;
+        int r = defined_read_named(&service_of(userdata)->networks->set, m, BUS_FLAG_FORCE, &flags, &network, &f);
 
-        r = sd_bus_message_read(m, "st", &name, &flags);
-        if (r >= 0 && (flags & ~BUS_FLAG_FORCE))
-                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "the only flag is 4 (force)");
-        if (r >= 0)
-                r = networks_find(service_of(userdata)->networks, name, &n, &f);
-        return r < 0 ? fault_to_bus(&f, r, error) : network_stop_call(n, flags, m, error);
+        return r < 0 ? fault_to_bus(&f, r, error) : network_stop_call(network, flags, m, error);
 }
 
 /* What was opened for a call gets what the call asks for, and is its answer. */
@@ -173,7 +84,7 @@ BUS_HANDLER(method_reattach, ACTION_MANAGE) {
         if (r >= 0)
                 r = read_port(m, &q, &f);
         if (r >= 0)
-                r = networks_find(service_of(userdata)->networks, name, &n, &f);
+                r = (n = definitions_find(&service_of(userdata)->networks->set, name, &f)) ? 0 : -ENOENT;
         if (r >= 0)
                 r = network_reattach(n, tap, &q, &f);
         port_request_clear(&q);

@@ -17,52 +17,19 @@ extern const BusObject manager_object;
 
 /* --- starting and stopping --- */
 
-void network_reply(Network *n, const Fault *why, void *userdata) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = userdata;
-
-        if (why)
-                (void) bus_reply_fault(m, why, -why->error);
-        else
-                (void) sd_bus_reply_method_return(m, NULL);
-}
-
-int network_start_call(Network *n, sd_bus_message *m, sd_bus_error *error) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        int r = network_start(n, network_reply, sd_bus_message_ref(m), &f);
-
-        if (r >= 0)
-                return 1;
-        sd_bus_message_unref(m);
-        return fault_to_bus(&f, r, error);
-}
-
 int network_stop_call(Network *n, uint64_t flags, sd_bus_message *m, sd_bus_error *error) {
         _cleanup_fault_ Fault f = FAULT_INIT;
-        int r = network_stop(n, flags & BUS_FLAG_FORCE, network_reply, sd_bus_message_ref(m), &f);
 
-        if (r >= 0)
-                return 1;
-        sd_bus_message_unref(m);
-        return fault_to_bus(&f, r, error);
-}
-
-static int read_flags(sd_bus_message *m, uint64_t known, uint64_t *ret, sd_bus_error *error) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        int r = bus_read_options(m, known, ret, NULL, 0, &f);
-
-        return r < 0 ? fault_to_bus(&f, r, error) : 0;
+        return defined_begun(network_stop(n, flags & BUS_FLAG_FORCE, defined_reply, sd_bus_message_ref(m), &f), m, &f, error);
 }
 
 BUS_HANDLER(method_start, ACTION_MANAGE) {
-        uint64_t flags;
-        int r = read_flags(m, 0, &flags, error);
-
-        return r < 0 ? r : network_start_call(userdata, m, error);
+        return defined_start(userdata, m, error);
 }
 
 BUS_HANDLER(method_stop, ACTION_MANAGE) {
         uint64_t flags;
-        int r = read_flags(m, BUS_FLAG_FORCE, &flags, error);
+        int r = bus_read_flags(m, BUS_FLAG_FORCE, &flags, error);
 
         return r < 0 ? r : network_stop_call(userdata, flags, m, error);
 }
@@ -136,65 +103,15 @@ void network_emit_lease(Bus *b, const char *path, const DhcpGrant *g, bool added
 /* --- definitions --- */
 
 BUS_HANDLER(method_undefine, ACTION_MANAGE) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        uint64_t flags;
-        int r = read_flags(m, 0, &flags, error);
-
-        if (r < 0)
-                return r;
-        r = networks_undefine(userdata, &f);
-        return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, NULL);
+        return defined_undefine(userdata, m, error);
 }
 
 BUS_HANDLER(method_set_autostart, ACTION_MANAGE) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        uint64_t flags;
-        int on, r;
-
-        r = sd_bus_message_read(m, "b", &on);
-        if (r >= 0)
-                r = bus_read_options(m, 0, &flags, NULL, 0, &f);
-        if (r >= 0)
-                r = networks_set_autostart(userdata, on, &f);
-        return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, NULL);
-}
-
-/* The persistent one as it was written, comments and all. */
-static int export_config(const Network *n, char **ret, Fault *f) {
-        size_t length;
-        int r;
-
-        if (!n->persistent)
-                return fault_set(f, FAULT_INVALID_STATE, EINVAL, "the network %s has no persistent definition", n->name);
-        r = store_read(n->all->configs, n->name, ret, &length);
-        return r < 0 ? fault_set(f, FAULT_STORE, -r, "the definition of %s can't be read: %s", n->name, strerror(-r)) : 0;
+        return defined_set_autostart(userdata, m, error);
 }
 
 BUS_HANDLER(method_export, BUS_OPEN) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        _cleanup_free_ char *text = NULL;
-        const char *format;
-        Network *n = userdata;
-        uint64_t flags;
-        int r;
-
-        r = sd_bus_message_read(m, "st", &format, &flags);
-        if (r >= 0 && !streq(format, "libvirt-xml"))
-                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "the format is libvirt-xml, not \"%.32s\"", format);
-        if (r >= 0 && (flags & ~(BUS_FLAG_LIVE | BUS_FLAG_CONFIG)))
-                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "the flags are 1 (live) or 2 (config)");
-        if (r >= 0 && (flags & BUS_FLAG_LIVE) && !n->live)
-                r = fault_set(&f, FAULT_INVALID_STATE, EINVAL, "the network %s is not active", n->name);
-        if (r >= 0)
-                r = (flags & BUS_FLAG_LIVE) || !n->persistent ? xml_record_to_text(&network_def(n)->head, XML_WRITE_LIVE, &text)
-                                                              : export_config(n, &text, &f);
-        return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, "s", text);
-}
-
-static int define_again(Network *n, const char *text, Fault *f) {
-        Network *same;
-
-        return networks_define(n->all, text, strlen(text), false, n, &same, f);
+        return defined_export(userdata, NULL, m, error);
 }
 
 static int reconfigure_live(Network *n, const char *text, uint64_t flags, sd_bus_message *m, sd_bus_error *error) {
@@ -202,9 +119,9 @@ static int reconfigure_live(Network *n, const char *text, uint64_t flags, sd_bus
         NetworkDef *next;
         int r;
 
-        r = networks_read_for(n, text, strlen(text), &next, &f);
+        r = definitions_read_for(n, text, strlen(text), (Definition **) &next, &f);
         if (r >= 0) {
-                r = network_change(n, next, flags & BUS_FLAG_CONFIG ? text : NULL, network_reply, sd_bus_message_ref(m), &f);
+                r = network_change(n, next, flags & BUS_FLAG_CONFIG ? text : NULL, defined_reply, sd_bus_message_ref(m), &f);
                 if (r < 0)
                         sd_bus_message_unref(m);
         }
@@ -216,12 +133,10 @@ BUS_HANDLER(method_reconfigure, ACTION_MANAGE) {
         const Network *n = userdata;
         uint64_t flags, generation = 0;
         const BusOption options[] = { { "if-generation", 't', &generation } };
-        const char *format, *text;
+        const char *text;
         int r;
 
-        r = sd_bus_message_read(m, "ss", &format, &text);
-        if (r >= 0 && !streq(format, "libvirt-xml"))
-                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "the format is libvirt-xml, not \"%.32s\"", format);
+        r = bus_read_definition(m, &text, &f);
         if (r >= 0)
                 r = bus_read_options(m, BUS_FLAG_LIVE | BUS_FLAG_CONFIG, &flags, options, ARRAY_SIZE(options), &f);
         if (r >= 0)
@@ -229,35 +144,11 @@ BUS_HANDLER(method_reconfigure, ACTION_MANAGE) {
         if (r >= 0 && (flags & BUS_FLAG_LIVE))
                 return reconfigure_live(userdata, text, flags, m, error);
         if (r >= 0)
-                r = define_again(userdata, text, &f);
+                r = definitions_define(&n->all->set, text, strlen(text), false, n, NULL, &f);
         return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, NULL);
 }
 
 /* --- properties --- */
-
-BUS_GETTER(get_name) {
-        return sd_bus_message_append(reply, "s", ((Network *) userdata)->name);
-}
-
-BUS_GETTER(get_uuid) {
-        return sd_bus_message_append_array(reply, 'y', &((Network *) userdata)->uuid, sizeof(sd_id128_t));
-}
-
-BUS_GETTER(get_active) {
-        return sd_bus_message_append(reply, "b", (int) ((Network *) userdata)->active);
-}
-
-BUS_GETTER(get_persistent) {
-        return sd_bus_message_append(reply, "b", (int) ((Network *) userdata)->persistent);
-}
-
-BUS_GETTER(get_autostart) {
-        return sd_bus_message_append(reply, "b", (int) ((Network *) userdata)->autostart);
-}
-
-BUS_GETTER(get_generation) {
-        return sd_bus_message_append(reply, "t", ((Network *) userdata)->config_generation);
-}
 
 BUS_GETTER(get_bridge) {
         const NetworkDef *def = network_def(userdata);
@@ -340,16 +231,17 @@ BUS_GETTER(get_error) {
         return sd_bus_message_append(reply, "s", fault_is_set(&n->broken) ? fault_text(&n->broken) : "");
 }
 
-#define CONST(name, type, getter) SD_BUS_PROPERTY(name, type, getter, 0, SD_BUS_VTABLE_PROPERTY_CONST)
+#define CONST_AT(name, type, getter, member) SD_BUS_PROPERTY(name, type, getter, offsetof(Network, member), SD_BUS_VTABLE_PROPERTY_CONST)
+#define EMITS_AT(name, type, getter, member) SD_BUS_PROPERTY(name, type, getter, offsetof(Network, member), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE)
 #define EMITS(name, type, getter) SD_BUS_PROPERTY(name, type, getter, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE)
 static const sd_bus_vtable network_vtable[] = {
         SD_BUS_VTABLE_START(0),
-        CONST("Name", "s", get_name),
-        CONST("UUID", "ay", get_uuid),
-        EMITS("Active", "b", get_active),
-        EMITS("Persistent", "b", get_persistent),
-        EMITS("Autostart", "b", get_autostart),
-        EMITS("ConfigGeneration", "t", get_generation),
+        CONST_AT("Name", "s", bus_get_string, name),
+        CONST_AT("UUID", "ay", bus_get_id, uuid),
+        EMITS_AT("Active", "b", bus_get_bool, active),
+        EMITS_AT("Persistent", "b", bus_get_bool, persistent),
+        EMITS_AT("Autostart", "b", bus_get_bool, autostart),
+        EMITS_AT("ConfigGeneration", "t", NULL, config_generation),
         EMITS("Bridge", "s", get_bridge),
         EMITS("IfIndex", "i", get_ifindex),
         EMITS("ForwardMode", "s", get_mode),
@@ -393,31 +285,33 @@ static const sd_bus_vtable network_vtable[] = {
 
 /* --- objects --- */
 
-static int object_find(const char *path, void *userdata, void **ret) {
-        const char *hex = str_after(path, NETWORK1_ROOT "/network/");
-        Service *s = service_of(userdata);
-        sd_id128_t id;
+static const struct DefinedProperty properties[] = {
+        { NETWORK_CHANGED_ACTIVE, "Active" }, { NETWORK_CHANGED_ACTIVE, "IfIndex" }, { NETWORK_CHANGED_AUTOSTART, "Autostart" },
+        { NETWORK_CHANGED_CONFIG, "Persistent" }, { NETWORK_CHANGED_CONFIG, "ConfigGeneration" }, { NETWORK_CHANGED_WARNINGS, "Warnings" },
+        { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG, "Bridge" }, { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG, "ForwardMode" },
+        { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG, "ForwardDevices" }, { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG, "Domain" },
+        { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG, "MTU" }, { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG, "Addresses" },
+        { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG | NETWORK_CHANGED_FORWARDS, "PortForwards" },
+        { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG, "StaticHosts" }, { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG, "DHCPRanges" },
+        { NETWORK_CHANGED_CONFIG, "Error" }, { NETWORK_CHANGED_LEASES | NETWORK_CHANGED_ACTIVE, "Leases" },
+        {},
+};
 
-        if (!s || !s->networks || !hex || strlen(hex) != 32 || sd_id128_from_string(hex, &id) < 0)
-                return 0;
-        *ret = networks_find_uuid(s->networks, id);
-        return *ret != NULL;
+const DefinedBus network_bus = {
+        .root = NETWORK1_ROOT, .manager = NETWORK1_MANAGER, .added = "NetworkNew", .removed = "NetworkRemoved",
+        .folder = NETWORK1_ROOT "/network", .interface = NETWORK1_NETWORK, .properties = properties,
+};
+
+static int object_find(const char *path, void *userdata, void **ret) {
+        Service *s = service_of(userdata);
+
+        return defined_find_path(&network_bus, s && s->networks ? &s->networks->set : NULL, path, ret);
 }
 
 static int object_enumerate(char ***ret, void *userdata) {
-        _cleanup_strv_ char **paths = new0(char *, 1);
         Service *s = service_of(userdata);
-        char path[NETWORK_PATH_MAX];
-        size_t count = 0;
 
-        if (!paths)
-                return -ENOMEM;
-        if (s && s->networks)
-                REGISTRY_FOREACH(Network, n, s->networks->registry)
-                        if (strv_push_nth(&paths, &count, network_path(n, path)) < 0)
-                                return -ENOMEM;
-        *ret = TAKE_PTR(paths);
-        return 0;
+        return defined_list_paths(&network_bus, s && s->networks ? &s->networks->set : NULL, ret);
 }
 
 static int object_details(void *object, sd_bus_message *call) {

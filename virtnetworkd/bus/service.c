@@ -1,57 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "service.h"
 
-#include <stdio.h>
-
 #include "log.h"
 #include "mem.h"
 
-const char *network_path(const Network *n, char buffer[static NETWORK_PATH_MAX]) {
-        char hex[SD_ID128_STRING_MAX];
-
-        (void) snprintf(buffer, NETWORK_PATH_MAX, NETWORK1_ROOT "/network/%s", sd_id128_to_string(n->uuid, hex));
-        return buffer;
+static void on_added(const void *object, void *userdata) {
+        defined_tell_added(&network_bus, ((Service *) userdata)->bus, object);
 }
 
-static void on_added(Network *n, void *userdata) {
-        char path[NETWORK_PATH_MAX];
-        Service *s = userdata;
-
-        bus_added(s->bus, network_path(n, path));
-        (void) bus_emit(s->bus, NETWORK1_ROOT, NETWORK1_MANAGER, "NetworkNew", "so", n->name, path);
+static void on_removed(const void *object, void *userdata) {
+        defined_tell_removed(&network_bus, ((Service *) userdata)->bus, object);
 }
 
-static void on_removed(Network *n, void *userdata) {
+static void on_changed(const void *object, unsigned what, void *userdata) {
         char path[NETWORK_PATH_MAX];
+        const Network *n = object;
         Service *s = userdata;
 
-        bus_removed(s->bus, network_path(n, path));
-        (void) bus_emit(s->bus, NETWORK1_ROOT, NETWORK1_MANAGER, "NetworkRemoved", "so", n->name, path);
-}
-
-static void on_changed(Network *n, unsigned what, void *userdata) {
-        static const struct {
-                unsigned what;
-                const char *property;
-        } rows[] = {
-                { NETWORK_CHANGED_ACTIVE, "Active" }, { NETWORK_CHANGED_ACTIVE, "IfIndex" }, { NETWORK_CHANGED_AUTOSTART, "Autostart" },
-                { NETWORK_CHANGED_CONFIG, "Persistent" }, { NETWORK_CHANGED_CONFIG, "ConfigGeneration" }, { NETWORK_CHANGED_WARNINGS, "Warnings" },
-                { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG, "Bridge" }, { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG, "ForwardMode" },
-                { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG, "ForwardDevices" }, { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG, "Domain" },
-                { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG, "MTU" }, { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG, "Addresses" },
-                { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG | NETWORK_CHANGED_FORWARDS, "PortForwards" },
-                { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG, "StaticHosts" }, { NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_CONFIG, "DHCPRanges" },
-                { NETWORK_CHANGED_CONFIG, "Error" }, { NETWORK_CHANGED_LEASES | NETWORK_CHANGED_ACTIVE, "Leases" },
-        };
-        char path[NETWORK_PATH_MAX];
-        Service *s = userdata;
-
-        (void) network_path(n, path);
-        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-                if (rows[i].what & what)
-                        bus_changed(s->bus, path, NETWORK1_NETWORK, rows[i].property);
+        defined_tell_changed(&network_bus, s->bus, n, what);
         if (what & NETWORK_CHANGED_STARTED)
-                (void) bus_emit(s->bus, NETWORK1_ROOT, NETWORK1_MANAGER, "NetworkStarted", "so", n->name, path);
+                (void) bus_emit(s->bus, NETWORK1_ROOT, NETWORK1_MANAGER, "NetworkStarted", "so", n->name, network_path(n, path));
 }
 
 static void on_lease(Network *n, const DhcpGrant *g, bool added, void *userdata) {
@@ -86,7 +54,7 @@ static int service_start(Daemon *d, void **ret) {
 
         const NetworksOptions options = {
                 .event = daemon_event(d), .bus = bus_broker(s->bus), .config_dir = daemon_config_dir(d), .run_dir = daemon_run_dir(d),
-                .state_dir = daemon_state_dir(d), .watch = { on_added, on_removed, on_changed, on_lease, on_addresses, on_busy }, .watch_userdata = s,
+                .state_dir = daemon_state_dir(d), .watch = { { on_added, on_removed, on_changed }, on_lease, on_addresses, on_busy }, .watch_userdata = s,
         };
         r = networks_new(&options, &s->networks, &f);
         if (r < 0)
@@ -95,7 +63,7 @@ static int service_start(Daemon *d, void **ret) {
 }
 
 static int service_reload(void *state) {
-        return networks_reload(((Service *) state)->networks);
+        return definitions_reload(&((Service *) state)->networks->set);
 }
 
 static void service_stop(void *state) {

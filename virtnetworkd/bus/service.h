@@ -3,6 +3,7 @@
 
 #include "../run/networks.h"
 #include "daemon.h"
+#include "definitions-bus.h"
 
 #define NETWORK1_NAME "org.virtbus.network1"
 #define NETWORK1_ROOT "/org/virtbus/network1"
@@ -14,7 +15,7 @@
 #define ACTION_ATTACH NETWORK1_NAME ".attach"
 #define ACTION_ATTACH_BRIDGE NETWORK1_NAME ".attach-bridge"
 
-#define NETWORK_PATH_MAX 96u
+#define NETWORK_PATH_MAX DEFINED_PATH_MAX
 
 typedef struct Service {
         Daemon *daemon;
@@ -30,13 +31,13 @@ static inline Service *service_of(void *userdata) {
         return daemon_state(userdata);
 }
 
+extern const DefinedBus network_bus;
 /* Of its object, in the buffer. */
-const char *network_path(const Network *n, char buffer[static NETWORK_PATH_MAX]);
+static inline const char *network_path(const Network *n, char buffer[static NETWORK_PATH_MAX]) {
+        return defined_path(&network_bus, n, buffer);
+}
 
-/* NetworkDone that answers a call which returns nothing. */
-void network_reply(Network *n, const Fault *why, void *userdata);
-/* What Manager and Network have in common; each answers the call, now or later. */
-int network_start_call(Network *n, sd_bus_message *m, sd_bus_error *error);
+/* What Manager and Network have in common; answers the call, now or later. */
 int network_stop_call(Network *n, uint64_t flags, sd_bus_message *m, sd_bus_error *error);
 
 /* The signal LeaseAdded or LeaseRemoved. */

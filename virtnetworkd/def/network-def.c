@@ -250,17 +250,6 @@ static const Field network_fields[] = {
 
 const RecordType network_record = { "network", sizeof(NetworkDef), RECORD_FIELDS(network_fields) };
 
-NetworkDef *network_def_free(NetworkDef *def) {
-        xmlDoc *doc;
-
-        if (!def)
-                return NULL;
-        doc = TAKE_PTR(def->doc);
-        record_free(def);
-        xml_doc_free(doc);
-        return NULL;
-}
-
 unsigned network_prefix(const NetworkIp *ip) {
         int prefix = ip_is_set(&ip->netmask) ? ip_netmask_to_prefix(&ip->netmask) : (int) ip->prefix;
 

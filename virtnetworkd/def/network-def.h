@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <libxml/tree.h>
-
 #include "netaddr.h"
 #include "port-def.h"
-#include "record.h"
+#include "xml-definition.h"
 
 /* <network>, as libvirt has it: plain structs, described by the tables in network-def.c. */
 
@@ -143,14 +141,11 @@ typedef struct PortGroup {
 } PortGroup;
 
 typedef struct NetworkDef {
-        Record head;
-        xmlDoc *doc;             /* what it was read from; NULL for copies */
+        DEFINITION_MEMBERS;
 
         uint64_t connections;    /* live */
         Tristate ipv6;           /* guests talk IPv6 to each other though there is no IPv6 address */
         Tristate trust_filters;
-        char *name;
-        sd_id128_t uuid;
         char *title, *description;
         xmlNode *metadata;
 
@@ -190,7 +185,9 @@ typedef struct NetworkDef {
 
 extern const RecordType network_record, dhcp_range_record, dhcp_host_record, port_forward_record;
 
-NetworkDef *network_def_free(NetworkDef *def);
+static inline NetworkDef *network_def_free(NetworkDef *def) {
+        return xml_definition_free(def);
+}
 DEFINE_CLEANUP(NetworkDef *, network_def_free)
 
 static inline int ip_family_of(int family) {

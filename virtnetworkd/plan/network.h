@@ -16,9 +16,13 @@ typedef struct NetworkDefaults {
 /* Syntax, known names, and rules within one element only. */
 int network_parse(const char *text, size_t length, NetworkDef **ret, Fault *f);
 /* The document as it was written, brought up to date, or a new one where there is none. `xml_write_flags` as in xml-write.h. */
-int network_format(NetworkDef *def, unsigned xml_write_flags, char **ret, Fault *f);
+static inline int network_format(NetworkDef *def, unsigned xml_write_flags, char **ret, Fault *f) {
+        return xml_definition_to_text(def, xml_write_flags, ret, f);
+}
 /* Without the document. */
-int network_copy(const NetworkDef *def, NetworkDef **ret);
+static inline int network_copy(const NetworkDef *def, NetworkDef **ret) {
+        return record_copy(&def->head, (void **) ret);
+}
 
 /* Completes: uuid, bridge, MAC address, prefixes, addresses that are left to us. Filling twice changes nothing. */
 int network_fill(NetworkDef *def, const NetworkDefaults *defaults, Fault *f);

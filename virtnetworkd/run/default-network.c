@@ -21,7 +21,6 @@ static const char definition[] =
 
 int default_network_offer(Networks *s, Fault *f) {
         _cleanup_free_ char *folder = NULL, *marker = NULL;
-        Network *n;
         int r = 0;
 
         assert(s);
@@ -32,8 +31,8 @@ int default_network_offer(Networks *s, Fault *f) {
                 return fault_oom(f);
         if (access(marker, F_OK) >= 0)
                 return 0;
-        if (!registry_find_name(s->registry, DEFAULT_NAME)) {
-                r = networks_define(s, definition, strlen(definition), false, NULL, &n, f);
+        if (!registry_find_name(s->set.registry, DEFAULT_NAME)) {
+                r = definitions_define(&s->set, definition, strlen(definition), false, NULL, NULL, f);
                 if (r < 0)
                         return r;
                 log_info("the network " DEFAULT_NAME " is defined");

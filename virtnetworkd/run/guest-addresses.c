@@ -52,7 +52,7 @@ size_t guest_addresses(Networks *s, const MacAddress *mac, GuestAddress *ret) {
 
         assert(s && mac && ret);
 
-        REGISTRY_FOREACH(Network, n, s->registry)
+        REGISTRY_FOREACH(Network, n, s->set.registry)
                 if (n->live && text)
                         add_leases(&c, n, text);
         if (s->neighbours)

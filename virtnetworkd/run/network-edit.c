@@ -16,7 +16,7 @@ typedef struct Change {
         bool stored;
         char *before;                /* what is to be on disk again if that fails; NULL: nothing */
         uint64_t generation;         /* of what was stored: who has defined it anew since then is right */
-        NetworkDone done;
+        DefinedDone done;
         void *userdata;
 } Change;
 
@@ -34,15 +34,11 @@ DEFINE_CLEANUP(Change *, change_free)
 static int edit_text(Network *n, NetworkEdit edit, const void *what, char **ret, Fault *f) {
         _cleanup_(network_def_freep) NetworkDef *def = NULL;
         _cleanup_free_ char *text = NULL;
-        size_t length;
         int r;
 
-        if (!n->persistent)
-                return fault_set(f, FAULT_INVALID_STATE, EINVAL, "the network %s has no persistent definition", n->name);
-        r = store_read(n->all->configs, n->name, &text, &length);
-        if (r < 0)
-                return fault_set(f, FAULT_STORE, -r, "the definition of %s can't be read: %s", n->name, strerror(-r));
-        r = network_parse(text, length, &def, f);
+        r = definitions_export(n, &text, f);
+        if (r >= 0)
+                r = network_parse(text, strlen(text), &def, f);
         if (r >= 0)
                 r = edit(def, what, f);
         return r < 0 ? r : network_format(def, XML_WRITE_SECRETS, ret, f);
@@ -67,9 +63,7 @@ static int edit_live(Network *n, NetworkEdit edit, const void *what, NetworkDef 
 }
 
 static int write_config(Network *n, const char *text, bool validate_only, Fault *f) {
-        Network *same;
-
-        return networks_define(n->all, text, strlen(text), validate_only, n, &same, f);
+        return definitions_define(&n->all->set, text, strlen(text), validate_only, n, NULL, f);
 }
 
 /* --- both, or neither --- */
@@ -80,13 +74,14 @@ static void put_back(Network *n, const Change *c) {
 
         if (!c->stored || !n->persistent || n->config_generation != c->generation)
                 return;
-        r = c->before ? write_config(n, c->before, false, &f) : networks_undefine(n, &f);
+        r = c->before ? write_config(n, c->before, false, &f) : definitions_undefine(n, &f);
         if (r < 0)
                 log_warning("network %s: its definition says what could not be done: %s", n->name, fault_text(&f));
 }
 
-static void on_live_changed(Network *n, const Fault *why, void *userdata) {
+static void on_live_changed(void *object, const Fault *why, void *userdata) {
         _cleanup_(change_freep) Change *c = userdata;
+        Network *n = object;
 
         if (why)
                 put_back(n, c);
@@ -94,18 +89,17 @@ static void on_live_changed(Network *n, const Fault *why, void *userdata) {
 }
 
 static int store_change(Network *n, Change *c, const char *config, Fault *f) {
-        size_t length;
-        int r = n->persistent ? store_read(n->all->configs, n->name, &c->before, &length) : 0;
+        int r = n->persistent ? definitions_export(n, &c->before, f) : 0;
 
         if (r < 0)
-                return fault_set(f, FAULT_STORE, -r, "the definition of %s can't be read: %s", n->name, strerror(-r));
+                return r;
         r = write_config(n, config, false, f);
         c->stored = r >= 0;
         c->generation = n->config_generation;
         return r;
 }
 
-int network_change(Network *n, NetworkDef *next, const char *config, NetworkDone done, void *userdata, Fault *f) {
+int network_change(Network *n, NetworkDef *next, const char *config, DefinedDone done, void *userdata, Fault *f) {
         _cleanup_(change_freep) Change *c = new0(Change, 1);
         int r = 0;
 
@@ -129,7 +123,7 @@ int network_change(Network *n, NetworkDef *next, const char *config, NetworkDone
         return r;
 }
 
-int network_edit(Network *n, unsigned scope, NetworkEdit edit, const void *what, NetworkDone done, void *userdata, Fault *f) {
+int network_edit(Network *n, unsigned scope, NetworkEdit edit, const void *what, DefinedDone done, void *userdata, Fault *f) {
         bool live = scope ? scope & EDIT_LIVE : n->active, config = scope ? scope & EDIT_CONFIG : n->persistent;
         _cleanup_(network_def_freep) NetworkDef *next = NULL;
         _cleanup_free_ char *text = NULL;

@@ -13,10 +13,10 @@ typedef int (*NetworkEdit)(NetworkDef *def, const void *what, Fault *f);
 /* What is active becomes `next`, which is taken in any case, and what is on disk `config` (NULL: stays): both, or neither. What is on disk
  * changes first, because it can be put back, which is done unless somebody else has changed it meanwhile. `done` exactly once, if it
  * returns 0. */
-int network_change(Network *n, NetworkDef *next, const char *config, NetworkDone done, void *userdata, Fault *f);
+int network_change(Network *n, NetworkDef *next, const char *config, DefinedDone done, void *userdata, Fault *f);
 
 /* `done` exactly once, if it returns 0. Comments stay. */
-int network_edit(Network *n, unsigned scope, NetworkEdit edit, const void *what, NetworkDone done, void *userdata, Fault *f);
+int network_edit(Network *n, unsigned scope, NetworkEdit edit, const void *what, DefinedDone done, void *userdata, Fault *f);
 
 /* `what` is a PortForward; to remove one, protocol and first port are enough. */
 int edit_add_port_forward(NetworkDef *def, const void *what, Fault *f);

@@ -142,9 +142,10 @@ static int open_port(Network *n, const PortRequest *q, PortDone done, void *user
         return r;
 }
 
-static void on_started_for_port(Network *n, const Fault *why, void *userdata) {
+static void on_started_for_port(void *object, const Fault *why, void *userdata) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         Attaching *a = userdata;
+        Network *n = object;
 
         if (why)
                 (void) fault_copy(&f, why);

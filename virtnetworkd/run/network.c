@@ -19,7 +19,7 @@
 /* A start or stop that waits for dnsmasq. */
 typedef struct NetworkOperation {
         Network *network;
-        NetworkDone done;
+        DefinedDone done;
         void *userdata;
         NetworkDef *next;            /* of an update */
 } NetworkOperation;
@@ -278,7 +278,7 @@ static void watch_leases(Network *n) {
 
 /* --- starting --- */
 
-static NetworkOperation *begin(Network *n, NetworkDone done, void *userdata, Fault *f) {
+static NetworkOperation *begin(Network *n, DefinedDone done, void *userdata, Fault *f) {
         NetworkOperation *o;
 
         if (n->operation) {
@@ -297,17 +297,17 @@ static NetworkOperation *begin(Network *n, NetworkDone done, void *userdata, Fau
 
 static void end(Network *n, const Fault *why) {
         NetworkOperation *o = TAKE_PTR(n->operation);
-        NetworkDone done = o->done;
+        DefinedDone done = o->done;
         void *userdata = o->userdata;
 
         free(o);
-        networks_save(n);
+        definitions_save(n);
         networks_changed(n, NETWORK_CHANGED_ACTIVE);
         if (done)
                 done(n, why, userdata);
         if (!n->operation)
                 network_attach_waiting(n);
-        networks_settle(n);
+        definitions_settle(n);
 }
 
 /* Others of the host that have to know of it. */
@@ -360,7 +360,7 @@ static int start_dnsmasq(Network *n, DnsmasqDone done, Fault *f) {
         return r;
 }
 
-int network_start(Network *n, NetworkDone done, void *userdata, Fault *f) {
+int network_start(Network *n, DefinedDone done, void *userdata, Fault *f) {
         int r;
 
         assert(n);
@@ -374,7 +374,7 @@ int network_start(Network *n, NetworkDone done, void *userdata, Fault *f) {
         strv_free(TAKE_PTR(n->warnings));
         r = network_copy(n->config, &n->live);
         /* The next virtnetworkd has to know what there is. */
-        if (r >= 0 && (r = networks_save(n)) < 0)
+        if (r >= 0 && (r = definitions_save(n)) < 0)
                 fault_set(f, FAULT_STORE, -r, "the run state of %s can't be kept: %s", n->name, strerror(-r));
         if (r >= 0)
                 r = bring_up(n, f);
@@ -384,7 +384,7 @@ int network_start(Network *n, NetworkDone done, void *userdata, Fault *f) {
                 return 0;
         if (n->live)
                 take_down(n);
-        (void) networks_save(n);
+        (void) definitions_save(n);
         free(TAKE_PTR(n->operation));
         return r;
 }
@@ -417,7 +417,7 @@ int network_adopt(Network *n, NetworkDef *live, Fault *f) {
                 n->leases = leases_free(n->leases);
                 take_down(n);
         }
-        networks_save(n);
+        definitions_save(n);
         return r;
 }
 
@@ -445,7 +445,7 @@ static void on_updated(const Fault *why, void *userdata) {
         end(n, NULL);
 }
 
-int network_update(Network *n, NetworkDef *next, NetworkDone done, void *userdata, Fault *f) {
+int network_update(Network *n, NetworkDef *next, DefinedDone done, void *userdata, Fault *f) {
         int r = 0;
 
         assert(n && next && done);
@@ -502,7 +502,7 @@ static int check_unused(const Network *n, Fault *f) {
         return -EBUSY;
 }
 
-int network_stop(Network *n, bool force, NetworkDone done, void *userdata, Fault *f) {
+int network_stop(Network *n, bool force, DefinedDone done, void *userdata, Fault *f) {
         int r;
 
         assert(n);
@@ -531,10 +531,6 @@ void network_clear(Network *n) {
         network_forget_waiting(n);
         leases_free(n->leases);
         dnsmasq_free(n->dnsmasq);
-        network_def_free(n->config);
-        network_def_free(n->live);
-        fault_clear(&n->broken);
         strv_free(n->warnings);
         strv_free(n->blocked);
-        free(n->name);
 }

@@ -2,24 +2,17 @@
 #pragma once
 
 #include "../def/network-def.h"
+#include "definitions.h"
 #include "dnsmasq.h"
 #include "fault.h"
 #include "leases.h"
 
 typedef struct Networks Networks;
 
-/* One network: its definition, and while it is active what it is made of on the host. Owned by the Networks. */
+/* One network: its definition, and while it is active (`live`) what it is made of on the host. Owned by the Networks. */
 typedef struct Network {
-        Networks *all;
-        char *name;
-        sd_id128_t uuid;
-        NetworkDef *config;          /* what it is started from; NULL: broken */
-        bool persistent;             /* … which is on disk */
-        NetworkDef *live;            /* what it is made of, also while it comes and goes; NULL: nothing is there */
+        DEFINED_MEMBERS(Networks, NetworkDef);
         bool active;                 /* all of it is there */
-        Fault broken;                /* why the file can't be used */
-        bool autostart;
-        uint64_t config_generation;
         int ifindex;                 /* of the bridge; 0: none */
         Dnsmasq *dnsmasq;
         Leases *leases;              /* NULL: no dnsmasq, or it comes or goes */
@@ -31,24 +24,21 @@ typedef struct Network {
 } Network;
 
 typedef enum NetworkChange {
-        NETWORK_CHANGED_ACTIVE    = 1 << 0,
-        NETWORK_CHANGED_CONFIG    = 1 << 1,
-        NETWORK_CHANGED_AUTOSTART = 1 << 2,
-        NETWORK_CHANGED_WARNINGS  = 1 << 3,
-        NETWORK_CHANGED_LEASES    = 1 << 4,
-        NETWORK_CHANGED_FORWARDS  = 1 << 5,
-        NETWORK_CHANGED_STARTED   = 1 << 6,
+        NETWORK_CHANGED_ACTIVE    = DEFINED_CHANGED_STATE,
+        NETWORK_CHANGED_CONFIG    = DEFINED_CHANGED_CONFIG,
+        NETWORK_CHANGED_AUTOSTART = DEFINED_CHANGED_AUTOSTART,
+        NETWORK_CHANGED_WARNINGS  = DEFINED_CHANGED_MORE,
+        NETWORK_CHANGED_LEASES    = DEFINED_CHANGED_MORE << 1,
+        NETWORK_CHANGED_FORWARDS  = DEFINED_CHANGED_MORE << 2,
+        NETWORK_CHANGED_STARTED   = DEFINED_CHANGED_MORE << 3,
 } NetworkChange;
 
-/* Exactly once, from within the call or later. */
-typedef void (*NetworkDone)(Network *n, const Fault *why, void *userdata);
-
 /* Brings it up; what is there already stays as it is. FAULT_INVALID_STATE: active. FAULT_BUSY. */
-int network_start(Network *n, NetworkDone done, void *userdata, Fault *f);
+int network_start(Network *n, DefinedDone done, void *userdata, Fault *f);
 /* Likewise; without `force` only if nothing but the host is on its bridge. */
-int network_stop(Network *n, bool force, NetworkDone done, void *userdata, Fault *f);
+int network_stop(Network *n, bool force, DefinedDone done, void *userdata, Fault *f);
 /* Changes it while it is active, as far as network_can_become() allows. Takes over `next`, also on failure. */
-int network_update(Network *n, NetworkDef *next, NetworkDone done, void *userdata, Fault *f);
+int network_update(Network *n, NetworkDef *next, DefinedDone done, void *userdata, Fault *f);
 
 /* What a port is to be. */
 typedef struct PortRequest {

@@ -24,9 +24,9 @@ static int spare_from_port_forwards(Networks *s, Ruleset *rules) {
         bool any = false;
         int r = 0;
 
-        REGISTRY_FOREACH(Network, n, s->registry)
+        REGISTRY_FOREACH(Network, n, s->set.registry)
                 any = any || (n->live && n->live->port_forwards.n > 0);
-        REGISTRY_FOREACH(Network, n, s->registry)
+        REGISTRY_FOREACH(Network, n, s->set.registry)
                 if (any && r >= 0 && has_rules(n))
                         r = port_forward_spare(n->live, rules);
         return r;
@@ -42,7 +42,7 @@ int networks_apply_rules(Networks *s, Fault *f) {
         r = ruleset_init(&rules);
         if (r >= 0)
                 r = spare_from_port_forwards(s, &rules);
-        REGISTRY_FOREACH(Network, n, s->registry)
+        REGISTRY_FOREACH(Network, n, s->set.registry)
                 if (r >= 0 && has_rules(n)) {
                         r = mode_rules(n->live, network_grants(n), &rules);
                         any = true;
@@ -100,7 +100,7 @@ static int on_look(sd_event_source *source, uint64_t usec, void *userdata) {
         s->look = sd_event_source_disable_unref(s->look);
         s->looked = usec;
         r = nft_dump_new(&d);
-        REGISTRY_FOREACH(Network, n, s->registry)
+        REGISTRY_FOREACH(Network, n, s->set.registry)
                 if (r >= 0 && n->active)
                         r = look_for(s, d, n);
         if (r == -EAGAIN)

@@ -13,13 +13,6 @@
 
 /* What changes or shows the definition of a domain. */
 
-static int read_flags(sd_bus_message *m, uint64_t known, uint64_t *ret, sd_bus_error *error) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        int r = bus_read_options(m, known, ret, NULL, 0, &f);
-
-        return r < 0 ? fault_to_bus(&f, r, error) : 0;
-}
-
 /* It is not to start with the host any more: nor is one of the same name that is defined later. */
 static void on_disabled(Domain *d, int error, const Fault *why, void *userdata) {
         _cleanup_fault_ Fault f = FAULT_INIT;
@@ -43,7 +36,7 @@ BUS_HANDLER(method_undefine, ACTION_CONFIG) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         Domain *d = userdata;
         uint64_t flags;
-        int r = read_flags(m, 0, &flags, error);
+        int r = bus_read_flags(m, 0, &flags, error);
 
         if (r < 0)
                 return r;
@@ -67,7 +60,7 @@ BUS_HANDLER(method_rename, ACTION_CONFIG) {
 
         r = sd_bus_message_read(m, "s", &name);
         if (r >= 0)
-                r = read_flags(m, 0, &flags, error);
+                r = bus_read_flags(m, 0, &flags, error);
         if (r < 0)
                 return r;
         r = define_rename(userdata, name, &f);
@@ -91,7 +84,7 @@ BUS_HANDLER(method_set_autostart, ACTION_CONFIG) {
 
         r = sd_bus_message_read(m, "b", &on);
         if (r >= 0)
-                r = read_flags(m, 0, &flags, error);
+                r = bus_read_flags(m, 0, &flags, error);
         if (r < 0)
                 return r;
         r = autostart_set(userdata, on, on_done, sd_bus_message_ref(m), &f);

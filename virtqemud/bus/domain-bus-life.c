@@ -146,13 +146,6 @@ int domain_suspend_call(Domain *d, sd_bus_message *m, bool suspend, sd_bus_error
 
 /* --- methods --- */
 
-static int read_flags(sd_bus_message *m, uint64_t known, uint64_t *ret, sd_bus_error *error) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        int r = bus_read_options(m, known, ret, NULL, 0, &f);
-
-        return r < 0 ? fault_to_bus(&f, r, error) : 0;
-}
-
 BUS_HANDLER(method_start, ACTION_POWER) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         int paused = false, r;
@@ -188,35 +181,35 @@ BUS_HANDLER(method_reboot, ACTION_POWER) {
 
 BUS_HANDLER(method_reset, ACTION_POWER) {
         uint64_t flags;
-        int r = read_flags(m, 0, &flags, error);
+        int r = bus_read_flags(m, 0, &flags, error);
 
         return r < 0 ? r : forward_command(userdata, m, "system_reset", error);
 }
 
 BUS_HANDLER(method_terminate, ACTION_POWER) {
         uint64_t flags;
-        int r = read_flags(m, BUS_FLAG_NO_WAIT | BUS_FLAG_FORCE, &flags, error);
+        int r = bus_read_flags(m, BUS_FLAG_NO_WAIT | BUS_FLAG_FORCE, &flags, error);
 
         return r < 0 ? r : domain_terminate_call(userdata, m, flags, error);
 }
 
 BUS_HANDLER(method_suspend, ACTION_POWER) {
         uint64_t flags;
-        int r = read_flags(m, 0, &flags, error);
+        int r = bus_read_flags(m, 0, &flags, error);
 
         return r < 0 ? r : domain_suspend_call(userdata, m, true, error);
 }
 
 BUS_HANDLER(method_resume, ACTION_POWER) {
         uint64_t flags;
-        int r = read_flags(m, 0, &flags, error);
+        int r = bus_read_flags(m, 0, &flags, error);
 
         return r < 0 ? r : domain_suspend_call(userdata, m, false, error);
 }
 
 BUS_HANDLER(method_inject_nmi, ACTION_POWER) {
         uint64_t flags;
-        int r = read_flags(m, 0, &flags, error);
+        int r = bus_read_flags(m, 0, &flags, error);
 
         return r < 0 ? r : forward_command(userdata, m, "inject-nmi", error);
 }

@@ -372,18 +372,6 @@ static int domain_def_check(Record *r, Fault *f) {
 
 const RecordType domain_record = { "domain", sizeof(DomainDef), RECORD_FIELDS(domain_fields), .check = domain_def_check };
 
-DomainDef *domain_def_free(DomainDef *def) {
-        xmlDoc *doc;
-
-        if (!def)
-                return NULL;
-
-        doc = TAKE_PTR(def->doc);
-        record_free(def);
-        xml_doc_free(doc);
-        return NULL;
-}
-
 bool domain_has_iothread(const DomainDef *def, uint64_t id) {
         RECORD_FOREACH(IothreadId, t, def->iothread_ids)
                 if (t->id == id)

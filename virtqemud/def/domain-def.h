@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <libxml/tree.h>
-
 #include "device-def.h"
 #include "domain-parts.h"
 #include "domain-words.h"
 #include "memory-def.h"
 #include "numa-def.h"
-#include "record.h"
 #include "tune-def.h"
+#include "xml-definition.h"
 
 typedef struct DomainDef DomainDef;
 
@@ -195,7 +193,9 @@ typedef struct Timer {
         uint64_t frequency;      /* Hz; tsc */
 } Timer;
 
-DomainDef *domain_def_free(DomainDef *def);
+static inline DomainDef *domain_def_free(DomainDef *def) {
+        return xml_definition_free(def);
+}
 DEFINE_CLEANUP(DomainDef *, domain_def_free)
 
 /* The device with that QEMU id, user alias or (disks) target name; NULL if there is none. In device/device.c. */

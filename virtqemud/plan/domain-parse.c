@@ -80,20 +80,6 @@ int device_parse(const char *text, size_t length, Device **ret, Fault *f) {
         return 0;
 }
 
-int domain_copy(const DomainDef *def, DomainDef **ret) {
-        void *copy = NULL;
-        int r;
-
-        assert(def);
-        assert(ret);
-
-        r = record_copy(&def->head, &copy);
-        if (r < 0)
-                return r;
-        *ret = copy;
-        return 0;
-}
-
 int domain_drop_document(DomainDef **def) {
         DomainDef *copy;
         int r;

@@ -50,10 +50,14 @@ int domain_assign_addresses(DomainDef *def, Fault *f);
 int domain_check(const DomainDef *def, const QemuCaps *caps, const DomainDefaults *defaults, Fault *f);
 
 /* The persistent text: the document as written, brought up to date (comments and order stay), or a new one where there is none. */
-int domain_format(DomainDef *def, unsigned xml_write_flags, char **ret, Fault *f);
+static inline int domain_format(DomainDef *def, unsigned xml_write_flags, char **ret, Fault *f) {
+        return xml_definition_to_text(def, xml_write_flags, ret, f);
+}
 
 /* A deep copy without the document. */
-int domain_copy(const DomainDef *def, DomainDef **ret);
+static inline int domain_copy(const DomainDef *def, DomainDef **ret) {
+        return record_copy(&def->head, (void **) ret);
+}
 /* Drops the document, which takes several times the memory of what it says. The text is kept in its file. */
 int domain_drop_document(DomainDef **def);
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "json-line.h"
 #include "log.h"
 #include "mem.h"
 #include "socket.h"
@@ -217,23 +218,6 @@ static void garbled(Qga *q, const char *how) {
         first_done(q, NULL, &f, true);
 }
 
-/* Counted before it is parsed: a parser that recurses spends our stack on it. */
-static bool is_deep(const char *text, size_t length) {
-        unsigned depth = 0;
-        bool quoted = false;
-
-        for (size_t i = 0; i < length; i++)
-                if (quoted && text[i] == '\\')
-                        i++;
-                else if (text[i] == '"')
-                        quoted = !quoted;
-                else if (!quoted && (text[i] == '{' || text[i] == '[') && ++depth > DEPTH_MAX)
-                        return true;
-                else if (!quoted && (text[i] == '}' || text[i] == ']') && depth > 0)
-                        depth--;
-        return false;
-}
-
 static bool is_our_number(const Qga *q, const json_t *root) {
         const json_t *number = json_object_get(root, "return");
 
@@ -252,7 +236,7 @@ static void take_line(Qga *q, const char *line, size_t length) {
         }
         if (q->phase == PHASE_IDLE || length == 0)
                 return;
-        root = is_deep(line, length) ? NULL : json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
+        root = json_line_is_deep(line, length, DEPTH_MAX) ? NULL : json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
         if (q->phase == PHASE_SYNC) {
                 if (is_our_number(q, root))
                         q->phase = PHASE_ANSWER;

@@ -13,50 +13,12 @@
 
 /* org.virtbus.storage1.Manager. */
 
-#define FORMAT_XML "libvirt-xml"
-
-static int read_text(sd_bus_message *m, const char **ret_text, uint64_t known_flags, uint64_t *ret_flags, Fault *f) {
-        const char *format;
-        int r;
-
-        r = sd_bus_message_read(m, "ss", &format, ret_text);
-        if (r >= 0 && !streq(format, FORMAT_XML))
-                r = fault_set(f, FAULT_INVALID_ARGS, EINVAL, "the format is " FORMAT_XML ", not \"%.32s\"", format);
-        return r < 0 ? r : bus_read_options(m, known_flags, ret_flags, NULL, 0, f);
-}
-
-static int reply_path(sd_bus_message *m, const Pool *p) {
-        char path[POOL_PATH_MAX];
-
-        return sd_bus_reply_method_return(m, "o", p ? pool_path(p, path) : "/");
-}
-
 BUS_HANDLER(method_get, BUS_OPEN) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        const char *name;
-        Pool *p;
-        int r;
-
-        r = sd_bus_message_read(m, "s", &name);
-        if (r >= 0)
-                r = pools_find(service_of(userdata)->pools, name, &p, &f);
-        return r < 0 ? fault_to_bus(&f, r, error) : reply_path(m, p);
+        return defined_get(&pool_bus, &service_of(userdata)->pools->set, m, error);
 }
 
 BUS_HANDLER(method_get_by_uuid, BUS_OPEN) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        sd_id128_t uuid;
-        Pool *p;
-        int r;
-
-        r = bus_read_uuid(m, &uuid, &f);
-        if (r < 0)
-                return fault_to_bus(&f, r, error);
-        p = pools_find_uuid(service_of(userdata)->pools, uuid);
-        if (p)
-                return reply_path(m, p);
-        r = fault_set(&f, FAULT_NO_SUCH_POOL, ENOENT, "no pool has the uuid " SD_ID128_UUID_FORMAT_STR, SD_ID128_FORMAT_VAL(uuid));
-        return fault_to_bus(&f, r, error);
+        return defined_get_by_uuid(&pool_bus, &service_of(userdata)->pools->set, m, error);
 }
 
 BUS_HANDLER(method_get_volume_by_path, BUS_OPEN) {
@@ -84,7 +46,7 @@ BUS_HANDLER(method_list, BUS_OPEN) {
         r = sd_bus_message_new_method_return(m, &reply);
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, 'a', "(sssbott)");
-        REGISTRY_FOREACH(Pool, p, s->pools->registry) {
+        REGISTRY_FOREACH(Pool, p, s->pools->set.registry) {
                 const PoolDef *def = pool_def(p);
 
                 if (r >= 0)
@@ -107,72 +69,24 @@ BUS_HANDLER(method_list_jobs, BUS_OPEN) {
 }
 
 BUS_HANDLER(method_define, ACTION_MANAGE) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        const char *text;
-        uint64_t flags;
-        Pool *p;
-        int r;
-
-        r = read_text(m, &text, BUS_FLAG_VALIDATE_ONLY, &flags, &f);
-        if (r >= 0)
-                r = pools_define(service_of(userdata)->pools, text, strlen(text), flags & BUS_FLAG_VALIDATE_ONLY, NULL, &p, &f);
-        return r < 0 ? fault_to_bus(&f, r, error) : reply_path(m, p);
-}
-
-static void on_transient_started(Pool *p, const Fault *why, void *userdata) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = userdata;
-
-        if (why)
-                (void) bus_reply_fault(m, why, -why->error);
-        else
-                (void) reply_path(m, p);
+        return defined_define(&pool_bus, &service_of(userdata)->pools->set, m, error);
 }
 
 BUS_HANDLER(method_start_transient, ACTION_MANAGE) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        const char *text;
-        uint64_t flags;
-        Pool *p;
-        int r;
-
-        r = read_text(m, &text, 0, &flags, &f);
-        if (r >= 0)
-                r = pools_add_transient(service_of(userdata)->pools, text, strlen(text), &p, &f);
-        if (r < 0)
-                return fault_to_bus(&f, r, error);
-        r = pool_start(p, on_transient_started, sd_bus_message_ref(m), &f);
-        if (r >= 0)
-                return 1;
-        sd_bus_message_unref(m);
-        pools_settle(p);
-        return fault_to_bus(&f, r, error);
-}
-
-static int find_by_name(sd_bus_message *m, Service *s, Pool **ret, Fault *f) {
-        const char *name;
-        uint64_t flags;
-        int r;
-
-        r = sd_bus_message_read(m, "st", &name, &flags);
-        if (r >= 0 && flags != 0)
-                r = fault_set(f, FAULT_INVALID_ARGS, EINVAL, "this method knows no flags yet");
-        return r < 0 ? r : pools_find(s->pools, name, ret, f);
+        return defined_start_transient(&pool_bus, &service_of(userdata)->pools->set, m, error);
 }
 
 BUS_HANDLER(method_start, ACTION_MANAGE) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        Pool *p;
-        int r = find_by_name(m, service_of(userdata), &p, &f);
-
-        return r < 0 ? fault_to_bus(&f, r, error) : pool_start_call(p, m, error);
+        return defined_start_named(&service_of(userdata)->pools->set, m, error);
 }
 
 BUS_HANDLER(method_stop, ACTION_MANAGE) {
         _cleanup_fault_ Fault f = FAULT_INIT;
-        Pool *p;
-        int r = find_by_name(m, service_of(userdata), &p, &f);
+        uint64_t flags;
+        void *pool;
+        int r = defined_read_named(&service_of(userdata)->pools->set, m, 0, &flags, &pool, &f);
 
-        return r < 0 ? fault_to_bus(&f, r, error) : pool_stop_call(p, m, error);
+        return r < 0 ? fault_to_bus(&f, r, error) : pool_stop_call(pool, m, error);
 }
 
 /* --- for virtqemud: where a disk of type 'volume' is --- */
@@ -201,10 +115,10 @@ static int reply_place(Pool *p, const char *volume, sd_bus_message *m, Fault *f)
                                                       volume_format_to_string(v->info.format) ?: "raw", source ?: "");
 }
 
-static void on_resolve_started(Pool *p, const Fault *why, void *userdata) {
+static void on_resolve_started(void *object, const Fault *why, void *userdata) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         Resolve *q = userdata;
-        int r = why ? -why->error : reply_place(p, q->volume, q->call, &f);
+        int r = why ? -why->error : reply_place(object, q->volume, q->call, &f);
 
         if (r < 0)
                 (void) bus_reply_fault(q->call, why ?: &f, r);
@@ -243,7 +157,7 @@ BUS_HANDLER(method_resolve, ACTION_MANAGE) {
         if (r >= 0)
                 r = bus_read_options(m, 0, &flags, options, ARRAY_SIZE(options), &f);
         if (r >= 0)
-                r = pools_find(service_of(userdata)->pools, pool, &p, &f);
+                r = (p = definitions_find(&service_of(userdata)->pools->set, pool, &f)) ? 0 : -ENOENT;
         if (r >= 0)
                 r = start && !p->active ? start_and_resolve(p, volume, m, &f) : reply_place(p, volume, m, &f);
         return r < 0 ? fault_to_bus(&f, r, error) : 1;

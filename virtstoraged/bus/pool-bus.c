@@ -14,56 +14,21 @@
 
 /* org.virtbus.storage1.Pool. */
 
-#define FORMAT_XML "libvirt-xml"
-
-static int read_flags(sd_bus_message *m, uint64_t known, uint64_t *ret, sd_bus_error *error) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        int r = bus_read_options(m, known, ret, NULL, 0, &f);
-
-        return r < 0 ? fault_to_bus(&f, r, error) : 0;
-}
-
 /* --- its life --- */
-
-/* PoolDone that answers a call which returns nothing. */
-static void pool_reply(Pool *p, const Fault *why, void *userdata) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = userdata;
-
-        if (why)
-                (void) bus_reply_fault(m, why, -why->error);
-        else
-                (void) sd_bus_reply_method_return(m, NULL);
-}
-
-static int call_begun(int r, sd_bus_message *m, const Fault *f, sd_bus_error *error) {
-        if (r >= 0)
-                return 1;
-        sd_bus_message_unref(m);
-        return fault_to_bus(f, r, error);
-}
-
-int pool_start_call(Pool *p, sd_bus_message *m, sd_bus_error *error) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-
-        return call_begun(pool_start(p, pool_reply, sd_bus_message_ref(m), &f), m, &f, error);
-}
 
 int pool_stop_call(Pool *p, sd_bus_message *m, sd_bus_error *error) {
         _cleanup_fault_ Fault f = FAULT_INIT;
 
-        return call_begun(pool_stop(p, pool_reply, sd_bus_message_ref(m), &f), m, &f, error);
+        return defined_begun(pool_stop(p, defined_reply, sd_bus_message_ref(m), &f), m, &f, error);
 }
 
 BUS_HANDLER(method_start, ACTION_MANAGE) {
-        uint64_t flags;
-        int r = read_flags(m, 0, &flags, error);
-
-        return r < 0 ? r : pool_start_call(userdata, m, error);
+        return defined_start(userdata, m, error);
 }
 
 BUS_HANDLER(method_stop, ACTION_MANAGE) {
         uint64_t flags;
-        int r = read_flags(m, 0, &flags, error);
+        int r = bus_read_flags(m, 0, &flags, error);
 
         return r < 0 ? r : pool_stop_call(userdata, m, error);
 }
@@ -77,56 +42,41 @@ BUS_HANDLER(method_build, ACTION_MANAGE) {
         r = bus_read_options(m, 0, &flags, options, ARRAY_SIZE(options), &f);
         if (r < 0)
                 return fault_to_bus(&f, r, error);
-        return call_begun(pool_build(userdata, format, overwrite, pool_reply, sd_bus_message_ref(m), &f), m, &f, error);
+        return defined_begun(pool_build(userdata, format, overwrite, defined_reply, sd_bus_message_ref(m), &f), m, &f, error);
 }
 
 BUS_HANDLER(method_refresh, ACTION_MANAGE) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         uint64_t flags;
-        int r = read_flags(m, 0, &flags, error);
+        int r = bus_read_flags(m, 0, &flags, error);
 
         if (r < 0)
                 return r;
-        return call_begun(pool_refresh(userdata, pool_reply, sd_bus_message_ref(m), &f), m, &f, error);
+        return defined_begun(pool_refresh(userdata, defined_reply, sd_bus_message_ref(m), &f), m, &f, error);
 }
 
 BUS_HANDLER(method_delete, ACTION_MANAGE) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         uint64_t flags;
-        int r = read_flags(m, 0, &flags, error);
+        int r = bus_read_flags(m, 0, &flags, error);
 
         if (r < 0)
                 return r;
-        return call_begun(pool_destroy(userdata, pool_reply, sd_bus_message_ref(m), &f), m, &f, error);
+        return defined_begun(pool_destroy(userdata, defined_reply, sd_bus_message_ref(m), &f), m, &f, error);
 }
 
 /* --- definitions --- */
 
 BUS_HANDLER(method_undefine, ACTION_MANAGE) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        uint64_t flags;
-        int r = read_flags(m, 0, &flags, error);
-
-        if (r < 0)
-                return r;
-        r = pools_undefine(userdata, &f);
-        return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, NULL);
+        return defined_undefine(userdata, m, error);
 }
 
 BUS_HANDLER(method_set_autostart, ACTION_MANAGE) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        uint64_t flags;
-        int on, r;
-
-        r = sd_bus_message_read(m, "b", &on);
-        if (r >= 0)
-                r = bus_read_options(m, 0, &flags, NULL, 0, &f);
-        if (r >= 0)
-                r = pools_set_autostart(userdata, on, &f);
-        return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, NULL);
+        return defined_set_autostart(userdata, m, error);
 }
 
-static int export_live(const Pool *p, char **ret) {
+static int export_live(const void *object, char **ret) {
+        const Pool *p = object;
         _cleanup_(pool_def_freep) PoolDef *copy = NULL;
         int r = pool_copy(pool_def(p), &copy);
 
@@ -140,54 +90,25 @@ static int export_live(const Pool *p, char **ret) {
         return xml_record_to_text(&copy->head, XML_WRITE_LIVE, ret);
 }
 
-/* The persistent one as it was written, comments and all. */
-static int export_config(const Pool *p, char **ret, Fault *f) {
-        size_t length;
-        int r;
-
-        if (!p->persistent)
-                return fault_set(f, FAULT_INVALID_STATE, EINVAL, "the pool %s has no persistent definition", p->name);
-        r = store_read(p->all->configs, p->name, ret, &length);
-        return r < 0 ? fault_set(f, FAULT_STORE, -r, "the definition of %s can't be read: %s", p->name, strerror(-r)) : 0;
-}
-
 BUS_HANDLER(method_export, BUS_OPEN) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
-        _cleanup_free_ char *text = NULL;
-        const char *format;
-        Pool *p = userdata;
-        uint64_t flags;
-        int r;
-
-        r = sd_bus_message_read(m, "st", &format, &flags);
-        if (r >= 0 && !streq(format, FORMAT_XML))
-                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "the format is " FORMAT_XML ", not \"%.32s\"", format);
-        if (r >= 0 && (flags & ~(BUS_FLAG_LIVE | BUS_FLAG_CONFIG)))
-                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "the flags are 1 (live) or 2 (config)");
-        if (r >= 0 && (flags & BUS_FLAG_LIVE) && !p->live)
-                r = fault_set(&f, FAULT_INVALID_STATE, EINVAL, "the pool %s is not active", p->name);
-        if (r >= 0)
-                r = (flags & BUS_FLAG_LIVE) || !p->persistent ? export_live(p, &text) : export_config(p, &text, &f);
-        return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, "s", text);
+        return defined_export(userdata, export_live, m, error);
 }
 
 BUS_HANDLER(method_reconfigure, ACTION_MANAGE) {
         _cleanup_fault_ Fault f = FAULT_INIT;
-        const char *format, *text;
-        Pool *p = userdata, *same;
+        const char *text;
+        Pool *p = userdata;
         uint64_t flags, generation = 0;
         const BusOption options[] = { { "if-generation", 't', &generation } };
         int r;
 
-        r = sd_bus_message_read(m, "ss", &format, &text);
-        if (r >= 0 && !streq(format, FORMAT_XML))
-                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "the format is " FORMAT_XML ", not \"%.32s\"", format);
+        r = bus_read_definition(m, &text, &f);
         if (r >= 0)
                 r = bus_read_options(m, BUS_FLAG_CONFIG, &flags, options, ARRAY_SIZE(options), &f);
         if (r >= 0)
                 r = bus_check_generation(p->name, generation, p->config_generation, &f);
         if (r >= 0)
-                r = pools_define(p->all, text, strlen(text), false, p, &same, &f);
+                r = definitions_define(&p->all->set, text, strlen(text), false, p, NULL, &f);
         return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, NULL);
 }
 
@@ -384,13 +305,11 @@ BUS_HANDLER(method_create_volume_from_definition, ACTION_MANAGE) {
         _cleanup_(volume_def_freep) VolumeDef *def = NULL;
         CreateOptions o = { .allocation = NUMBER_UNSET };
         _cleanup_fault_ Fault f = FAULT_INIT;
-        const char *format, *text;
+        const char *text;
         uint64_t flags;
         int r;
 
-        r = sd_bus_message_read(m, "ss", &format, &text);
-        if (r >= 0 && !streq(format, FORMAT_XML))
-                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "the format is " FORMAT_XML ", not \"%.32s\"", format);
+        r = bus_read_definition(m, &text, &f);
         if (r >= 0)
                 r = read_create_options(m, &o, &flags, &f);
         if (r >= 0)
@@ -402,14 +321,6 @@ BUS_HANDLER(method_create_volume_from_definition, ACTION_MANAGE) {
 
 /* --- properties --- */
 
-BUS_GETTER(get_name) {
-        return sd_bus_message_append(reply, "s", ((Pool *) userdata)->name);
-}
-
-BUS_GETTER(get_uuid) {
-        return sd_bus_message_append_array(reply, 'y', &((Pool *) userdata)->uuid, sizeof(sd_id128_t));
-}
-
 BUS_GETTER(get_type) {
         const PoolDef *def = pool_def(userdata);
 
@@ -418,22 +329,6 @@ BUS_GETTER(get_type) {
 
 BUS_GETTER(get_state) {
         return sd_bus_message_append(reply, "s", pool_state_to_string(pool_state(userdata)));
-}
-
-BUS_GETTER(get_active) {
-        return sd_bus_message_append(reply, "b", (int) ((Pool *) userdata)->active);
-}
-
-BUS_GETTER(get_persistent) {
-        return sd_bus_message_append(reply, "b", (int) ((Pool *) userdata)->persistent);
-}
-
-BUS_GETTER(get_autostart) {
-        return sd_bus_message_append(reply, "b", (int) ((Pool *) userdata)->autostart);
-}
-
-BUS_GETTER(get_generation) {
-        return sd_bus_message_append(reply, "t", ((Pool *) userdata)->config_generation);
 }
 
 BUS_GETTER(get_capacity) {
@@ -481,38 +376,20 @@ BUS_GETTER(get_error) {
                                                                      : "");
 }
 
-void pool_bus_changed(Bus *b, const Pool *p, unsigned what) {
-        static const struct {
-                unsigned what;
-                const char *property;
-        } rows[] = {
-                { POOL_CHANGED_STATE, "State" }, { POOL_CHANGED_STATE, "Active" }, { POOL_CHANGED_STATE, "Error" },
-                { POOL_CHANGED_CONFIG, "Persistent" }, { POOL_CHANGED_CONFIG, "ConfigGeneration" }, { POOL_CHANGED_CONFIG | POOL_CHANGED_STATE, "Type" },
-                { POOL_CHANGED_CONFIG | POOL_CHANGED_STATE, "TargetPath" }, { POOL_CHANGED_CONFIG | POOL_CHANGED_STATE, "Source" },
-                { POOL_CHANGED_AUTOSTART, "Autostart" }, { POOL_CHANGED_SPACE, "Capacity" }, { POOL_CHANGED_SPACE, "Allocation" },
-                { POOL_CHANGED_SPACE, "Available" },
-        };
-        char path[POOL_PATH_MAX];
-
-        (void) pool_path(p, path);
-        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-                if (rows[i].what & what)
-                        bus_changed(b, path, STORAGE1_POOL, rows[i].property);
-}
-
-#define CONST(name, type, getter) SD_BUS_PROPERTY(name, type, getter, 0, SD_BUS_VTABLE_PROPERTY_CONST)
+#define CONST_AT(name, type, getter, member) SD_BUS_PROPERTY(name, type, getter, offsetof(Pool, member), SD_BUS_VTABLE_PROPERTY_CONST)
+#define EMITS_AT(name, type, getter, member) SD_BUS_PROPERTY(name, type, getter, offsetof(Pool, member), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE)
 #define EMITS(name, type, getter) SD_BUS_PROPERTY(name, type, getter, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE)
 #define FLAGS SD_BUS_PARAM(flags) SD_BUS_PARAM(options)
 static const sd_bus_vtable pool_vtable[] = {
         SD_BUS_VTABLE_START(0),
-        CONST("Name", "s", get_name),
-        CONST("UUID", "ay", get_uuid),
+        CONST_AT("Name", "s", bus_get_string, name),
+        CONST_AT("UUID", "ay", bus_get_id, uuid),
         EMITS("Type", "s", get_type),
         EMITS("State", "s", get_state),
-        EMITS("Active", "b", get_active),
-        EMITS("Persistent", "b", get_persistent),
-        EMITS("Autostart", "b", get_autostart),
-        EMITS("ConfigGeneration", "t", get_generation),
+        EMITS_AT("Active", "b", bus_get_bool, active),
+        EMITS_AT("Persistent", "b", bus_get_bool, persistent),
+        EMITS_AT("Autostart", "b", bus_get_bool, autostart),
+        EMITS_AT("ConfigGeneration", "t", NULL, config_generation),
         EMITS("Capacity", "t", get_capacity),
         EMITS("Allocation", "t", get_allocation),
         EMITS("Available", "t", get_available),
@@ -544,15 +421,24 @@ static const sd_bus_vtable pool_vtable[] = {
 
 /* --- objects --- */
 
-static int object_find(const char *path, void *userdata, void **ret) {
-        const char *hex = str_after(path, STORAGE1_ROOT "/pool/");
-        Service *s = service_of(userdata);
-        sd_id128_t id;
+static const struct DefinedProperty properties[] = {
+        { POOL_CHANGED_STATE, "State" }, { POOL_CHANGED_STATE, "Active" }, { POOL_CHANGED_STATE, "Error" },
+        { POOL_CHANGED_CONFIG, "Persistent" }, { POOL_CHANGED_CONFIG, "ConfigGeneration" }, { POOL_CHANGED_CONFIG | POOL_CHANGED_STATE, "Type" },
+        { POOL_CHANGED_CONFIG | POOL_CHANGED_STATE, "TargetPath" }, { POOL_CHANGED_CONFIG | POOL_CHANGED_STATE, "Source" },
+        { POOL_CHANGED_AUTOSTART, "Autostart" }, { POOL_CHANGED_SPACE, "Capacity" }, { POOL_CHANGED_SPACE, "Allocation" },
+        { POOL_CHANGED_SPACE, "Available" },
+        {},
+};
 
-        if (!s || !s->pools || !hex || strlen(hex) != 32 || sd_id128_from_string(hex, &id) < 0)
-                return 0;
-        *ret = pools_find_uuid(s->pools, id);
-        return *ret != NULL;
+const DefinedBus pool_bus = {
+        .root = STORAGE1_ROOT, .manager = STORAGE1_MANAGER, .added = "PoolNew", .removed = "PoolRemoved",
+        .folder = STORAGE1_ROOT "/pool", .interface = STORAGE1_POOL, .properties = properties,
+};
+
+static int object_find(const char *path, void *userdata, void **ret) {
+        Service *s = service_of(userdata);
+
+        return defined_find_path(&pool_bus, s && s->pools ? &s->pools->set : NULL, path, ret);
 }
 
 static int push_volumes(Pool *p, char ***paths, size_t *count) {
@@ -566,16 +452,18 @@ static int push_volumes(Pool *p, char ***paths, size_t *count) {
 }
 
 static int object_enumerate(char ***ret, void *userdata) {
-        _cleanup_strv_ char **paths = new0(char *, 1);
+        _cleanup_strv_ char **paths = NULL;
         Service *s = service_of(userdata);
-        char path[POOL_PATH_MAX];
-        size_t count = 0;
+        size_t count;
+        int r;
 
-        if (!paths)
-                return -ENOMEM;
+        r = defined_list_paths(&pool_bus, s && s->pools ? &s->pools->set : NULL, &paths);
+        if (r < 0)
+                return r;
+        count = strv_length(paths);
         if (s && s->pools)
-                REGISTRY_FOREACH(Pool, p, s->pools->registry)
-                        if (strv_push_nth(&paths, &count, pool_path(p, path)) < 0 || push_volumes(p, &paths, &count) < 0)
+                REGISTRY_FOREACH(Pool, p, s->pools->set.registry)
+                        if (push_volumes(p, &paths, &count) < 0)
                                 return -ENOMEM;
         *ret = TAKE_PTR(paths);
         return 0;

@@ -13,8 +13,6 @@
 
 /* org.virtbus.storage1.Secret, and what the Manager knows of secrets. */
 
-#define FORMAT_XML "libvirt-xml"
-
 static const char *secret_path(const Secret *s, char buffer[static SECRET_PATH_MAX]) {
         char hex[SD_ID128_STRING_MAX];
 
@@ -59,14 +57,12 @@ static int reply_path(sd_bus_message *m, const Secret *s) {
 
 BUS_PUBLIC_HANDLER(method_define_secret, ACTION_SECRETS) {
         _cleanup_fault_ Fault f = FAULT_INIT;
-        const char *format, *text;
+        const char *text;
         uint64_t flags;
         Secret *s;
         int r;
 
-        r = sd_bus_message_read(m, "ss", &format, &text);
-        if (r >= 0 && !streq(format, FORMAT_XML))
-                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "the format is " FORMAT_XML ", not \"%.32s\"", format);
+        r = bus_read_definition(m, &text, &f);
         if (r >= 0)
                 r = bus_read_options(m, BUS_FLAG_VALIDATE_ONLY, &flags, NULL, 0, &f);
         if (r >= 0)
@@ -306,8 +302,8 @@ BUS_HANDLER(method_export, BUS_OPEN) {
         int r;
 
         r = sd_bus_message_read(m, "st", &format, &flags);
-        if (r >= 0 && (!streq(format, FORMAT_XML) || flags != 0))
-                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "the format is " FORMAT_XML ", and there are no flags");
+        if (r >= 0 && (!streq(format, "libvirt-xml") || flags != 0))
+                r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "the format is libvirt-xml, and there are no flags");
         if (r >= 0)
                 r = secret_format(s->def, &text, &f);
         return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, "s", text);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "service.h"
 
-#include <stdio.h>
-
 #include "../run/volume-run.h"
 #include "log.h"
 #include "mem.h"
@@ -11,31 +9,16 @@
 static const BusObject job_object = JOB_OBJECT(STORAGE1_ROOT);
 const BusObject *const service_objects[] = { &manager_object, &pool_object, &volume_object, &secret_object, &job_object, NULL };
 
-const char *pool_path(const Pool *p, char buffer[static POOL_PATH_MAX]) {
-        char hex[SD_ID128_STRING_MAX];
-
-        (void) snprintf(buffer, POOL_PATH_MAX, STORAGE1_ROOT "/pool/%s", sd_id128_to_string(p->uuid, hex));
-        return buffer;
+static void on_added(const void *object, void *userdata) {
+        defined_tell_added(&pool_bus, ((Service *) userdata)->bus, object);
 }
 
-static void on_added(Pool *p, void *userdata) {
-        char path[POOL_PATH_MAX];
-        Service *s = userdata;
-
-        bus_added(s->bus, pool_path(p, path));
-        (void) bus_emit(s->bus, STORAGE1_ROOT, STORAGE1_MANAGER, "PoolNew", "so", p->name, path);
+static void on_removed(const void *object, void *userdata) {
+        defined_tell_removed(&pool_bus, ((Service *) userdata)->bus, object);
 }
 
-static void on_removed(Pool *p, void *userdata) {
-        char path[POOL_PATH_MAX];
-        Service *s = userdata;
-
-        bus_removed(s->bus, pool_path(p, path));
-        (void) bus_emit(s->bus, STORAGE1_ROOT, STORAGE1_MANAGER, "PoolRemoved", "so", p->name, path);
-}
-
-static void on_changed(Pool *p, unsigned what, void *userdata) {
-        pool_bus_changed(((Service *) userdata)->bus, p, what);
+static void on_changed(const void *object, unsigned what, void *userdata) {
+        defined_tell_changed(&pool_bus, ((Service *) userdata)->bus, object, what);
 }
 
 static void on_watermark(Pool *p, void *userdata) {
@@ -92,7 +75,7 @@ static int new_pools(Service *s, Fault *f) {
                 .config_dir = daemon_config_dir(d),
                 .run_dir = daemon_run_dir(d),
                 .state_dir = daemon_state_dir(d),
-                .watcher = {on_added, on_removed, on_changed, on_watermark, on_volume_added, on_volume_removed, on_volume_changed,
+                .watcher = {{on_added, on_removed, on_changed}, on_watermark, on_volume_added, on_volume_removed, on_volume_changed,
                             on_busy},
                 .watcher_userdata = s,
         };
@@ -131,7 +114,7 @@ static int service_start(Daemon *d, void **ret) {
 static bool service_starting(void *state) {
         Service *s = state;
 
-        REGISTRY_FOREACH(Pool, p, s->pools->registry)
+        REGISTRY_FOREACH(Pool, p, s->pools->set.registry)
                 if (p->operation)
                         return true;
         return false;
@@ -154,7 +137,7 @@ static int service_reload(void *state) {
 
         if (r < 0)
                 (void) log_error_errno(r, "the settings stay as they are: %s", fault_text(&f));
-        return pools_reload(s->pools);
+        return definitions_reload(&s->pools->set);
 }
 
 const DaemonSpec service_spec = {

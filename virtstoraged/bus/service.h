@@ -4,6 +4,7 @@
 #include "../run/pools.h"
 #include "../run/secrets.h"
 #include "daemon.h"
+#include "definitions-bus.h"
 
 #define STORAGE1_MANAGER STORAGE1_NAME ".Manager"
 #define STORAGE1_POOL STORAGE1_NAME ".Pool"
@@ -15,7 +16,7 @@
 #define ACTION_VOLUME_DATA STORAGE1_NAME ".volume-data"
 #define ACTION_SECRETS STORAGE1_NAME ".manage-secrets"
 
-#define POOL_PATH_MAX 96u
+#define POOL_PATH_MAX DEFINED_PATH_MAX
 
 typedef struct Service {
         Daemon *daemon;
@@ -35,13 +36,14 @@ static inline Service *service_of(void *userdata) {
         return daemon_state(userdata);
 }
 
+extern const DefinedBus pool_bus;
 /* Of its object, in the buffer. */
-const char *pool_path(const Pool *p, char buffer[static POOL_PATH_MAX]);
+static inline const char *pool_path(const Pool *p, char buffer[static POOL_PATH_MAX]) {
+        return defined_path(&pool_bus, p, buffer);
+}
 
-/* What Manager and Pool have in common; each answers the call, now or later. */
-int pool_start_call(Pool *p, sd_bus_message *m, sd_bus_error *error);
+/* What Manager and Pool have in common; answers the call, now or later. */
 int pool_stop_call(Pool *p, sd_bus_message *m, sd_bus_error *error);
 
 /* For signals. */
-void pool_bus_changed(Bus *b, const Pool *p, unsigned what);
 void volume_bus_changed(Bus *b, const Volume *v, unsigned what);

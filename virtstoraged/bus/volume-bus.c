@@ -258,7 +258,7 @@ static int object_find(const char *path, void *userdata, void **ret) {
         id = str_after(hex + 32, "/volume/");
         if (!id || sd_id128_from_string(uuid, &pool_id) < 0)
                 return 0;
-        p = pools_find_uuid(s->pools, pool_id);
+        p = registry_find_id(s->pools->set.registry, pool_id);
         *ret = p ? volumes_find_id(p, id) : NULL;
         return *ret != NULL;
 }

@@ -87,17 +87,6 @@ static const Field pool_fields[] = {
 
 const RecordType pool_record = { "pool", sizeof(PoolDef), RECORD_FIELDS(pool_fields) };
 
-PoolDef *pool_def_free(PoolDef *def) {
-        xmlDoc *doc;
-
-        if (!def)
-                return NULL;
-        doc = TAKE_PTR(def->doc);
-        record_free(def);
-        xml_doc_free(doc);
-        return NULL;
-}
-
 int permissions_mode(const Permissions *p, mode_t fallback, mode_t *ret) {
         uint64_t mode = 0;
 

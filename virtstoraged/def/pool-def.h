@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <libxml/tree.h>
-
-#include "record.h"
+#include "xml-definition.h"
 
 /* libvirt's storage pool XML. What a kind of pool makes of it is in ../pool. */
 
@@ -86,11 +84,8 @@ typedef struct Permissions {
         { path "permissions/label", &field_string, (base) + offsetof(Permissions, label), .max_length = 255 }
 
 typedef struct PoolDef {
-        Record head;
-        xmlDoc *doc;
+        DEFINITION_MEMBERS;
         PoolType type;
-        char *name;
-        sd_id128_t uuid;
         uint64_t capacity, allocation, available;   /* live */
 
         RecordList hosts;            /* SourceHost */
@@ -116,7 +111,9 @@ typedef struct PoolDef {
 extern const RecordType pool_record, source_device_record, source_host_record;
 
 /* With its document; takes NULL. */
-PoolDef *pool_def_free(PoolDef *def);
+static inline PoolDef *pool_def_free(PoolDef *def) {
+        return xml_definition_free(def);
+}
 DEFINE_CLEANUP(PoolDef *, pool_def_free)
 
 /* Permission bits of "0644"; -EINVAL. */

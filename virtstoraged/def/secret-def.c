@@ -38,17 +38,6 @@ static int check(Record *r, Fault *f) {
 
 const RecordType secret_record = { "secret", sizeof(SecretDef), RECORD_FIELDS(secret_fields), .check = check };
 
-SecretDef *secret_def_free(SecretDef *def) {
-        xmlDoc *doc;
-
-        if (!def)
-                return NULL;
-        doc = TAKE_PTR(def->doc);
-        record_free(def);
-        xml_doc_free(doc);
-        return NULL;
-}
-
 const char *secret_usage_id(const SecretDef *def) {
         return def->volume ?: def->name ?: def->target;
 }

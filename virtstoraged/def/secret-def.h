@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <libxml/tree.h>
-
-#include "record.h"
+#include "xml-definition.h"
 
 /* libvirt's secret XML: what a secret is for, and who may see it. Its value is somewhere else. */
 
@@ -24,7 +22,9 @@ typedef struct SecretDef {
 
 extern const RecordType secret_record;
 
-SecretDef *secret_def_free(SecretDef *def);
+static inline SecretDef *secret_def_free(SecretDef *def) {
+        return xml_definition_free(def);
+}
 DEFINE_CLEANUP(SecretDef *, secret_def_free)
 
 /* What it is for: unique for each kind of usage; NULL: nothing is said. */

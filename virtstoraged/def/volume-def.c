@@ -67,17 +67,6 @@ static const Field volume_fields[] = {
 
 const RecordType volume_record = { "volume", sizeof(VolumeDef), RECORD_FIELDS(volume_fields) };
 
-VolumeDef *volume_def_free(VolumeDef *def) {
-        xmlDoc *doc;
-
-        if (!def)
-                return NULL;
-        doc = TAKE_PTR(def->doc);
-        record_free(def);
-        xml_doc_free(doc);
-        return NULL;
-}
-
 VolumeFormat volume_format_of_name(const char *name) {
         static const struct {
                 const char *suffix;

@@ -3,6 +3,7 @@
 
 #include "pool-def.h"
 #include "secret-ref.h"
+#include "xml-definition.h"
 
 /* libvirt's volume XML. */
 
@@ -93,7 +94,9 @@ typedef struct VolumeDef {
 
 extern const RecordType volume_record;
 
-VolumeDef *volume_def_free(VolumeDef *def);
+static inline VolumeDef *volume_def_free(VolumeDef *def) {
+        return xml_definition_free(def);
+}
 DEFINE_CLEANUP(VolumeDef *, volume_def_free)
 
 /* What a file seems to be to whoever gave it its name: ".qcow2", ".vmdk", …; raw where that tells nothing. Guests don't name files. */

@@ -9,12 +9,22 @@
 
 int pool_parse(const char *text, size_t length, PoolDef **ret, Fault *f);
 /* The document as it was written, brought up to date, or a new one where there is none. */
-int pool_format(PoolDef *def, unsigned xml_write_flags, char **ret, Fault *f);
-int pool_copy(const PoolDef *def, PoolDef **ret);
+static inline int pool_format(PoolDef *def, unsigned xml_write_flags, char **ret, Fault *f) {
+        return xml_definition_to_text(def, xml_write_flags, ret, f);
+}
+static inline int pool_copy(const PoolDef *def, PoolDef **ret) {
+        return record_copy(&def->head, (void **) ret);
+}
 
-int secret_parse(const char *text, size_t length, SecretDef **ret, Fault *f);
-int secret_format(SecretDef *def, char **ret, Fault *f);
+static inline int secret_parse(const char *text, size_t length, SecretDef **ret, Fault *f) {
+        return xml_definition_read(text, length, &secret_record, NULL, 0, (void **) ret, f);
+}
+static inline int secret_format(SecretDef *def, char **ret, Fault *f) {
+        return xml_definition_to_text(def, 0, ret, f);
+}
 
-int volume_parse(const char *text, size_t length, VolumeDef **ret, Fault *f);
+static inline int volume_parse(const char *text, size_t length, VolumeDef **ret, Fault *f) {
+        return xml_definition_read(text, length, &volume_record, NULL, 0, (void **) ret, f);
+}
 /* What a new volume of this pool may be; sets what is meant where nothing is said. */
 int volume_complete(const PoolDef *pool, VolumeDef *def, Fault *f);

@@ -111,7 +111,7 @@ void pool_take_volume(Pool *p, VolumeInfo *info, bool made) {
 
 typedef struct PoolRefresh PoolRefresh;
 struct PoolRefresh {
-        PoolDone done;
+        DefinedDone done;
         void *userdata;
         bool begun;                  /* before it had asked */
         PoolRefresh *next;
@@ -208,7 +208,7 @@ static void begin_refresh(Pool *p) {
                 end_refresh(p, &f);
 }
 
-int pool_refresh(Pool *p, PoolDone done, void *userdata, Fault *f) {
+int pool_refresh(Pool *p, DefinedDone done, void *userdata, Fault *f) {
         PoolRefresh *q;
         int r;
 
@@ -239,7 +239,9 @@ static void on_space(const json_t *json, _unused_ int fds[WORKER_FDS_MAX], const
         pool_arm_check(p);
 }
 
-static void on_checked(Pool *p, _unused_ const Fault *why, _unused_ void *userdata) {
+static void on_checked(void *object, _unused_ const Fault *why, _unused_ void *userdata) {
+        Pool *p = object;
+
         pool_arm_check(p);
 }
 

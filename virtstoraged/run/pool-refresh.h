@@ -18,6 +18,6 @@ void pool_note_failure(Pool *p, const Fault *why);
 void pool_note_success(Pool *p);
 
 /* Looks at everything again. */
-int pool_refresh(Pool *p, PoolDone done, void *userdata, Fault *f);
+int pool_refresh(Pool *p, DefinedDone done, void *userdata, Fault *f);
 /* It is active: it is looked at every now and then. */
 void pool_arm_check(Pool *p);

@@ -82,7 +82,7 @@ static void take_result(PoolOperation *o, int error, const Fault *f) {
 static void on_finished(Steps *s, int error, const Fault *why, void *userdata) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         PoolOperation *o = userdata;
-        PoolDone done = o->done;
+        DefinedDone done = o->done;
         void *data = o->userdata;
         Pool *p = o->pool;
 
@@ -95,15 +95,15 @@ static void on_finished(Steps *s, int error, const Fault *why, void *userdata) {
         p->operation = NULL;
         steps_free(o->steps);
         free(o);
-        pools_save(p);
+        definitions_save(p);
         pools_changed(p, POOL_CHANGED_STATE | POOL_CHANGED_SPACE);
         if (done)
                 done(p, error < 0 ? &f : NULL, data);
         tell_waiters(p, error < 0 ? &f : NULL);
-        pools_settle(p);
+        definitions_settle(p);
 }
 
-static int begin(Pool *p, const PoolSteps *what, PoolDone done, void *userdata, PoolOperation **ret, Fault *f) {
+static int begin(Pool *p, const PoolSteps *what, DefinedDone done, void *userdata, PoolOperation **ret, Fault *f) {
         static const StepsWatch watch = { .finished = on_finished };
         PoolOperation *o;
         int r;
@@ -137,7 +137,7 @@ static int check_inactive(const Pool *p, Fault *f) {
         return r;
 }
 
-int pool_start(Pool *p, PoolDone done, void *userdata, Fault *f) {
+int pool_start(Pool *p, DefinedDone done, void *userdata, Fault *f) {
         PoolOperation *o;
         int r = check_inactive(p, f);
 
@@ -157,7 +157,7 @@ int pool_start(Pool *p, PoolDone done, void *userdata, Fault *f) {
 /* Those who come while it is being started. */
 typedef struct PoolWaiter PoolWaiter;
 struct PoolWaiter {
-        PoolDone done;
+        DefinedDone done;
         void *userdata;
         PoolWaiter *next;
 };
@@ -172,7 +172,7 @@ static void tell_waiters(Pool *p, const Fault *why) {
         }
 }
 
-int pool_when_active(Pool *p, PoolDone done, void *userdata, Fault *f) {
+int pool_when_active(Pool *p, DefinedDone done, void *userdata, Fault *f) {
         PoolWaiter *w;
 
         if (!p->operation)
@@ -203,7 +203,7 @@ int pool_adopt(Pool *p, PoolDef *live, bool mounted_by_us, bool started_by_us, F
         return r;
 }
 
-int pool_stop(Pool *p, PoolDone done, void *userdata, Fault *f) {
+int pool_stop(Pool *p, DefinedDone done, void *userdata, Fault *f) {
         PoolOperation *o = NULL;
 
         if (!p->live && !p->operation)
@@ -213,7 +213,7 @@ int pool_stop(Pool *p, PoolDone done, void *userdata, Fault *f) {
         return begin(p, &pool_steps_stop, done, userdata, &o, f);
 }
 
-int pool_build(Pool *p, bool format, bool overwrite, PoolDone done, void *userdata, Fault *f) {
+int pool_build(Pool *p, bool format, bool overwrite, DefinedDone done, void *userdata, Fault *f) {
         PoolOperation *o = NULL;
         int r = check_inactive(p, f);
 
@@ -226,7 +226,7 @@ int pool_build(Pool *p, bool format, bool overwrite, PoolDone done, void *userda
         return r;
 }
 
-int pool_destroy(Pool *p, PoolDone done, void *userdata, Fault *f) {
+int pool_destroy(Pool *p, DefinedDone done, void *userdata, Fault *f) {
         PoolOperation *o = NULL;
         int r = check_inactive(p, f);
 
@@ -254,11 +254,7 @@ void pool_clear(Pool *p) {
         free(o);
         tell_waiters(p, &f);
         volumes_clear(p);
-        pool_def_free(p->config);
-        pool_def_free(p->live);
-        fault_clear(&p->broken);
         fault_clear(&p->unreachable);
         strv_free(p->creating);
         json_decref(p->formats);
-        free(p->name);
 }

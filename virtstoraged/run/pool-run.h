@@ -4,6 +4,7 @@
 #include <systemd/sd-event.h>
 
 #include "../def/pool-info.h"
+#include "definitions.h"
 #include "fault.h"
 #include "worker.h"
 
@@ -16,21 +17,11 @@ typedef enum PoolState { POOL_INACTIVE, POOL_STARTING, POOL_ACTIVE, POOL_STOPPIN
                          _POOL_STATE_INVALID = -EINVAL } PoolState;
 DECLARE_ENUM(PoolState, pool_state);
 
-/* Exactly once, from within the call or later. */
-typedef void (*PoolDone)(Pool *p, const Fault *why, void *userdata);
-
 /* One pool: its definition, and while it is active what is in it. Owned by the Pools. */
 struct Pool {
-        Pools *all;
-        char *name;
-        sd_id128_t uuid;
-        PoolDef *config;             /* what it is started from; NULL: broken */
-        PoolDef *live;               /* what it was started as; NULL: inactive */
-        bool persistent, autostart;
+        DEFINED_MEMBERS(Pools, PoolDef);
         bool active;                 /* its volumes are known */
-        Fault broken;                /* why the file can't be used */
         Fault unreachable;           /* why it can't be worked with now, though it is active */
-        uint64_t config_generation;
         bool mounted_by_us, started_by_us; /* so it is ours to undo */
 
         uint64_t capacity, allocation, available;
@@ -73,14 +64,14 @@ bool pool_has_devices(const Pool *p);
 
 /* --- what is done with it --- */
 
-int pool_start(Pool *p, PoolDone done, void *userdata, Fault *f);
+int pool_start(Pool *p, DefinedDone done, void *userdata, Fault *f);
 /* Starts it, or waits until the start that is under way is over. */
-int pool_when_active(Pool *p, PoolDone done, void *userdata, Fault *f);
-int pool_stop(Pool *p, PoolDone done, void *userdata, Fault *f);
+int pool_when_active(Pool *p, DefinedDone done, void *userdata, Fault *f);
+int pool_stop(Pool *p, DefinedDone done, void *userdata, Fault *f);
 /* Makes what it is made of: `format`: also a file system or the like; `overwrite`: over what is there. */
-int pool_build(Pool *p, bool format, bool overwrite, PoolDone done, void *userdata, Fault *f);
+int pool_build(Pool *p, bool format, bool overwrite, DefinedDone done, void *userdata, Fault *f);
 /* Removes what it is made of; it must be inactive. */
-int pool_destroy(Pool *p, PoolDone done, void *userdata, Fault *f);
+int pool_destroy(Pool *p, DefinedDone done, void *userdata, Fault *f);
 /* Takes up one that an earlier life of this daemon has started. Takes over `live`. */
 int pool_adopt(Pool *p, PoolDef *live, bool mounted_by_us, bool started_by_us, Fault *f);
 /* Frees what it holds, and lets all be. */

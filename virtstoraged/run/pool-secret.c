@@ -8,7 +8,7 @@
 /* Unsealing can't be called off: whoever does not want it any more leaves. */
 typedef struct PoolSecret {
         Pool *pool;                  /* NULL: nobody waits */
-        PoolDone done;
+        DefinedDone done;
         void *userdata;
         bool asking;                 /* the call that asks has not returned */
 } PoolSecret;
@@ -43,7 +43,7 @@ static int find(Pool *p, Secret **ret, Fault *f) {
         return r;
 }
 
-int pool_fetch_secret(Pool *p, PoolDone done, void *userdata, Fault *f) {
+int pool_fetch_secret(Pool *p, DefinedDone done, void *userdata, Fault *f) {
         PoolSecret *s;
         Secret *secret;
         int r;

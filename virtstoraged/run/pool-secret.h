@@ -6,5 +6,5 @@
 /* What a pool logs in with. It is fetched when the pool starts, and is in memory as long as it is active. */
 
 /* 1: it is there, or none is needed; 0: `done` comes later, unless it is forgotten before. */
-int pool_fetch_secret(Pool *p, PoolDone done, void *userdata, Fault *f);
+int pool_fetch_secret(Pool *p, DefinedDone done, void *userdata, Fault *f);
 void pool_forget_secret(Pool *p);

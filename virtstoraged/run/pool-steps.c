@@ -16,7 +16,7 @@
 
 /* --- secret: what it logs in with --- */
 
-static void on_secret(_unused_ Pool *p, const Fault *why, void *userdata) {
+static void on_secret(_unused_ void *object, const Fault *why, void *userdata) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         PoolOperation *o = userdata;
 
@@ -262,7 +262,7 @@ static int step_leave(void *userdata, _unused_ Fault *f) {
 
 /* --- the rest --- */
 
-static void on_step_refreshed(Pool *p, const Fault *why, void *userdata) {
+static void on_step_refreshed(_unused_ void *object, const Fault *why, void *userdata) {
         on_step_done(NULL, NULL, why, userdata);
 }
 

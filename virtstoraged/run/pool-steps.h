@@ -17,7 +17,7 @@ extern const PoolSteps pool_steps_start, pool_steps_stop, pool_steps_build, pool
 typedef struct PoolOperation {
         Pool *pool;
         const PoolSteps *what;
-        PoolDone done;
+        DefinedDone done;
         void *userdata;
         Steps *steps;
         UnitCall *unit;

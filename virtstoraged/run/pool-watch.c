@@ -81,7 +81,9 @@ static int on_volumes(const json_t *json, _unused_ int fds[WORKER_FDS_MAX], void
         return volumes_take(userdata, json);
 }
 
-static void on_refreshed(Pool *p, _unused_ const Fault *why, _unused_ void *userdata) {
+static void on_refreshed(void *object, _unused_ const Fault *why, _unused_ void *userdata) {
+        Pool *p = object;
+
         listen_again(p);
 }
 

@@ -58,7 +58,7 @@ static int look_again(SecretWork *w, Pool *p, WorkSpec *spec, Fault *f) {
 
 /* All that was asked for has come. */
 static void go_on(SecretWork *w) {
-        Pool *p = pools_find_uuid(w->all, w->pool);
+        Pool *p = registry_find_id(w->all->set.registry, w->pool);
         int r = fault_is_set(&w->why) ? -w->why.error : 0, fds[SECRETS_OF_WORK_MAX];
         WorkSpec spec = w->spec;
 

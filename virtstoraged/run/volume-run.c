@@ -384,7 +384,7 @@ static int on_live_resized(sd_bus_message *reply, void *userdata, sd_bus_error *
         const sd_bus_error *e = sd_bus_message_get_error(reply);
         _cleanup_fault_ Fault f = FAULT_INIT;
         LiveResize *l = userdata;
-        Pool *p = pools_find_uuid(l->all, l->pool);
+        Pool *p = registry_find_id(l->all->set.registry, l->pool);
         Volume *v = p ? volumes_find(p, l->name) : NULL;
         int r = 0;
 

@@ -6,28 +6,7 @@
 
 #include "mem.h"
 #include "str.h"
-#include "xml-lib.h"
 #include "xml-read.h"
-
-int volume_parse(const char *text, size_t length, VolumeDef **ret, Fault *f) {
-        _cleanup_(xml_doc_freep) xmlDoc *doc = NULL;
-        _cleanup_(volume_def_freep) VolumeDef *def = NULL;
-        void *record = NULL;
-        int r;
-
-        assert(text && ret);
-
-        r = xml_parse(text, length, "volume", &doc, f);
-        if (r < 0)
-                return r;
-        r = xml_read_record(sym_xmlDocGetRootElement(doc), &volume_record, &record, f);
-        if (r < 0)
-                return r;
-        def = record;
-        def->doc = TAKE_PTR(doc);
-        *ret = TAKE_PTR(def);
-        return 0;
-}
 
 /* --- what a new one may be --- */
 
