@@ -156,10 +156,14 @@ static bool set_environment(void) {
 
 static void begin(Run *r) {
         _cleanup_free_ char *address = NULL;
+        int error;
 
         make_files(r->target);
-        if (daemon_new(r->target->spec, true, &r->daemon) < 0)
+        error = daemon_new(r->target->spec, true, &r->daemon);
+        if (error < 0) {
+                fprintf(stderr, "the daemon can't be made: %s\n", strerror(-error));
                 abort();
+        }
         address = strf("unix:path=%s", daemon_socket(r->daemon));
         if (!address || sd_bus_new(&r->client) < 0 || sd_bus_set_address(r->client, address) < 0 || sd_bus_negotiate_fds(r->client, true) < 0 ||
             sd_bus_start(r->client) < 0 || sd_bus_attach_event(r->client, daemon_event(r->daemon), 0) < 0)
