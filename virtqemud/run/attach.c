@@ -663,6 +663,12 @@ static void attach_finished(Operation *o, int error, const Fault *f) {
         a->done(o->domain, a->id ?: (device ? device->id : ""), a->plan, error < 0 ? f : NULL, a->userdata);
 }
 
+static void attach_dropped(Operation *o, const Fault *f) {
+        Attach *a = o->data;
+
+        a->done(o->domain, "", NULL, f, a->userdata);
+}
+
 static const StepRow attach_steps[] = {
         { "capabilities", begin_capabilities, undo_gather },
         { "volumes", begin_volumes, undo_gather },
@@ -687,6 +693,7 @@ static const OperationType attach_type = {
         .name = "attach",
         .steps = attach_steps, .n_steps = ARRAY_SIZE(attach_steps),
         .free_data = attach_free, .qemu_ended = operation_qemu_ended, .finished = attach_finished,
+        .dropped = attach_dropped,
 };
 
 int attach_device(Domain *d, Device *device, const AttachSpec *spec, AttachDone done, void *userdata, Operation **ret, Fault *f) {

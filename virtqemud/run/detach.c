@@ -260,9 +260,15 @@ static void detach_finished(Operation *o, int error, const Fault *f) {
         t->done(o->domain, error < 0 ? f : NULL, t->userdata);
 }
 
+static void detach_dropped(Operation *o, const Fault *f) {
+        const Detach *t = o->data;
+
+        t->done(o->domain, f, t->userdata);
+}
+
 static const OperationType detach_type = {
         .name = "detach", .steps = detach_steps, .n_steps = ARRAY_SIZE(detach_steps), .free_data = detach_free,
-        .qemu_ended = detach_qemu_ended, .finished = detach_finished,
+        .qemu_ended = detach_qemu_ended, .finished = detach_finished, .dropped = detach_dropped,
 };
 
 /* Where it is, unless somebody has said so. */

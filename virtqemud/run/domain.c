@@ -13,6 +13,7 @@
 #include "operation.h"
 #include "plan-only.h"
 #include "status.h"
+#include "stop.h"
 #include "str.h"
 #include "unit.h"
 
@@ -54,6 +55,7 @@ Domain *domain_free(Domain *d) {
         /* What is under way takes back what it has asked of the manager. */
         plan_only_clear(d);
         operation_free(d->operation);
+        stop_forget(d);
         if (d->manager) {
                 d->manager->watch.removed(d, d->manager->watch_userdata);
                 manager_unlink(d->manager, d);

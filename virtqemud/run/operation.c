@@ -32,6 +32,7 @@ static void on_finished(Steps *s, int error, const Fault *f, void *userdata) {
         Domain *d = o->domain;
         Manager *m = d->manager;
 
+        o->ended = true;
         if (o->type->finished)
                 o->type->finished(o, error, f);
         if (error < 0)
@@ -115,9 +116,18 @@ void operation_cancel(Operation *o, Fault *why) {
         steps_cancel(o->steps, why);
 }
 
+static void drop(Operation *o) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        fault_set(&f, FAULT_STOPPING, ESHUTDOWN, "virtqemud is being stopped: %s of %s is finished or undone when it is back", o->name, o->domain->name);
+        o->type->dropped(o, &f);
+}
+
 Operation *operation_free(Operation *o) {
         if (!o)
                 return NULL;
+        if (o->domain && !o->ended && o->type->dropped)
+                drop(o);
         if (o->domain && o->domain->operation == o) {
                 o->domain->operation = NULL;
                 if (o->domain->manager)

@@ -17,6 +17,7 @@ struct Operation {
         void *data;                /* what its steps work on */
         uint64_t done, total;      /* bytes; total 0: not known */
         void *watcher;             /* bus/'s job, set and cleared by it */
+        bool ended;                /* and not dropped */
 };
 
 struct OperationType {
@@ -28,6 +29,8 @@ struct OperationType {
         void (*qemu_ended)(Operation *o);
         /* Runs before anybody hears of the end; may be NULL. */
         void (*finished)(Operation *o, int error, const Fault *f);
+        /* It is forgotten before it has ended: who waits for it is told. May be NULL. */
+        void (*dropped)(Operation *o, const Fault *f);
 };
 
 /* Begins; takes over `data`, also on failure. FAULT_BUSY while another operation has the domain. */

@@ -350,9 +350,15 @@ static void resize_finished(Operation *o, int error, const Fault *f) {
         z->done(o->domain, z->plan, error < 0 ? f : NULL, z->userdata);
 }
 
+static void resize_dropped(Operation *o, const Fault *f) {
+        const Resize *z = o->data;
+
+        z->done(o->domain, NULL, f, z->userdata);
+}
+
 static const OperationType resize_type = {
         .name = "resize", .steps = resize_steps, .n_steps = ARRAY_SIZE(resize_steps), .free_data = resize_free,
-        .qemu_ended = operation_qemu_ended, .finished = resize_finished,
+        .qemu_ended = operation_qemu_ended, .finished = resize_finished, .dropped = resize_dropped,
 };
 
 int resize_domain(Domain *d, const ResizeSpec *spec, ResizeDone done, void *userdata, Operation **ret, Fault *f) {

@@ -313,9 +313,15 @@ static void retune_finished(Operation *o, int error, const Fault *f) {
         t->done(o->domain, t->plan, error < 0 ? f : NULL, t->userdata);
 }
 
+static void retune_dropped(Operation *o, const Fault *f) {
+        const Retune *t = o->data;
+
+        t->done(o->domain, NULL, f, t->userdata);
+}
+
 static const OperationType retune_type = {
         .name = "set-properties", .steps = retune_steps, .n_steps = ARRAY_SIZE(retune_steps), .free_data = retune_free,
-        .qemu_ended = operation_qemu_ended, .finished = retune_finished,
+        .qemu_ended = operation_qemu_ended, .finished = retune_finished, .dropped = retune_dropped,
 };
 
 int retune_domain(Domain *d, const RetuneSpec *spec, RetuneDone done, void *userdata, Operation **ret, Fault *f) {

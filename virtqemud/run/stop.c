@@ -319,3 +319,11 @@ void stop_domain_off(Domain *d) {
         while (d->terminations)
                 termination_end(d->terminations, 0, NULL);
 }
+
+void stop_forget(Domain *d) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        fault_set(&f, FAULT_STOPPING, ESHUTDOWN, "virtqemud is being stopped before %s has ended", d->name);
+        while (d->terminations)
+                termination_end(d->terminations, -ESHUTDOWN, &f);
+}

@@ -35,3 +35,5 @@ int stop_terminate(Domain *d, StopDone done, void *userdata, Fault *f);
 /* From monitor.c and instance.c. */
 void stop_guest_reset(Domain *d);
 void stop_domain_off(Domain *d);
+/* From domain.c: it is forgotten, and who waits for its end is told so. */
+void stop_forget(Domain *d);
