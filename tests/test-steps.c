@@ -149,7 +149,9 @@ static int settle(void *userdata, Fault *f) {
 }
 
 TEST(what_has_been_settled_stays) {
-        static const StepRow settled[] = { { "settle", settle, undo_0 }, { "fails", begin_0, undo_2 }, { "stuck", never, undo_2 }, { "last", begin_2, undo_2 } };
+        static const StepRow settled[] = {
+                { "settle", settle, undo_0 }, { "fails", begin_0, undo_2 }, { "stuck", never, undo_2 }, { "last", begin_2, undo_2 },
+        };
 
         run_and_cancel(settled, ARRAY_SIZE(settled), "a", 0);
 }
