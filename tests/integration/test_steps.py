@@ -9,8 +9,9 @@ import bus as bus_module
 from domains import CONFIG, FORMAT, LIVE, define, disk_xml, tiny_xml
 from test_hotplug import BUSES, PORTS, definitions, descriptors, inside, until
 from test_storage import pool_xml
+from test_tuning import threads, tuning
 
-pytestmark = pytest.mark.bus
+pytestmark = [pytest.mark.bus, pytest.mark.sanitized]
 
 DISK_AND_MORE = "<interface type='user'/><channel type='unix'><target type='virtio' name='org.example.0'/></channel><rng model='virtio'>" \
                 "<backend model='builtin'/></rng>"
@@ -79,6 +80,16 @@ def test_attach(failing, trigger, disk):
     lockd = failing.manager("lock1")
     assert fail_each(failing, trigger, "capabilities", lambda: d.AttachDevice(FORMAT, disk_xml(disk, "vdb"), LIVE | CONFIG, {}),
                      lambda: (inside(d), definitions(d), descriptors(d), lockd.ListLeases(""), children(failing))) > 10
+    d.Terminate(0, {})
+
+
+def test_tuning(failing, trigger):
+    d = define(failing, tiny_xml("web", memory=64))
+    d.Start(0, {}, timeout=60)
+    t = tuning(failing, d)
+    assert fail_each(failing, trigger, "define", lambda: t.SetProperties([("IOThreads", threads(1, 7))], LIVE | CONFIG, {}),
+                     lambda: (t.IOThreads, inside(d), definitions(d))) > 3
+    assert t.IOThreads == [1, 7]
     d.Terminate(0, {})
 
 

@@ -286,6 +286,7 @@ static int begin_tell(void *userdata, Fault *f) {
 
         if (t->validate_only)
                 return list_plan(o, t) < 0 ? fault_oom(f) : 1;
+        steps_settle(o->steps);
         if (t->after) {
                 tuning_swap(d->live, t->after);
                 d->live_generation++;
