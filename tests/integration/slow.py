@@ -16,7 +16,7 @@ SAID = re.compile(r"everything waited (\d+) ms for one event to be handled: (\d+
 # Functions and methods that may take longer, and why.
 ALLOWED = {
     "org.freedesktop.DBus.ObjectManager.GetManagedObjects": "the library makes the answer in one go: 0.3 ms for each VM that has five devices",
-    "write_synced": "what is answered is on the disk; tests have on a disk what is otherwise in /run, too",
+    "file_write_atomic": "what is answered is on the disk; tests have on a disk what is otherwise in /run, too",
     "file_sync_name": "the same for a name in a folder",
     "xml_library_load": "libxml2 is loaded with the first definition, from a disk",
     "fdstore_keep": "systemd's socket takes some hundred descriptors, and is full for a moment when a thousand come at once",
