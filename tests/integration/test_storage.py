@@ -589,6 +589,7 @@ def test_ephemeral_secret(bus, storaged):
 
 
 @pytest.mark.parametrize("format, suffix", [("qcow2", "qcow2"), pytest.param("raw", "luks", marks=pytest.mark.once)])
+@pytest.mark.timeout(300)
 def test_encrypted_volume(bus, storaged, pool, folder, format, suffix):
     secret = bus.object(SERVICE, storaged.DefineSecret("libvirt-xml", "<secret private='yes'><usage type='volume'><volume>disk key</volume></usage></secret>", 0, {}),
                         f"{SERVICE}.Secret")
@@ -625,6 +626,7 @@ def opens(volume, word, command="read 0 4k"):
 
 
 @pytest.mark.once
+@pytest.mark.timeout(300)
 def test_clone_of_encrypted_volume(bus, storaged, pool, folder):
     """Encrypted again, with the same passphrase or another one, whatever the format; the content is there."""
     secrets = {}

@@ -146,6 +146,8 @@ int qemu_img_convert(const ImageSource *from, const VolumeDef *def, const char *
                 r = push_secret(&argv, "f", from->secret);
         if (r >= 0)
                 r = strv_push(&argv, "-p");
+        if (r >= 0)
+                r = push(&argv, "-t", "writeback"); /* its own choice is not to have on the disk what it has said is done */
         if (r >= 0 && from->secret)
                 r = strv_push(&argv, "--image-opts");
         if (r >= 0 && !from->secret)

@@ -199,7 +199,11 @@ static int fill(const Folder *d, const VolumeOrder *o, const char *path, int fd,
         if (!o->origin.image.path)
                 return fill_empty(d, o, path, fd, f);
         r = share_blocks(o, fd) ? 0 : convert_image(o, path, f);
-        return r < 0 ? r : grow_image(o, path, f);
+        if (r >= 0)
+                r = grow_image(o, path, f);
+        if (r >= 0 && fsync(fd) < 0)
+                r = part_fault(d, o, "can't be written", errno, f);
+        return r;
 }
 
 /* --- creating --- */
