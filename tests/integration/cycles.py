@@ -229,8 +229,9 @@ class Result:
         return sorted({what for _, numbers in self.looks for what in numbers})
 
     def growth(self, what):
-        """What a straight line through the looks says of the way from the first to the last."""
-        points = self._series(what)
+        """What a straight line through the second half of the looks says of it: what is kept for good is there by then."""
+        series = self._series(what)
+        points = series[len(series) // 2:]
         mean_x, mean_y = (sum(p[i] for p in points) / len(points) for i in (0, 1))
         spread = sum((x - mean_x) ** 2 for x, _ in points) or 1
         slope = sum((x - mean_x) * (y - mean_y) for x, y in points) / spread
