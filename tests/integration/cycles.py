@@ -243,7 +243,7 @@ class Result:
             numbers = [n for _, n in self._series(what)]
             if is_memory(what):
                 if self.growth(what) > ALLOWED[self.sanitized] and numbers[-1] > numbers[0]:
-                    found.append(f"{self.name}: {what} grows, by {self.growth(what):.0f} in {self.cycles} cycles: {numbers}")
+                    found.append(f"{self.name}: {what} grows, by {self.growth(what):.0f} in the second half of {self.cycles} cycles: {numbers}")
             elif numbers[-1] > min(numbers[len(numbers) // 2:]): # what is opened once, at its first use, does not go on growing
                 found.append(f"{self.name}: {what} is not flat: {numbers}")
         return found
