@@ -191,7 +191,7 @@ static int write_files(const Dnsmasq *d, const NetworkDef *def) {
         return r < 0 ? r : (config > 0) | (dhcp > 0 || dns > 0) << 1;
 }
 
-static void remove_files(const Dnsmasq *d) {
+void dnsmasq_remove_files(const Dnsmasq *d) {
         static const char *const names[] = { "dnsmasq.conf", "dhcp-hosts", "dns-hosts", "pid" };
 
         for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
@@ -220,7 +220,7 @@ static void on_unit(const Fault *why, void *userdata) {
 
         d->call = unit_call_free(d->call);
         if (d->stopping)
-                remove_files(d);
+                dnsmasq_remove_files(d);
         else if (!why) {
                 r = unit_gone_watch(d->options.bus, d->unit, on_unit_gone, d, &d->gone);
                 if (r < 0)
@@ -257,7 +257,7 @@ static void ended(Dnsmasq *d, const char *how) {
                 if (start_child(d, &f) < 0)
                         finish(d, &f);
         } else if (d->stopping) {
-                remove_files(d);
+                dnsmasq_remove_files(d);
                 finish(d, NULL);
         } else
                 d->options.ended(how, d->options.userdata);
@@ -382,7 +382,7 @@ int dnsmasq_stop(Dnsmasq *d, DnsmasqDone done, void *userdata, Fault *f) {
                 if (dnsmasq_pid(d) > 0)
                         r = signal_it(d, SIGTERM);
                 else {
-                        remove_files(d);
+                        dnsmasq_remove_files(d);
                         r = finish_later(d);
                 }
         }

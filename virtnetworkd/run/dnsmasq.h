@@ -30,6 +30,8 @@ typedef void (*DnsmasqDone)(const Fault *why, void *userdata);
 /* Writes the files and starts it; where it runs already it reads the hosts again, if they are others. */
 int dnsmasq_start(Dnsmasq *d, const NetworkDef *def, DnsmasqDone done, void *userdata, Fault *f);
 int dnsmasq_stop(Dnsmasq *d, DnsmasqDone done, void *userdata, Fault *f);
+/* Of one that could not be started. */
+void dnsmasq_remove_files(const Dnsmasq *d);
 /* Where it writes down what it gives. */
 const char *dnsmasq_leases(const Dnsmasq *d);
 /* What runs goes over to another definition; leases are kept. Where nothing else has changed it reads the hosts again, else it is restarted. */

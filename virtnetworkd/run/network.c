@@ -326,11 +326,18 @@ static void apply_grants(Network *n) {
                 warn(n, fault_text(&f));
 }
 
+/* Nothing of what it was to be is left. */
+static void give_up(Network *n) {
+        take_down(n);
+        if (n->dnsmasq)
+                dnsmasq_remove_files(n->dnsmasq);
+}
+
 static void on_started(const Fault *why, void *userdata) {
         Network *n = userdata;
 
         if (why)
-                take_down(n);
+                give_up(n);
         else {
                 watch_leases(n);
                 apply_grants(n);
@@ -383,7 +390,7 @@ int network_start(Network *n, DefinedDone done, void *userdata, Fault *f) {
         if (r >= 0)
                 return 0;
         if (n->live)
-                take_down(n);
+                give_up(n);
         (void) definitions_save(n);
         free(TAKE_PTR(n->operation));
         return r;

@@ -118,14 +118,14 @@ static const SecretRef *tpm_secret(const Device *d, const char **ret_purpose) {
 }
 
 /* The banks are what swtpm_setup writes into the module's state, new or not, before swtpm takes it up; what they both read the key from is opened anew. */
-#define SETUP \
-        "state=$1 banks=$2 key=$3; shift 3; how=; [ ! -e \"$state\"/tpm2-00.permall ] || how=--reconfigure; " \
-        "[ -z \"$key\" ] || { exec 5</proc/self/fd/1; key='--pwdfile-fd 5 --cipher aes-256-cbc'; }; " \
-        "swtpm_setup --tpm2 --tpmstate \"dir://$state\" --config /dev/null --pcr-banks \"$banks\" $how $key </dev/null >&2 || exit; " \
-        "exec 5<&-; exec \"$@\""
+static const char setup[] =
+        "state=$1 banks=$2 key=$3; shift 3; how=; [ ! -e \"$state\"/tpm2-00.permall ] || how=--reconfigure; "
+        "[ -z \"$key\" ] || { exec 5</proc/self/fd/1; key='--pwdfile-fd 5 --cipher aes-256-cbc'; }; "
+        "swtpm_setup --tpm2 --tpmstate \"dir://$state\" --config /dev/null --pcr-banks \"$banks\" $how $key </dev/null >&2 || exit; "
+        "exec 5<&-; exec \"$@\"";
 
 static int add_setup(const Tpm *t, const char *state, Companion *ret) {
-        const char *const before[] = { "/bin/sh", "-c", SETUP, "sh", state };
+        const char *const before[] = { "/bin/sh", "-c", setup, "sh", state };
         _cleanup_text_ Text banks = TEXT_INIT;
         _cleanup_free_ char *text = NULL;
         int r = 0;

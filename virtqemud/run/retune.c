@@ -242,8 +242,10 @@ int retune_take_back(Domain *d, const DomainDef *after, Fault *f) {
 
         if (!d->live || !d->instance)
                 return 0;
-        r = limits_change(d, after, d->live, NULL, NULL, NULL, f);
-        return r < 0 ? r : apply_pins(d, after, d->live);
+        r = limits_take_back(d, after, d->live);
+        if (r >= 0)
+                r = apply_pins(d, after, d->live);
+        return r < 0 ? fault_oom(f) : 0;
 }
 
 static int begin_pins(void *userdata, Fault *f) {

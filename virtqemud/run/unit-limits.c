@@ -146,24 +146,43 @@ static int begin_reset(Domain *d, LimitsReset *reset) {
         return unit_set_properties(d->manager->bus, d->unit, "take back the limits of", fill, &t, on_reset, reset, &reset->call);
 }
 
-void limits_reset(Domain *d) {
-        _cleanup_unit_properties_ UnitProperties p = {};
-        LimitsReset *reset;
+/* Takes over what is in `p`. */
+static int take_back(Domain *d, UnitProperties *p) {
+        LimitsReset *reset = find_reset(d);
         int r;
 
-        if (!d->live || !d->unit || !d->manager->by_unit || !d->manager->bus || tune_properties(d->live, true, &p) < 0 || p.n == 0)
-                return;
-        reset = find_reset(d);
         if (reset)
                 reset_free(reset);
         reset = new0(LimitsReset, 1);
         if (!reset)
-                return;
+                return -ENOMEM;
         LIST_INSERT_HEAD(&d->manager->limits_resets, reset, link);
-        reset->properties = TAKE(p, ((UnitProperties) {}));
+        reset->properties = TAKE(*p, ((UnitProperties) {}));
         r = begin_reset(d, reset);
-        if (r < 0) {
-                (void) log_domain_warning_errno(d, r, "its limits can't be taken back: %m");
+        if (r < 0)
                 reset_free(reset);
-        }
+        return r;
+}
+
+int limits_take_back(Domain *d, const DomainDef *before, const DomainDef *after) {
+        _cleanup_unit_properties_ UnitProperties p = {};
+        int r;
+
+        assert(d && before && after);
+
+        if (!d->unit || !d->manager->by_unit || !d->manager->bus)
+                return 0;
+        r = tune_change(before, after, &p);
+        return r < 0 || p.n == 0 ? r : take_back(d, &p);
+}
+
+void limits_reset(Domain *d) {
+        _cleanup_unit_properties_ UnitProperties p = {};
+        int r;
+
+        if (!d->live || !d->unit || !d->manager->by_unit || !d->manager->bus || tune_properties(d->live, true, &p) < 0 || p.n == 0)
+                return;
+        r = take_back(d, &p);
+        if (r < 0)
+                (void) log_domain_warning_errno(d, r, "its limits can't be taken back: %m");
 }

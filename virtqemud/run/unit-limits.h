@@ -10,7 +10,9 @@
 int limits_apply(Domain *d, UnitDone done, void *userdata, UnitCall **ret, Fault *f);
 /* Tells what is different. 1: nothing is. FAULT_NOT_SUPPORTED without a unit. */
 int limits_change(Domain *d, const DomainDef *before, const DomainDef *after, UnitDone done, void *userdata, UnitCall **ret, Fault *f);
-/* The unit is to be as if nothing had been said, for whatever comes next. Nobody waits for it, but it is said again to a systemd that was away. */
+/* The unit was perhaps told of `before`, and is to be as `after` says. Nobody waits for it, but it is said again to a systemd that was away. */
+int limits_take_back(Domain *d, const DomainDef *before, const DomainDef *after);
+/* Likewise as if nothing had been said, for whatever comes next. */
 void limits_reset(Domain *d);
 /* For a daemon that ends. */
 void limits_clear(Manager *m);
