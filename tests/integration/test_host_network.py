@@ -822,7 +822,7 @@ def test_options_of_dnsmasq(bed, client, networkd):
     network = defined("no-such-option")
     with pytest.raises(BusError, match="dnsmasq"):
         network.Start(0, {})
-    assert not network.Active
+    assert not network.Active and not bed.exists("/run/virtbus/network/lab") and not bed.exists("/sys/class/net/br-lab")
     network.Undefine(0, {})
 
 
