@@ -648,6 +648,10 @@ def test_what_an_interface_asks_for(bed, client, networkd, vms):
         bed.wait(lambda: sorted(network.Ports) == sorted(ports[:2]), what="the interfaces are on their network again")
         bed.wait(lambda: [bed.read(f"/sys/class/net/{p}/brport/isolated") for p in ports[:2]] == ["0\n", "1\n"])
         assert "rate 800Kbit ceil 800Kbit" in bed.run(f"tc class show dev {ports[0]}").stdout
+    # A virtnetworkd that died when it had stopped half of it takes the network up again.
+    bed.run("systemctl kill --signal=STOP virtnetworkd; ip link del br-lab; systemctl kill --signal=KILL virtnetworkd")
+    bed.wait(lambda: bed.exists(f"/sys/class/net/{ports[0]}/brport/isolated"), what="the interfaces are on their network again")
+    bed.wait(lambda: sorted(network.Ports) == sorted(ports[:2]))
     with client.fails("InvalidState", f"{ports[0]} is on a bridge"):
         networkd.ReattachPort("lab", ports[0], {}, 0, {})
     with client.fails("NetworkFailed", "uplink is no tap"):

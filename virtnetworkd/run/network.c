@@ -404,7 +404,7 @@ static void on_adopted(const Fault *why, void *userdata) {
         watch_leases(n);
         announce(n);
         warn_of_options(n);
-        networks_changed(n, NETWORK_CHANGED_ACTIVE);
+        networks_changed(n, NETWORK_CHANGED_ACTIVE | NETWORK_CHANGED_STARTED);
 }
 
 int network_adopt(Network *n, NetworkDef *live, Fault *f) {

@@ -17,6 +17,9 @@
 #define NETWORK1_ROOT "/org/virtbus/network1"
 #define NETWORK1_MANAGER NETWORK1_NAME ".Manager"
 #define NETWORK1_NETWORK NETWORK1_NAME ".Network"
+#define NETWORKD_MATCH \
+        "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',interface='org.freedesktop.DBus'," \
+        "member='NameOwnerChanged',arg0='" NETWORK1_NAME "'"
 /* The network may have to be started first. */
 #define ATTACH_TIMEOUT_USEC (20u * 1000 * 1000)      /* for finding the network, and again for a port of it */
 #define QUEUES_MAX 16u
@@ -345,20 +348,37 @@ void domain_ports_put_back(Domain *d, const char *network) {
                 (void) log_domain_warning_errno(d, r, "its interfaces can't be put back on their networks: %m");
 }
 
+static void put_all_back(Manager *m, const char *network) {
+        REGISTRY_FOREACH(Domain, d, m->domains)
+                if (d->instance)
+                        domain_ports_put_back(d, network);
+}
+
 static int on_network_started(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Manager *manager = userdata;
         const char *name;
 
         if (sd_bus_message_read(m, "s", &name) >= 0)
-                REGISTRY_FOREACH(Domain, d, manager->domains)
-                        if (d->instance)
-                                domain_ports_put_back(d, name);
+                put_all_back(userdata, name);
+        return 0;
+}
+
+/* One that died when it was stopping a network takes it up again, before it has its name. */
+static int on_networkd(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const char *name, *before, *after;
+
+        if (sd_bus_message_read(m, "sss", &name, &before, &after) >= 0 && *after)
+                put_all_back(userdata, NULL);
         return 0;
 }
 
 int domain_ports_listen(Manager *m) {
+        int r;
+
         if (!m->bus || m->user)
                 return 0;
+        r = sd_bus_add_match_async(m->bus, &m->networkd_heard, NETWORKD_MATCH, on_networkd, NULL, m);
+        if (r < 0)
+                return r;
         return sd_bus_match_signal_async(m->bus, &m->networks_heard, NETWORK1_NAME, NETWORK1_ROOT, NETWORK1_MANAGER, "NetworkStarted", on_network_started,
                                          NULL, m);
 }

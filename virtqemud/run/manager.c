@@ -262,6 +262,7 @@ Manager *manager_free(Manager *m) {
         host_sleep_free(m->host_sleep);
         sd_bus_slot_unref(m->unit_files);
         sd_bus_slot_unref(m->networks_heard);
+        sd_bus_slot_unref(m->networkd_heard);
         settings_clear(&m->settings);
         free(m->peer_socket);
         free(m->supervisor);

@@ -30,7 +30,7 @@ struct Manager {
         sd_event *event;
         sd_bus *bus;                 /* where systemd and machined are asked; NULL without a bus */
         sd_bus *system_bus;          /* of a session that has asked for a network */
-        sd_bus_slot *networks_heard; /* NetworkStarted of virtnetworkd */
+        sd_bus_slot *networks_heard, *networkd_heard; /* NetworkStarted of virtnetworkd, and itself */
         sd_bus_slot *addresses_heard; /* AddressesChanged of virtnetworkd */
         bool user;                   /* session mode */
         bool by_unit;                /* VMs are systemd units; else we launch the supervisors ourselves */
