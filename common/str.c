@@ -69,6 +69,14 @@ void str_make_text(char *s) {
         }
 }
 
+uint64_t str_hash(const char *s) {
+        uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+        for (; *s; s++)
+                hash = (hash ^ (unsigned char) *s) * UINT64_C(0x100000001b3);
+        return hash;
+}
+
 char *strf(const char *fmt, ...) {
         va_list ap;
         char *s;

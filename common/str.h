@@ -30,6 +30,9 @@ bool is_utf8(const char *s);
 /* Makes '?' of bytes that are no UTF-8, as where a text was cut, and of control characters other than new lines and tabulators. */
 void str_make_text(char *s);
 
+/* FNV-1a: the same everywhere and for good, for names of files; anybody can make two texts that have the same. */
+uint64_t str_hash(const char *s);
+
 /* asprintf() that returns the string or NULL. */
 char *strf(const char *fmt, ...) _printf_(1, 2);
 

@@ -16,15 +16,6 @@
 #define USER_MAX 31u          /* what systemd takes; letters, digits, '_' and '-' */
 #define FILE_NAME "10-user.conf"
 
-/* FNV-1a. */
-static uint64_t hash_of(const char *text) {
-        uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
-        for (const char *p = text; *p; p++)
-                hash = (hash ^ (unsigned char) *p) * UINT64_C(0x100000001b3);
-        return hash;
-}
-
 static bool template_fits(const char *unit) {
         const char *at = strchr(unit, '@'), *p = at ? at + 1 : unit;
 
@@ -50,7 +41,7 @@ int unit_user_write(const char *folder, const char *unit) {
                 return 0;
         path = strf("%s/%s.d", folder, unit);
         file = path ? strf("%s/" FILE_NAME, path) : NULL;
-        text = strf("# The unit's name is no name of a user.\n[Service]\nUser=" USER_PREFIX "%016" PRIx64 "\n", hash_of(unit));
+        text = strf("# The unit's name is no name of a user.\n[Service]\nUser=" USER_PREFIX "%016" PRIx64 "\n", str_hash(unit));
         if (!file || !text)
                 return -ENOMEM;
         if (access(file, F_OK) == 0)

@@ -59,6 +59,12 @@ TEST(nearest_word) {
         assert_null(str_nearest("xyzzy", words, ARRAY_SIZE(words)));
 }
 
+TEST(names_of_files_stay) {
+        assert_int_equal(str_hash(""), UINT64_C(0xcbf29ce484222325));
+        assert_int_equal(str_hash("a"), UINT64_C(0xaf63dc4c8601ec8c));
+        assert_int_equal(str_hash("foobar"), UINT64_C(0x85944171f73967e8));
+}
+
 TEST(utf8) {
         assert_true(is_utf8("gr\xc3\xbc\xc3\x9f"));
         assert_false(is_utf8("\xc0\xaf"));
@@ -166,6 +172,6 @@ TEST(log_levels) {
 }
 
 TEST_MAIN(
-        TEST_ROW(numbers_are_strict), TEST_ROW(size_units), TEST_ROW(nearest_word), TEST_ROW(utf8), TEST_ROW(string_vectors),
+        TEST_ROW(numbers_are_strict), TEST_ROW(size_units), TEST_ROW(nearest_word), TEST_ROW(names_of_files_stay), TEST_ROW(utf8), TEST_ROW(string_vectors),
         TEST_ROW(first_fault_wins), TEST_ROW(fault_names_are_complete), TEST_ROW(files_are_replaced_whole),
         TEST_ROW(descriptors_travel), TEST_ROW(log_levels))

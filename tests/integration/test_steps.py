@@ -87,7 +87,7 @@ def test_tuning(failing, trigger):
     d = define(failing, tiny_xml("web", memory=64))
     d.Start(0, {}, timeout=60)
     t = tuning(failing, d)
-    assert fail_each(failing, trigger, "define", lambda: t.SetProperties([("IOThreads", threads(1, 7))], LIVE | CONFIG, {}),
+    assert fail_each(failing, trigger, "journal", lambda: t.SetProperties([("IOThreads", threads(1, 7))], LIVE | CONFIG, {}),
                      lambda: (t.IOThreads, inside(d), definitions(d))) > 3
     assert t.IOThreads == [1, 7]
     d.Terminate(0, {})

@@ -35,7 +35,8 @@ static int restore_domain(Manager *m, Status *s, DomainDef *live, Domain **ret) 
         *ret = d;
         r = events_from_json(d, s->events);
         clock_take_up(d);
-        return r < 0 || !d->config ? r : domain_match_ids(d->config, d->live);
+        domain_changed(d, DOMAIN_CHANGED_LIVE | DOMAIN_CHANGED_CONFIG); /* devices are what they are beside those that are running */
+        return r;
 }
 
 static int restore_instance(Domain *d, Status *s, Fault *f) {

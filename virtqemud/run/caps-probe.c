@@ -218,11 +218,7 @@ static int binary_key(const char *binary, char **ret, Fault *f) {
 /* ---- the cache on disk ---- */
 
 static char *cache_path(const Entry *e) {
-        uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
-        for (const char *p = e->binary; *p; p++)
-                hash = (hash ^ (unsigned char) *p) * UINT64_C(0x100000001b3);
-        return e->store->cache_dir ? strf("%s/qemu-%016" PRIx64 ".json", e->store->cache_dir, hash) : NULL;
+        return e->store->cache_dir ? strf("%s/qemu-%016" PRIx64 ".json", e->store->cache_dir, str_hash(e->binary)) : NULL;
 }
 
 static void cache_load(Entry *e, const char *key) {

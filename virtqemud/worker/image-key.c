@@ -15,13 +15,9 @@
 
 #define MOUNTINFO_MAX ((size_t) 16 * 1024 * 1024)
 
-/* Short and plain, whatever the identity is: FNV-1a. Identities are the administrator's, nobody can look for collisions. */
+/* Short and plain, whatever the identity is. Identities are the administrator's, nobody can look for collisions. */
 static char *key_of(const char *kind, const char *identity, uint64_t number) {
-        uint64_t h = UINT64_C(0xcbf29ce484222325);
-
-        for (const char *p = identity; *p; p++)
-                h = (h ^ (unsigned char) *p) * UINT64_C(0x100000001b3);
-        return strf("%s-%016" PRIx64 "-%" PRIu64, kind, h, number);
+        return strf("%s-%016" PRIx64 "-%" PRIu64, kind, str_hash(identity), number);
 }
 
 /* --- files --- */

@@ -26,18 +26,15 @@ static char *place_of(const PoolDef *def) {
         return text_finish(&t);
 }
 
-/* A name for the file, by FNV-1a; the file says itself what it is for. */
+/* A name for the file; the file says itself what it is for. */
 typedef struct FileName {
         char text[17];
 } FileName;
 
 static FileName file_name(const char *place) {
-        uint64_t hash = UINT64_C(0xcbf29ce484222325);
         FileName name;
 
-        for (const char *c = place; *c; c++)
-                hash = (hash ^ (unsigned char) *c) * UINT64_C(0x100000001b3);
-        (void) snprintf(name.text, sizeof(name.text), "%016llx", (unsigned long long) hash);
+        (void) snprintf(name.text, sizeof(name.text), "%016llx", (unsigned long long) str_hash(place));
         return name;
 }
 
