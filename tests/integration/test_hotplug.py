@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Devices that come and go while the machine runs."""
 
+import contextlib
 import difflib
 import json
 import os
@@ -15,6 +16,7 @@ import bus as bus_module
 import pytest
 from gi.repository import GLib
 
+from pace import Deadline, patient
 from rawqemu import die_with_parent
 from domains import CONFIG, FORMAT, LIVE, VALIDATE_ONLY, console, define, device, disk_xml, guest_xml, tiny_xml
 
@@ -109,8 +111,10 @@ def inside(domain):
 
 def descriptors(domain):
     """Of QEMU, but for those by which its own parts talk to each other."""
-    folder = f"/proc/{domain.MainPID}/fd"
-    targets = [os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder)]
+    folder, targets = f"/proc/{domain.MainPID}/fd", []
+    for fd in os.listdir(folder):
+        with contextlib.suppress(FileNotFoundError):  # it was closed meanwhile
+            targets.append(os.readlink(f"{folder}/{fd}"))
     return sorted(re.sub("/#[0-9]+ ", "/# ", t.split(":[")[0]) for t in targets if not t.startswith("anon_inode"))
 
 
@@ -120,11 +124,14 @@ def definitions(domain):
 
 
 def until(what, expected=True, seconds=60):
-    deadline = time.monotonic() + seconds
+    deadline = Deadline(seconds)
     while (now := what()) != expected:
-        assert time.monotonic() < deadline, now
+        assert not deadline.passed(), now
         time.sleep(0.05)
 
+
+# As long as a guest may take that hardly gets the processor.
+PATIENTLY = {"timeout-usec": GLib.Variant("t", 80_000_000)}
 
 # What the guest says to a command once the device is there.
 SEEN = {
@@ -163,7 +170,7 @@ def come_and_go(bus, d, con, name, xml):
         command, text = SEEN[name]
         until(lambda: text in (seen := " ".join([*con.ask("disks"), *con.ask(command)])) or f"{name}: {seen}")
 
-    new.Detach(0, {}, timeout=60)
+    new.Detach(0, PATIENTLY, timeout=90)
     assert inside(d) == before, name
     assert definitions(d) == defined, name
     with bus.fails("UnknownObject"):
@@ -256,7 +263,7 @@ def test_qemu_that_ends_meanwhile(bus, qemud, images, what):
     defined, qemu = d.ExportDefinition(FORMAT, CONFIG), d.MainPID
     d.Suspend(0, {})
     os.kill(qemu, signal.SIGSTOP)
-    caller = threading.Timer(1, os.kill, (qemu, signal.SIGKILL))
+    caller = threading.Timer(patient(1), os.kill, (qemu, signal.SIGKILL))
     caller.start()
     with bus.fails("Disconnected"):
         if what == "attach":
@@ -434,7 +441,7 @@ def dies_letting_go(device, trigger):
     """Whether virtqemud died; a guest that is just taking what it was given refuses to give it back."""
     while True:
         try:
-            device.Detach(0, {}, timeout=60)
+            device.Detach(0, PATIENTLY, timeout=90)
             return False
         except bus_module.BusError as e:
             if "NoReply" in str(e):
