@@ -188,6 +188,13 @@ static void stuck(Guestlog *g, int error) {
                 set_state(g, GUESTLOG_FULL);
 }
 
+/* Asked now: since an event told of the last writer's end there may have been OpenLog(). */
+static bool has_writers(const Guestlog *g) {
+        struct pollfd p = { .fd = g->pipe, .events = POLLIN };
+
+        return poll(&p, 1, 0) <= 0 || !(p.revents & POLLHUP) || available(g) > 0;
+}
+
 static int on_pipe(sd_event_source *source, int fd, uint32_t events, void *userdata) {
         Guestlog *g = userdata;
         int r;
@@ -196,7 +203,7 @@ static int on_pipe(sd_event_source *source, int fd, uint32_t events, void *userd
         pass_on(g);
         if (r < 0)
                 stuck(g, r);
-        else if ((events & EPOLLHUP) && available(g) == 0)
+        else if ((events & EPOLLHUP) && !has_writers(g))
                 end(g);
         return 0;
 }
@@ -270,14 +277,12 @@ static int attach(Guestlog *g, int pipe) {
 }
 
 void guestlog_settle(Guestlog *g) {
-        struct pollfd p = { .fd = g->pipe, .events = POLLIN };
-
         assert(g);
 
         if (g->state != GUESTLOG_OPEN || drain(g) < 0)
                 return;
         pass_on(g);
-        if (poll(&p, 1, 0) > 0 && (p.revents & POLLHUP) && available(g) == 0)
+        if (!has_writers(g))
                 end(g);
 }
 

@@ -13,6 +13,7 @@ from pace import Deadline
 
 PR_SET_CHILD_SUBREAPER = 36
 MARKER = "VIRTBUS_TEST_ID"
+EPOLL_WAITS = ("232", "281", "441")  # numbers of epoll_wait() and its kin
 
 
 def adopt_orphans():
@@ -83,6 +84,17 @@ def wait_end(pid, timeout):
         return bool(end.poll(max(0, timeout) * 1000))
     finally:
         os.close(fd)
+
+
+def stop_at_rest(pid):
+    """Stop a process that waits for events: in the middle of one it would seem to take long for it."""
+    while True:
+        os.kill(pid, signal.SIGSTOP)
+        while _stat(pid)[1] != "T":
+            time.sleep(0.001)
+        if Path(f"/proc/{pid}/syscall").read_text().split()[0] in EPOLL_WAITS:
+            return
+        os.kill(pid, signal.SIGCONT)
 
 
 class Watch:

@@ -20,7 +20,6 @@ from pace import at_most, patient
 from test_hotplug import until
 
 pytestmark = pytest.mark.bus
-EPOLL_WAITS = ("232", "281", "441")  # numbers of epoll_wait() and its kin
 
 
 def qemu_img(*args):
@@ -130,21 +129,11 @@ def test_lifecycle_actions(bus, qemud, guest_image, on_poweroff, on_reboot, comm
         domain.Terminate(0, {})
 
 
-def stop_at_rest(pid):
-    """Not in the middle of something, which would seem to take it long."""
-    while True:
-        os.kill(pid, signal.SIGSTOP)
-        until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0], "T")
-        if Path(f"/proc/{pid}/syscall").read_text().split()[0] in EPOLL_WAITS:
-            return
-        os.kill(pid, signal.SIGCONT)
-
-
 def end_unseen(bus, domain, con, command):
     """The guest does what ends it while virtqemud stands: then all has arrived at once, what was said as well as the end of who said it."""
     daemon, pids = bus.owner_pid(SERVICE), [domain.MainPID, *bus.watch.named("virtqemu-watch")]
     con.ask(f"sh (sleep 1; echo the last words; {command}) >/dev/console &")
-    stop_at_rest(daemon)
+    leaks.stop_at_rest(daemon)
     try:
         assert all(leaks.wait_end(pid, patient(60)) for pid in pids)
     finally:

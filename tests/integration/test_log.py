@@ -10,7 +10,9 @@ import time
 import uuid
 
 import pytest
-from gi.repository import GLib
+from gi.repository import Gio, GLib
+
+from bus import Client
 
 pytestmark = pytest.mark.bus
 
@@ -84,6 +86,27 @@ def test_write_read_follow(bus, logd):
     os.write(again, b"third\n")
     wait(lambda: kept(bus).endswith(b"third\n"))
     os.close(again)
+
+
+def test_opened_again_while_the_last_writer_goes(bus, logd):
+    """In whatever order virtlogd hears of both: what is written then is kept."""
+    arguments = GLib.Variant("(ayssta{sv})", (WEB, "web", "serial0", 0, {}))
+    for turn in range(150):
+        writer, answers, other = open_log(logd), [], Client(bus.address)
+        other.context.push_thread_default()
+        other.connection.call_with_unix_fd_list(SERVICE, logd.path, f"{SERVICE}.Manager", "OpenLog", arguments, None, Gio.DBusCallFlags.NONE, 60000, None, None,
+                                                lambda connection, result: answers.append(connection.call_with_unix_fd_list_finish(result)[1].steal_fds()))
+        other.context.pop_thread_default()
+        other.connection.flush_sync(None)
+        time.sleep(turn % 50 * 0.00002)
+        os.close(writer)
+        wait(lambda: other.pump() or answers)
+        other.close()
+        os.write(answers[0][0], b"turn %d\n" % turn)
+        assert list(bus.directory.glob("run/virtbus/log/*.fifo")) and log_object(bus, logd).State == "open"
+        wait(lambda: b"turn %d\n" % turn in kept(bus))
+        os.close(answers[0][0])
+        wait(lambda: log_object(bus, logd).State == "closed")
 
 
 def test_rotation(bus, logd):
