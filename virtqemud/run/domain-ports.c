@@ -28,6 +28,7 @@ typedef struct DomainPort {
         DomainPorts *all;
         Interface *interface;        /* of the live definition */
         int fds[QUEUES_MAX];
+        char *network;               /* its object */
         sd_bus_slot *call;
 } DomainPort;
 
@@ -46,6 +47,7 @@ DomainPorts *domain_ports_free(DomainPorts *p) {
                 return NULL;
         for (size_t i = 0; i < p->n; i++) {
                 sd_bus_slot_unref(p->items[i].call);
+                free(p->items[i].network);
                 for (unsigned q = 0; q < QUEUES_MAX; q++)
                         fd_close(p->items[i].fds[q]);
         }
@@ -146,6 +148,33 @@ static int append_vlans(sd_bus_message *m, const PortSettings *s) {
         return r < 0 || s->trunk == UNSET ? r : sd_bus_message_append(m, "{sv}", "trunk", "b", s->trunk == YES);
 }
 
+static int append_id(sd_bus_message *m, const char *name, sd_id128_t id) {
+        int r;
+
+        if (sd_id128_is_null(id))
+                return 0;
+        r = sd_bus_message_open_container(m, 'e', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", name);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', "ay");
+        if (r >= 0)
+                r = sd_bus_message_append_array(m, 'y', id.bytes, sizeof(id.bytes));
+        for (unsigned depth = 0; depth < 2 && r >= 0; depth++)
+                r = sd_bus_message_close_container(m);
+        return r;
+}
+
+static int append_virtual_port(sd_bus_message *m, const VirtualPort *v) {
+        int r = 0;
+
+        if (v->type != VIRTUAL_PORT_NONE)
+                r = sd_bus_message_append(m, "{sv}", "virtualport", "s", virtual_port_type_to_string((VirtualPortType) v->type));
+        if (r >= 0 && v->profile_id)
+                r = sd_bus_message_append(m, "{sv}", "profileid", "s", v->profile_id);
+        return r < 0 ? r : append_id(m, "interfaceid", v->interface_id);
+}
+
 /* What the definition asks for, beside what every port has. */
 static int append_settings(sd_bus_message *m, const Interface *i) {
         int r = 0;
@@ -160,6 +189,8 @@ static int append_settings(sd_bus_message *m, const Interface *i) {
                 r = append_bandwidth(m, "inbound", &i->port.inbound);
         if (r >= 0)
                 r = append_bandwidth(m, "outbound", &i->port.outbound);
+        if (r >= 0)
+                r = append_virtual_port(m, &i->port.virtual_port);
         return r < 0 ? r : append_vlans(m, &i->port);
 }
 
@@ -169,6 +200,8 @@ static int append_port(sd_bus_message *m, const DomainPort *port) {
 
         if (r >= 0)
                 r = sd_bus_message_append(m, "{sv}{sv}", "domain", "s", port->all->domain->name, "queues", "u", (uint32_t) interface_queues(i));
+        if (r >= 0)
+                r = append_id(m, "uuid", port->all->domain->uuid);
         if (r >= 0)
                 r = append_settings(m, i);
         if (r >= 0)
@@ -188,44 +221,86 @@ static int append_target(sd_bus_message *m, const Interface *i) {
         return sd_bus_message_append(m, "ss", i->direct, direct_mode_to_string(i->direct_mode == DIRECT_NONE ? DIRECT_VEPA : (DirectMode) i->direct_mode));
 }
 
-/* `network`: its object; NULL: the interface is on none. */
-static int new_call(const DomainPort *port, const char *network, sd_bus_message **ret) {
+static int new_call(const DomainPort *port, sd_bus_message **ret) {
         sd_bus *bus = manager_network_bus(port->all->domain->manager);
         const Interface *i = port->interface;
         const char *method = i->bridge ? "AttachBridgePort" : i->direct ? "AttachLinkPort" : "AttachTap";
         int r;
 
-        if (network)
-                return sd_bus_message_new_method_call(bus, ret, NETWORK1_NAME, network, NETWORK1_NETWORK, "AttachPort");
+        if (port->network)
+                return sd_bus_message_new_method_call(bus, ret, NETWORK1_NAME, port->network, NETWORK1_NETWORK, "AttachPort");
         r = sd_bus_message_new_method_call(bus, ret, NETWORK1_NAME, NETWORK1_ROOT, NETWORK1_MANAGER, method);
         return r < 0 ? r : append_target(*ret, i);
 }
 
-static int attach(DomainPort *port, const char *network) {
+static int attach(DomainPort *port) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         int r;
 
-        r = new_call(port, network, &m);
+        r = new_call(port, &m);
         if (r >= 0)
                 r = append_port(m, port);
         return r < 0 ? r : sd_bus_call_async(manager_network_bus(port->all->domain->manager), &port->call, m, on_attached, port, ATTACH_TIMEOUT_USEC);
 }
 
-static int on_network(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+/* Whether its bridge is one of Open vSwitch its network says. Ids are not for sessions to choose. */
+static int take_mode(DomainPort *port, sd_bus_message *reply) {
+        const char *mode;
+        int r = sd_bus_message_read(reply, "v", "s", &mode);
+
+        if (r >= 0 && streq(mode, "openvswitch"))
+                r = interface_set_switch(port->interface, !port->all->domain->manager->user);
+        return r < 0 ? r : attach(port);
+}
+
+static int on_mode(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         const sd_bus_error *e = sd_bus_message_get_error(reply);
         DomainPort *port = userdata;
-        const char *path;
         int r = 0;
 
         port->call = sd_bus_slot_unref(port->call);
         if (!e)
-                r = sd_bus_message_read(reply, "o", &path);
-        if (!e && r >= 0)
-                r = attach(port, path);
-        if (!e && r >= 0)
-                return 0;
-        fail(port, e, r);
-        end_one(port);
+                r = take_mode(port, reply);
+        if (e || r < 0) {
+                fail(port, e, r);
+                end_one(port);
+        }
+        return 0;
+}
+
+static int ask_mode(DomainPort *port) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        sd_bus *bus = manager_network_bus(port->all->domain->manager);
+        int r = sd_bus_message_new_method_call(bus, &m, NETWORK1_NAME, port->network, "org.freedesktop.DBus.Properties", "Get");
+
+        if (r >= 0)
+                r = sd_bus_message_append(m, "ss", NETWORK1_NETWORK, "ForwardMode");
+        return r < 0 ? r : sd_bus_call_async(bus, &port->call, m, on_mode, port, ATTACH_TIMEOUT_USEC);
+}
+
+static int take_network(DomainPort *port, sd_bus_message *reply) {
+        const char *path;
+        int r = sd_bus_message_read(reply, "o", &path);
+
+        if (r >= 0)
+                r = free_and_strdup(&port->network, path);
+        if (r < 0)
+                return r;
+        return port->interface->port.virtual_port.type == VIRTUAL_PORT_NONE ? ask_mode(port) : attach(port);
+}
+
+static int on_network(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *e = sd_bus_message_get_error(reply);
+        DomainPort *port = userdata;
+        int r = 0;
+
+        port->call = sd_bus_slot_unref(port->call);
+        if (!e)
+                r = take_network(port, reply);
+        if (e || r < 0) {
+                fail(port, e, r);
+                end_one(port);
+        }
         return 0;
 }
 
@@ -247,7 +322,7 @@ static int begin(DomainPort *port) {
         if (port->interface->network)
                 r = find_network(bus, port);
         else
-                r = attach(port, NULL);
+                r = attach(port);
         if (r >= 0)
                 port->all->n_pending++;
         return r;
