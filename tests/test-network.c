@@ -91,6 +91,8 @@ static char *switch_of(const NetworkDef *def) {
                 assert_ok(switch_port_limit("vnet-ovs0", &g->settings.inbound, &g->settings.outbound, &words));
                 add_commands(&t, "and its limits", words);
         }
+        assert_ok(switch_port_unlimit("vnet-ovs0", &words));
+        add_commands(&t, "without limits", words);
         assert_ok(switch_port_remove("vnet-ovs0", &words));
         add_commands(&t, "gone", words);
         return text_finish(&t);

@@ -4,15 +4,15 @@
 import json
 import os
 import re
-import time
+import threading
 
 import pytest
 from gi.repository import GLib
 
 import domains
+from bus import BusError
 from domains import CONFIG, LIVE, tiny_xml
-from host import USER
-from netbed import bed, client, heard, kill, networkd
+from netbed import bed, client, kill, networkd
 
 pytestmark = pytest.mark.host
 
@@ -92,7 +92,7 @@ def network(bed, client, networkd, switch):
     network = client.object("org.virtbus.network1", networkd.DefineNetwork("libvirt-xml", NETWORK, 0, {}))
     yield network
     bed.wait(lambda: switch.ports() == {}, what="all ports are gone")
-    assert bed.run("ls /var/lib/virtbus/network/switch-ports").stdout == ""
+    bed.wait(lambda: bed.run("ls /var/lib/virtbus/network/switch-ports", check=False).stdout == "", what="none is noted")
     assert switch.rows("QoS", ["type"]) == []
 
 
@@ -206,6 +206,26 @@ def test_traffic(bed, switch, guest):
         assert (None, f"not for {b.name}") not in said and len({tag for tag, _ in said}) == 1, said
 
 
+def test_many_at_once(bed, switch, network):
+    """More than are told to Open vSwitch at a time."""
+    network.Start(0, {})
+    opened = []
+
+    def attach(number):
+        mine = bed.bus()
+        opened.append(mine.object("org.virtbus.network1", network.path).AttachPort(port(mac=bytes([0x52, 0x54, 0, 0, 2, number])), 0, {}))
+        mine.close()
+    threads = [threading.Thread(target=attach, args=(n,)) for n in range(20)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    names = {name for name, _ in opened}
+    assert len(names) == 20 and names == set(switch.ports()) == set(network.Ports)
+    for _, [queue] in opened:
+        queue.close()
+
+
 def test_limits(networkd, switch, guest):
     """Open vSwitch keeps them, and they go with the port."""
     slow = guest(portgroup="slow")
@@ -241,16 +261,108 @@ def test_what_cannot_be(bed, client, networkd, switch, network, guest):
         other.Start(0, {})
     bed.run("ip link del br-kernel; ip link del no-switch")
     assert not re.search(r"vnet-ovs\d", bed.run("ip -br link").stdout)
-    lonely = guest()
-    switch.signal("ovsdb", "STOP")
-    with client.fails("Timeout", 'Open vSwitch did not answer within 5 s\n"systemctl status ovsdb-server ovs-vswitchd" may say why'):
-        networkd.AttachBridgePort("ovsbr0", switched, 0, {})
-    lonely.close()                                       # nobody can be told
-    switch.signal("ovsdb", "CONT")
-    bed.wait(lambda: switch.ports() == {}, what="what could not be taken out is, a little later")
     bed.run("systemctl stop test-switch")
-    with client.fails("Timeout", "did not answer"):
+    with client.fails("Timeout", 'Open vSwitch did not answer within 5 s\n"systemctl status ovsdb-server ovs-vswitchd" may say why'):
         networkd.AttachBridgePort("ovsbr0", switched, 0, {})
     bed.wait(lambda: switch.ports() == {}, what="what nobody did is not in the database")
     switch.start_switch()
     guest()
+
+
+BRIDGED = """<interface type='bridge'><mac address='52:54:00:00:01:01'/><source bridge='ovsbr0'/>
+  <virtualport type='openvswitch'><parameters profileid='bob'/></virtualport><vlan><tag id='7'/></vlan></interface>"""
+ON_NETWORK = "<interface type='network'><mac address='52:54:00:00:01:02'/><source network='switched' portgroup='slow'/></interface>"
+PLUGGED = "<interface type='network'><mac address='52:54:00:00:01:03'/><source network='switched' portgroup='all'/></interface>"
+ROOT_PORTS = "".join(f"<controller type='pci' model='pcie-root-port' index='{n}'/>" for n in range(1, 7))
+
+
+@pytest.fixture
+def vm(bed, client, network):
+    """Defines VMs; ends and undefines them, before the network looks for what they have left."""
+    bed.run("systemctl enable --now virtqemud.socket")
+    manager, made = client.object("org.virtbus.qemu1", "/org/virtbus/qemu1"), []
+
+    def define(xml):
+        made.append(client.object("org.virtbus.qemu1", manager.DefineDomain(domains.FORMAT, xml, 0, {})))
+        return made[-1]
+    yield define
+    for domain in made:
+        if domain.State != "shutoff":
+            domain.Terminate(0, {})
+        domain.Undefine(0, {})
+
+
+def in_definition(domain, which):
+    """(tap, interfaceid) of each interface."""
+    nics = re.findall("<interface.*?</interface>", domain.ExportDefinition(domains.FORMAT, which).replace('"', "'"), re.S)
+    return [tuple(m and m.group(1) for m in (re.search("target dev='([^']*)'", n), re.search("interfaceid='([^']*)'", n))) for n in nics]
+
+
+def test_a_vm(bed, client, networkd, switch, network, vm):
+    """Its ports come with its start and what is plugged in, have its names in the live definition, and go however it ends."""
+    domain = vm(tiny_xml("web", ROOT_PORTS + BRIDGED + ON_NETWORK))
+    [(_, kept), (_, none)] = in_definition(domain, CONFIG)
+    assert re.fullmatch("[0-9a-f-]{36}", kept) and none is None
+    domain.Start(0, {}, timeout=60)
+    [(first, same), (second, made)] = in_definition(domain, LIVE)
+    assert domain.PendingChanges == [] and same == kept and set(switch.ports()) == {first, second} == set(network.Ports)
+    ids = [switch.interface(name)["external_ids"] for name in (first, second)]
+    uuid = re.search("<uuid>(.*)</uuid>", domain.ExportDefinition(domains.FORMAT, CONFIG)).group(1)
+    assert [(i["iface-id"], i["vm-id"], i["port-profile"], i["attached-mac"]) for i in ids] == [
+        (kept, uuid, "bob", "52:54:00:00:01:01"), (made, uuid, "everybody", "52:54:00:00:01:02")]
+    assert switch.ports()[first]["tag"] == 7 and switch.ports()[second]["tag"] == []
+    # Plugged in and out.
+    path, _ = domain.AttachDevice(domains.FORMAT, PLUGGED, LIVE, {}, timeout=60)
+    [third] = set(switch.ports()) - {first, second}
+    assert switch.ports()[third]["vlan_mode"] == "native-untagged"
+    assert in_definition(domain, LIVE)[2] == (third, switch.interface(third)["external_ids"]["iface-id"])
+    with client.fails("NetworkFailed", "interface net3: the host has no bridge nobridge"):
+        domain.AttachDevice(domains.FORMAT, BRIDGED.replace("ovsbr0", "nobridge").replace("01:01", "01:04"), LIVE, {}, timeout=60)
+    # Nobody notices that daemons are others now.
+    kill(bed)
+    kill(bed, "virtqemud")
+    assert domain.State == "running" and set(switch.ports()) == {first, second, third} == set(network.Ports)
+    nic = client.object("org.virtbus.qemu1", f"{domain.path}/device/net1")
+    nic.Update(domains.FORMAT, ON_NETWORK.replace("</interface>", "<bandwidth><inbound average='3000'/></bandwidth></interface>"), LIVE, {}, timeout=60)
+    assert [r["other_config"] for r in switch.rows("QoS", ["other_config"])] == [{"max-rate": "24000000"}]
+    with client.fails("Timeout", "has not let go of net2"):  # for want of a system
+        client.object("org.virtbus.qemu1", path).Detach(LIVE, {"timeout-usec": GLib.Variant("t", 1)}, timeout=60)
+    domain.Reset(0, {})
+    bed.wait(lambda: set(switch.ports()) == {first, second}, what="what it can't refuse at a reset is gone")
+    bed.run("systemctl kill --signal=SIGKILL virtqemu@web")
+    bed.wait(lambda: switch.ports() == {}, what="the ports are gone after QEMU's death")
+    bed.wait(lambda: domain.State == "shutoff")
+    domain.Start(0, {}, timeout=60)
+    assert [i for _, i in in_definition(domain, LIVE)][0] == kept and len(switch.ports()) == 2
+    domain.Terminate(0, {})
+    bed.wait(lambda: switch.ports() == {})
+
+
+def test_a_start_that_fails(bed, client, networkd, switch, network, vm, guest):
+    """What the first interface has got goes again, and a switch that hangs ends the start alone."""
+    broken = vm(tiny_xml("broken", BRIDGED + "<interface type='bridge'><source bridge='nobridge'/></interface>"))
+    with client.fails("NetworkFailed", "interface net1: the host has no bridge nobridge"):
+        broken.Start(0, {}, timeout=60)
+    bed.wait(lambda: switch.ports() == {})
+    hangs, other, lonely = vm(tiny_xml("hangs", BRIDGED)), vm(tiny_xml("other", "")), guest()
+    switch.signal("ovsdb", "STOP")
+    failed = []
+
+    def start():
+        mine = bed.bus()
+        try:
+            mine.object("org.virtbus.qemu1", hangs.path).Start(0, {}, timeout=60)
+        except BusError as e:
+            failed.append(e)
+        mine.close()
+    thread = threading.Thread(target=start)
+    thread.start()
+    bed.wait(lambda: hangs.State == "starting")
+    other.Start(0, {}, timeout=60)
+    assert not failed and other.State == "running" and networkd.ListNetworks()
+    lonely.close()                                       # nobody can be told
+    thread.join()
+    switch.signal("ovsdb", "CONT")
+    assert failed[0].name.endswith(".Timeout") and "interface net0: Open vSwitch did not answer within 5 s" in failed[0].message
+    assert hangs.State == "shutoff"
+    bed.wait(lambda: switch.ports() == {}, what="what could not be taken out is, a little later")

@@ -121,8 +121,10 @@ static void add_outbound(Words *w, const char *name, const Bandwidth *b) {
         add_text(w, strf("ingress_policing_burst=%" PRIu64, MAX(burst, rate / 10)));
 }
 
+/* A row that is referred to can't go, not even together with the port that refers to it. */
 static void drop_queue(Words *w, const char *name) {
         ADD(w, "--", "--if-exists", "destroy", "QoS", name);
+        ADD(w, "--", "--if-exists", "clear", "Port", name, "qos");
 }
 
 int switch_port_limit(const char *name, const Bandwidth *inbound, const Bandwidth *outbound, char ***ret) {
@@ -131,7 +133,6 @@ int switch_port_limit(const char *name, const Bandwidth *inbound, const Bandwidt
         assert(name && inbound && outbound && ret);
 
         drop_queue(&w, name);
-        ADD(&w, "--", "clear", "Port", name, "qos");
         add_inbound(&w, name, inbound);
         add_outbound(&w, name, outbound);
         return finish(&w, ret);
@@ -157,17 +158,12 @@ static void add_names(Words *w, const SwitchPort *p) {
         ADD(w, "external_ids:iface-status=active");
 }
 
-static void remove_words(Words *w, const char *name) {
-        drop_queue(w, name);
-        ADD(w, "--", "--if-exists", "del-port", name);
-}
-
 int switch_port_add(const SwitchPort *p, char ***ret) {
         Words w = {};
 
         assert(p && switch_port_name_is_good(p->name) && switch_port_name_is_good(p->bridge) && p->settings && ret);
 
-        remove_words(&w, p->name);
+        ADD(&w, "--", "--if-exists", "del-port", p->name);
         ADD(&w, "--", "add-port", p->bridge, p->name);
         add_vlans(&w, p->settings);
         if (p->isolated)
@@ -186,6 +182,15 @@ int switch_port_remove(const char *name, char ***ret) {
 
         assert(name && ret);
 
-        remove_words(&w, name);
+        ADD(&w, "--", "--if-exists", "del-port", name);
+        return finish(&w, ret);
+}
+
+int switch_port_unlimit(const char *name, char ***ret) {
+        Words w = {};
+
+        assert(name && ret);
+
+        drop_queue(&w, name);
         return finish(&w, ret);
 }

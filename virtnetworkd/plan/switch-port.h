@@ -19,7 +19,8 @@ bool switch_port_name_is_good(const char *name);
 
 /* Puts it into its bridge; one of that name which is there is replaced. -EINVAL: text that is no UTF-8. */
 int switch_port_add(const SwitchPort *p, char ***ret);
-/* Takes it out, wherever it is. */
+/* Takes it out, wherever it is, when its limits are gone: two transactions. */
+int switch_port_unlimit(const char *name, char ***ret);
 int switch_port_remove(const char *name, char ***ret);
 /* Other limits. A peak is nothing that Open vSwitch knows; nor is a burst of what comes to the guest. */
 int switch_port_limit(const char *name, const Bandwidth *inbound, const Bandwidth *outbound, char ***ret);

@@ -208,7 +208,7 @@ static int on_kick(_unused_ sd_event_source *source, void *userdata) {
 }
 
 static int make_argv(char *const *commands, bool wait, char ***ret) {
-        const char *const options[] = { PROGRAM, "--no-syslog", TIMEOUT_OPTION, wait ? NULL : "--no-wait" };
+        const char *const options[] = { PROGRAM, "--verbose=off", TIMEOUT_OPTION, wait ? NULL : "--no-wait" };
         _cleanup_strv_ char **argv = NULL;
         int r = 0;
 

@@ -142,19 +142,27 @@ static void on_removed(const Fault *why, void *userdata) {
         s->again_usec = 0;
 }
 
-static void begin_removing(OvsPort *p) {
+static void run_for_removal(OvsPort *p, int (*make)(const char *name, char ***ret), VsctlDone done) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         char **words;
         int r;
 
-        r = switch_port_remove(p->name, &words);
-        if (r >= 0) {
-                p->removing = true;
-                r = vsctl_run(p->all->vsctl, words, false, on_removed, p, &f);
-        } else
-                fault_oom(&f);
+        r = make(p->name, &words);
+        r = r < 0 ? fault_oom(&f) : vsctl_run(p->all->vsctl, words, false, done, p, &f);
         if (r < 0)
                 could_not_remove(p, &f);
+}
+
+static void on_unlimited(const Fault *why, void *userdata) {
+        if (why)
+                could_not_remove(userdata, why);
+        else
+                run_for_removal(userdata, switch_port_remove, on_removed);
+}
+
+static void begin_removing(OvsPort *p) {
+        p->removing = true;
+        run_for_removal(p, switch_port_unlimit, on_unlimited);
 }
 
 static bool has_tap(const OvsPort *p) {

@@ -417,6 +417,17 @@ static int interface_files(const Device *d, WantedFiles *requests) {
         return rom_files(&((const Interface *) d)->rom, &d->head, requests);
 }
 
+/* What its network has told, and what it has got there. */
+static void interface_inherit(Device *after, const Device *before) {
+        VirtualPort *to = &((Interface *) after)->port.virtual_port;
+        const VirtualPort *from = &((const Interface *) before)->port.virtual_port;
+
+        if (((const Interface *) after)->type == INTERFACE_NETWORK && to->type == VIRTUAL_PORT_NONE)
+                to->type = from->type;
+        if (sd_id128_is_null(to->interface_id))
+                to->interface_id = from->interface_id;
+}
+
 static ChangeVerdict interface_verdict(const Device *before, const Device *after, const char *path) {
         if (str_after(path, "bandwidth/") && interface_has_tap((const Interface *) after))
                 return CHANGE_NOW;
@@ -457,7 +468,7 @@ const DeviceOps device_interface = {
         .kind = DEVICE_INTERFACE, .element = "interface", .type = &interface_record,
         .id_prefix = interface_prefix, .boot_class = interface_boot_class,
         .fill = interface_fill, .slot = interface_slot, .check = interface_check, .fixed = device_never_fixed, .files = interface_files, .args = interface_args,
-        .verdict = interface_verdict, .update = interface_update, .companion = interface_companion, .settle = interface_settle,
+        .inherit = interface_inherit, .verdict = interface_verdict, .update = interface_update, .companion = interface_companion, .settle = interface_settle,
 };
 
 Interface *device_as_interface(const Device *d) {
