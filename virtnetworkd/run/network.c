@@ -149,9 +149,12 @@ static int check_host_link(const Network *n, const char *name, const char *kind,
 
         if (links_find(n->all->links, name, &info) < 0)
                 return fault_set(f, FAULT_NETWORK, ENODEV, "the host has no link %s", name);
-        if (kind && !streq(info.kind, kind))
-                return fault_set(f, FAULT_NETWORK, EINVAL, "%s is no %s", name, kind);
-        return info.index;
+        if (!kind || streq(info.kind, kind))
+                return info.index;
+        fault_set(f, FAULT_NETWORK, EINVAL, "%s is no %s", name, kind);
+        if (streq(info.kind, "openvswitch"))
+                fault_hint(f, "it is one of Open vSwitch: say so with <virtualport type='openvswitch'/>");
+        return -EINVAL;
 }
 
 /* Whether Open vSwitch has a bridge is asked when a port is to be in it. */

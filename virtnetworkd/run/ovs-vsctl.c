@@ -37,8 +37,6 @@ struct Vsctl {
         sd_event_source *kick;
 };
 
-/* --- lifetime --- */
-
 static Call *call_free(Call *c) {
         if (!c)
                 return NULL;
@@ -58,39 +56,6 @@ static Call *take(struct CallList *list, unsigned *n) {
                 (*n)--;
         }
         return c;
-}
-
-Vsctl *vsctl_free(Vsctl *v) {
-        Call *c;
-
-        if (!v)
-                return NULL;
-        sd_event_source_disable_unref(v->kick);
-        while ((c = take(&v->running, &v->n_running)) || (c = take(&v->waiting, &v->n_waiting)))
-                call_free(c);
-        sd_event_unref(v->event);
-        free(v);
-        return NULL;
-}
-
-static int on_kick(sd_event_source *source, void *userdata);
-
-int vsctl_new(sd_event *event, Vsctl **ret) {
-        _cleanup_(vsctl_freep) Vsctl *v = new0(Vsctl, 1);
-        int r;
-
-        assert(event && ret);
-
-        if (!v)
-                return -ENOMEM;
-        v->event = sd_event_ref(event);
-        TAILQ_INIT(&v->running);
-        TAILQ_INIT(&v->waiting);
-        r = sd_event_add_defer(event, &v->kick, on_kick, v);
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(v);
-        return 0;
 }
 
 /* --- how one ends --- */
@@ -239,5 +204,40 @@ int vsctl_run(Vsctl *v, char **commands, bool wait, VsctlDone done, void *userda
         c = NULL;
         v->n_waiting++;
         kick(v);
+        return 0;
+}
+
+/* --- lifetime --- */
+
+Vsctl *vsctl_free(Vsctl *v) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        Call *c;
+
+        if (!v)
+                return NULL;
+        fault_set(&f, FAULT_STOPPING, ESHUTDOWN, "nothing is told to Open vSwitch any more");
+        while ((c = take(&v->running, &v->n_running)) || (c = take(&v->waiting, &v->n_waiting)))
+                tell(c, &f);
+        sd_event_source_disable_unref(v->kick);
+        sd_event_unref(v->event);
+        free(v);
+        return NULL;
+}
+
+int vsctl_new(sd_event *event, Vsctl **ret) {
+        _cleanup_(vsctl_freep) Vsctl *v = new0(Vsctl, 1);
+        int r;
+
+        assert(event && ret);
+
+        if (!v)
+                return -ENOMEM;
+        v->event = sd_event_ref(event);
+        TAILQ_INIT(&v->running);
+        TAILQ_INIT(&v->waiting);
+        r = sd_event_add_defer(event, &v->kick, on_kick, v);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(v);
         return 0;
 }

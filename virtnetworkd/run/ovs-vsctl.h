@@ -9,7 +9,7 @@
 typedef struct Vsctl Vsctl;
 
 int vsctl_new(sd_event *event, Vsctl **ret);
-/* What runs is killed; nobody is told. */
+/* What runs is killed; whoever waits is told: FAULT_STOPPING. */
 Vsctl *vsctl_free(Vsctl *v);
 DEFINE_CLEANUP(Vsctl *, vsctl_free)
 

@@ -30,7 +30,7 @@ struct SwitchPorts {
         SwitchPortsOptions options;
         Store *store;                /* NAME -> its bridge */
         Vsctl *vsctl;
-        LinkWatch *watch;
+        LinkWatch *watch;            /* while there are any */
         sd_event_source *again;      /* for those that could not be taken out; NULL: none */
         uint64_t again_usec;
         LIST_HEAD(, OvsPort) ports;
@@ -42,7 +42,7 @@ struct SwitchPorts {
 SwitchPorts *switch_ports_free(SwitchPorts *s) {
         if (!s)
                 return NULL;
-        vsctl_free(s->vsctl); /* nobody is told of a port that is gone */
+        vsctl_free(s->vsctl); /* who waits for it is told while all is there */
         while (!LIST_EMPTY(&s->ports)) {
                 OvsPort *p = LIST_FIRST(&s->ports);
 
@@ -83,19 +83,29 @@ static void forget(OvsPort *p) {
         (void) store_remove(s->store, p->name);
         LIST_REMOVE(p, link);
         free(p);
+        if (LIST_EMPTY(&s->ports))
+                s->watch = link_watch_free(s->watch);
         tell_busy(s);
 }
 
-static OvsPort *add(SwitchPorts *s, const char *name, const char *bridge) {
-        OvsPort *p = new0(OvsPort, 1);
+static void on_gone(int index, void *userdata);
 
+/* Links are watched from before it is looked for the first one. */
+static int add(SwitchPorts *s, const char *name, const char *bridge, OvsPort **ret) {
+        int r = s->watch ? 0 : link_watch_new(s->options.event, on_gone, s, &s->watch);
+        OvsPort *p;
+
+        if (r < 0)
+                return r;
+        p = new0(OvsPort, 1);
         if (!p)
-                return NULL;
+                return -ENOMEM;
         p->all = s;
         (void) snprintf(p->name, sizeof(p->name), "%s", name);
         (void) snprintf(p->bridge, sizeof(p->bridge), "%s", bridge);
         LIST_INSERT_HEAD(&s->ports, p, link);
-        return p;
+        *ret = p;
+        return 0;
 }
 
 /* --- taking out --- */
@@ -124,6 +134,8 @@ static void could_not_remove(OvsPort *p, const Fault *why) {
         SwitchPorts *s = p->all;
 
         p->removing = false;
+        if (why->kind == FAULT_STOPPING)
+                return;
         if (!s->again && s->again_usec == 0)
                 log_warning("the port %s, whose guest has gone, can't be taken out of the bridge %s yet: %s", p->name, p->bridge, fault_text(why));
         try_again(s);
@@ -189,14 +201,15 @@ static int on_noted(const char *name, const char *text, size_t length, _unused_ 
         SwitchPorts *s = userdata;
         LinkInfo info;
         OvsPort *p;
+        int r;
 
         if (!text || length == 0 || length >= IFNAMSIZ || !switch_port_name_is_good(name)) {
                 (void) store_remove(s->store, name);
                 return 0;
         }
-        p = add(s, name, text);
-        if (!p)
-                return -ENOMEM;
+        r = add(s, name, text, &p);
+        if (r < 0)
+                return r;
         if (links_find(s->options.links, name, &info) >= 0 && str_after(info.alias, "virtbus:"))
                 p->index = info.index;
         else
@@ -223,8 +236,6 @@ int switch_ports_new(const SwitchPortsOptions *options, SwitchPorts **ret) {
         r = open_store(s);
         if (r >= 0)
                 r = vsctl_new(options->event, &s->vsctl);
-        if (r >= 0) /* before it is looked whether taps are there */
-                r = link_watch_new(options->event, on_gone, s, &s->watch);
         if (r >= 0)
                 r = store_scan(s->store, on_noted, s);
         if (r < 0)
@@ -267,7 +278,7 @@ static void on_added(const Fault *why, void *userdata) {
                 port_close(o->fds, o->n);
         if (why && vsctl_did_nothing(why))
                 forget(p);
-        else if (p->index == 0)
+        else if (p->index == 0 && !(why && why->kind == FAULT_STOPPING))
                 begin_removing(p);
         o->done(why ? NULL : o->name, why ? NULL : o->fds, why ? 0 : o->n, why, o->userdata);
         free(o);
@@ -302,8 +313,8 @@ static int note(SwitchPorts *s, const char *bridge, OvsPort **ret, Fault *f) {
         r = store_write(s->store, name, bridge, strlen(bridge));
         if (r < 0)
                 return fault_set(f, FAULT_STORE, -r, "the port %s can't be noted: %s", name, strerror(-r));
-        *ret = add(s, name, bridge);
-        return *ret ? 0 : fault_oom(f);
+        r = add(s, name, bridge, ret);
+        return r < 0 ? fault_set(f, FAULT_NETWORK, -r, "the port %s can't be watched: %s", name, strerror(-r)) : 0;
 }
 
 static int open_tap(OvsPort *p, const PortRequest *q, uint64_t mtu, Opening *o, Fault *f) {
