@@ -68,7 +68,7 @@ class Switch:
 
     def ports(self):
         """Those of guests, by name."""
-        return {p["name"]: p for p in self.rows("Port", ["name", "tag", "trunks", "vlan_mode", "protected", "qos", "other_config"]) if p["name"] != "ovsbr0"}
+        return {p["name"]: p for p in self.rows("Port", ["name", "tag", "trunks", "vlan_mode", "protected", "qos", "other_config"]) if p["name"].startswith("vnet-ovs")}
 
     def interface(self, name):
         [row] = [i for i in self.rows("Interface", ["name", "external_ids", "ofport", "ingress_policing_rate", "ingress_policing_burst"]) if i["name"] == name]
@@ -259,6 +259,12 @@ def test_what_cannot_be(bed, client, networkd, switch, network, guest):
                                                                          0, {}))
     with client.fails("NetworkFailed", "br-kernel is a bridge of the kernel, not one of Open vSwitch: leave <virtualport> out"):
         other.Start(0, {})
+    # Of the kernel's datapath, which is not there.
+    switch.run("--no-wait add-br no-switch")
+    with client.fails("NetworkFailed", "Error detected while setting up 'vnet-ovs"):
+        networkd.AttachBridgePort("no-switch", switched, 0, {})
+    bed.wait(lambda: switch.ports() == {})
+    switch.run("del-br no-switch")
     bed.run("ip link del br-kernel; ip link del no-switch")
     assert not re.search(r"vnet-ovs\d", bed.run("ip -br link").stdout)
     bed.run("systemctl stop test-switch")

@@ -263,7 +263,7 @@ def test_open_vswitch(networked):
     assert 140 < limited_in < 260 and 140 < limited_out < 260
     machine.run("for i in $(seq 100); do [ -z \"$(ovs-vsctl list-ports ovs-vlan; ovs-vsctl list-ports br-slow; ovs-vsctl list QoS)\" ] && exit 0; sleep 0.2; done; exit 1",
                 timeout=SLOW)
-    refused = machine.run("virtctl define-network /dev/stdin <<< \"<network><name>office</name><forward mode='bridge'/><bridge name='ovs-vlan'/></network>\"; "
-                          "virtctl start-network office", timeout=SLOW, check=False)
+    machine.put("/srv/office.xml", "<network><name>office</name><forward mode='bridge'/><bridge name='ovs-vlan'/></network>")
+    refused = machine.run("virtctl stop-network office; virtctl define-network /srv/office.xml && virtctl start-network office", timeout=SLOW, check=False)
     assert "ovs-vlan is no bridge" in refused.stderr and "<virtualport type='openvswitch'/>" in refused.stderr
     machine.run("ovs-vsctl del-br ovs-vlan -- del-br br-slow && systemctl stop openvswitch-switch", timeout=SLOW)

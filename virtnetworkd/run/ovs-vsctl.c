@@ -130,7 +130,8 @@ static void on_ended(Helper *h, int si_code, int status, void *userdata) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         Call *c = userdata;
 
-        if (si_code == CLD_EXITED && status == 0) {
+        /* What is in the database, but can't be done, is no failure of the program's. */
+        if (si_code == CLD_EXITED && status == 0 && !strstr(helper_words(h), "Error detected")) {
                 end_running(c, NULL);
                 return;
         }
