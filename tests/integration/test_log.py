@@ -145,6 +145,20 @@ def test_nothing_is_lost_by_killing_the_daemon(bus, logd):
     assert log.End == len(text)
 
 
+def test_killed_before_all_was_put_away(bus, logd):
+    """Where an open log begins is kept apart; of one that has ended, and of one nobody knows, nothing stays."""
+    fd = open_log(logd)
+    os.write(fd, b"one\n")
+    os.close(fd)
+    log = log_object(bus, logd)
+    bus.wait_property(log, "State", "closed")
+    bus.stop_service(SERVICE, signal.SIGKILL)
+    run = bus.directory / "run/virtbus/log"
+    for key in (f"{uuid.UUID(bytes=WEB)}.serial0", f"{uuid.uuid4()}.serial0"):
+        (run / f"{key}.first").write_text("0")
+    assert [entry[2] for entry in logd.ListLogs()] == ["serial0"] and not list(run.iterdir()) and kept(bus) == b"one\n"
+
+
 def test_states_that_find_no_room(bus, logd):
     """A log that could not be written down is known to the next virtlogd all the same."""
     states = bus.directory / "data/virtbus/log"
