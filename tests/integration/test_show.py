@@ -62,8 +62,8 @@ def test_list(bus, qemud, virtctl, tmp_path):
     odd = define(bus, tiny_xml("[odd]"))
     assert "1 machine listed" in virtctl("list", "[odd]").stdout and "○ [odd]\n" in virtctl("status", "[odd]").stdout
     odd.Undefine(0, {})
-    for name in ("web1", "web2", "db"):
-        define(bus, tiny_xml(name))
+    for name, uuid in (("web1", "d0000000-0000-4000-8000-00000000000a"), ("web2", "d0000000-0000-4000-8000-00000000000b"), ("db", None)):
+        define(bus, tiny_xml(name, extra=f"<uuid>{uuid}</uuid>" if uuid else ""))
     virtctl("start", "web1")
     virtctl("enable", "db")
     head, *rows, _, end = virtctl("list").stdout.splitlines()
@@ -71,6 +71,7 @@ def test_list(bus, qemud, virtctl, tmp_path):
     assert [r.split()[:6] for r in rows] == [["db", "shutoff", "1", "16M", "-", "enabled"], ["web1", "running", "1", "16M", "-", "disabled"],
                                              ["web2", "shutoff", "1", "16M", "-", "disabled"]]
     assert "2 machines" in virtctl("list", "web?").stdout and "2 machines" in virtctl("list", "web1", "d*").stdout
+    assert "1 machine " in virtctl("list", "D0000000-0000-4000-8000-00000000000A").stdout
     assert "0 machines" in virtctl("list", "nothing").stdout
     assert virtctl("list", "--state=running").stdout.splitlines()[1].startswith("web1 ")
     assert "3 machines" in virtctl("list", "--state=running,shutoff").stdout
