@@ -2,7 +2,6 @@
 """virtqemud on a private message bus, without systemd and without root: real QEMU, real guests."""
 
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -15,6 +14,7 @@ from guest import Console
 from domains import (CONFIG, FORMAT, LIVE, NO_WAIT, SERVICE, VALIDATE_ONLY, console, define, device, disk_xml, guest_xml, job_done, states,
                      tiny_xml)
 from pace import at_most
+from processes import threads_of
 
 pytestmark = pytest.mark.bus
 
@@ -374,11 +374,7 @@ def test_threads_stay_on_their_processors(bus, qemud):
     d.Start(0, {}, timeout=60)
 
     def allowed():
-        found = {}
-        for task in Path(f"/proc/{d.MainPID}/task").iterdir():
-            name = (task / "comm").read_text().strip()
-            found[name] = re.search(r"Cpus_allowed_list:\s*(\S+)", (task / "status").read_text())[1]
-        return found
+        return {status["Name"]: status["Cpus_allowed_list"] for status in threads_of(d.MainPID).values()}
     deadline = time.monotonic() + 10
     while (now := allowed())["CPU 0/TCG"] != "0":
         assert time.monotonic() < deadline, now

@@ -17,6 +17,7 @@ from gi.repository import GLib
 
 from rawqemu import die_with_parent
 from domains import CONFIG, FORMAT, LIVE, VALIDATE_ONLY, console, define, device, disk_xml, guest_xml, tiny_xml
+from processes import files_of
 
 pytestmark = pytest.mark.bus
 
@@ -109,9 +110,7 @@ def inside(domain):
 
 def descriptors(domain):
     """Of QEMU, but for those by which its own parts talk to each other."""
-    folder = f"/proc/{domain.MainPID}/fd"
-    targets = [os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder)]
-    return sorted(re.sub("/#[0-9]+ ", "/# ", t.split(":[")[0]) for t in targets if not t.startswith("anon_inode"))
+    return sorted(re.sub("/#[0-9]+ ", "/# ", t.split(":[")[0]) for t in files_of(domain.MainPID) if not t.startswith("anon_inode"))
 
 
 def definitions(domain):

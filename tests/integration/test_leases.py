@@ -9,6 +9,7 @@ import time
 import pytest
 
 from domains import define, disk_xml, tiny_xml
+from processes import files_of
 
 pytestmark = pytest.mark.bus
 
@@ -158,8 +159,7 @@ def test_qemu_has_no_lock_file_that_others_share(bus, lockd, images):
     supervisor = int(open(f"/proc/{qemu}/stat").read().rpartition(")")[2].split()[1])
 
     def lock_files(pid):
-        links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
-        return sorted(link for link in links if "/virtbus/lock/" in link)
+        return sorted(link for link in files_of(pid) if "/virtbus/lock/" in link)
     assert len(lock_files(supervisor)) == 1 and len(lock_files(qemu)) == 1
     status = (images / "a.qcow2").stat()
     assert lock_files(qemu)[0].endswith(f"/file-{os.major(status.st_dev)}-{os.minor(status.st_dev)}-{status.st_ino}")
