@@ -5,6 +5,7 @@
 
 #include "../device/interface.h"
 #include "bus-error.h"
+#include "call-again.h"
 #include "fd.h"
 #include "instance.h"
 #include "log.h"
@@ -28,7 +29,7 @@ typedef struct DomainPort {
         DomainPorts *all;
         Interface *interface;        /* of the live definition */
         int fds[QUEUES_MAX];
-        sd_bus_slot *call;
+        CallAgain *call;
 } DomainPort;
 
 struct DomainPorts {
@@ -45,7 +46,7 @@ DomainPorts *domain_ports_free(DomainPorts *p) {
         if (!p)
                 return NULL;
         for (size_t i = 0; i < p->n; i++) {
-                sd_bus_slot_unref(p->items[i].call);
+                call_again_free(p->items[i].call);
                 for (unsigned q = 0; q < QUEUES_MAX; q++)
                         fd_close(p->items[i].fds[q]);
         }
@@ -109,7 +110,7 @@ static int on_attached(sd_bus_message *reply, void *userdata, sd_bus_error *erro
         DomainPort *port = userdata;
         int r = 0;
 
-        port->call = sd_bus_slot_unref(port->call);
+        port->call = call_again_free(port->call);
         if (!e)
                 r = take_port(port, reply);
         if (e || r < 0)
@@ -208,7 +209,7 @@ static int attach(DomainPort *port, const char *network) {
         r = new_call(port, network, &m);
         if (r >= 0)
                 r = append_port(m, port);
-        return r < 0 ? r : sd_bus_call_async(manager_network_bus(port->all->domain->manager), &port->call, m, on_attached, port, ATTACH_TIMEOUT_USEC);
+        return r < 0 ? r : call_again(manager_network_bus(port->all->domain->manager), m, on_attached, port, ATTACH_TIMEOUT_USEC, &port->call);
 }
 
 static int on_network(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
@@ -217,7 +218,7 @@ static int on_network(sd_bus_message *reply, void *userdata, sd_bus_error *error
         const char *path;
         int r = 0;
 
-        port->call = sd_bus_slot_unref(port->call);
+        port->call = call_again_free(port->call);
         if (!e)
                 r = sd_bus_message_read(reply, "o", &path);
         if (!e && r >= 0)
@@ -235,7 +236,7 @@ static int find_network(sd_bus *bus, DomainPort *port) {
 
         if (r >= 0)
                 r = sd_bus_message_append(m, "s", port->interface->network);
-        return r < 0 ? r : sd_bus_call_async(bus, &port->call, m, on_network, port, ATTACH_TIMEOUT_USEC);
+        return r < 0 ? r : call_again(bus, m, on_network, port, ATTACH_TIMEOUT_USEC, &port->call);
 }
 
 static int begin(DomainPort *port) {
