@@ -24,9 +24,10 @@ static int on_event(sd_event_source *source, void *userdata) {
         const Handler *h = userdata;
         uint64_t end = now_usec(h->clock) + h->usec;
 
+        if (h->sleeps) /* at once: who wakes up often waits for a processor as often, which is no sleep */
+                (void) nanosleep(&(struct timespec) { .tv_nsec = (long) h->usec * 1000 }, NULL);
         while (now_usec(h->clock) < end)
-                if (h->sleeps)
-                        (void) nanosleep(&(struct timespec) { .tv_nsec = 1000000 }, NULL);
+                ;
         return sd_event_exit(sd_event_source_get_event(source), 0);
 }
 
