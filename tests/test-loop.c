@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -61,13 +62,17 @@ TEST(quick_ones_are_not_told) {
 }
 
 TEST(work_is_told) {
+        const char *words;
         char said[4096];
+        unsigned work;
 
         if (!WATCH_LOOP)
                 return; /* not in builds with sanitizers */
         run((Handler) { .clock = CLOCK_THREAD_CPUTIME_ID, .usec = LONG_USEC + 5000 }, said, sizeof(said));
-        assert_non_null(strstr(said, "for one event to be handled: 6")); /* 65, as the clocks have it */
-        assert_non_null(strstr(said, "ms of work"));
+        words = strstr(said, "handled: ");
+        assert_non_null(words);
+        /* What a hypervisor has taken from us meanwhile counts, too. */
+        assert_true(sscanf(words, "handled: %u ms of work", &work) == 1 && work >= LONG_USEC / 1000);
         assert_non_null(strstr(said, " test-loop+0x"));
 }
 
