@@ -16,6 +16,7 @@ import pytest
 
 import certificates
 import guest
+from pace import patient
 from rawqemu import Qmp, QemuError, die_with_parent
 
 pytestmark = pytest.mark.guest
@@ -344,7 +345,7 @@ def test_command_line(folder, tmp_path):
         except (QemuError, OSError) as e:
             failed = e
         try:
-            _, stderr = qemu.communicate(timeout=20)
+            _, stderr = qemu.communicate(timeout=patient(20))
         except subprocess.TimeoutExpired:
             qemu.kill()
             stderr = qemu.communicate()[1]
