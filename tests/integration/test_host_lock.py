@@ -12,7 +12,7 @@ from bus import BusError
 from domains import disk_xml, tiny_xml
 from host import USER
 from pace import at_most
-from test_lock import DB, Fighter, acquire, leases
+from test_lock import DB, acquire, fight, leases
 
 pytestmark = pytest.mark.host
 
@@ -135,20 +135,7 @@ def test_a_file_system_that_hangs(bed, client, lockd):
 
 
 def test_no_double_lease_while_it_is_killed(bed, lockd):
-    owned, end = {}, time.monotonic() + 25
-    clients = [bed.bus() for _ in range(4)]
-    fighters = [Fighter(c, n, owned, end) for n, c in enumerate(clients)]
-    for f in fighters:
-        f.start()
-    while time.monotonic() < end:
-        time.sleep(0.3)
-        bed.kill("virtlockd")
-    for f in fighters:
-        f.join(30)
-    for c in clients:
-        c.close()
-    assert [f.doubled for f in fighters] == [[]] * 4
-    assert all(f.got > 20 for f in fighters) and sum(f.refused for f in fighters) > 20, [(f.got, f.refused) for f in fighters]
+    fight([bed.bus() for _ in range(4)], lambda: (time.sleep(0.3), bed.kill("virtlockd")), seconds=25, enough=20)
     bed.wait(lambda: not lockd.ListLeases(""))
     bed.wait(lambda: stored(bed) == 0)
 
