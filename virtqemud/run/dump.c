@@ -318,11 +318,11 @@ static void dump_qemu_ended(Operation *o) {
                 operation_qemu_ended(o);
 }
 
-static const StepRow dump_steps[] = {
+static const StepTable dump_steps = STEP_TABLE("dump",
         { "formats", begin_formats, undo_formats },
         { "pipe", begin_pipe, undo_pipe },
         { "dump", begin_dump, undo_dump },
-};
+);
 
 static void dump_finished(Operation *o, int error, const Fault *f) {
         Dump *p = o->data;
@@ -333,7 +333,7 @@ static void dump_finished(Operation *o, int error, const Fault *f) {
 }
 
 static const OperationType dump_type = {
-        .name = "dump", .steps = dump_steps, .n_steps = ARRAY_SIZE(dump_steps), .free_data = dump_free, .qemu_ended = dump_qemu_ended,
+        .name = "dump", .steps = &dump_steps, .free_data = dump_free, .qemu_ended = dump_qemu_ended,
         .finished = dump_finished,
 };
 

@@ -335,13 +335,13 @@ static int begin_tell(void *userdata, Fault *f) {
         return r < 0 ? fault_oom(f) : 1;
 }
 
-static const StepRow resize_steps[] = {
+static const StepTable resize_steps = STEP_TABLE("resize",
         { "commands", begin_commands, undo_commands },
         { "journal", begin_journal, NULL },
         { "define", begin_define, undo_define },
         { "change", begin_change, undo_change },
         { "tell", begin_tell, NULL },
-};
+);
 
 static void resize_finished(Operation *o, int error, const Fault *f) {
         const Resize *z = o->data;
@@ -357,7 +357,7 @@ static void resize_dropped(Operation *o, const Fault *f) {
 }
 
 static const OperationType resize_type = {
-        .name = "resize", .steps = resize_steps, .n_steps = ARRAY_SIZE(resize_steps), .free_data = resize_free,
+        .name = "resize", .steps = &resize_steps, .free_data = resize_free,
         .qemu_ended = operation_qemu_ended, .finished = resize_finished, .dropped = resize_dropped,
 };
 

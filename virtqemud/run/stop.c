@@ -171,20 +171,20 @@ static int undo_reboot(void *userdata) {
         return 1;
 }
 
-static const StepRow shutdown_steps[] = {
+static const StepTable shutdown_steps = STEP_TABLE("shutdown",
         { "shutdown", begin_shutdown, undo_shutdown },
-};
+);
 
-static const StepRow reboot_steps[] = {
+static const StepTable reboot_steps = STEP_TABLE("reboot",
         { "reboot", begin_reboot, undo_reboot },
-};
+);
 
 static const OperationType shutdown_type = {
-        .name = "shutdown", .steps = shutdown_steps, .n_steps = ARRAY_SIZE(shutdown_steps), .free_data = stopping_free,
+        .name = "shutdown", .steps = &shutdown_steps, .free_data = stopping_free,
 };
 
 static const OperationType reboot_type = {
-        .name = "reboot", .steps = reboot_steps, .n_steps = ARRAY_SIZE(reboot_steps), .free_data = stopping_free,
+        .name = "reboot", .steps = &reboot_steps, .free_data = stopping_free,
 };
 
 /* The guest can only be asked when it runs or can be made to. */

@@ -153,12 +153,12 @@ static int begin_clean(void *userdata, Fault *f) {
         return plug_journal_write(d, &record) < 0 ? fault_oom(f) : qmp_script_new(&spec, &u->script);
 }
 
-static const StepRow unplug_steps[] = {
+static const StepTable unplug_steps = STEP_TABLE("unplug",
         { "capabilities", begin_capabilities, NULL },
         { "nodes", begin_nodes, NULL },
         { "fdsets", begin_fdsets, NULL },
         { "clean", begin_clean, NULL },
-};
+);
 
 static void forget(Instance *i, const char *id) {
         Domain *d = i->domain;
@@ -209,7 +209,7 @@ static int begin(Instance *i, const char *device) {
                 return -ENOMEM;
         *u = (Unplug) { .instance = i, .device = strdup(device), .next = i->unplugs };
         i->unplugs = u;
-        r = u->device ? steps_new(i->domain->manager->event, unplug_steps, ARRAY_SIZE(unplug_steps), 0, &watch, u, &u->steps) : -ENOMEM;
+        r = u->device ? steps_new(i->domain->manager->event, &unplug_steps, 0, &watch, u, &u->steps) : -ENOMEM;
         if (r < 0)
                 unplug_free(u);
         return r;

@@ -103,18 +103,18 @@ static void on_finished(Steps *s, int error, const Fault *why, void *userdata) {
         definitions_settle(p);
 }
 
-static int begin(Pool *p, const PoolSteps *what, DefinedDone done, void *userdata, PoolOperation **ret, Fault *f) {
+static int begin(Pool *p, const StepTable *what, DefinedDone done, void *userdata, PoolOperation **ret, Fault *f) {
         static const StepsWatch watch = { .finished = on_finished };
         PoolOperation *o;
         int r;
 
         if (p->operation)
-                return fault_set(f, FAULT_BUSY, EBUSY, "the pool %s is busy: %s", p->name, p->operation->what->name);
+                return fault_set(f, FAULT_BUSY, EBUSY, "the pool %s is busy: %s", p->name, str_after(p->operation->what->name, "pool-"));
         o = new0(PoolOperation, 1);
         if (!o)
                 return fault_oom(f);
         *o = (PoolOperation) { .pool = p, .what = what, .done = done, .userdata = userdata };
-        r = steps_new(p->all->event, what->rows, what->n, 0, &watch, o, &o->steps);
+        r = steps_new(p->all->event, what, 0, &watch, o, &o->steps);
         if (r < 0) {
                 free(o);
                 return fault_oom(f);
@@ -144,7 +144,7 @@ int pool_start(Pool *p, DefinedDone done, void *userdata, Fault *f) {
         if (r < 0)
                 return r;
         if (p->operation)
-                return fault_set(f, FAULT_BUSY, EBUSY, "the pool %s is busy: %s", p->name, p->operation->what->name);
+                return fault_set(f, FAULT_BUSY, EBUSY, "the pool %s is busy: %s", p->name, str_after(p->operation->what->name, "pool-"));
         if (pool_copy(p->config, &p->live) < 0)
                 return fault_oom(f);
         formats_load(p); /* it may be at another place than it was */
@@ -178,7 +178,7 @@ int pool_when_active(Pool *p, DefinedDone done, void *userdata, Fault *f) {
         if (!p->operation)
                 return pool_start(p, done, userdata, f);
         if (p->operation->what != &pool_steps_start)
-                return fault_set(f, FAULT_BUSY, EBUSY, "the pool %s is busy: %s", p->name, p->operation->what->name);
+                return fault_set(f, FAULT_BUSY, EBUSY, "the pool %s is busy: %s", p->name, str_after(p->operation->what->name, "pool-"));
         w = new0(PoolWaiter, 1);
         if (!w)
                 return fault_oom(f);

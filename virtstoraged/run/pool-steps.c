@@ -299,25 +299,20 @@ static int step_delete(void *userdata, Fault *f) {
 
 /* --- their order --- */
 
-static const StepRow start_rows[] = {
+const StepTable pool_steps_start = STEP_TABLE("pool-start",
         { "secret", step_secret, undo_secret },
         { "mount", step_mount, undo_mount },
         { "activate", step_activate, undo_activate },
         { "watch", step_watch, undo_watch },
         { "refresh", step_refresh, NULL },
         { "uses", step_uses, NULL },
-};
+);
 
-static const StepRow stop_rows[] = {
+const StepTable pool_steps_stop = STEP_TABLE("pool-stop",
         { "deactivate", step_deactivate, NULL },
         { "leave", step_leave, NULL },
         { "unmount", step_unmount, NULL },
-};
+);
 
-static const StepRow build_rows[] = { { "build", step_build, NULL } };
-static const StepRow delete_rows[] = { { "delete", step_delete, NULL } };
-
-const PoolSteps pool_steps_start = { "start", start_rows, ARRAY_SIZE(start_rows) };
-const PoolSteps pool_steps_stop = { "stop", stop_rows, ARRAY_SIZE(stop_rows) };
-const PoolSteps pool_steps_build = { "build", build_rows, ARRAY_SIZE(build_rows) };
-const PoolSteps pool_steps_delete = { "delete", delete_rows, ARRAY_SIZE(delete_rows) };
+const StepTable pool_steps_build = STEP_TABLE("pool-build", { "build", step_build, NULL });
+const StepTable pool_steps_delete = STEP_TABLE("pool-delete", { "delete", step_delete, NULL });

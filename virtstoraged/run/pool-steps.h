@@ -6,17 +6,12 @@
 #include "unit.h"
 
 /* What a start, stop, build and delete are made of. */
-typedef struct PoolSteps {
-        const char *name;
-        const StepRow *rows;
-        size_t n;
-} PoolSteps;
-extern const PoolSteps pool_steps_start, pool_steps_stop, pool_steps_build, pool_steps_delete;
+extern const StepTable pool_steps_start, pool_steps_stop, pool_steps_build, pool_steps_delete;
 
 /* One of them under way. */
 typedef struct PoolOperation {
         Pool *pool;
-        const PoolSteps *what;
+        const StepTable *what;
         DefinedDone done;
         void *userdata;
         Steps *steps;
