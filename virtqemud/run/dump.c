@@ -135,6 +135,8 @@ static void look_whether_done(Operation *o) {
         }
         if (fault_is_set(&p->fault))
                 (void) fault_copy(&f, &p->fault);
+        else
+                steps_settle(o->steps); /* it is written */
         steps_continue(o->steps, fault_is_set(&f) ? -f.error : 0, &f);
 }
 
@@ -194,10 +196,12 @@ static int undo_pipe(void *userdata) {
         Operation *o = userdata;
         Dump *p = o->data;
 
+        bool sent = p->passed || p->asked;
+
         p->asked = qmp_request_free(p->asked);
         p->helper = helper_free(p->helper);
         /* It may have taken it already; then it does not know the name any more. */
-        if (p->passed)
+        if (sent)
                 (void) domain_ask(o->domain, "closefd", json_pack("{s:s}", "fdname", FD_NAME), NULL, NULL, NULL);
         return 1;
 }
