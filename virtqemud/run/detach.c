@@ -216,6 +216,8 @@ static void end(Domain *d, const char *device, int error, Fault *f) {
         if (!t || !TAKE(t->waiting, false))
                 return;
         t->timeout = sd_event_source_disable_unref(t->timeout);
+        if (error >= 0)
+                steps_settle(d->operation->steps); /* the guest can't be given it back */
         steps_continue(d->operation->steps, error, f);
 }
 

@@ -248,6 +248,7 @@ static void on_counted(Qmp *q, json_t *result, const Fault *why, void *userdata)
                 return; /* more of them may follow */
         z->waiting = false;
         z->timeout = sd_event_source_disable_unref(z->timeout);
+        steps_settle(o->steps);
         operation_continue(o, NULL);
 }
 
@@ -288,7 +289,8 @@ static void on_script(const Fault *why, void *userdata) {
                 if (sd_event_add_time_relative(o->domain->manager->event, &z->timeout, CLOCK_MONOTONIC, z->spec.timeout_usec, 0, on_timeout, o) >= 0 &&
                     vcpus_ask(o->domain, on_counted, o, &z->asked) >= 0)
                         return;
-        }
+        } else if (!why)
+                steps_settle(o->steps);
         operation_continue(o, why);
 }
 

@@ -238,8 +238,11 @@ int stop_reboot(Domain *d, StopMode mode, Operation **ret, Fault *f) {
 void stop_guest_reset(Domain *d) {
         assert(d);
 
-        if (d->operation && d->operation->type == &reboot_type)
-                steps_continue(d->operation->steps, 0, NULL);
+        if (!d->operation || d->operation->type != &reboot_type)
+                return;
+        if (!steps_undoing(d->operation->steps))
+                steps_settle(d->operation->steps);
+        steps_continue(d->operation->steps, 0, NULL);
 }
 
 /* --- Terminate --- */
@@ -314,6 +317,8 @@ void stop_domain_off(Domain *d) {
 
                 if (!wanted)
                         fault_set(&f, FAULT_CANCELED, ECANCELED, "%s went off instead of rebooting", d->name);
+                if (wanted && !steps_undoing(d->operation->steps))
+                        steps_settle(d->operation->steps);
                 steps_continue(d->operation->steps, wanted ? 0 : -ECANCELED, &f);
         }
         while (d->terminations)
