@@ -20,4 +20,6 @@ typedef struct PoolOperation {
         bool format, overwrite;      /* of a build */
         bool wants_uses;             /* waits until it is known who uses what */
         bool adopting;               /* it was active before we came */
+        bool was_starting;           /* that was begun by an earlier life of this daemon */
+        unsigned answers;            /* of the worker, not heard yet */
 } PoolOperation;
