@@ -450,11 +450,11 @@ def dies_letting_go(device, trigger):
 def test_death_before_the_guest_is_asked(images, tmp_path):
     """The device stays in both; a guest that has not let go of it in time leaves it in both, too."""
     trigger = tmp_path / "die"
-    with bus_module.Bus(environment={"VIRTBUS_DIE_AT": f"unplug={trigger}"}) as bus:
+    with bus_module.Bus(environment={"VIRTBUS_FAIL_STEP": str(trigger)}) as bus:
         d = define(bus, tiny_xml("web", devices=PORTS + BUSES + DEVICES["disk-usb"].replace("{dir}", str(images))))
         d.Start(0, {}, timeout=60)
         before, defined = inside(d), definitions(d)
-        trigger.write_text("")
+        trigger.write_text("detach unplug dies")
         with pytest.raises(bus_module.BusError):
             device(bus, d, "usb_2ddisk0").Detach(LIVE | CONFIG, {}, timeout=20)
         until(lambda: (inside(d), definitions(d)), (before, defined))

@@ -13,6 +13,7 @@ typedef struct Networks Networks;
 typedef struct Network {
         DEFINED_MEMBERS(Networks, NetworkDef);
         bool active;                 /* all of it is there */
+        bool has_rules;              /* the firewall's */
         int ifindex;                 /* of the bridge; 0: none */
         Dnsmasq *dnsmasq;
         Leases *leases;              /* NULL: no dnsmasq, or it comes or goes */
