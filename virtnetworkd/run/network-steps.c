@@ -7,6 +7,7 @@
 #include "../mode/mode.h"
 #include "../plan/network.h"
 #include "dhcp-checksum.h"
+#include "link-removal.h"
 #include "link.h"
 #include "log.h"
 #include "mem.h"
@@ -158,15 +159,29 @@ static int step_bridge(void *userdata, Fault *f) {
         return 1;
 }
 
-static int undo_bridge(void *userdata) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
+/* Logged, not told: there is nothing to do about it. */
+static void on_bridge_removed(const Fault *why, void *userdata) {
         Network *n = userdata;
-        bool made = has_own_bridge(n) && n->ifindex > 0;
+
+        n->removal = sd_event_source_unref(n->removal);
+        if (why)
+                log_warning("network %s: %s", n->name, fault_text(why));
+        steps_continue(n->operation->steps, 0, NULL);
+}
+
+static int undo_bridge(void *userdata) {
+        Network *n = userdata;
+        int r, made = has_own_bridge(n) ? TAKE(n->ifindex, 0) : 0;
 
         n->ifindex = 0;
-        if (made && links_remove(n->all->links, n->live->bridge, &f) < 0)
-                log_warning("network %s: %s", n->name, fault_text(&f));
-        return 1;
+        if (made == 0)
+                return 1;
+        /* Where there is no operation, nobody could wait. */
+        r = n->operation ? link_remove_beside(n->all->event, made, n->live->bridge, on_bridge_removed, n, &n->removal)
+                         : links_remove(n->all->links, made);
+        if (r < 0)
+                (void) log_warning_errno(r, "network %s: its bridge can't be removed: %m", n->name);
+        return r >= 0 && n->removal ? 0 : 1;
 }
 
 static int step_remove_bridge(void *userdata, _unused_ Fault *f) {
