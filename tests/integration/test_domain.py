@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import leaks
 from guest import Console
 from domains import (CONFIG, FORMAT, LIVE, NO_WAIT, SERVICE, VALIDATE_ONLY, console, define, device, disk_xml, guest_xml, job_done, states,
                      tiny_xml)
@@ -18,6 +19,7 @@ from processes import threads_of
 from test_hotplug import until
 
 pytestmark = pytest.mark.bus
+EPOLL_WAITS = ("232", "281", "441")  # numbers of epoll_wait() and its kin
 
 
 def qemu_img(*args):
@@ -127,6 +129,39 @@ def test_lifecycle_actions(bus, qemud, guest_image, on_poweroff, on_reboot, comm
         domain.Terminate(0, {})
 
 
+def stop_at_rest(pid):
+    """Not in the middle of something, which would seem to take it long."""
+    while True:
+        os.kill(pid, signal.SIGSTOP)
+        until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0], "T")
+        if Path(f"/proc/{pid}/syscall").read_text().split()[0] in EPOLL_WAITS:
+            return
+        os.kill(pid, signal.SIGCONT)
+
+
+def end_unseen(bus, domain, con, command):
+    """The guest does what ends it while virtqemud stands: then all has arrived at once, what was said as well as the end of who said it."""
+    daemon, pids = bus.owner_pid(SERVICE), [domain.MainPID, *bus.watch.named("virtqemu-watch")]
+    con.ask(f"sh (sleep 1; echo the last words; {command}) >/dev/console &")
+    stop_at_rest(daemon)
+    try:
+        assert all(leaks.wait_end(pid, patient(60)) for pid in pids)
+    finally:
+        os.kill(daemon, signal.SIGCONT)
+    con.wait("^the last words$")
+
+
+def test_end_that_is_seen_late(bus, qemud, guest_image):
+    """It is told as it was."""
+    domain = define(bus, guest_xml(guest_image))
+    domain.Start(0, {})
+    con = console(bus, domain)
+    con.ready()
+    end_unseen(bus, domain, con, "poweroff -f")
+    bus.wait_property(domain, "State", "shutoff")
+    assert states(bus, domain)[-2:] == [("shutdown", "guest"), ("shutoff", "shutdown")] and domain.StateReason == "shutdown"
+
+
 PANIC = "<panic model='isa'/>"
 
 
@@ -137,7 +172,10 @@ def test_panic(bus, qemud, guest_image, on_crash, expected):
     con = console(bus, domain)
     con.ready()
     con.ask("sh modprobe pvpanic-mmio")
-    con.send("panic")
+    if on_crash == "destroy":
+        end_unseen(bus, domain, con, r"printf '\001' | dd of=/dev/port bs=1 seek=1285 2>/dev/null")  # not a word from the kernel
+    else:
+        con.send("panic")
     bus.wait_signal("GuestPanicked", path=domain.path)
     bus.wait_property(domain, "State", expected[0])
     assert (domain.State, domain.StateReason) == expected

@@ -183,22 +183,33 @@ static void guest_gone(Console *c) {
         }
 }
 
-static int on_guest(sd_event_source *source, int fd, uint32_t events, void *userdata) {
-        Console *c = userdata;
+/* False: there is no more for now, or for ever. */
+static bool read_guest(Console *c) {
         char buffer[16384];
-        ssize_t n;
+        ssize_t n = recv(c->guest, buffer, sizeof(buffer), MSG_DONTWAIT);
 
-        if (events & EPOLLOUT)
-                flush_typed(c);
-        if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
-                return 0;
-
-        n = recv(fd, buffer, sizeof(buffer), MSG_DONTWAIT);
         if (n > 0)
                 distribute(c, buffer, (size_t) n);
         else if (n == 0 || (errno != EAGAIN && errno != EINTR))
                 guest_gone(c);
+        return n > 0;
+}
+
+static int on_guest(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        Console *c = userdata;
+
+        if (events & EPOLLOUT)
+                flush_typed(c);
+        if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+                (void) read_guest(c);
         return 0;
+}
+
+void console_hear_out(Console *c) {
+        assert(c);
+
+        while (c->guest >= 0 && read_guest(c))
+                ;
 }
 
 static int on_client(sd_event_source *source, int fd, uint32_t events, void *userdata) {
