@@ -2,6 +2,8 @@
 """Every step of every table of steps fails once when it has begun and once when it is done: nothing is left, and it works the next time.
 Those of networks are in test_host_network.py."""
 
+import functools
+import json
 import os
 import re
 from contextlib import contextmanager
@@ -53,10 +55,27 @@ class Bed:
         """But for since when."""
         return sorted(lease[:-1] for lease in self.bus.manager("lock1").ListLeases(""))
 
+    def unfinished(self):
+        """What the next virtqemud has to bring to an end."""
+        return [json.loads(path.read_text()).get("journal", []) for path in self.bus.directory.glob("run/virtbus/qemu/status/*.json")]
+
+    def die_at_each(self, table, d, operation, back):
+        """It is all done after that, or as it was."""
+        before = self.around(d)
+        operation()
+        after = self.around(d)
+        back()
+
+        def look(what):
+            if until_equal(lambda: self.around(d), [before, after], what) == after != before:
+                back()
+            until_equal(lambda: self.around(d), before, what)
+        die_at_each(self.accidents, table, operation, look)
+
     def around(self, d):
         """All that a change of a running VM could leave behind. A device that came back is the last one of its definition; a VM has another id each time."""
         defined = [sorted(re.findall("<(?!domain ).*?>", d.ExportDefinition(FORMAT, which))) for which in (LIVE, CONFIG)]
-        return d.State, d.Job, inside(d), defined, descriptors(d), self.leases(), self.children()
+        return d.State, d.Job, inside(d), defined, descriptors(d), self.leases(), self.children(), self.unfinished()
 
 
 def program(pid):
@@ -96,7 +115,10 @@ def detach(bed):
             until(lambda: "sdb" not in definitions(d)[0])
             attach_again(LIVE)
     attached = device(bed.bus, d, "usb_2ddisk0")
-    bed.fail_each("detach", lambda: attached.Detach(LIVE | CONFIG, {}, timeout=60), lambda: bed.around(d), forward={"unplug"}, mend=mend, back=attach_again)
+    def detach_disk():
+        attached.Detach(LIVE | CONFIG, {}, timeout=60)
+    bed.fail_each("detach", detach_disk, lambda: bed.around(d), forward={"unplug"}, mend=mend, back=attach_again)
+    bed.die_at_each("detach", d, detach_disk, attach_again)
     d.Terminate(0, {})
 
 
@@ -114,6 +136,7 @@ def unplug(bed):
         attached.Detach(LIVE, {}, timeout=60)
         until(lambda: bed.around(d), before)
     bed.fail_each("unplug", detach_disk, lambda: bed.around(d), forward=set(TABLES["unplug"]), back=attach_disk)
+    bed.die_at_each("unplug", d, lambda: attached.Detach(LIVE, {}, timeout=60), attach_disk)
     d.Terminate(0, {})
 
 
@@ -129,8 +152,9 @@ def resize(bed):
         d.SetVCPUs(1, CONFIG, {})
         d.Terminate(0, {})
         d.Start(0, {}, timeout=60)
-    bed.fail_each("resize", lambda: d.SetMemory(32 << 20, LIVE | CONFIG, {}), look, forward={"change", "tell"},
-                  back=lambda: d.SetMemory(64 << 20, LIVE | CONFIG, {}))
+    less, more = (functools.partial(d.SetMemory, mib << 20, LIVE | CONFIG, {}) for mib in (32, 64))
+    bed.fail_each("resize", less, look, forward={"change", "tell"}, back=more)
+    bed.die_at_each("resize", d, less, more)
     bed.fail_each("resize", lambda: d.SetVCPUs(2, LIVE | CONFIG, {}), look, forward={"change", "tell"}, back=restart)
     d.Terminate(0, {})
 
@@ -138,8 +162,9 @@ def resize(bed):
 def set_properties(bed):
     d = bed.vm()
     t = tuning(bed.bus, d)
-    bed.fail_each("set-properties", lambda: t.SetProperties([("IOThreads", threads(1, 7))], LIVE | CONFIG, {}), lambda: (t.IOThreads, bed.around(d)),
-                  forward={"tell"}, back=lambda: t.SetProperties([("IOThreads", threads())], LIVE | CONFIG, {}))
+    more, less = (functools.partial(t.SetProperties, [("IOThreads", which)], LIVE | CONFIG, {}) for which in (threads(1, 7), threads()))
+    bed.fail_each("set-properties", more, lambda: (t.IOThreads, bed.around(d)), forward={"tell"}, back=less)
+    bed.die_at_each("set-properties", d, more, less)
     d.Terminate(0, {})
 
 
@@ -154,8 +179,13 @@ def dump(bed):
 
     def operation():
         with open(bed.folder / "dump", "wb") as f:
-            wait_for_job(bed, d.CoreDump("", f, 0, {}))
+            job = d.CoreDump("", f, 0, {})
+            if bed.accidents.what.endswith("dies"):
+                until(bed.accidents.is_there, False)
+            else:
+                wait_for_job(bed, job)
     bed.fail_each("dump", operation, lambda: bed.around(d), forward={"dump"})
+    bed.die_at_each("dump", d, operation, lambda: None)
     d.Terminate(0, {})
 
 

@@ -206,6 +206,11 @@ static int undo_pipe(void *userdata) {
         return 1;
 }
 
+void dump_look(Domain *d) {
+        if (!dump_is_under_way(d))
+                (void) domain_ask(d, "closefd", json_pack("{s:s}", "fdname", FD_NAME), NULL, NULL, NULL);
+}
+
 /* --- dump --- */
 
 static int arm(Operation *o, uint64_t usec, sd_event_time_handler_t handler) {
