@@ -780,7 +780,7 @@ def test_a_session_on_a_network_of_the_host(bed, client, networkd):
     bed.run(f"""{call} DefineDomain 'ssta{{sv}}' libvirt-xml "$(cat /srv/definition.xml)" 0 0""", user=USER)
     refused = bed.run(start, user=USER, check=False)
     assert refused.returncode != 0 and "Access denied" in refused.stderr and network.Ports == []
-    assert "VLANs and bandwidth of a port are for root to choose" in bed.run("virtctl --user status own", user=USER).stdout
+    assert "VLANs, bandwidth, interfaceid and profileid of a port are for root to choose" in bed.run("virtctl --user status own", user=USER).stdout
 
 
 def test_who_may(bed, networkd):

@@ -120,16 +120,32 @@ static int check_host_link(const Network *n, const char *name, const char *kind,
 
         if (links_find(n->all->links, name, &info) < 0)
                 return fault_set(f, FAULT_NETWORK, ENODEV, "the host has no link %s", name);
-        if (kind && !streq(info.kind, kind))
-                return fault_set(f, FAULT_NETWORK, EINVAL, "%s is no %s", name, kind);
-        return info.index;
+        if (!kind || streq(info.kind, kind))
+                return info.index;
+        fault_set(f, FAULT_NETWORK, EINVAL, "%s is no %s", name, kind);
+        if (streq(info.kind, "openvswitch"))
+                fault_hint(f, "it is one of Open vSwitch: say so with <virtualport type='openvswitch'/>");
+        return -EINVAL;
+}
+
+/* Whether Open vSwitch has a bridge is asked when a port is to be in it. */
+static int check_host_bridge(const Network *n, Fault *f) {
+        bool in_switch = mode_ops(network_kind(n->live))->ports == PORTS_IN_SWITCH;
+        int r;
+
+        if (in_switch && check_host_link(n, n->live->bridge, "bridge", NULL) >= 0)
+                return fault_set(f, FAULT_NETWORK, EINVAL, "%s is a bridge of the kernel, not one of Open vSwitch: leave <virtualport> out", n->live->bridge);
+        r = check_host_link(n, n->live->bridge, in_switch ? NULL : "bridge", f);
+        if (r < 0 && in_switch)
+                fault_hint(f, "make it: ovs-vsctl add-br %s", n->live->bridge);
+        return r;
 }
 
 static int check_host_links(Network *n, Fault *f) {
         int r = 0;
 
         if (n->live->bridge) {
-                r = check_host_link(n, n->live->bridge, "bridge", f);
+                r = check_host_bridge(n, f);
                 n->ifindex = MAX(r, 0);
         }
         if (r >= 0 && n->live->forward_dev)

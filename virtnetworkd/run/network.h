@@ -47,6 +47,7 @@ int network_update(Network *n, NetworkDef *next, DefinedDone done, void *userdat
 /* What a port is to be. */
 typedef struct PortRequest {
         char *domain, *group;        /* NULL: none */
+        sd_id128_t uuid;             /* of the domain; null: nobody knows */
         MacAddress mac;
         uint32_t queues;
         bool isolated;
