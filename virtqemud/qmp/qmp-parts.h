@@ -81,4 +81,5 @@ void qmp_output_flush(Qmp *q);
 
 /* --- qmp-in.c --- */
 
-void qmp_input_read(Qmp *q);
+/* False: there is no more for now, or for ever. */
+bool qmp_input_read(Qmp *q);

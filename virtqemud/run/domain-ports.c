@@ -5,6 +5,7 @@
 
 #include "../device/interface.h"
 #include "bus-error.h"
+#include "call-again.h"
 #include "fd.h"
 #include "instance.h"
 #include "log.h"
@@ -30,7 +31,7 @@ typedef struct DomainPort {
         Interface *interface;        /* of the live definition */
         int fds[QUEUES_MAX];
         char *network;               /* its object */
-        sd_bus_slot *call;
+        CallAgain *call;
 } DomainPort;
 
 struct DomainPorts {
@@ -47,7 +48,7 @@ DomainPorts *domain_ports_free(DomainPorts *p) {
         if (!p)
                 return NULL;
         for (size_t i = 0; i < p->n; i++) {
-                sd_bus_slot_unref(p->items[i].call);
+                call_again_free(p->items[i].call);
                 free(p->items[i].network);
                 for (unsigned q = 0; q < QUEUES_MAX; q++)
                         fd_close(p->items[i].fds[q]);
@@ -112,7 +113,7 @@ static int on_attached(sd_bus_message *reply, void *userdata, sd_bus_error *erro
         DomainPort *port = userdata;
         int r = 0;
 
-        port->call = sd_bus_slot_unref(port->call);
+        port->call = call_again_free(port->call);
         if (!e)
                 r = take_port(port, reply);
         if (e || r < 0)
@@ -149,7 +150,7 @@ static int attach(DomainPort *port) {
         r = new_call(port, &m);
         if (r >= 0)
                 r = port_append(m, port->all->domain, port->interface);
-        return r < 0 ? r : sd_bus_call_async(manager_network_bus(port->all->domain->manager), &port->call, m, on_attached, port, ATTACH_TIMEOUT_USEC);
+        return r < 0 ? r : call_again(manager_network_bus(port->all->domain->manager), m, on_attached, port, ATTACH_TIMEOUT_USEC, &port->call);
 }
 
 /* Whether its bridge is one of Open vSwitch its network says. Ids are not for sessions to choose. */
@@ -167,7 +168,7 @@ static int on_mode(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         DomainPort *port = userdata;
         int r = 0;
 
-        port->call = sd_bus_slot_unref(port->call);
+        port->call = call_again_free(port->call);
         if (!e)
                 r = take_mode(port, reply);
         if (e || r < 0) {
@@ -184,7 +185,7 @@ static int ask_mode(DomainPort *port) {
 
         if (r >= 0)
                 r = sd_bus_message_append(m, "ss", NETWORK1_NETWORK, "ForwardMode");
-        return r < 0 ? r : sd_bus_call_async(bus, &port->call, m, on_mode, port, ATTACH_TIMEOUT_USEC);
+        return r < 0 ? r : call_again(bus, m, on_mode, port, ATTACH_TIMEOUT_USEC, &port->call);
 }
 
 static int take_network(DomainPort *port, sd_bus_message *reply) {
@@ -203,7 +204,7 @@ static int on_network(sd_bus_message *reply, void *userdata, sd_bus_error *error
         DomainPort *port = userdata;
         int r = 0;
 
-        port->call = sd_bus_slot_unref(port->call);
+        port->call = call_again_free(port->call);
         if (!e)
                 r = take_network(port, reply);
         if (e || r < 0) {
@@ -219,7 +220,7 @@ static int find_network(sd_bus *bus, DomainPort *port) {
 
         if (r >= 0)
                 r = sd_bus_message_append(m, "s", port->interface->network);
-        return r < 0 ? r : sd_bus_call_async(bus, &port->call, m, on_network, port, ATTACH_TIMEOUT_USEC);
+        return r < 0 ? r : call_again(bus, m, on_network, port, ATTACH_TIMEOUT_USEC, &port->call);
 }
 
 static int begin(DomainPort *port) {
