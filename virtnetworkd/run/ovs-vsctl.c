@@ -139,7 +139,11 @@ static void on_ended(Helper *h, int si_code, int status, void *userdata) {
                 time_out(c);
                 return;
         }
-        fault_from_words(*helper_words(h) ? helper_words(h) : how ?: "ovs-vsctl failed", &f);
+        /* systemd ends it with us. */
+        if (si_code == CLD_KILLED && status == SIGTERM)
+                fault_set(&f, FAULT_STOPPING, ESHUTDOWN, "ovs-vsctl was ended before it was done");
+        else
+                fault_from_words(*helper_words(h) ? helper_words(h) : how ?: "ovs-vsctl failed", &f);
         end_running(c, &f);
 }
 

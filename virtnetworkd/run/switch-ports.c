@@ -34,7 +34,7 @@ struct SwitchPorts {
         sd_event_source *again;      /* for those that could not be taken out; NULL: none */
         uint64_t again_usec;
         LIST_HEAD(, OvsPort) ports;
-        bool was_busy;
+        bool was_busy, ending;
 };
 
 /* --- the set --- */
@@ -42,6 +42,7 @@ struct SwitchPorts {
 SwitchPorts *switch_ports_free(SwitchPorts *s) {
         if (!s)
                 return NULL;
+        s->ending = true;
         vsctl_free(s->vsctl); /* who waits for it is told while all is there */
         while (!LIST_EMPTY(&s->ports)) {
                 OvsPort *p = LIST_FIRST(&s->ports);
@@ -134,7 +135,7 @@ static void could_not_remove(OvsPort *p, const Fault *why) {
         SwitchPorts *s = p->all;
 
         p->removing = false;
-        if (why->kind == FAULT_STOPPING)
+        if (s->ending)
                 return;
         if (!s->again && s->again_usec == 0)
                 log_warning("the port %s, whose guest has gone, can't be taken out of the bridge %s yet: %s", p->name, p->bridge, fault_text(why));
@@ -278,7 +279,7 @@ static void on_added(const Fault *why, void *userdata) {
                 port_close(o->fds, o->n);
         if (why && vsctl_did_nothing(why))
                 forget(p);
-        else if (p->index == 0 && !(why && why->kind == FAULT_STOPPING))
+        else if (p->index == 0 && !o->all->ending)
                 begin_removing(p);
         o->done(why ? NULL : o->name, why ? NULL : o->fds, why ? 0 : o->n, why, o->userdata);
         free(o);

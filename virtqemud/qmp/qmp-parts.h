@@ -81,5 +81,5 @@ void qmp_output_flush(Qmp *q);
 
 /* --- qmp-in.c --- */
 
-/* False: there is no more for now, or for ever. */
+/* False: nothing more is there, or nothing more will be. */
 bool qmp_input_read(Qmp *q);
