@@ -18,11 +18,11 @@ typedef struct Words {
         int error;
 } Words;
 
-static void add_words(Words *w, const char *const *words, size_t n) {
-        for (size_t i = 0; i < n && w->error >= 0; i++)
-                w->error = strv_push(&w->items, words[i]);
+static void add_words(Words *w, const char *const *words) {
+        for (; *words && w->error >= 0; words++)
+                w->error = strv_push(&w->items, *words);
 }
-#define ADD(w, ...) add_words((w), (const char *const []) { __VA_ARGS__ }, ARRAY_SIZE(((const char *const []) { __VA_ARGS__ })))
+#define ADD(w, ...) add_words((w), (const char *const []) { __VA_ARGS__, NULL })
 
 static void add_text(Words *w, char *text) {
         if (!text)
