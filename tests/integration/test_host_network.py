@@ -775,12 +775,12 @@ def test_a_session_on_a_network_of_the_host(bed, client, networkd):
     bed.run(f"{call} TerminateDomain st own 0", user=USER)
     bed.wait(lambda: network.Ports == [])
     # … but not to take what the administrator has not given.
-    limited = NIC.replace("<model", "<bandwidth><inbound average='9000000'/></bandwidth><model")
-    bed.put("/srv/definition.xml", tiny_xml("own", limited))
-    bed.run(f"""{call} DefineDomain 'ssta{{sv}}' libvirt-xml "$(cat /srv/definition.xml)" 0 0""", user=USER)
-    refused = bed.run(start, user=USER, check=False)
-    assert refused.returncode != 0 and "Access denied" in refused.stderr and network.Ports == []
-    assert "VLANs, bandwidth, interfaceid and profileid of a port are for root to choose" in bed.run("virtctl --user status own", user=USER).stdout
+    for wish in ("<bandwidth><inbound average='9000000'/></bandwidth>", "<virtualport type='openvswitch'/>", "<virtualport><parameters profileid='x'/></virtualport>"):
+        bed.put("/srv/definition.xml", tiny_xml("own", NIC.replace("<model", f"{wish}<model")))
+        bed.run(f"""{call} DefineDomain 'ssta{{sv}}' libvirt-xml "$(cat /srv/definition.xml)" 0 0""", user=USER)
+        refused = bed.run(start, user=USER, check=False)
+        assert refused.returncode != 0 and "Access denied" in refused.stderr and network.Ports == [], wish
+        assert "VLANs, bandwidth, interfaceid and profileid of a port are for root to choose" in bed.run("virtctl --user status own", user=USER).stdout
 
 
 def test_who_may(bed, networkd):
