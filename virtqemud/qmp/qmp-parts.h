@@ -81,5 +81,5 @@ void qmp_output_flush(Qmp *q);
 
 /* --- qmp-in.c --- */
 
-/* False: there is no more for now, or for ever. */
+/* False: nothing more has come yet, or nothing will. */
 bool qmp_input_read(Qmp *q);

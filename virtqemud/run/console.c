@@ -183,7 +183,7 @@ static void guest_gone(Console *c) {
         }
 }
 
-/* False: there is no more for now, or for ever. */
+/* False: nothing more has come yet, or nothing will. */
 static bool read_guest(Console *c) {
         char buffer[16384];
         ssize_t n = recv(c->guest, buffer, sizeof(buffer), MSG_DONTWAIT);
