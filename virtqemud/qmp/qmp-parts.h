@@ -81,5 +81,5 @@ void qmp_output_flush(Qmp *q);
 
 /* --- qmp-in.c --- */
 
-/* False: nothing more is there, or nothing more will be. */
+/* False: nothing more has come yet, or nothing will. */
 bool qmp_input_read(Qmp *q);
