@@ -119,7 +119,7 @@ static int on_again(_unused_ sd_event_source *source, _unused_ uint64_t usec, vo
 
         s->again = sd_event_source_disable_unref(s->again);
         LIST_FOREACH(p, &s->ports, link)
-                if (p->index == 0 && !p->removing)
+                if (p->index == 0 && !p->adding && !p->removing)
                         begin_removing(p);
         return 0;
 }
