@@ -49,7 +49,7 @@ def accidents_of(bed, daemon, folder):
     unit, path = f"/run/systemd/system/{daemon}.service.d/steps.conf", f"/run/virtbus/{folder}/step"
     bed.put(unit, f"[Service]\nEnvironment=VIRTBUS_FAIL_STEP={path}\n")
     bed.run(f"systemctl daemon-reload && systemctl restart {daemon}")
-    yield Accidents(lambda what: bed.put(path, what), lambda: bed.exists(path))
+    yield Accidents(lambda what: bed.put(path, what), lambda: bed.run(f"test -e {path}", check=False).returncode == 0)
     bed.run(f"rm -f {unit} {path} && systemctl daemon-reload && systemctl restart {daemon}")
 
 
