@@ -3,6 +3,7 @@
 
 import ctypes
 import json
+import os
 import shutil
 import signal
 import socket
@@ -10,6 +11,8 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+
+from pace import Deadline, patient
 
 QEMU = "qemu-system-x86_64"
 PR_SET_PDEATHSIG = 1
@@ -29,7 +32,7 @@ class Qmp:
     """A QMP monitor over a connected socket."""
 
     def __init__(self, sock, timeout=30):
-        sock.settimeout(timeout)
+        sock.settimeout(patient(timeout))
         self.sock = sock
         self.file = sock.makefile("rwb")
         self.events = []
@@ -57,7 +60,7 @@ class Qmp:
 
     def wait_event(self, name, timeout=30):
         """The next event of that name, as a dictionary."""
-        self.sock.settimeout(timeout)
+        self.sock.settimeout(patient(timeout))
         while True:
             for i, event in enumerate(self.events):
                 if event["event"] == name:
@@ -77,8 +80,9 @@ class RawQemu:
             qemu.connect("console"); qemu.qmp.run("system_powerdown")
     """
 
-    def __init__(self, args, sockets=(), wrap=(), directory=None):
+    def __init__(self, args, sockets=(), wrap=(), directory=None, fds=(), environment=None):
         self.args = list(args)
+        self.fds, self.environment = fds, environment
         self.names = list(sockets)
         self.wrap = list(wrap)
         self.parent = directory
@@ -100,14 +104,15 @@ class RawQemu:
             argv += ["-chardev", f"socket,id={name},path={self.directory}/{name},server=on,wait=off"]
         argv += ["-mon", "chardev=qmp,mode=control"]
         with open(self.directory / "stderr", "wb") as err:
-            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=err, stderr=err, preexec_fn=die_with_parent)
+            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=err, stderr=err, preexec_fn=die_with_parent,
+                                            pass_fds=self.fds, env={**os.environ, **(self.environment or {})})
         # QEMU makes its sockets before the devices that use them: a guest can speak only when all are connected.
         for name in self.names:
             self.connect(name)
         self.qmp = Qmp(self._open("qmp"))
 
     def _open(self, name, timeout=60):
-        deadline = time.monotonic() + timeout
+        deadline = Deadline(timeout)
         while True:
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
@@ -117,7 +122,7 @@ class RawQemu:
                 sock.close()
                 if self.process.poll() is not None:
                     raise QemuError(f"QEMU ended with {self.process.returncode}: {self.stderr()}") from e
-                if time.monotonic() > deadline:
+                if deadline.passed():
                     raise QemuError(f"QEMU did not offer its socket {name} within {timeout} s: {e}") from e
                 time.sleep(0.02)
 
@@ -135,7 +140,7 @@ class RawQemu:
     def wait(self, timeout=30):
         """Wait for QEMU's end and return its exit status."""
         try:
-            return self.process.wait(timeout)
+            return self.process.wait(patient(timeout))
         except subprocess.TimeoutExpired as e:
             raise QemuError(f"QEMU still runs after {timeout} s") from e
 

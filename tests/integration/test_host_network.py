@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """virtnetworkd as it is installed, with a network of its own around it: a guest's end of each bridge, and a host outside."""
 
+import os
 import re
+import signal
 import threading
 import time
 
 import pytest
-from gi.repository import GLib
+from gi.repository import Gio, GLib
 
 import domains
 from bus import BusError
@@ -300,6 +302,28 @@ def test_systemd_that_is_executed_anew(bed, client, networkd):
             network.Stop(0, {}, timeout=60)
     bed.wait(lambda: bed.run("systemctl is-active virtdnsmasq@lab", check=False).stdout == "inactive\n")
     assert not network.Active
+
+
+def test_systemd_that_is_executed_anew_before_it_answers(bed, client, networkd):
+    """It says that a unit has changed, and then not how it is: that is not its end."""
+    network = define(client, networkd)
+    network.Start(0, {})
+    daemon, before = client.owner_pid("org.virtbus.network1"), bed.run("systemctl show -P MainPID virtdnsmasq@lab").stdout
+    again = Gio.DBusMessage.new_method_call("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "Reexecute")
+    bed.run(f"kill -STOP {daemon}; systemctl kill --signal=KILL virtdnsmasq@lab")
+    bed.wait(lambda: bed.run("systemctl show -P MainPID virtdnsmasq@lab").stdout not in (before, "0\n"))
+    os.kill(bed.pid, signal.SIGSTOP)
+    try:
+        client.connection.send_message(again, Gio.DBusSendMessageFlags.NONE)
+        client.connection.flush_sync()
+        bed.run(f"kill -CONT {daemon}")
+        assert network.Active    # it has heard of the change, and asked what it is
+    finally:
+        os.kill(bed.pid, signal.SIGCONT)
+    bed.wait(lambda: bed.run("systemctl is-active virtdnsmasq@lab", check=False).stdout == "active\n")
+    assert network.Warnings == []
+    bed.run("systemctl stop virtdnsmasq@lab")
+    assert bed.wait(lambda: network.Warnings)
 
 
 def test_names_on_the_host(bed, client, networkd):
@@ -756,7 +780,7 @@ def test_a_session_on_a_network_of_the_host(bed, client, networkd):
     bed.run(f"""{call} DefineDomain 'ssta{{sv}}' libvirt-xml "$(cat /srv/definition.xml)" 0 0""", user=USER)
     refused = bed.run(start, user=USER, check=False)
     assert refused.returncode != 0 and "Access denied" in refused.stderr and network.Ports == []
-    assert "VLANs and bandwidth of a port are for root to choose" in bed.run("virtctl --user status own", user=USER).stdout
+    assert "VLANs, bandwidth, interfaceid and profileid of a port are for root to choose" in bed.run("virtctl --user status own", user=USER).stdout
 
 
 def test_who_may(bed, networkd):

@@ -15,8 +15,10 @@ import bus as bus_module
 import pytest
 from gi.repository import GLib
 
+from pace import Deadline, patient
 from rawqemu import die_with_parent
 from domains import CONFIG, FORMAT, LIVE, VALIDATE_ONLY, console, define, device, disk_xml, guest_xml, tiny_xml
+from processes import files_of
 
 pytestmark = pytest.mark.bus
 
@@ -109,9 +111,7 @@ def inside(domain):
 
 def descriptors(domain):
     """Of QEMU, but for those by which its own parts talk to each other."""
-    folder = f"/proc/{domain.MainPID}/fd"
-    targets = [os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder)]
-    return sorted(re.sub("/#[0-9]+ ", "/# ", t.split(":[")[0]) for t in targets if not t.startswith("anon_inode"))
+    return sorted(re.sub("/#[0-9]+ ", "/# ", t.split(":[")[0]) for t in files_of(domain.MainPID) if not t.startswith("anon_inode"))
 
 
 def definitions(domain):
@@ -120,11 +120,14 @@ def definitions(domain):
 
 
 def until(what, expected=True, seconds=60):
-    deadline = time.monotonic() + seconds
+    deadline = Deadline(seconds)
     while (now := what()) != expected:
-        assert time.monotonic() < deadline, now
+        assert not deadline.passed(), now
         time.sleep(0.05)
 
+
+# As long as a guest may take that hardly gets the processor.
+PATIENTLY = {"timeout-usec": GLib.Variant("t", 80_000_000)}
 
 # What the guest says to a command once the device is there.
 SEEN = {
@@ -163,7 +166,7 @@ def come_and_go(bus, d, con, name, xml):
         command, text = SEEN[name]
         until(lambda: text in (seen := " ".join([*con.ask("disks"), *con.ask(command)])) or f"{name}: {seen}")
 
-    new.Detach(0, {}, timeout=60)
+    new.Detach(0, PATIENTLY, timeout=90)
     assert inside(d) == before, name
     assert definitions(d) == defined, name
     with bus.fails("UnknownObject"):
@@ -256,7 +259,7 @@ def test_qemu_that_ends_meanwhile(bus, qemud, images, what):
     defined, qemu = d.ExportDefinition(FORMAT, CONFIG), d.MainPID
     d.Suspend(0, {})
     os.kill(qemu, signal.SIGSTOP)
-    caller = threading.Timer(1, os.kill, (qemu, signal.SIGKILL))
+    caller = threading.Timer(patient(1), os.kill, (qemu, signal.SIGKILL))
     caller.start()
     with bus.fails("Disconnected"):
         if what == "attach":
@@ -434,7 +437,7 @@ def dies_letting_go(device, trigger):
     """Whether virtqemud died; a guest that is just taking what it was given refuses to give it back."""
     while True:
         try:
-            device.Detach(0, {}, timeout=60)
+            device.Detach(0, PATIENTLY, timeout=90)
             return False
         except bus_module.BusError as e:
             if "NoReply" in str(e):

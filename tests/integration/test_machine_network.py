@@ -245,3 +245,25 @@ def test_vhost(networked):
     leased = "for i in $(seq 240); do virtctl network-leases slow | grep 10.77.0.10 && exit 0; sleep 0.5; done; exit 1"
     assert "52:54:00:00:00:77" in machine.run(leased, timeout=SLOW).stdout
     machine.run("virtctl kill carried; virtctl undefine carried", timeout=SLOW)
+
+
+def test_open_vswitch(networked):
+    """With the kernel's datapath, and Open vSwitch as its package starts it: VLANs and limits are as on the kernel's bridge."""
+    machine = networked
+    machine.run("systemctl start openvswitch-switch", timeout=SLOW)
+    machine.run("ovs-vsctl add-br ovs-vlan -- add-br br-slow && ip addr add 10.77.0.1/24 dev br-slow && ip link set br-slow up", timeout=SLOW)
+    switched = "<bridge name='{}'/><virtualport type='openvswitch'/>"
+    vlans = VLANS.replace("<bridge name='br-vlan'/>", switched.format("ovs-vlan")).replace(
+        "print(", "masters = {os.path.basename(os.readlink(f'/sys/class/net/{p.name}/master')) for p in ports.values()}\nprint(").replace("[said,", "[list(masters), said,")
+    masters, from_a, from_c = run(machine, vlans)
+    assert masters == ["ovs-system"] and from_a == {"b": "88b566726f6d"[:8], "c": None, "t": "8100000a"} and from_c == {"a": None, "b": None, "t": "88b5"}
+    limits = LIMITS.replace("<forward mode='nat'/><bridge name='br-slow' stp='off'/><ip address='10.77.0.1' prefix='24'/>",
+                            "<forward mode='bridge'/>" + switched.format("br-slow")).replace('[measure(None, 50), measure("limited", 51)]', 'measure("limited", 51)')
+    limited_in, limited_out = run(machine, limits)
+    assert 140 < limited_in < 260 and 140 < limited_out < 260
+    machine.run("for i in $(seq 100); do [ -z \"$(ovs-vsctl list-ports ovs-vlan; ovs-vsctl list-ports br-slow; ovs-vsctl list QoS)\" ] && exit 0; sleep 0.2; done; exit 1",
+                timeout=SLOW)
+    refused = machine.run("virtctl define-network /dev/stdin <<< \"<network><name>office</name><forward mode='bridge'/><bridge name='ovs-vlan'/></network>\"; "
+                          "virtctl start-network office", timeout=SLOW, check=False)
+    assert "ovs-vlan is no bridge" in refused.stderr and "<virtualport type='openvswitch'/>" in refused.stderr
+    machine.run("ovs-vsctl del-br ovs-vlan -- del-br br-slow && systemctl stop openvswitch-switch", timeout=SLOW)

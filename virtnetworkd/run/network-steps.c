@@ -7,6 +7,7 @@
 #include "../mode/mode.h"
 #include "../plan/network.h"
 #include "dhcp-checksum.h"
+#include "link-removal.h"
 #include "link.h"
 #include "log.h"
 #include "mem.h"
@@ -119,16 +120,32 @@ static int check_host_link(const Network *n, const char *name, const char *kind,
 
         if (links_find(n->all->links, name, &info) < 0)
                 return fault_set(f, FAULT_NETWORK, ENODEV, "the host has no link %s", name);
-        if (kind && !streq(info.kind, kind))
-                return fault_set(f, FAULT_NETWORK, EINVAL, "%s is no %s", name, kind);
-        return info.index;
+        if (!kind || streq(info.kind, kind))
+                return info.index;
+        fault_set(f, FAULT_NETWORK, EINVAL, "%s is no %s", name, kind);
+        if (streq(info.kind, "openvswitch"))
+                fault_hint(f, "it is one of Open vSwitch: say so with <virtualport type='openvswitch'/>");
+        return -EINVAL;
+}
+
+/* Whether Open vSwitch has a bridge is asked when a port is to be in it. */
+static int check_host_bridge(const Network *n, Fault *f) {
+        bool in_switch = mode_ops(network_kind(n->live))->ports == PORTS_IN_SWITCH;
+        int r;
+
+        if (in_switch && check_host_link(n, n->live->bridge, "bridge", NULL) >= 0)
+                return fault_set(f, FAULT_NETWORK, EINVAL, "%s is a bridge of the kernel, not one of Open vSwitch: leave <virtualport> out", n->live->bridge);
+        r = check_host_link(n, n->live->bridge, in_switch ? NULL : "bridge", f);
+        if (r < 0 && in_switch)
+                fault_hint(f, "make it: ovs-vsctl add-br %s", n->live->bridge);
+        return r;
 }
 
 static int check_host_links(Network *n, Fault *f) {
         int r = 0;
 
         if (n->live->bridge) {
-                r = check_host_link(n, n->live->bridge, "bridge", f);
+                r = check_host_bridge(n, f);
                 n->ifindex = MAX(r, 0);
         }
         if (r >= 0 && n->live->forward_dev)
@@ -158,15 +175,29 @@ static int step_bridge(void *userdata, Fault *f) {
         return 1;
 }
 
-static int undo_bridge(void *userdata) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
+/* Logged, not told: there is nothing to do about it. */
+static void on_bridge_removed(const Fault *why, void *userdata) {
         Network *n = userdata;
-        bool made = has_own_bridge(n) && n->ifindex > 0;
+
+        n->removal = sd_event_source_unref(n->removal);
+        if (why)
+                log_warning("network %s: %s", n->name, fault_text(why));
+        steps_continue(n->operation->steps, 0, NULL);
+}
+
+static int undo_bridge(void *userdata) {
+        Network *n = userdata;
+        int r, made = has_own_bridge(n) ? TAKE(n->ifindex, 0) : 0;
 
         n->ifindex = 0;
-        if (made && links_remove(n->all->links, n->live->bridge, &f) < 0)
-                log_warning("network %s: %s", n->name, fault_text(&f));
-        return 1;
+        if (made == 0)
+                return 1;
+        /* Where there is no operation, nobody could wait. */
+        r = n->operation ? link_remove_beside(n->all->event, made, n->live->bridge, on_bridge_removed, n, &n->removal)
+                         : links_remove(n->all->links, made);
+        if (r < 0)
+                (void) log_warning_errno(r, "network %s: its bridge can't be removed: %m", n->name);
+        return r >= 0 && n->removal ? 0 : 1;
 }
 
 static int step_remove_bridge(void *userdata, _unused_ Fault *f) {

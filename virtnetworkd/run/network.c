@@ -317,6 +317,7 @@ int network_stop(Network *n, bool force, DefinedDone done, void *userdata, Fault
 }
 
 void network_clear(Network *n) {
+        sd_event_source_disable_unref(n->removal);
         operation_free(n);
         network_forget_waiting(n);
         leases_free(n->leases);

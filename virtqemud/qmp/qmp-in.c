@@ -195,20 +195,30 @@ void qmp_feed(Qmp *q, const char *data, size_t length) {
         qmp_unref(q);
 }
 
-void qmp_input_read(Qmp *q) {
+bool qmp_input_read(Qmp *q) {
         ssize_t n;
 
         if (!GROW(q->input, q->input_allocated, q->input_length + READ_STEP / 4)) {
                 qmp_lost(q, ENOMEM);
-                return;
+                return false;
         }
         n = recv(q->fd, q->input + q->input_length, MIN(q->input_allocated - q->input_length, READ_STEP), MSG_DONTWAIT);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
-                return;
+                return false;
         if (n <= 0) {
                 qmp_lost(q, n < 0 ? errno : 0);
-                return;
+                return false;
         }
         q->input_length += (size_t) n;
         input_process(q);
+        return true;
+}
+
+void qmp_hear_out(Qmp *q) {
+        assert(q);
+
+        q->n_ref++;
+        while (q->open && qmp_input_read(q))
+                ;
+        qmp_unref(q);
 }

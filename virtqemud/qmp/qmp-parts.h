@@ -81,4 +81,5 @@ void qmp_output_flush(Qmp *q);
 
 /* --- qmp-in.c --- */
 
-void qmp_input_read(Qmp *q);
+/* False: nothing more has come yet, or nothing will. */
+bool qmp_input_read(Qmp *q);

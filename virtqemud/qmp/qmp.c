@@ -212,7 +212,7 @@ static int on_io(_unused_ sd_event_source *s, _unused_ int fd, uint32_t events, 
         if (events & EPOLLOUT)
                 qmp_output_flush(q);
         if (q->open && events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-                qmp_input_read(q);
+                (void) qmp_input_read(q);
         qmp_unref(q);
         return 0;
 }

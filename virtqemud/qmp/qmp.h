@@ -61,6 +61,9 @@ int qmp_send_fds(Qmp *q, const char *command, json_t *arguments, int *fds, size_
 QmpRequest *qmp_request_free(QmpRequest *r);
 DEFINE_CLEANUP(QmpRequest *, qmp_request_free)
 
+/* Its QEMU has ended: takes what has arrived of it and was not read yet, up to the end. */
+void qmp_hear_out(Qmp *q);
+
 bool qmp_is_ready(const Qmp *q);
 bool qmp_is_open(const Qmp *q);
 /* The greeting's version, 0.0.0 before it came: 7.2.22 is 7002022 (as QEMU_VERSION()). */

@@ -7,8 +7,8 @@
 
 /* One guest console. QEMU has a listening socket for it, we are its only client and pass the bytes on: to a pty that people can open
  * as /dev/pts/N, and to any number of descriptors handed out over D-Bus. All of them read; one of them at a time writes. New readers
- * first get the last bytes the guest wrote. Nobody who is slow holds up the guest or another reader: what does not fit into a
- * reader's socket buffer is lost to that reader alone. */
+ * first get the last bytes the guest wrote. Nobody who is slow holds up the guest or another reader: one who is behind by more
+ * than those last bytes has lost what came before them. */
 typedef struct Console Console;
 
 #define CONSOLE_SCROLLBACK (64u * 1024)
@@ -25,6 +25,8 @@ typedef enum ConsoleFlags {
 int console_new(sd_event *event, const char *path, const char *pty, Console **ret, Fault *f);
 /* Leaves the pty to the next process. */
 Console *console_free(Console *c);
+/* Its QEMU has ended: what it has still said is passed on. */
+void console_hear_out(Console *c);
 /* The console's QEMU has ended: nothing is to be kept. */
 void console_forget(Console *c);
 DEFINE_CLEANUP(Console *, console_free)

@@ -130,6 +130,14 @@ static void arm_kill_grace(Instance *i) {
                 (void) log_domain_warning_errno(i->domain, r, "a supervisor that hangs will not be killed: %m");
 }
 
+/* How its guest has ended, and what that said last, has arrived with the end of the process, and may come after it here. */
+static void hear_out(Instance *i) {
+        if (i->qmp)
+                qmp_hear_out(i->qmp);
+        for (size_t k = 0; k < i->n_consoles; k++)
+                console_hear_out(i->consoles[k].console);
+}
+
 /* Either process ending is looked at in one place: the supervisor only ends after its QEMU, or takes it along. */
 static int on_process_ended(sd_event_source *source, int fd, uint32_t events, void *userdata) {
         Instance *i = userdata;
@@ -137,9 +145,11 @@ static int on_process_ended(sd_event_source *source, int fd, uint32_t events, vo
         (void) sd_event_source_set_enabled(source, SD_EVENT_OFF);
         if (i->qemu.pid != 0 && process_is_alive(&i->qemu))
                 return 0;
-        if (!process_is_alive(&i->supervisor))
+        if (!process_is_alive(&i->supervisor)) {
+                if (i->domain->state != DOMAIN_STARTING)
+                        hear_out(i);
                 instance_ended(i);
-        else if (i->qemu.pid != 0) /* it holds leases, too, and ends any moment now: the next start must not find them */
+        } else if (i->qemu.pid != 0) /* it holds leases, too, and ends any moment now: the next start must not find them */
                 arm_kill_grace(i);
         return 0;
 }

@@ -31,7 +31,7 @@ static void start_free(void *data) {
 }
 
 /* Steps up to this one are over once the plan was handed over; what is interrupted later is taken up with the one after it. */
-#define STEP_HANDOVER 11
+#define STEP_HANDOVER 12
 
 static const StepTable start_steps = STEP_TABLE("start",
         { "leaving", start_begin_leaving, NULL },
@@ -45,6 +45,7 @@ static const StepTable start_steps = STEP_TABLE("start",
         { "ports", start_begin_ports, start_undo_ports },
         { "unit", start_begin_unit, start_undo_unit },
         { "networks", start_begin_networks, start_undo_networks },
+        { "devices", start_begin_devices, start_undo_devices },
         [STEP_HANDOVER] = { "handover", start_begin_handover, NULL },
         { "monitor", start_begin_monitor, NULL },
         { "limits", start_begin_limits, start_undo_limits },
