@@ -49,7 +49,7 @@ def accidents_of(bed, daemon, folder):
     unit, path = f"/run/systemd/system/{daemon}.service.d/steps.conf", f"/run/virtbus/{folder}/step"
     bed.put(unit, f"[Service]\nEnvironment=VIRTBUS_FAIL_STEP={path}\n")
     bed.run(f"systemctl daemon-reload && systemctl restart {daemon}")
-    yield Accidents(lambda what: bed.put(path, what), lambda: bed.exists(path))
+    yield Accidents(lambda what: bed.put(path, what), lambda: bed.run(f"test -e {path}", check=False).returncode == 0)
     bed.run(f"rm -f {unit} {path} && systemctl daemon-reload && systemctl restart {daemon}")
 
 
@@ -73,13 +73,13 @@ def until_equal(look, before, what, seconds=60):
     return now
 
 
-def fail_each(accidents, table, operation, look, *, forward=(), back=None, mend=None):
+def fail_each(accidents, table, operation, look, *, forward=(), back=None, mend=None, whens=("begun", "done")):
     """Each row of a table fails, when it has begun and when it is done: operation() tells so, and what look() sees is as before. After rows in
     `forward` nothing can be taken back: it goes well instead, and back() undoes it. mend() puts right what an operation may leave behind that
     was not done. At last it goes well by itself."""
     before = look()
     for row in TABLES[table]:
-        for when in ("begun", "done"):
+        for when in whens:
             what = f"{table} {row} {when}"
             accidents.put(what)
             try:

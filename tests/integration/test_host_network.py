@@ -16,7 +16,7 @@ from domains import CONFIG, FORCE, LIVE, console, guest_xml, tiny_xml
 from host import USER
 from netbed import MANAGER, NAT, accidents, bed, client, define, guest, heard, kill, networkd, ping, port  # noqa: F401
 from schema import valid
-from steps import TABLES, die_at_each, fail_each, until_equal
+from steps import TABLES, accidents_of, die_at_each, fail_each, until_equal
 
 pytestmark = pytest.mark.host
 
@@ -731,6 +731,35 @@ def test_what_an_interface_asks_for(bed, client, networkd, vms):
     with client.fails("NetworkFailed", "the bridge br-lab does not filter by VLANs"):
         networkd.AttachBridgePort("br-lab", {"vlans": GLib.Variant("a(ts)", [(10, "")])}, 0, {})
     assert network.Ports == []
+
+
+def test_each_step_of_a_vm(bed, client, networkd, vms):
+    """With all that only a host has: a unit with limits, a port of a network, a volume of a pool, a name at machined. That its unit has failed is known
+    until it is started again."""
+    network = define(client, networkd)
+    network.Start(0, {})
+    storaged = client.object("org.virtbus.storage1", "/org/virtbus/storage1")
+    bed.run("mkdir /srv/steps")
+    bed.put("/run/systemd/system/virtqemu@.service.d/steps.conf", "[Unit]\nStartLimitIntervalSec=0\n")
+    pool = client.object("org.virtbus.storage1", storaged.DefinePool(
+        "libvirt-xml", "<pool type='dir'><name>steps</name><target><path>/srv/steps</path></target></pool>", 0, {}), "org.virtbus.storage1.Pool")
+    pool.Start(0, {})
+    volume = client.object("org.virtbus.storage1", pool.CreateVolume("v", 1 << 20, 0, {})[0])
+    disk = "<disk type='volume' device='disk'><source pool='steps' volume='v'/><target dev='vda' bus='virtio'/></disk>"
+    domain = vms(tiny_xml("web", "<interface type='network'><source network='lab'/></interface>" + disk, extra="<cputune><shares>250</shares></cputune>"))
+    leases = client.object("org.virtbus.lock1", "/org/virtbus/lock1")
+    shown = "ip -br link; tc qdisc; ls -AR /run/virtbus/qemu; pgrep -c qemu-system;" \
+            "systemctl list-units --plain --no-legend --state=active,activating,deactivating 'virtqemu*@*'; machinectl list --no-legend"
+
+    def look():
+        return domain.State, network.Ports, volume.UsedBy, leases.ListLeases(""), bed.run(shown, check=False).stdout.splitlines()
+    domain.Start(0, {}, timeout=60)
+    domain.Terminate(0, {})
+    with accidents_of(bed, "virtqemud", "qemu") as accidents:
+        fail_each(accidents, "start", lambda: domain.Start(0, {}, timeout=60), look, back=lambda: domain.Terminate(0, {}), whens=["done"])
+    pool.Stop(0, {})
+    pool.Undefine(0, {})
+    bed.run("rm -r /srv/steps /run/systemd/system/virtqemu@.service.d")
 
 
 def test_taps_alone(bed, client, networkd, vms):
