@@ -132,8 +132,11 @@ static int on_exec_deadline(sd_event_source *source, uint64_t usec, void *userda
         _cleanup_fault_ Fault f = FAULT_INIT;
         Exec *e = userdata;
 
-        fault_set(&f, FAULT_TIMEOUT, ETIMEDOUT, "the program in the guest of %s has not ended in time", e->domain->name);
-        fault_hint(&f, "it runs on as process %lld; GetExecStatus tells when it has ended", (long long) e->pid);
+        if (e->pid > 0) {
+                fault_set(&f, FAULT_TIMEOUT, ETIMEDOUT, "the program in the guest of %s has not ended in time", e->domain->name);
+                fault_hint(&f, "it runs on as process %lld; GetExecStatus tells when it has ended", (long long) e->pid);
+        } else
+                fault_set(&f, FAULT_TIMEOUT, ETIMEDOUT, "the guest agent of %s did not answer guest-exec in time", e->domain->name);
         exec_end(e, &f);
         return 0;
 }

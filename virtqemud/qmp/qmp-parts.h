@@ -81,5 +81,5 @@ void qmp_output_flush(Qmp *q);
 
 /* --- qmp-in.c --- */
 
-/* False: nothing more has come yet, or nothing will. */
+/* False: nothing more has come. */
 bool qmp_input_read(Qmp *q);

@@ -183,7 +183,7 @@ static void guest_gone(Console *c) {
         }
 }
 
-/* False: nothing more has come yet, or nothing will. */
+/* False: nothing more has come. */
 static bool read_guest(Console *c) {
         char buffer[16384];
         ssize_t n = recv(c->guest, buffer, sizeof(buffer), MSG_DONTWAIT);
