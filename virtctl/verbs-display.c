@@ -108,11 +108,13 @@ static int listen_at(const char *path, int *ret) {
 static int serve_socket(Display *d, const char *path) {
         _cleanup_free_ char *full = NULL;
         _cleanup_fd_ int listener = -1;
-        int status, r = listen_at(path, &listener);
+        int status, r;
 
+        /* First: who sees the socket may tell us to end, and then it has to go. */
+        relay_block_signals();
+        r = listen_at(path, &listener);
         if (r != 0)
                 return r;
-        relay_block_signals();
         full = realpath(path, NULL);
         if (!d->client->quiet)
                 fprintf(stderr, "Until Ctrl-C, viewers can come: " VIEWER " %s+unix://%s\n", d->type, full ?: path);
@@ -156,7 +158,6 @@ static int run_with(Display *d, const char *socket) {
 
         if (r != 0)
                 return r;
-        relay_block_signals();
         viewer = fork();
         if (viewer == 0)
                 run_viewer(parent, where);
@@ -173,6 +174,7 @@ static int view(Display *d) {
 
         if (!is_viewable(d->type))
                 return client_fail("viewers show displays of type vnc or spice, and this one is of type %s", d->type);
+        relay_block_signals();
         if (!folder || !mkdtemp(folder))
                 return client_fail("%s: %s", folder ?: "", strerror(errno));
         socket = strf("%s/display", folder);

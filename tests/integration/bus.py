@@ -28,6 +28,7 @@ import gi
 
 import leaks
 import slow
+from pace import Deadline, patient
 from rawqemu import die_with_parent
 
 gi.require_version("Gio", "2.0")
@@ -48,6 +49,7 @@ PROPERTIES = "org.freedesktop.DBus.Properties"
 COMPLAINTS = ("AddressSanitizer", "LeakSanitizer", "runtime error:", "Assertion ", "dumped core")
 
 STANDARD = ("org.freedesktop.DBus.",)
+LINGER = 3  # seconds that what is on its way out may take
 
 CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -308,16 +310,16 @@ class Client:
         self.signals.append(Signal(sender, path, interface, name, decode(parameters)))
 
     def call(self, service, path, interface, method, signature="", *args, timeout=30):
-        """Call a method and return its answer as a tuple. Raises BusError; TimeoutError after `timeout` seconds."""
+        """Call a method and return its answer as a tuple. Raises BusError; TimeoutError after `timeout` seconds, or more on a busy host."""
         fds = []
         body = encode(f"({signature})", args, fds)
         try:
             reply, out = self.connection.call_with_unix_fd_list_sync(
-                service, path, interface, method, body, None, Gio.DBusCallFlags.NONE, int(timeout * 1000),
+                service, path, interface, method, body, None, Gio.DBusCallFlags.NONE, int(patient(timeout) * 1000),
                 Gio.UnixFDList.new_from_array([os.dup(fd) for fd in fds]) if fds else None, None)
         except GLib.Error as e:
             if e.matches(Gio.io_error_quark(), Gio.IOErrorEnum.TIMED_OUT):
-                raise TimeoutError(f"{interface}.{method} on {path}: no answer after {timeout} s") from None
+                raise TimeoutError(f"{interface}.{method} on {path}: no answer after {patient(timeout):.1f} s") from None
             name = Gio.DBusError.get_remote_error(e)
             Gio.DBusError.strip_remote_error(e)
             raise BusError(name or "local", e.message) from None
@@ -349,7 +351,7 @@ class Client:
     def wait_signal(self, name, path=None, interface=None, match=None, timeout=60, since=None):
         """The next signal of that name after the last one this method returned (or after position `since`), in the order
         the bus delivered them. `match` gets the arguments. Raises TimeoutError with what came instead."""
-        deadline = time.monotonic() + timeout
+        deadline = Deadline(timeout)
         position = self.cursor if since is None else since
         begin = position
         while True:
@@ -361,7 +363,7 @@ class Client:
                    (match is None or match(*s.args)):
                     self.cursor = position
                     return s
-            if time.monotonic() > deadline:
+            if deadline.passed():
                 came = "\n".join(f"  {s.path} {s.name} {s.args}" for s in self.signals[begin:]) or "  nothing"
                 raise TimeoutError(f"no signal {name} on {path or 'any path'} within {timeout} s; there came:\n{came}")
             self.pump(0.005)
@@ -378,19 +380,21 @@ class Client:
         interface, _ = obj._find(name, ("property",))
         good = value if callable(value) else lambda v: v == value
         self.pump()
-        position, deadline = len(self.signals), time.monotonic() + timeout
+        position, deadline = len(self.signals), Deadline(timeout)
         current = getattr(obj, name)
         while not good(current):
-            if time.monotonic() > deadline:
+            if deadline.passed():
                 raise TimeoutError(f"{name} of {obj} is {current!r} after {timeout} s, {value!r} was never announced")
             self.pump(0.005)
-            for s in self.signals[position:]:
+            # Each of them: what comes at once, where we were late, may pass the value.
+            while position < len(self.signals) and not good(current):
+                s = self.signals[position]
+                position += 1
                 if s.name == "PropertiesChanged" and s.path == obj.path and s.args[0] == interface:
                     if name in s.args[1]:
                         current = s.args[1][name]
                     elif name in s.args[2]:
                         current = getattr(obj, name)
-            position = len(self.signals)
         return current
 
     def owner_pid(self, service):
@@ -480,7 +484,7 @@ class Bus(Client):
     def run(self, *argv, timeout=60, check=True, **options):
         """Run a program in the environment of this bus, for instance virtctl; returns CompletedProcess with text."""
         result = subprocess.run([str(a) for a in argv], env=self.environment, capture_output=True, text=True,
-                                timeout=timeout, stdin=subprocess.DEVNULL, **options)
+                                timeout=patient(timeout), stdin=subprocess.DEVNULL, **options)
         assert not check or result.returncode == 0, f"{argv} ended with {result.returncode}:\n{result.stdout}{result.stderr}"
         return result
 
@@ -493,12 +497,15 @@ class Bus(Client):
         pid = self.owner_pid(name)
         if pid is None:
             return None
-        os.kill(pid, sig)
-        if not leaks.wait_end(pid, timeout):
+        try:
+            os.kill(pid, sig)
+        except ProcessLookupError:
+            pass  # it had nothing to do any more
+        if not leaks.wait_end(pid, patient(timeout)):
             raise TimeoutError(f"{name} still runs {timeout} s after signal {sig}: {leaks.describe(pid)}")
         # A call that comes before the bus has heard of that gets no answer.
-        deadline = time.monotonic() + timeout
-        while self.owner_pid(name) == pid and time.monotonic() < deadline:
+        deadline = Deadline(timeout)
+        while self.owner_pid(name) == pid and not deadline.passed():
             time.sleep(0.005)
         return pid
 
@@ -513,9 +520,9 @@ class Bus(Client):
         logd = self.owner_pid("org.virtbus.log1")
         if not logd:
             return
-        self.watch.settle(3, but={self.daemon.pid, logd})
-        deadline = time.monotonic() + 3
-        while list(self.directory.glob("run/virtbus/log/*.fifo")) and time.monotonic() < deadline:
+        self.watch.settle(LINGER, but={self.daemon.pid, logd})
+        deadline = Deadline(LINGER)
+        while list(self.directory.glob("run/virtbus/log/*.fifo")) and not deadline.passed():
             time.sleep(0.01)
 
     def check(self):
@@ -529,7 +536,7 @@ class Bus(Client):
             except TimeoutError as e:
                 found.append(str(e))
         # A supervisor whose daemon is gone may be on its way out; what still runs then is left behind.
-        left = self.watch.settle(3, but={self.daemon.pid})
+        left = self.watch.settle(LINGER, but={self.daemon.pid})
         found += [f"process {leaks.describe(pid)}" for pid in sorted(left)]
         self.watch.kill(left)
         found += [f"file {path}" for path in self._left_files()]

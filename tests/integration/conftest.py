@@ -12,6 +12,7 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 import guest
+import pace
 import rawqemu
 
 if "VIRTBUS_BUILD" in os.environ:
@@ -61,15 +62,19 @@ def _limit(item):
 
 
 def _guarded(item, phase):
-    """Each phase gets the limit, so that cleaning up works after a test that used its time up. Should even the exception
-    not get through, the whole run ends; what it started dies with it."""
+    """Each phase gets the limit, and more where others want the processors, so that cleaning up works after a test that used its
+    time up. Should even the exception not get through, the whole run ends; what it started dies with it."""
     limit = _limit(item)
+    deadline = pace.Deadline(limit)
 
     def expired(*_):
-        raise TimeoutError(f"{phase} of {item.nodeid} took more than {limit} s")
+        if (left := deadline.left()) > 0:
+            signal.setitimer(signal.ITIMER_REAL, left)
+            return
+        raise TimeoutError(f"{phase} of {item.nodeid} took more than {pace.patient(limit):.0f} s")
     before = signal.signal(signal.SIGALRM, expired)
     signal.setitimer(signal.ITIMER_REAL, limit)
-    faulthandler.dump_traceback_later(limit + 60, exit=True)
+    faulthandler.dump_traceback_later(pace.MOST * limit + 60, exit=True)
     try:
         yield
     finally:

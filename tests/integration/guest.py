@@ -8,6 +8,7 @@
     console.ask("disks")                     # ["DISK vda 1048576 hello..........."]
 """
 
+import contextlib
 import glob
 import hashlib
 import lzma
@@ -20,6 +21,8 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from pace import Deadline
 
 HERE = Path(__file__).resolve().parent
 BUSYBOX = Path("/usr/bin/busybox")
@@ -240,8 +243,10 @@ def publish(path, data):
 def prune(directory, keep, days=1):
     """Remove what was built of older inputs, unless a run of late may still want it."""
     for path in directory.iterdir():
-        if path not in keep and path.stat().st_mtime < time.time() - days * 86400:
-            path.unlink(missing_ok=True)
+        # What somebody else builds or removes at the same time is not there any more.
+        with contextlib.suppress(FileNotFoundError):
+            if path not in keep and path.stat().st_mtime < time.time() - days * 86400:
+                path.unlink()
 
 
 def own_directory(path):
@@ -345,7 +350,9 @@ class Console:
 
     def wait(self, pattern, timeout=60):
         """The next line the regular expression is found in; earlier lines are passed over for good."""
-        deadline = time.monotonic() + timeout
+        return self._wait(pattern, Deadline(timeout))
+
+    def _wait(self, pattern, deadline):
         with self.news:
             while True:
                 while self.seen < len(self.lines):
@@ -354,7 +361,7 @@ class Console:
                     if re.search(pattern, line):
                         return line
                 why = "was closed" if self.closed else "said nothing more in time"
-                if self.closed or not self.news.wait(deadline - time.monotonic()):
+                if self.closed or (not self.news.wait(deadline.left()) and deadline.passed()):
                     raise GuestError(f"the guest's console {why} before {pattern!r}; it said:\n{self.transcript()}")
 
     def ready(self, timeout=60):
@@ -367,15 +374,30 @@ class Console:
         """Send a command and return the lines of its answer. Raises GuestError on ERR. Lines that the guest says of
         its own accord meanwhile stay in `lines` but are no part of the answer."""
         self.send(command)
-        deadline, answer = time.monotonic() + timeout, []
+        deadline, answer = Deadline(timeout), []
         while True:
-            line = self.wait("", deadline - time.monotonic())
+            line = self._wait("", deadline)
             if line == "OK":
                 return answer
             if line.startswith("ERR "):
                 raise GuestError(f"{command}: {line[4:]}")
             if not line.startswith("VIRTBUS-GUEST-"):
                 answer.append(line)
+
+    def insist(self, command, pattern, timeout=60):
+        """Send a command again and again, as to a guest that may just boot, until it says what is expected. All answers are passed over."""
+        deadline = Deadline(timeout)
+        while True:
+            self.send(command)
+            try:
+                self._wait(pattern, Deadline(0.5))
+                break
+            except GuestError:
+                if deadline.passed() or self.closed:
+                    raise
+        self.send("echo VIRTBUS-GUEST-QUIET")
+        self.wait("^VIRTBUS-GUEST-QUIET$", timeout)
+        self.wait("^OK$", timeout)
 
     def send(self, command):
         """Send a command whose answer will not come or is not wanted."""
@@ -386,3 +408,14 @@ class Console:
     def clock(self):
         """Seconds since the guest's kernel started, as the guest sees them: stands still while it is paused."""
         return float(self.ask("clock")[0].split()[1])
+
+    def stands_between(self, stop, go, seconds):
+        """Whether the guest's clock stands from stop() to go(). All else takes its time, which is the more the busier the host is."""
+        began, before = time.monotonic(), self.clock()
+        stop()
+        stopped = time.monotonic()
+        time.sleep(seconds)
+        standing = time.monotonic() - stopped
+        go()
+        passed = self.clock() - before
+        return 0 <= passed <= time.monotonic() - began - standing + 0.1

@@ -9,6 +9,8 @@ import stat
 import time
 from pathlib import Path
 
+from pace import Deadline
+
 PR_SET_CHILD_SUBREAPER = 36
 MARKER = "VIRTBUS_TEST_ID"
 
@@ -22,7 +24,7 @@ def adopt_orphans():
 def _stat(pid):
     """(parent, state, start time) of a process, or None when it is gone."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:
         return None
     return int(fields[1]), fields[0], int(fields[19])
@@ -105,15 +107,15 @@ class Watch:
         found = []
         for pid in sorted(self.alive()):
             try:
-                found += [pid] if Path(f"/proc/{pid}/comm").read_text().strip() == name else []
+                found += [pid] if Path(f"/proc/{pid}/comm").read_text(errors="replace").strip() == name else []
             except OSError:
                 pass
         return found
 
     def settle(self, seconds, but=frozenset()):
         """Give what is ending time to end, then return what still runs, other than the pids in `but`."""
-        deadline = time.monotonic() + seconds
-        while (left := self.alive() - but) and time.monotonic() < deadline:
+        deadline = Deadline(seconds)
+        while (left := self.alive() - but) and not deadline.passed():
             time.sleep(0.02)
         return left
 

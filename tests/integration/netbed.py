@@ -5,6 +5,7 @@ import pytest
 from gi.repository import GLib
 
 from domains import FORCE
+from steps import accidents_of
 
 MANAGER = "org.virtbus.network1 /org/virtbus/network1 org.virtbus.network1.Manager"
 
@@ -81,6 +82,12 @@ def guest(bed, bridge, name="guest1", mac=None):
             f"ip -n {name} link set eth0 {f'address {mac} ' if mac else ''}up && ip -n {name} link set lo up")
     said = bed.run(f"ip netns exec {name} busybox udhcpc -i eth0 -f -n -q -t 40 -T 1 -s /root/udhcpc.script", timeout=60).stdout
     return dict(word.split("=") for word in said.split() if "=" in word)
+
+
+@pytest.fixture
+def accidents(bed):
+    with accidents_of(bed, "virtnetworkd", "network") as a:
+        yield a
 
 
 def heard(client, signal):

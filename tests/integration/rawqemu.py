@@ -12,6 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from pace import Deadline, patient
+
 QEMU = "qemu-system-x86_64"
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -30,7 +32,7 @@ class Qmp:
     """A QMP monitor over a connected socket."""
 
     def __init__(self, sock, timeout=30):
-        sock.settimeout(timeout)
+        sock.settimeout(patient(timeout))
         self.sock = sock
         self.file = sock.makefile("rwb")
         self.events = []
@@ -58,7 +60,7 @@ class Qmp:
 
     def wait_event(self, name, timeout=30):
         """The next event of that name, as a dictionary."""
-        self.sock.settimeout(timeout)
+        self.sock.settimeout(patient(timeout))
         while True:
             for i, event in enumerate(self.events):
                 if event["event"] == name:
@@ -110,7 +112,7 @@ class RawQemu:
         self.qmp = Qmp(self._open("qmp"))
 
     def _open(self, name, timeout=60):
-        deadline = time.monotonic() + timeout
+        deadline = Deadline(timeout)
         while True:
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
@@ -120,7 +122,7 @@ class RawQemu:
                 sock.close()
                 if self.process.poll() is not None:
                     raise QemuError(f"QEMU ended with {self.process.returncode}: {self.stderr()}") from e
-                if time.monotonic() > deadline:
+                if deadline.passed():
                     raise QemuError(f"QEMU did not offer its socket {name} within {timeout} s: {e}") from e
                 time.sleep(0.02)
 
@@ -138,7 +140,7 @@ class RawQemu:
     def wait(self, timeout=30):
         """Wait for QEMU's end and return its exit status."""
         try:
-            return self.process.wait(timeout)
+            return self.process.wait(patient(timeout))
         except subprocess.TimeoutExpired as e:
             raise QemuError(f"QEMU still runs after {timeout} s") from e
 

@@ -23,29 +23,40 @@ ALLOWED = {
 }
 
 
+def names_of(path, addresses):
+    """{address: functions}: the one that a call is in, and those that the compiler has put it into, the innermost first."""
+    # A return address is behind the call, which may be another function's place already.
+    before = [hex(int(address, 16) - 1) for address in addresses]
+    said = subprocess.run(["addr2line", "-a", "-i", "-f", "-e", path, *before], capture_output=True, text=True, check=False).stdout
+    found = [part.splitlines()[1::2] for part in re.split(r"^(?=0x[0-9a-f]+$)", said, flags=re.M)[1:]]
+    return dict(zip(addresses, found))
+
+
 def functions(words, build):
-    """The names of our functions among "virtqemud+0x1f30 libc.so.6+0x…", the innermost first."""
-    names = []
-    for program, _, address in (word.partition("+") for word in words):
-        if not address:
-            names.append(program)
-        elif path := next((p for p in Path(build).glob(f"*/{program}") if p.is_file()), None):
-            said = subprocess.run(["addr2line", "-f", "-e", path, address], capture_output=True, text=True, check=False)
-            names.append(said.stdout.partition("\n")[0])
+    """{word: names of our functions} for "virtqemud+0x1f30", "libc.so.6+0x…": one look at each program, which is large."""
+    named, addresses = {}, {}
+    for word in dict.fromkeys(words):
+        program, _, address = word.partition("+")
+        path = address and next((p for p in Path(build).glob(f"*/{program}") if p.is_file()), None)
+        if path:
+            addresses.setdefault(path, {})[word] = address
         else:
-            names.append(program.partition(".so")[0])
-    return names
+            named[word] = [program.partition(".so")[0] if address else program]
+    for path, wanted in addresses.items():
+        found = names_of(path, list(wanted.values()))
+        named |= {word: found.get(address, []) for word, address in wanted.items()}
+    return named
 
 
 def complaints(log, build=None):
     """Lines of a log about events that took too long. Work is ours. A sleep may be others' doing: who waits for a disk, a lock of the
     kernel's or for a program to start waits longer where others want those, too. So a short one has to come again at the same place."""
     found, slept = [], {}
-    for line in log.splitlines():
-        if not (said := SAID.search(line)):
-            continue
+    lines = [(line, said) for line in log.splitlines() if (said := SAID.search(line))]
+    named = functions([word for _, said in lines for word in said[4].split()], build or os.environ.get("VIRTBUS_BUILD", ""))
+    for line, said in lines:
         work, sleep = int(said[2]), int(said[3])
-        names = functions(said[4].split(), build or os.environ["VIRTBUS_BUILD"])
+        names = [name for word in said[4].split() for name in named[word]]
         if ALLOWED.keys() & set(names):
             continue
         complaint = f"{line[:said.start(4)]} {' < '.join(names)}"

@@ -36,7 +36,7 @@ def test_tpm(bus, qemud, guest_image):
             con.ready()
             assert "2" in con.ask("sh cat /sys/class/tpm/tpm0/tpm_version_major")
             assert [os.path.basename(p) for p in con.ask("sh ls -d /sys/class/tpm/tpm0/pcr-*")] == ["pcr-sha384"]
-        assert len(bus.watch.named("swtpm")) == 1
+        until(lambda: len(bus.watch.named("swtpm")), 1)
         d.Terminate(0, {})
         assert [files for _, _, files in os.walk(folder) if "tpm2-00.permall" in files]
     assert d.Warnings == []
@@ -128,7 +128,7 @@ def use_share(con, folder):
     """The guest reads what is there, and what it writes is there."""
     (folder / "from-host").write_text("hello guest")
     con.ask("disks")
-    con.ask("sh mkdir -p /m && mount -t virtiofs share /m")
+    con.ask("sh mkdir -p /m; until mount -t virtiofs share /m 2>/dev/null; do usleep 50000; done")  # one that was plugged in is found a moment later
     assert "hello guest" in con.ask("sh cat /m/from-host; echo")
     con.ask("sh echo hello host >/m/from-guest")
     assert (folder / "from-guest").read_text() == "hello host\n"

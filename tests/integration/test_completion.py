@@ -5,12 +5,12 @@ import os
 import pty
 import select
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from domains import disk_xml, tiny_xml
+from pace import Deadline, patient
 
 pytestmark = pytest.mark.bus
 SCRIPTS = Path(__file__).parents[2] / "virtctl"
@@ -33,9 +33,9 @@ class Shell:
         os.write(self.terminal, keys.encode())
 
     def read_until(self, text, seconds=30):
-        said, deadline = "", time.monotonic() + seconds
+        said, deadline = "", Deadline(seconds)
         while text not in said:
-            assert select.select([self.terminal], [], [], max(0, deadline - time.monotonic()))[0], f"no {text!r} in {said!r}"
+            assert select.select([self.terminal], [], [], max(0, deadline.left()))[0], f"no {text!r} in {said!r}"
             said += os.read(self.terminal, 65536).decode(errors="replace")
         return said
 
@@ -47,7 +47,7 @@ class Shell:
 
     def end(self):
         os.close(self.terminal)
-        self.process.wait(30)
+        self.process.wait(patient(30))
 
 
 SHELLS = {

@@ -9,13 +9,13 @@ import signal
 import socket
 import struct
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
+from bus import DBUS
 from domains import CONFIG, FORMAT, SENSITIVE, console, define, disk_xml, guest_xml, job_done, tiny_xml
-
+from pace import Deadline, patient
 from test_graphics import read, rfb, spice
 from test_hotplug import until
 
@@ -41,9 +41,9 @@ class Terminal:
         os.close(theirs)
 
     def until(self, text, seconds=60):
-        deadline = time.monotonic() + seconds
+        deadline = Deadline(seconds)
         while text not in self.said:
-            assert select.select([self.ours], [], [], max(0, deadline - time.monotonic()))[0], f"no {text!r} in {self.said!r}"
+            assert select.select([self.ours], [], [], max(0, deadline.left()))[0], f"no {text!r} in {self.said!r}"
             try:
                 self.said += os.read(self.ours, 65536).decode(errors="replace").replace("\r\n", "\n")
             except OSError:
@@ -56,13 +56,13 @@ class Terminal:
 
     def end(self, seconds=30):
         """The rest of what it says, and its exit status."""
-        while select.select([self.ours], [], [], seconds)[0]:
+        while select.select([self.ours], [], [], patient(seconds))[0]:
             try:
                 self.said += os.read(self.ours, 65536).decode(errors="replace").replace("\r\n", "\n")
             except OSError:
                 break
         os.close(self.ours)
-        return self.said, self.process.wait(seconds)
+        return self.said, self.process.wait(patient(seconds))
 
 
 # --- edit ---
@@ -81,7 +81,7 @@ def editor(bus, name, *commands):
 
 
 def run(bus, *args, editor):
-    return subprocess.run([PROGRAM, "--user", *args], env={**bus.environment, "EDITOR": editor}, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+    return subprocess.run([PROGRAM, "--user", *args], env={**bus.environment, "EDITOR": editor}, capture_output=True, text=True, timeout=patient(60), stdin=subprocess.DEVNULL)
 
 
 def left(bus):
@@ -175,7 +175,7 @@ def test_edit_of_networks_and_pools(bus, virtctl, tmp_path):
     (tmp_path / "n.xml").write_text("<network><name>n</name><ip address='10.77.0.1' netmask='255.255.255.0'/></network>")
     by_address = (PROGRAM, "--address", bus.environment["DBUS_SESSION_BUS_ADDRESS"])
     bus.run(*by_address, "define-network", tmp_path / "n.xml")
-    done = subprocess.run([*by_address, "edit-network", "n"], env={**bus.environment, "EDITOR": "sed -i s,10.77.0.1,10.78.0.1,"}, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([*by_address, "edit-network", "n"], env={**bus.environment, "EDITOR": "sed -i s,10.77.0.1,10.78.0.1,"}, capture_output=True, text=True, timeout=patient(60))
     assert done.returncode == 0 and done.stderr == "Network n is changed.\n", done.stderr
     assert "10.78.0.1" in bus.run(*by_address, "cat-network", "n").stdout
 
@@ -208,10 +208,16 @@ def test_addresses_of_none(bus, virtctl):
     assert virtctl("addresses", "wep", check=False).returncode == 3
 
 
-def waiting(bus, *arguments):
-    """Begins to wait, and does so in truth."""
-    p = subprocess.Popen([PROGRAM, "--user", "wait", *arguments], env=bus.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(0.3)
+def listens(bus, pid):
+    """Whether a process has told the bus the last of what it waits for."""
+    rules, = bus.call(*DBUS[:2], "org.freedesktop.DBus.Debug.Stats", "GetAllMatchRules")
+    return pid in [bus.owner_pid(name) for name, of in rules.items() if any("NameOwnerChanged" in rule for rule in of)]
+
+
+def waiting(bus, *arguments, job=False):
+    """Begins to wait, and does so in truth, by a job of the daemon's or by itself."""
+    p = bus.spawn(PROGRAM, "--user", "wait", *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    until(lambda: "wait-for-address" in [j[2] for j in bus.manager("qemu1").ListJobs()] if job else listens(bus, p.pid))
     assert p.poll() is None
     return p
 
@@ -221,19 +227,19 @@ def test_wait(bus, virtctl):
     virtctl("wait", "web", "shutoff")
     p = waiting(bus, "web", "running")
     d.Start(0, {}, timeout=60)
-    assert (p.wait(30), p.stdout.read(), p.stderr.read()) == (0, "", "")
+    assert (p.wait(patient(30)), p.stdout.read(), p.stderr.read()) == (0, "", "")
     p = waiting(bus, "web", "paused")
     d.Suspend(0, {})
-    assert p.wait(30) == 0
+    assert p.wait(patient(30)) == 0
     for what, seconds in (("running", 1), ("agent", 0), ("ipv4", 1)):
         late = virtctl("wait", "web", what, f"--timeout={seconds}", check=False)
         assert late.returncode == 6 and "in time" in late.stderr, late
-    p, q = waiting(bus, "web", "shutoff"), waiting(bus, "web", "address")
+    p, q = waiting(bus, "web", "shutoff"), waiting(bus, "web", "address", job=True)
     d.Terminate(0, {})
-    assert p.wait(30) == 0 and q.wait(30) == 1 and "had no address" in q.stderr.read()
+    assert p.wait(patient(30)) == 0 and q.wait(patient(30)) == 1 and "had no address" in q.stderr.read()
     p, q = waiting(bus, "web", "running"), waiting(bus, "web", "address")
     virtctl("undefine", "web")
-    assert p.wait(30) == 1 and q.wait(30) == 1 and "web is not there any more" in p.stderr.read()
+    assert p.wait(patient(30)) == 1 and q.wait(patient(30)) == 1 and "web is not there any more" in p.stderr.read()
     for wrong in (("web", "happy"), ("web", "agent", "--timeout=soon")):
         assert virtctl("wait", *wrong, check=False).returncode == 2
     assert virtctl("wait", "wep", "running", check=False).returncode == 3
@@ -285,7 +291,7 @@ def test_log_that_is_followed(bus, virtctl, guest_image):
             con.ask(f"echo line {i}")
         assert any("line 19" in line for line in p.stdout)
         d.Terminate(0, {})
-        assert p.wait(30) == 0, "it ends with the VM"
+        assert p.wait(patient(30)) == 0, "it ends with the VM"
 
 
 def test_log_without_virtlogd(tmp_path):
@@ -348,7 +354,7 @@ def test_jobs_of_storage(bus, virtctl, tmp_path):
         assert both.returncode == 1 and f"{job['id']} can be qemu/{job['id']} or storage/{job['id']}" in both.stderr
         d.Terminate(0, {})
         virtctl("cancel", job["id"], "storage/1")
-        assert first.wait(30) == second.wait(30) == 1
+        assert first.wait(patient(30)) == second.wait(patient(30)) == 1
     virtctl("stop-pool", "p")
 
 
@@ -388,13 +394,13 @@ def test_display_by_socket(bus, virtctl, shown, tmp_path):
     again = virtctl("display", "web", f"--socket={path}", check=False)
     assert again.returncode == 1 and f"{path} is there already" in again.stderr
     p.send_signal(signal.SIGINT)
-    assert p.wait(30) == 0 and not path.exists()
+    assert p.wait(patient(30)) == 0 and not path.exists()
     p, said = served(bus, path)
     assert "spice+unix://" in said, "the first one"
     with connect(path) as one, connect(path) as two:
         assert spice(one) == (b"REDQ", 2, 0) and spice(two)[2] == 0, "SPICE has a connection for each channel"
     p.terminate()
-    assert p.wait(30) == 0 and not path.exists()
+    assert p.wait(patient(30)) == 0 and not path.exists()
 
 
 FAKE_VIEWER = """#!/usr/bin/python3
@@ -412,7 +418,7 @@ sys.exit(int(types != b"\\x01\\x01"))
 
 
 def view(bus, *arguments, viewer):
-    return subprocess.run([PROGRAM, "--user", "display", *arguments], env={**bus.environment, "VIRTCTL_VIEWER": str(viewer)}, capture_output=True, text=True, timeout=60)
+    return subprocess.run([PROGRAM, "--user", "display", *arguments], env={**bus.environment, "VIRTCTL_VIEWER": str(viewer)}, capture_output=True, text=True, timeout=patient(60))
 
 
 def test_display_in_a_viewer(bus, virtctl, shown, tmp_path):
@@ -430,7 +436,13 @@ def test_display_in_a_viewer(bus, virtctl, shown, tmp_path):
     with subprocess.Popen([PROGRAM, "--user", "display", "web"], env={**bus.environment, "VIRTCTL_VIEWER": "sleep 100 ;:"}) as p:
         until(lambda: len(list((bus.directory / "run").glob("virtctl-*/display"))), 1)
         p.send_signal(signal.SIGTERM)
-        assert p.wait(30) == 0
+        assert p.wait(patient(30)) == 0
+    for _ in range(10):  # as soon as there is something to clean up
+        with subprocess.Popen([PROGRAM, "--user", "display", "web"], env={**bus.environment, "VIRTCTL_VIEWER": "sleep 100 ;:"}) as p:
+            while not left(bus):
+                assert p.poll() is None
+            p.send_signal(signal.SIGTERM)
+            assert p.wait(patient(30)) == 0 and left(bus) == []
     none = virtctl("display", "web", "graphics7", check=False)
     assert none.returncode == 3 and "no display graphics7" in none.stderr
     assert bus.run(PROGRAM, "__complete", "--user", "display", "web", "").stdout.split() == ["graphics0", "graphics1"]
@@ -451,5 +463,5 @@ def test_display_in_a_viewer(bus, virtctl, shown, tmp_path):
     (["display", "web"], "ssh far -t -L /tmp/web.sock:/tmp/web.sock virtctl display web --socket=/tmp/web.sock\n"),
 ])
 def test_descriptors_do_not_travel(words, works):
-    said = subprocess.run([PROGRAM, "-H", "far", *words], env={"PATH": "/nowhere"}, capture_output=True, text=True, timeout=60)
+    said = subprocess.run([PROGRAM, "-H", "far", *words], env={"PATH": "/nowhere"}, capture_output=True, text=True, timeout=patient(60))
     assert said.returncode == 1 and "can't travel by ssh" in said.stderr and said.stderr.partition("    ")[2].startswith(works), said.stderr

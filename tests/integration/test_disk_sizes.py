@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """How large disks are, of VMs that run and of those that are off: a process looks, and who can't be waited for costs nobody else anything."""
 
+import os
 import subprocess
 
 import pytest
@@ -28,6 +29,9 @@ def test_off_and_running(bus, qemud, tmp_path, virtctl):  # noqa: F811
     with (tmp_path / "b.raw").open("r+b") as f:
         f.truncate(5 * MIB)
     subprocess.run(["qemu-img", "create", "-q", "-f", "vdi", tmp_path / "c.vdi", "1G"], check=True, timeout=60)
+    for name in ("a.qcow2", "b.raw"):
+        with (tmp_path / name).open("r+b") as f:
+            os.fsync(f)  # there are file systems where blocks are given only then
     server = "<disk type='network' device='disk'><source protocol='nbd' name='x'><host name='127.0.0.1' port='1'/></source><target dev='vde' bus='virtio'/></disk>"
     d = define(bus, tiny_xml(devices=disk(tmp_path / "a.qcow2", "vda", "qcow2") + disk(tmp_path / "b.raw", "vdb") + disk(tmp_path / "c.vdi", "vdc", "vdi") +
                              disk(tmp_path / "none", "vdd") + server + disk(None, "sda", what="cdrom")))

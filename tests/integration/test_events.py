@@ -10,6 +10,7 @@ import time
 import pytest
 
 from domains import FORMAT, SERVICE, console, define, disk_xml, guest_xml, states, tiny_xml
+from test_hotplug import until
 
 pytestmark = pytest.mark.bus
 
@@ -38,7 +39,7 @@ def test_watchdog(bus, qemud, guest_image, action, expected):
     """It is petted once and never again."""
     d, con = started(bus, guest_image, devices=f"<watchdog model='i6300esb' action='{action}'/>")
     con.ask("sh busybox modprobe -r i6300esb; modprobe i6300esb heartbeat=2")
-    con.ask("sh printf x >/dev/watchdog")
+    con.send("sh printf x >/dev/watchdog")  # which may be the last it does
     assert told(bus, d, "Watchdog", action=action, count=1)
     bus.wait_property(d, "State", expected[0])
     assert d.StateReason == expected[1]
@@ -57,7 +58,8 @@ def test_panic(bus, qemud, guest_image):
     con.send("panic")
     told(bus, d, "Panicked", action="pause")
     bus.wait_signal("GuestPanicked", path=d.path, since=0)
-    assert (d.State, d.StateReason) == ("crashed", "panicked")
+    bus.wait_property(d, "State", "crashed")
+    assert d.StateReason == "panicked"
     d.Terminate(0, {})
 
 
@@ -93,9 +95,11 @@ def test_clock(bus, qemud, guest_image):
     d, con = started(bus, guest_image, extra="<clock offset='variable' adjustment='1000' basis='utc'/>")
     assert d.RTCOffset == 0
     con.ask("sh [ -e /dev/rtc0 ] || mknod /dev/rtc0 c $(tr : ' ' </sys/class/rtc/rtc0/dev)")
-    con.ask("sh date -s @$(($(date +%s) + 3600)) >/dev/null; hwclock -w -u -f /dev/rtc0", timeout=30)
+    began = time.monotonic()
+    con.ask("sh date -s @$(($(date +%s) + 3600)) >/dev/null; hwclock -w -u -f /dev/rtc0")
+    took = time.monotonic() - began
     details = told(bus, d, "RTCChanged")
-    assert 3598 <= details["offset"] <= 3602 and details["adjustment"] == 1000 + details["offset"]
+    assert 3598 - took <= details["offset"] <= 3602 and details["adjustment"] == 1000 + details["offset"]
     assert d.RTCOffset == details["offset"]
     assert f'adjustment="{details["adjustment"]}"' in d.ExportDefinition(FORMAT, 1)
     assert d.PendingChanges == []
@@ -103,17 +107,20 @@ def test_clock(bus, qemud, guest_image):
     assert d.RTCOffset == details["offset"] and d.PendingChanges == []
     bus.mark()
     con = console(bus, d)
-    con.ask("sh date -s @$(($(date +%s) - 7200)) >/dev/null; hwclock -w -u -f /dev/rtc0", timeout=30)
+    began = time.monotonic()
+    con.ask("sh date -s @$(($(date +%s) - 7200)) >/dev/null; hwclock -w -u -f /dev/rtc0")
+    took += time.monotonic() - began
     after = told(bus, d, "RTCChanged")
-    assert -3605 <= after["offset"] <= -3595 and after["adjustment"] == 1000 + after["offset"]
+    assert -3604 - took <= after["offset"] <= -3595 and after["adjustment"] == 1000 + after["offset"]
     d.Terminate(0, {})
     bus.wait_property(d, "ConfigGeneration", lambda n: n > 1)
     assert re.search(f"adjustment=[\"']{after['adjustment']}[\"']", d.ExportDefinition(FORMAT, 2))
     d.Start(0, {}, timeout=60)
     con = console(bus, d)
     con.ready()
-    there = int(con.ask("sh cat /sys/class/rtc/rtc0/since_epoch")[0])
-    assert abs(there - time.time() - after["adjustment"]) < 10
+    earliest = time.time()
+    there = int(con.ask("sh cat /sys/class/rtc/rtc0/since_epoch")[0]) - after["adjustment"]
+    assert earliest - 10 < there < time.time() + 10
     d.Terminate(0, {})
 
 
@@ -178,12 +185,12 @@ def test_no_space(small, bus, guest_image, restart):
     bus.wait_property(d, "State", "paused")
     assert d.StateReason == "io-error" and "no space left" in d.PauseReason
     assert bus.wait_signal("IOError", path=d.path, interface="org.virtbus.qemu1.Domain", since=0).args[1:] == ("stop", "no space left")
-    bus.pump(2)
+    until(lambda: d.LastEvents[0][2]["count"] >= 3)  # it was tried again
+    bus.pump(1)
     assert states(bus, d)[-1] == ("paused", "io-error") and len(states(bus, d)) == 3
-    assert d.LastEvents[0][2]["count"] >= 3, "it was tried again"
     if restart:
         bus.stop_service(SERVICE, signal.SIGKILL)
-        assert d.StateReason == "io-error"
+        bus.wait_property(d, "StateReason", "io-error")  # which it was just trying, perhaps
         con = console(bus, d)
     grow(small)
     bus.wait_property(d, "State", "running", timeout=30)
@@ -218,7 +225,7 @@ def test_storm(bus, qemud, tmp_path):
         drive.ChangeMedia({}, 1, {})
         drive.ChangeMedia({"path": tmp_path / "disc.iso"}, 1, {})
     seconds = time.monotonic() - began
-    bus.pump(1.5)
+    bus.wait_signal("TrayMoved", path=d.path, match=lambda _, details: details["count"] == 60, since=0)
     signals = [s for s in bus.signals if s.name == "TrayMoved" and s.path == d.path]
     assert 2 <= len(signals) <= seconds + 3 and len(signals) < 60
     assert signals[-1].args[1]["count"] == 60 and signals[-1].args[1]["tray-open"] is False

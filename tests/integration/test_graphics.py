@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Displays: ports, sockets and descriptors, with real clients' first words."""
 
+import contextlib
+import itertools
 import signal
 import socket
 import struct
@@ -11,15 +13,34 @@ import pytest
 
 from bus import BusError
 from domains import SERVICE, SENSITIVE, FORMAT, define, device, tiny_xml
+from pace import patient
 
 pytestmark = pytest.mark.bus
 
 VNC = "<graphics type='vnc' autoport='yes'{}/>"
 
 
+@contextlib.contextmanager
+def lowest_ports_taken():
+    """A display gets the lowest port that is free. One above others that are free again stays its own, also while nobody listens there:
+    VMs of other tests get those."""
+    with contextlib.ExitStack() as stack:
+        taken = 0
+        for port in itertools.count(5900):
+            s = stack.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                s.bind(("127.0.0.1", port))
+                s.listen()
+                taken += 1
+            if taken == 16:
+                break
+        yield
+
+
 def start(bus, devices, name="web"):
     d = define(bus, tiny_xml(name, devices=devices))
-    d.Start(0, {}, timeout=60)
+    with lowest_ports_taken():
+        d.Start(0, {}, timeout=60)
     return d
 
 
@@ -34,7 +55,7 @@ def read(s, n):
 
 def rfb(s):
     """The security types that a server of VNC offers, and the screen's size if it asks for no password."""
-    s.settimeout(20)
+    s.settimeout(patient(20))
     assert read(s, 12) == b"RFB 003.008\n"
     s.sendall(b"RFB 003.008\n")
     types = list(read(s, read(s, 1)[0]))
@@ -48,7 +69,7 @@ def rfb(s):
 
 def spice(s):
     """What a server of SPICE answers to a link for the main channel."""
-    s.settimeout(20)
+    s.settimeout(patient(20))
     s.sendall(struct.pack("<4sIII", b"REDQ", 2, 2, 18 + 4) + struct.pack("<IBBIII", 0, 1, 0, 1, 0, 18) + struct.pack("<I", 1))
     magic, major, minor, size = struct.unpack("<4sIII", read(s, 16))
     error, = struct.unpack("<I", read(s, size)[:4])
@@ -62,7 +83,7 @@ def test_vnc(bus, qemud):
     assert f'port="{g.Port}"' in d.ExportDefinition(FORMAT, 1) and 'port="-1"' in d.ExportDefinition(FORMAT, 2)
     assert d.PendingChanges == []
     for _ in range(2):  # one after the other
-        with socket.create_connection(("127.0.0.1", g.Port), timeout=20) as s:
+        with socket.create_connection(("127.0.0.1", g.Port), timeout=patient(20)) as s:
             assert rfb(s)[0] == [1]
     with g.Open(0, {}).socket() as s:
         types, size = rfb(s)
@@ -83,12 +104,12 @@ def test_daemon_gone(bus, qemud):
     """The same port after the daemon was killed; who is in stays in."""
     d = start(bus, VNC.format(""))
     port = device(bus, d, "graphics0").Port
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as s:
+    with socket.create_connection(("127.0.0.1", port), timeout=patient(20)) as s:
         assert rfb(s)[0] == [1]
         bus.stop_service(SERVICE, signal.SIGKILL)
         assert d.State == "running" and device(bus, d, "graphics0").Port == port
         s.sendall(struct.pack(">BBHHHH", 3, 0, 0, 0, 1, 1))
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as t:
+        with socket.create_connection(("127.0.0.1", port), timeout=patient(20)) as t:
             assert rfb(t)[0] == [1]
     d.Terminate(0, {})
 
@@ -106,11 +127,11 @@ def test_password(bus, qemud):
     """Who comes by the port needs it, who may ask for a descriptor does not. It is in no export and no argument."""
     d = start(bus, VNC.format(" passwd='sesame'") + "<graphics type='spice' passwd='open sesame' autoport='yes'/>")
     vnc, spiced = device(bus, d, "graphics0"), device(bus, d, "graphics1")
-    with socket.create_connection(("127.0.0.1", vnc.Port), timeout=20) as s:
+    with socket.create_connection(("127.0.0.1", vnc.Port), timeout=patient(20)) as s:
         assert rfb(s)[0] == [2]
     with vnc.Open(0, {}).socket() as s:
         assert rfb(s)[0] == [1]
-    with socket.create_connection(("127.0.0.1", spiced.Port), timeout=20) as s:
+    with socket.create_connection(("127.0.0.1", spiced.Port), timeout=patient(20)) as s:
         assert spice(s) == (b"REDQ", 2, 0)
     with spiced.Open(0, {}).socket() as s:
         assert spice(s) == (b"REDQ", 2, 0)
@@ -124,12 +145,12 @@ def answer_challenge(s, password):
     challenge = read(s, 16)
     key = bytes(int(f"{b:08b}"[::-1], 2) for b in password.encode().ljust(8, b"\0")[:8])
     s.sendall(subprocess.run(["openssl", "enc", "-des-ecb", "-provider", "legacy", "-provider", "default", "-nopad", "-K", key.hex()],
-                             input=challenge, capture_output=True, check=True, timeout=20).stdout)
+                             input=challenge, capture_output=True, check=True, timeout=patient(20)).stdout)
 
 
 def vnc_login(port, password):
     """Whether a client with that password is let in."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as s:
+    with socket.create_connection(("127.0.0.1", port), timeout=patient(20)) as s:
         assert rfb(s)[0] == [2]
         s.sendall(b"\x02")
         answer_challenge(s, password)
@@ -205,7 +226,7 @@ def test_over_dbus_only(bus, qemud):
 def test_display_of_dbus(bus, qemud):
     d = start(bus, "<graphics type='dbus'/>")
     with device(bus, d, "graphics0").Open(0, {}).socket() as s:
-        s.settimeout(20)
+        s.settimeout(patient(20))
         s.sendall(b"\0AUTH\r\n")
         assert s.recv(100).startswith(b"REJECTED")
     d.Terminate(0, {})
@@ -231,9 +252,9 @@ def test_many_clients(bus, qemud):
     """More than are handed over at once; none of them says a word."""
     d = start(bus, VNC.format(""))
     g = device(bus, d, "graphics0")
-    clients = [socket.create_connection(("127.0.0.1", g.Port), timeout=20) for _ in range(60)]
+    clients = [socket.create_connection(("127.0.0.1", g.Port), timeout=patient(20)) for _ in range(60)]
     for s in clients:
-        s.settimeout(20)
+        s.settimeout(patient(20))
     assert [read(s, 12) for s in clients] == [b"RFB 003.008\n"] * 60
     assert d.State == "running"
     for s in clients:

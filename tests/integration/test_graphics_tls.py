@@ -11,6 +11,7 @@ import pytest
 
 import certificates
 from domains import CONFIG, FORMAT, LIVE, SERVICE, define, device, tiny_xml
+from pace import patient
 from test_graphics import spice, start
 
 pytestmark = pytest.mark.bus
@@ -28,7 +29,7 @@ def pki(bus):
 @contextlib.contextmanager
 def connected(port, pki=None):
     """A client, with TLS if it is told whom to trust."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as s:
+    with socket.create_connection(("127.0.0.1", port), timeout=patient(20)) as s:
         if not pki:
             yield s
             return
@@ -125,7 +126,7 @@ def test_secure_channel(bus, qemud, pki):
     with g.Open(0, {}).socket() as s:
         assert spice(s)[2] == NEED_SECURED
     with g.Open(0, {"tls": True}).socket() as s:
-        s.settimeout(20)
+        s.settimeout(patient(20))
         with ssl.create_default_context(cafile=pki / "ca-cert.pem").wrap_socket(s, server_hostname="127.0.0.1") as encrypted:
             assert spice(encrypted)[2] == OK
     d.Terminate(0, {})

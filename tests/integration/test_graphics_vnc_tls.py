@@ -12,6 +12,8 @@ import pytest
 
 import certificates
 from domains import FORMAT, LIVE, CONFIG, SERVICE, define, device, tiny_xml
+from leaks import files_below
+from pace import patient
 from test_graphics import VNC, answer_challenge, read, rfb, start
 
 pytestmark = pytest.mark.bus
@@ -34,7 +36,7 @@ def configure(bus, *lines):
 @contextlib.contextmanager
 def encrypted(port, pki, client=None):
     """A connection up to where the password would be asked for, and the kind that the server wants."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as s:
+    with socket.create_connection(("127.0.0.1", port), timeout=patient(20)) as s:
         assert rfb(s)[0] == [VENCRYPT]
         s.sendall(bytes([VENCRYPT]))
         assert read(s, 2) == b"\0\2"
@@ -81,7 +83,7 @@ def test_encrypted(bus, qemud, pki):
     assert not g.TLS
     d.Start(0, {}, timeout=60)  # as the settings are now
     assert not g.TLS
-    with socket.create_connection(("127.0.0.1", g.Port), timeout=20) as s:
+    with socket.create_connection(("127.0.0.1", g.Port), timeout=patient(20)) as s:
         assert rfb(s)[0] == [1]
     d.Terminate(0, {})
 
@@ -132,7 +134,7 @@ def test_no_certificates(bus, qemud, tmp_path):
 def test_nobody_else_sees_the_key(bus, qemud, pki):
     """QEMU has it in memory, and our folder only says where."""
     d = start(bus, VNC.format(""))
-    folders = [p for p in bus.directory.rglob("server-key.pem") if pki not in p.parents]
+    folders = [p for p in files_below(bus.directory) if p.name == "server-key.pem" and pki not in p.parents]
     assert len(folders) == 1 and "memfd:" in os.readlink(f"/proc/{d.MainPID}/fd/{os.readlink(folders[0]).rpartition('/')[2]}")
     assert str(pki) not in open(f"/proc/{d.MainPID}/cmdline").read()
     d.Terminate(0, {})

@@ -660,12 +660,12 @@ def test_many_deaths_of_the_daemon(bed):
 def test_death_after_the_unit_was_told(bed):
     """Limits that nobody was told of are taken back by the virtqemud that comes next, and so is the definition."""
     define(bed, tiny_xml("limited", extra="<cputune><shares>250</shares></cputune>"))
-    bed.put("/etc/systemd/system/virtqemud.service.d/die.conf", b"[Service]\nEnvironment=VIRTBUS_DIE_AT=tell=/run/virtbus/qemu/die\n")
+    bed.put("/etc/systemd/system/virtqemud.service.d/die.conf", b"[Service]\nEnvironment=VIRTBUS_FAIL_STEP=/run/virtbus/qemu/die\n")
     bed.run("systemctl daemon-reload && systemctl restart virtqemud")
     call(bed, "StartDomain", "st", "limited", 0)
     weight = "systemctl show -P CPUWeight virtqemu@limited"
     assert bed.run(weight).stdout == "250\n"
-    bed.put("/run/virtbus/qemu/die", b"")
+    bed.put("/run/virtbus/qemu/die", b"set-properties tell dies")
     assert bed.run("virtctl set --live --config limited CPUWeight=300", check=False).returncode != 0
     bed.wait(lambda: not bed.exists("/run/virtbus/qemu/die"), what="virtqemud has died")
     bed.wait(lambda: state(bed, "limited") == "running" and bed.run(weight).stdout == "250\n",

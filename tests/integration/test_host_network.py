@@ -14,8 +14,9 @@ import domains
 from bus import BusError
 from domains import CONFIG, FORCE, LIVE, console, guest_xml, tiny_xml
 from host import USER
-from netbed import MANAGER, NAT, bed, client, define, guest, heard, kill, networkd, ping, port
+from netbed import MANAGER, NAT, accidents, bed, client, define, guest, heard, kill, networkd, ping, port  # noqa: F401
 from schema import valid
+from steps import TABLES, die_at_each, fail_each, until_equal
 
 pytestmark = pytest.mark.host
 
@@ -233,6 +234,47 @@ def test_ports_while_the_network_comes_and_goes(bed, client, networkd):
     queues[0].close()
     bed.run("rm -r /run/go /run/systemd/system/virtdnsmasq@lab.service.d; systemctl daemon-reload")
     network.Stop(FORCE, {})
+
+
+EVERYTHING = ("ip -br addr; ip -br link show type bridge | cut -d' ' -f1; ip route; nft -s list ruleset; ls -AR /run/virtbus/network;"
+              "systemctl list-units --all --plain --no-legend 'virtdnsmasq@*'; pgrep -c dnsmasq")
+
+
+def test_each_step_of_a_start(bed, client, networkd, accidents):
+    """Each fails, and nothing is left. virtnetworkd dies at each, and the next one goes on with it."""
+    network = define(client, networkd)
+
+    def look():
+        return network.Active, network.IfIndex > 0, bed.run(EVERYTHING, check=False).stdout.splitlines()
+    network.Start(0, {})
+    active = look()
+    network.Stop(0, {})
+    nothing = look()
+    fail_each(accidents, "network-start", lambda: network.Start(0, {}), look, back=lambda: network.Stop(0, {}))
+
+    def is_finished(what):
+        if what != "network-start note dies":    # that is where it begins
+            until_equal(look, active, what)
+            network.Stop(0, {})
+        until_equal(look, nothing, what)
+    die_at_each(accidents, "network-start", lambda: network.Start(0, {}), is_finished)
+    assert {t for t in TABLES if t.startswith("network-")} == {"network-start", "network-stop"}, "a new one needs a test here"
+
+
+def test_each_step_of_a_stop(bed, client, networkd, accidents):
+    """It comes to its end whatever fails: guests can't be given back what they have lost. If virtnetworkd dies the network is up again."""
+    network = define(client, networkd)
+    network.Start(0, {})
+
+    def look():
+        return network.Active, network.IfIndex > 0, bed.run(EVERYTHING, check=False).stdout.splitlines()
+    active = look()
+
+    def stop():
+        network.Stop(0, {})
+        assert not network.Active and not bed.exists("/sys/class/net/br-lab") and "virtbus" not in bed.run("nft list tables").stdout
+    fail_each(accidents, "network-stop", stop, look, forward=set(TABLES["network-stop"]), back=lambda: network.Start(0, {}))
+    die_at_each(accidents, "network-stop", lambda: network.Stop(0, {}), lambda what: until_equal(look, active, what))
 
 
 def test_stopped_while_it_is_taken_up(bed, client, networkd):

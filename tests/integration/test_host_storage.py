@@ -12,6 +12,7 @@ from bus import BusError
 from domains import tiny_xml
 from host import USER
 from pace import at_most
+from steps import TABLES, accidents_of, die_at_each, fail_each, until_equal
 from test_storage import GIB, MIB, options
 
 pytestmark = pytest.mark.host
@@ -103,6 +104,44 @@ def test_mount(bed, client, storaged):
     assert [v[0] for v in pool.ListVolumes()] == ["v"]
     pool.Stop(0, {}, timeout=60)
     assert mounted(bed, "/srv/small") == []
+    pool.Undefine(0, {})
+
+
+@pytest.mark.timeout(400)
+def test_each_step_with_a_mount(bed, client, storaged):
+    """Each of a start fails, and nothing stays mounted; a stop goes on. virtstoraged dies at each: what it was about to mount is known to the next one."""
+    bed.run("truncate -s 16M /srv/steps.img && mkfs.ext4 -q -F /srv/steps.img")
+    pool = define(client, storaged, "<pool xmlns:fs='http://libvirt.org/schemas/storagepool/fs/1.0' type='fs'><name>steps</name><source>"
+                                    "<device path='/srv/steps.img'/></source><target><path>/srv/steps</path></target>"
+                                    "<fs:mount_opts><fs:option name='loop'/></fs:mount_opts></pool>")
+    units = "systemctl list-units --plain --no-legend srv-steps.mount; ls /run/virtbus/storage/status; losetup -n -O BACK-FILE"
+
+    def look():
+        return pool.State, [v[0] for v in pool.ListVolumes()] if pool.State == "active" else [], mounted(bed, "/srv/steps")[1:], bed.run(units).stdout
+
+    def start():
+        pool.Start(0, {}, timeout=60)
+
+    def stop():
+        pool.Stop(0, {}, timeout=60)
+    start()
+    pool.CreateVolume("v", MIB, 0, {})
+    active = look()
+    stop()
+    nothing = look()
+    with accidents_of(bed, "virtstoraged", "storage") as accidents:
+        fail_each(accidents, "pool-start", start, look, back=stop)
+
+        def is_finished(what):
+            if what != "pool-start note dies":    # that is where it begins
+                until_equal(look, active, what)
+                stop()
+            until_equal(look, nothing, what)
+        die_at_each(accidents, "pool-start", start, is_finished)
+        start()
+        fail_each(accidents, "pool-stop", stop, look, forward=set(TABLES["pool-stop"]), back=start)
+        die_at_each(accidents, "pool-stop", stop, lambda what: until_equal(look, active, what))
+        stop()
     pool.Undefine(0, {})
 
 

@@ -15,6 +15,7 @@ import bus as bus_module
 import pytest
 from gi.repository import GLib
 
+from pace import Deadline, patient
 from rawqemu import die_with_parent
 from domains import CONFIG, FORMAT, LIVE, VALIDATE_ONLY, console, define, device, disk_xml, guest_xml, tiny_xml
 from processes import files_of
@@ -119,11 +120,14 @@ def definitions(domain):
 
 
 def until(what, expected=True, seconds=60):
-    deadline = time.monotonic() + seconds
+    deadline = Deadline(seconds)
     while (now := what()) != expected:
-        assert time.monotonic() < deadline, now
+        assert not deadline.passed(), now
         time.sleep(0.05)
 
+
+# As long as a guest may take that hardly gets the processor.
+PATIENTLY = {"timeout-usec": GLib.Variant("t", 80_000_000)}
 
 # What the guest says to a command once the device is there.
 SEEN = {
@@ -162,7 +166,7 @@ def come_and_go(bus, d, con, name, xml):
         command, text = SEEN[name]
         until(lambda: text in (seen := " ".join([*con.ask("disks"), *con.ask(command)])) or f"{name}: {seen}")
 
-    new.Detach(0, {}, timeout=60)
+    new.Detach(0, PATIENTLY, timeout=90)
     assert inside(d) == before, name
     assert definitions(d) == defined, name
     with bus.fails("UnknownObject"):
@@ -255,7 +259,7 @@ def test_qemu_that_ends_meanwhile(bus, qemud, images, what):
     defined, qemu = d.ExportDefinition(FORMAT, CONFIG), d.MainPID
     d.Suspend(0, {})
     os.kill(qemu, signal.SIGSTOP)
-    caller = threading.Timer(1, os.kill, (qemu, signal.SIGKILL))
+    caller = threading.Timer(patient(1), os.kill, (qemu, signal.SIGKILL))
     caller.start()
     with bus.fails("Disconnected"):
         if what == "attach":
@@ -433,7 +437,7 @@ def dies_letting_go(device, trigger):
     """Whether virtqemud died; a guest that is just taking what it was given refuses to give it back."""
     while True:
         try:
-            device.Detach(0, {}, timeout=60)
+            device.Detach(0, PATIENTLY, timeout=90)
             return False
         except bus_module.BusError as e:
             if "NoReply" in str(e):
@@ -446,11 +450,11 @@ def dies_letting_go(device, trigger):
 def test_death_before_the_guest_is_asked(images, tmp_path):
     """The device stays in both; a guest that has not let go of it in time leaves it in both, too."""
     trigger = tmp_path / "die"
-    with bus_module.Bus(environment={"VIRTBUS_DIE_AT": f"unplug={trigger}"}) as bus:
+    with bus_module.Bus(environment={"VIRTBUS_FAIL_STEP": str(trigger)}) as bus:
         d = define(bus, tiny_xml("web", devices=PORTS + BUSES + DEVICES["disk-usb"].replace("{dir}", str(images))))
         d.Start(0, {}, timeout=60)
         before, defined = inside(d), definitions(d)
-        trigger.write_text("")
+        trigger.write_text("detach unplug dies")
         with pytest.raises(bus_module.BusError):
             device(bus, d, "usb_2ddisk0").Detach(LIVE | CONFIG, {}, timeout=20)
         until(lambda: (inside(d), definitions(d)), (before, defined))

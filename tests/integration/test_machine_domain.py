@@ -89,6 +89,35 @@ def test_locked_memory(installed_machine):
     terminate(machine, "locked")
 
 
+def test_graphics_of_the_host(installed_machine):
+    """Whose definition says so may open the render node, as long as it runs; what is drawn there is seen."""
+    machine = installed_machine
+    machine.run("modprobe vgem && udevadm settle && test -c /dev/dri/renderD128")
+    gl = "<gl rendernode='/dev/dri/renderD128'/>"
+    virgl = "<video><model type='virtio'><acceleration accel3d='yes'/></model></video>"
+    define(machine, "drawn", tiny_xml("drawn", devices=f"<graphics type='vnc'/><graphics type='egl-headless'>{gl}</graphics>{virgl}"))
+    machine.run("virtctl start drawn", timeout=SLOW)
+    pid = machine.run("systemctl show -P MainPID virtqemu@drawn").stdout.strip()
+    qemu = machine.run(f"cat /proc/{pid}/task/{pid}/children").stdout.strip()
+    assert "/dev/dri/renderD128" in machine.run(f"ls -l /proc/{qemu}/fd").stdout
+    machine.run("virtctl screenshot drawn /srv/drawn.png", timeout=SLOW)
+    assert machine.run("head -c 4 /srv/drawn.png | tail -c 3").stdout == "PNG"
+    allowed = "systemctl show -P DeviceAllow virtqemu@{} | sort"
+    others = machine.run(allowed.format("other")).stdout
+    assert set(machine.run(allowed.format("drawn")).stdout.splitlines()) == {*others.splitlines(), "/dev/dri/renderD128 rw"}
+    terminate(machine, "drawn")
+    machine.run(f"for i in $(seq 50); do {allowed.format('drawn')} | grep -q dri || break; sleep 0.2; done")
+    assert machine.run(allowed.format("drawn")).stdout == others
+    define(machine, "drawn", tiny_xml("drawn", devices=f"<graphics type='egl-headless'>{gl.replace('128', '200')}</graphics>"))
+    start = machine.run("virtctl start drawn", check=False, timeout=SLOW)
+    assert start.returncode and "/dev/dri/renderD200: No such file or directory" in start.stderr and "rendernode" in start.stderr
+    define(machine, "drawn", tiny_xml("drawn", devices=f"<graphics type='spice'><listen type='none'/><gl enable='yes'/></graphics>{virgl}"))
+    machine.run("virtctl start drawn", timeout=SLOW)
+    # What ProtectClock= adds by itself, and nobody here needs, is gone with what was taken back.
+    assert {*machine.run(allowed.format("drawn")).stdout.splitlines(), "char-rtc r"} == {*others.splitlines(), "char-drm rw"}
+    terminate(machine, "drawn")
+
+
 USB = "<hostdev mode='subsystem' type='usb'><source{more}><vendor id='0x0627'/><product id='0x0001'/>{place}</source></hostdev>"
 
 

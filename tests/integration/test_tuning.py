@@ -80,12 +80,12 @@ def test_pins(bus, qemud):
 def test_each_death(tmp_path):
     """Whichever command virtqemud dies at, or after all of them: threads, what they run on and the definition are as before."""
     commands, tell = tmp_path / "commands", tmp_path / "tell"
-    with bus_module.Bus(environment={"VIRTBUS_FAIL_QMP": str(commands), "VIRTBUS_DIE_AT": f"tell={tell}"}) as bus:
+    with bus_module.Bus(environment={"VIRTBUS_FAIL_QMP": str(commands), "VIRTBUS_FAIL_STEP": str(tell)}) as bus:
         d = define(bus, tiny_xml(extra="<iothreads>1</iothreads>"))
         t = tuning(bus, d)
         d.Start(0, {}, timeout=60)
         before, defined = processors(d), d.ExportDefinition(FORMAT, CONFIG)
-        for trigger, text in ((commands, "retune die 1"), (commands, "retune die 2"), (commands, "retune die 3"), (tell, "")):
+        for trigger, text in ((commands, "retune die 1"), (commands, "retune die 2"), (commands, "retune die 3"), (tell, "set-properties tell dies")):
             trigger.write_text(text)
             with bus.fails("NoReply"):
                 t.SetProperties([("IOThreads", threads(2)), ("EmulatorPin", GLib.Variant("s", "0"))], LIVE | CONFIG, {})

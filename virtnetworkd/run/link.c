@@ -170,17 +170,17 @@ int links_add_bridge(Links *l, const BridgeSpec *spec, int *ret_index, Fault *f)
         return 0;
 }
 
-int links_remove(Links *l, const char *name, Fault *f) {
+int links_remove(Links *l, int index) {
         _cleanup_(rtnl_link_putp) struct rtnl_link *link = rtnl_link_alloc();
         int r;
 
-        assert(l && name);
+        assert(l && index > 0);
 
         if (!link)
-                return fault_oom(f);
-        rtnl_link_set_name(link, name);
-        r = rtnl_link_delete(l->socket, link);
-        return r < 0 && errno_of(r) != -ENODEV ? links_fault(f, r, "can't remove the link", name) : 0;
+                return -ENOMEM;
+        rtnl_link_set_ifindex(link, index);
+        r = errno_of(rtnl_link_delete(l->socket, link));
+        return r == -ENODEV ? 0 : MIN(r, 0);
 }
 
 int links_set_up(Links *l, int index, Fault *f) {
@@ -302,7 +302,7 @@ int links_add_macvtap(Links *l, const char *name, const char *lower, const char 
                 return fault_set(f, FAULT_NETWORK, ENODEV, "the macvtap %s has gone", name);
         r = change_link(l, link.index, NO_MASTER, NULL, NUMBER_UNSET, alias);
         if (r < 0) {
-                (void) links_remove(l, name, NULL);
+                (void) links_remove(l, link.index);
                 return links_fault(f, r, "can't set up", name);
         }
         *ret_index = link.index;

@@ -34,8 +34,8 @@ typedef struct BridgeSpec {
 
 /* Makes it, down. FAULT_NETWORK. */
 int links_add_bridge(Links *l, const BridgeSpec *spec, int *ret_index, Fault *f);
-/* One that is not there is no error. */
-int links_remove(Links *l, const char *name, Fault *f);
+/* One that is not there is no error. It takes its time: see link-removal.h. */
+int links_remove(Links *l, int index);
 int links_set_up(Links *l, int index, Fault *f);
 /* Puts a link on a bridge and sets it up. `mac` NULL, `mtu` NUMBER_UNSET, `alias` NULL: as they are. */
 int links_connect(Links *l, const char *name, const char *bridge, const MacAddress *mac, uint64_t mtu, const char *alias, Fault *f);

@@ -147,9 +147,10 @@ static void on_started_for_port(void *object, const Fault *why, void *userdata) 
         Attaching *a = userdata;
         Network *n = object;
 
-        if (why)
+        if (why) {
                 (void) fault_copy(&f, why);
-        else
+                fault_prefix(&f, "the network %s can't be started", n->name);
+        } else
                 (void) open_port(n, &a->request, a->done, a->userdata, &f);
         if (fault_is_set(&f))
                 a->done(NULL, NULL, 0, &f, a->userdata);

@@ -23,6 +23,7 @@ typedef struct ConsoleClient {
         Console *console;
         int fd;
         sd_event_source *source;
+        uint64_t told;               /* how much of what the guest has said it has been passed */
         bool writer;
         bool deaf;                   /* it has shut down its sending side and only listens on */
         LIST_ENTRY(ConsoleClient) link;
@@ -42,9 +43,9 @@ struct Console {
         /* What is typed and not yet taken by the guest; while it is full no writer is read. */
         char typed[TYPED_MAX];
         size_t n_typed;
-        /* The last bytes written by the guest, a ring. */
+        /* The last bytes written by the guest, a ring; and how many there ever were. Who does not read is behind by so much and loses nothing. */
         char *scrollback;
-        size_t scrollback_length, scrollback_at;
+        uint64_t said;
 };
 
 static ConsoleClient *client_free(ConsoleClient *client) {
@@ -79,7 +80,14 @@ Console *console_free(Console *c) {
         return NULL;
 }
 
-/* Typing is read only while there is room for it, and QEMU is polled for writing only while something waits. */
+/* A writer is read only while there is room for it, and nobody is polled for writing unless something waits. */
+static void watch_client(ConsoleClient *client) {
+        const Console *c = client->console;
+        uint32_t typing = client->deaf || (client->writer && c->n_typed >= TYPED_MAX) ? 0 : EPOLLIN;
+
+        (void) sd_event_source_set_io_events(client->source, typing | (client->told < c->said ? EPOLLOUT : 0u));
+}
+
 static void update_events(Console *c) {
         bool room = c->n_typed < TYPED_MAX;
         ConsoleClient *client;
@@ -89,8 +97,7 @@ static void update_events(Console *c) {
         if (c->pty_source)
                 (void) sd_event_source_set_enabled(c->pty_source, room ? SD_EVENT_ON : SD_EVENT_OFF);
         LIST_FOREACH(client, &c->clients, link)
-                if (!client->deaf)
-                        (void) sd_event_source_set_io_events(client->source, !client->writer || room ? EPOLLIN : 0u);
+                watch_client(client);
 }
 
 static void flush_typed(Console *c) {
@@ -112,14 +119,35 @@ static void remember(Console *c, const char *data, size_t n) {
                 n = CONSOLE_SCROLLBACK;
         }
         while (n > 0) {
-                size_t part = MIN(n, CONSOLE_SCROLLBACK - c->scrollback_at);
+                size_t at = (size_t) (c->said % CONSOLE_SCROLLBACK), part = MIN(n, CONSOLE_SCROLLBACK - at);
 
-                memcpy(c->scrollback + c->scrollback_at, data, part);
-                c->scrollback_at = (c->scrollback_at + part) % CONSOLE_SCROLLBACK;
-                c->scrollback_length = MIN(c->scrollback_length + part, (size_t) CONSOLE_SCROLLBACK);
+                memcpy(c->scrollback + at, data, part);
+                c->said += part;
                 data += part;
                 n -= part;
         }
+}
+
+static uint64_t oldest(const Console *c) {
+        return c->said > CONSOLE_SCROLLBACK ? c->said - CONSOLE_SCROLLBACK : 0;
+}
+
+/* As much as it takes now. What a byte at a time fills a socket soon, of one who only had no processor for a moment. */
+static void catch_up(ConsoleClient *client) {
+        const Console *c = client->console;
+        ssize_t n = 0;
+
+        client->told = MAX(client->told, oldest(c));
+        while (n >= 0 && client->told < c->said) {
+                size_t at = (size_t) (client->told % CONSOLE_SCROLLBACK), part = (size_t) MIN(c->said - client->told, (uint64_t) CONSOLE_SCROLLBACK - at);
+
+                n = send(client->fd, c->scrollback + at, part, MSG_NOSIGNAL | MSG_DONTWAIT);
+                if (n > 0)
+                        client->told += (uint64_t) n;
+        }
+        if (n < 0 && errno != EAGAIN && errno != EINTR)
+                client->told = c->said; /* it takes nothing any more */
+        watch_client(client);
 }
 
 static void distribute(Console *c, const char *data, size_t n) {
@@ -132,15 +160,27 @@ static void distribute(Console *c, const char *data, size_t n) {
                 (void) w;
         }
         LIST_FOREACH(client, &c->clients, link)
-                (void) send(client->fd, data, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+                catch_up(client);
+}
+
+/* There is room for what is left, in one piece, behind a socket's usual number of bytes. */
+static void tell_the_rest(ConsoleClient *client) {
+        static const int room = 4 * (int) CONSOLE_SCROLLBACK;
+
+        if (client->told == client->console->said)
+                return;
+        (void) setsockopt(client->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+        catch_up(client);
 }
 
 /* QEMU is gone. Readers see the end of the stream after what they have not read yet. */
 static void guest_gone(Console *c) {
         c->guest_source = sd_event_source_disable_unref(c->guest_source);
         c->guest = fd_close(c->guest);
-        while (!LIST_EMPTY(&c->clients))
+        while (!LIST_EMPTY(&c->clients)) {
+                tell_the_rest(LIST_FIRST(&c->clients));
                 client_free(LIST_FIRST(&c->clients));
+        }
 }
 
 static int on_guest(sd_event_source *source, int fd, uint32_t events, void *userdata) {
@@ -167,6 +207,10 @@ static int on_client(sd_event_source *source, int fd, uint32_t events, void *use
         char ignored[512];
         ssize_t n;
 
+        if (events & EPOLLOUT)
+                catch_up(client);
+        if (!(events & ~(uint32_t) EPOLLOUT))
+                return 0;
         if (client->writer)
                 n = recv(fd, c->typed + c->n_typed, TYPED_MAX - c->n_typed, MSG_DONTWAIT);
         else
@@ -179,7 +223,7 @@ static int on_client(sd_event_source *source, int fd, uint32_t events, void *use
         } else if (n == 0 && !(events & EPOLLHUP)) {
                 client->writer = false;
                 client->deaf = true;
-                (void) sd_event_source_set_io_events(source, 0); /* a full close is told all the same */
+                watch_client(client); /* a full close is told all the same */
         } else if (n == 0 || (errno != EAGAIN && errno != EINTR))
                 client_free(client);
         return 0;
@@ -298,15 +342,6 @@ static int claim_writing(Console *c, unsigned flags, Fault *f) {
         return 0;
 }
 
-static void send_scrollback(const Console *c, int fd) {
-        size_t start = (c->scrollback_at + CONSOLE_SCROLLBACK - c->scrollback_length) % CONSOLE_SCROLLBACK;
-        size_t first = MIN(c->scrollback_length, CONSOLE_SCROLLBACK - start);
-
-        (void) send(fd, c->scrollback + start, first, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (c->scrollback_length > first)
-                (void) send(fd, c->scrollback, c->scrollback_length - first, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
 int console_open(Console *c, unsigned flags, int *ret_fd, Fault *f) {
         _cleanup_(client_freep) ConsoleClient *client = NULL;
         _cleanup_fd_ int theirs = -1;
@@ -335,13 +370,11 @@ int console_open(Console *c, unsigned flags, int *ret_fd, Fault *f) {
         r = sd_event_add_io(c->event, &client->source, client->fd, EPOLLIN, on_client, client);
         if (r < 0)
                 return r;
-        if (!(flags & CONSOLE_NO_SCROLLBACK))
-                send_scrollback(c, client->fd);
-
+        client->told = flags & CONSOLE_NO_SCROLLBACK ? c->said : oldest(c);
         client->console = c;
         LIST_INSERT_HEAD(&c->clients, client, link);
         c->n_clients++;
-        client = NULL;
+        catch_up(TAKE_PTR(client));
         *ret_fd = TAKE_FD(theirs);
         return 0;
 }
