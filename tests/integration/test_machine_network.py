@@ -70,7 +70,7 @@ xml = '''<network><name>slow</name><forward mode='nat'/><bridge name='br-slow' s
   <portgroup name='limited'><bandwidth><inbound average='200' burst='64'/><outbound average='200' burst='64'/></bandwidth></portgroup></network>'''
 slow = network(xml)
 def measure(group, number, enough):
-    """In a second that is not others': the most of some."""
+    # The most of some: others may have had the processors.
     best = [0, 0]
     for attempt in range(6):
         best = [max(pair) for pair in zip(best, measure_once(group, number + attempt))]
