@@ -13,6 +13,8 @@ from contextlib import suppress
 import pytest
 from gi.repository import GLib
 
+from bus import DBUS, PROPERTIES
+
 pytestmark = pytest.mark.bus
 
 SERVICE = "org.virtbus.log1"
@@ -331,6 +333,27 @@ def test_settings(bus, logd):
     (config / "log.conf").write_text("[Files]\nMaxSize=banana\n")
     os.kill(bus.owner_pid(SERVICE), signal.SIGHUP)
     assert logd.MaxBackups == 7 and "expected a size" in wait_output(bus, "banana")
+
+
+def test_settings_are_read_before_what_was_asked_later(bus, logd):
+    """Both are there when virtlogd gets to look."""
+    config = bus.directory / "config/virtbus"
+    config.mkdir(parents=True, exist_ok=True)
+    assert logd.MaxBackups == 3
+    pid, said = bus.owner_pid(SERVICE), []
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        (config / "log.conf").write_text("[Files]\nMaxBackups=7\n")
+        os.kill(pid, signal.SIGHUP)
+        bus.context.push_thread_default()
+        bus.connection.call(SERVICE, logd.path, PROPERTIES, "Get", GLib.Variant("(ss)", (f"{SERVICE}.Manager", "MaxBackups")), None, 0, 100000, None,
+                            lambda connection, result, _: said.append(connection.call_finish(result).unpack()), None)
+        bus.context.pop_thread_default()
+        bus.call(*DBUS, "GetId")    # and so the bus has the call
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    wait(lambda: bus.pump() or said)
+    assert said == [(7,)]
 
 
 def wait_output(bus, text):

@@ -100,7 +100,7 @@ def test_logical(bed):
     assert refused.returncode == 1 and "in use by on-lvm" in refused.stderr
     # Changed by others: seen by itself.
     machine.run("virtctl kill on-lvm && virtctl undefine on-lvm && lvcreate --quiet --yes --size=4m --name=foreign vg0", timeout=SLOW)
-    wait(machine, "virtctl volumes lvm", "foreign ", seconds=40)
+    wait(machine, "virtctl volumes lvm", "foreign ")
     sources = machine.run("busctl call org.virtbus.storage1 /org/virtbus/storage1 org.virtbus.storage1.Manager FindSources 'sa{sv}' logical 0", timeout=SLOW).stdout
     assert '"name" s "vg0"' in sources and a in sources
     machine.run("virtctl delete-volume lvm copy && virtctl stop-pool lvm && virtctl delete-pool lvm && virtctl undefine-pool lvm", timeout=SLOW)
