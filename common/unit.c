@@ -5,6 +5,7 @@
 #include <linux/capability.h>
 
 #include "file.h"
+#include "log.h"
 #include "mem.h"
 #include "str.h"
 #include "unit-transient.h"
@@ -408,6 +409,22 @@ int unit_set_enabled(sd_bus *bus, const char *unit, bool on, UnitDone done, void
                 return r;
         *ret = TAKE_PTR(c);
         return 0;
+}
+
+void unit_reset_failed(sd_bus *bus, const char *unit) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        int r = sd_bus_message_new_method_call(bus, &m, SYSTEMD, MANAGER_PATH, MANAGER, "ResetFailedUnit");
+
+        assert(bus && unit);
+
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", unit);
+        if (r >= 0)
+                r = sd_bus_message_set_expect_reply(m, false);
+        if (r >= 0)
+                r = sd_bus_send(bus, m, NULL);
+        if (r < 0)
+                log_debug("%s: its failure is not forgotten: %s", unit, strerror(-r));
 }
 
 /* --- waiting for the end --- */
