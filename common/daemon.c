@@ -232,6 +232,20 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si,
         return 0;
 }
 
+/* Who asks for something after a reload finds the new settings. */
+static int add_hangup(Daemon *d) {
+        sd_event_source *hangup;
+        int r = sd_event_add_signal(d->event, &hangup, SIGHUP, on_hangup, d);
+
+        if (r >= 0)
+                r = sd_event_source_set_priority(hangup, SD_EVENT_PRIORITY_IMPORTANT);
+        if (r >= 0)
+                r = sd_event_source_set_floating(hangup, true);
+        if (r >= 0)
+                sd_event_source_unref(hangup);
+        return r;
+}
+
 static int add_signals(Daemon *d) {
         static const int stop[] = { SIGTERM, SIGINT };
         sigset_t set;
@@ -247,7 +261,7 @@ static int add_signals(Daemon *d) {
 
         for (size_t i = 0; i < ARRAY_SIZE(stop) && r >= 0; i++)
                 r = sd_event_add_signal(d->event, NULL, stop[i], on_stop_signal, d);
-        return r < 0 ? r : sd_event_add_signal(d->event, NULL, SIGHUP, on_hangup, d);
+        return r < 0 ? r : add_hangup(d);
 }
 
 /* --- start --- */

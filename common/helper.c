@@ -137,13 +137,13 @@ static int fork_program(char *const argv[], int input, int socket, int words) {
         pid_t pid, parent = getpid();
         int pidfd;
 
-        if (input < 0) {
+        if (input < 0 || socket < 0) {
                 null = open("/dev/null", O_RDONLY | O_CLOEXEC);
                 if (null < 0)
                         return -errno;
         }
         in = fcntl(input < 0 ? null : input, F_DUPFD_CLOEXEC, SOCKET_FD + 1);
-        sock = fcntl(socket, F_DUPFD_CLOEXEC, SOCKET_FD + 1);
+        sock = fcntl(socket < 0 ? null : socket, F_DUPFD_CLOEXEC, SOCKET_FD + 1);
         err = fcntl(words, F_DUPFD_CLOEXEC, SOCKET_FD + 1);
         if (in < 0 || sock < 0 || err < 0)
                 return -errno;

@@ -15,7 +15,7 @@ typedef struct Helper Helper;
  * means that it could not be started (the words say why). */
 typedef void (*HelperFunc)(Helper *h, int si_code, int status, void *userdata);
 
-/* `argv[0]` is the path. `input` (borrowed, -1: /dev/null) becomes standard input, `socket` (borrowed) descriptor 3. SIGCHLD must be
+/* `argv[0]` is the path. `input` (borrowed, -1: /dev/null) becomes standard input, `socket` (likewise) descriptor 3. SIGCHLD must be
  * blocked (-EBUSY). */
 int helper_start(sd_event *e, char *const argv[], int input, int socket, HelperFunc done, void *userdata, Helper **ret);
 Helper *helper_free(Helper *h);

@@ -6,6 +6,7 @@
 #include "xml-read.h"
 
 DEFINE_ENUM(VlanNative, vlan_native, NULL, "tagged", "untagged")
+DEFINE_ENUM(VirtualPortType, virtual_port_type, NULL, "openvswitch", "802.1Qbg", "802.1Qbh", "midonet")
 
 #define AT(member) offsetof(VlanTag, member)
 static const Field tag_fields[] = {
@@ -33,11 +34,47 @@ bool port_settings_trunk(const PortSettings *s) {
         return s->trunk == YES || (s->trunk == UNSET && (native || s->tags.n > 1));
 }
 
+void port_settings_merge(const PortSettings *const *layers, size_t n, PortSettings *ret) {
+        const Bandwidth none = { NUMBER_UNSET, NUMBER_UNSET, NUMBER_UNSET, NUMBER_UNSET };
+        VirtualPort *v = &ret->virtual_port;
+
+        *ret = (PortSettings) { .inbound = none, .outbound = none };
+        for (size_t i = n; i-- > 0;) {
+                const PortSettings *s = layers[i];
+
+                if (!s)
+                        continue;
+                if (s->inbound.average != NUMBER_UNSET)
+                        ret->inbound = s->inbound;
+                if (s->outbound.average != NUMBER_UNSET)
+                        ret->outbound = s->outbound;
+                if (s->tags.n > 0) {
+                        ret->tags = s->tags;
+                        ret->trunk = s->trunk;
+                }
+                v->type = s->virtual_port.type ?: v->type;
+                v->interface_id = sd_id128_is_null(s->virtual_port.interface_id) ? v->interface_id : s->virtual_port.interface_id;
+                v->profile_id = s->virtual_port.profile_id ?: v->profile_id;
+        }
+}
+
+static int check_virtual_port(const Record *where, const VirtualPort *v, Fault *f) {
+        if (v->type == VIRTUAL_PORT_NONE || v->type == VIRTUAL_PORT_OPENVSWITCH)
+                return 0;
+        xml_fault_below(where, "virtualport/@type", f, FAULT_NOT_SUPPORTED,
+                        "ports of '%s' are not supported: only those of the kernel's bridge and of Open vSwitch",
+                        virtual_port_type_to_string((VirtualPortType) v->type) ?: "");
+        fault_hint(f, "type='openvswitch'; or none, for a bridge of the kernel");
+        return -EOPNOTSUPP;
+}
+
 int port_settings_check(const Record *where, const PortSettings *s, Fault *f) {
         bool native = false;
         int r;
 
-        r = check_bandwidth(where, "inbound", &s->inbound, f);
+        r = check_virtual_port(where, &s->virtual_port, f);
+        if (r >= 0)
+                r = check_bandwidth(where, "inbound", &s->inbound, f);
         if (r >= 0)
                 r = check_bandwidth(where, "outbound", &s->outbound, f);
         if (r >= 0 && s->tags.n > 1 && s->trunk == NO)

@@ -3,7 +3,7 @@
 
 #include "record.h"
 
-/* <bandwidth> and <vlan>: what a guest's connection gets, in definitions of networks and of domains alike. */
+/* <bandwidth>, <vlan> and <virtualport>: what a guest's connection gets, in definitions of networks and of domains alike. */
 
 typedef struct Bandwidth {       /* of one direction, as the guest sees it */
         uint64_t average, peak;  /* 1000 bytes each second */
@@ -20,10 +20,26 @@ typedef struct VlanTag {
         int native;              /* VlanNative */
 } VlanTag;
 
+/* Whose switch the port is in: that of Open vSwitch, or one of those that are refused. */
+typedef enum VirtualPortType {
+        VIRTUAL_PORT_NONE, VIRTUAL_PORT_OPENVSWITCH, VIRTUAL_PORT_QBG, VIRTUAL_PORT_QBH, VIRTUAL_PORT_MIDONET,
+        _VIRTUAL_PORT_TYPE_MAX, _VIRTUAL_PORT_TYPE_INVALID = -EINVAL,
+} VirtualPortType;
+DECLARE_ENUM(VirtualPortType, virtual_port_type);
+
+#define VIRTUAL_PORT_PROFILE_MAX 39u /* bytes, as in libvirt */
+
+typedef struct VirtualPort {
+        int type;                /* VirtualPortType */
+        sd_id128_t interface_id; /* by which a controller of the switch knows it */
+        char *profile_id;
+} VirtualPort;
+
 typedef struct PortSettings {
         Bandwidth inbound, outbound;
         RecordList tags;         /* VlanTag */
         Tristate trunk;
+        VirtualPort virtual_port;
 } PortSettings;
 
 extern const RecordType vlan_tag_record;
@@ -39,9 +55,18 @@ extern const RecordType vlan_tag_record;
         PORT_DIRECTION_FIELDS("inbound", (at) + offsetof(PortSettings, inbound)),                       \
         PORT_DIRECTION_FIELDS("outbound", (at) + offsetof(PortSettings, outbound)),                     \
         { "vlan/@trunk", &field_yes_no, (at) + offsetof(PortSettings, trunk) },                         \
-        { "vlan/tag", &field_list, (at) + offsetof(PortSettings, tags), .record = &vlan_tag_record }
+        { "vlan/tag", &field_list, (at) + offsetof(PortSettings, tags), .record = &vlan_tag_record },   \
+        { "virtualport/@type", &field_enum, (at) + offsetof(PortSettings, virtual_port.type), .words = &virtual_port_type_table }, \
+        { "virtualport/parameters/@interfaceid", &field_uuid, (at) + offsetof(PortSettings, virtual_port.interface_id) }, \
+        { "virtualport/parameters/@profileid", &field_string, (at) + offsetof(PortSettings, virtual_port.profile_id),   \
+          .max_length = VIRTUAL_PORT_PROFILE_MAX }
 
 /* Whether the guest sees tags: with more than one of them, with a native one, or because it is said. */
 bool port_settings_trunk(const PortSettings *s);
+/* Of each kind the first of `layers` (may be NULL) that says something; `ret` borrows from them. */
+void port_settings_merge(const PortSettings *const *layers, size_t n, PortSettings *ret);
+static inline bool virtual_port_is_set(const VirtualPort *v) {
+        return v->type != VIRTUAL_PORT_NONE || !sd_id128_is_null(v->interface_id) || v->profile_id;
+}
 /* Rules between them. FAULT_INVALID_DEFINITION, FAULT_NOT_SUPPORTED. */
 int port_settings_check(const Record *where, const PortSettings *s, Fault *f);

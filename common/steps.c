@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "steps.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -15,14 +16,15 @@ typedef enum StepsMode {
         MODE_FINISHED,
 } StepsMode;
 
+typedef enum StepsAccident { ACCIDENT_NONE, ACCIDENT_DIES, ACCIDENT_BEGUN, ACCIDENT_DONE } StepsAccident;
+
 struct Steps {
-        const StepRow *rows;
-        size_t n;
+        const StepTable *table;
         size_t next;            /* row to begin, or one past the row to undo */
         StepsMode mode;
         bool undoing, settled;
-        size_t fail_at;         /* the row that fails for a test, counted from 1; 0: none */
-        bool fail_late;         /* once it is done */
+        StepsAccident accident; /* for a test … */
+        size_t accident_at;     /* … in this row, counted from 1 */
         int error;
         Fault fault;
         const StepsWatch *watch;
@@ -52,29 +54,36 @@ static void fail(Steps *s, int error, Fault *f) {
         schedule(s, MODE_BACKWARD);
 }
 
-/* For tests of what a failure leaves behind: the file $VIRTBUS_FAIL_STEP says "NAME begun N" or "NAME done N": of the next operation whose
- * first step is NAME, the Nth fails when it has begun, or when it is done. The file goes then: it stays where no such step can fail any more. */
+/* For tests of what is left behind: the file $VIRTBUS_FAIL_STEP says "TABLE ROW HOW": in the next operation of that table this row fails when
+ * it has "begun" or when it is "done", or the daemon "dies" when it comes to it. The file goes then. What is settled fails only when it is
+ * done, and goes on. */
 static void read_for_test(Steps *s) {
         const char *path = getenv("VIRTBUS_FAIL_STEP");
         FILE *file = path ? fopen(path, "re") : NULL;
-        char name[32], when[16];
-        unsigned n;
+        char table[32], row[32], how[16];
 
         if (!file)
                 return;
-        if (fscanf(file, "%31s %15s %u", name, when, &n) == 3 && streq(name, s->rows[0].name)) {
-                s->fail_at = n;
-                s->fail_late = streq(when, "done");
-        }
+        if (fscanf(file, "%31s %31s %15s", table, row, how) == 3 && streq(table, s->table->name))
+                for (size_t i = 0; i < s->table->n; i++)
+                        if (streq(row, s->table->rows[i].name)) {
+                                s->accident = streq(how, "dies") ? ACCIDENT_DIES : streq(how, "begun") ? ACCIDENT_BEGUN : ACCIDENT_DONE;
+                                s->accident_at = i + 1;
+                        }
         (void) fclose(file);
 }
 
+static void die_for_test(const Steps *s) {
+        if (s->accident == ACCIDENT_DIES && s->accident_at == s->next && unlink(getenv("VIRTBUS_FAIL_STEP")) == 0)
+                (void) raise(SIGKILL);
+}
+
 static int fail_for_test(Steps *s, bool done, int r, Fault *f) {
-        if (r < 0 || s->settled || s->fail_at != s->next || (s->fail_late && !done))
+        if (r < 0 || s->accident < ACCIDENT_BEGUN || s->accident_at != s->next || (!done && (s->settled || s->accident == ACCIDENT_DONE)))
                 return r;
-        s->fail_at = 0;
+        s->accident = ACCIDENT_NONE;
         (void) unlink(getenv("VIRTBUS_FAIL_STEP"));
-        return fault_set(f, FAULT_HOST, EIO, "the step %s failed, because a test wants it so", s->rows[s->next - 1].name);
+        return fault_set(f, FAULT_HOST, EIO, "the step %s failed, because a test wants it so", s->table->rows[s->next - 1].name);
 }
 
 static void finish(Steps *s) {
@@ -87,15 +96,16 @@ static void step_forward(Steps *s) {
         const StepRow *row;
         int r;
 
-        if (s->next == s->n) {
+        if (s->next == s->table->n) {
                 finish(s);
                 return;
         }
 
-        row = &s->rows[s->next++];
+        row = &s->table->rows[s->next++];
         s->mode = MODE_WAITING;
         if (s->watch->entered)
                 s->watch->entered(s, row->name, s->userdata);
+        die_for_test(s);
         r = row->begin(s->userdata, &f);
         r = fail_for_test(s, r > 0, r, &f);
         if (r < 0)
@@ -107,14 +117,14 @@ static void step_forward(Steps *s) {
 static void step_backward(Steps *s) {
         const StepRow *row;
 
-        while (s->next > 0 && !s->rows[s->next - 1].undo)
+        while (s->next > 0 && !s->table->rows[s->next - 1].undo)
                 s->next--;
         if (s->next == 0) {
                 finish(s);
                 return;
         }
 
-        row = &s->rows[--s->next];
+        row = &s->table->rows[--s->next];
         s->mode = MODE_WAITING;
         if (row->undo(s->userdata) > 0)
                 schedule(s, MODE_BACKWARD);
@@ -137,16 +147,16 @@ static int on_defer(sd_event_source *source, void *userdata) {
         return 0;
 }
 
-int steps_new(sd_event *event, const StepRow *rows, size_t n, size_t first, const StepsWatch *watch, void *userdata, Steps **ret) {
+int steps_new(sd_event *event, const StepTable *table, size_t first, const StepsWatch *watch, void *userdata, Steps **ret) {
         _cleanup_(steps_freep) Steps *s = NULL;
         int r;
 
-        assert(event && rows && first <= n && watch && watch->finished && ret);
+        assert(event && table && first <= table->n && watch && watch->finished && ret);
 
         s = new0(Steps, 1);
         if (!s)
                 return -ENOMEM;
-        *s = (Steps) { .rows = rows, .n = n, .next = first, .watch = watch, .userdata = userdata };
+        *s = (Steps) { .table = table, .next = first, .watch = watch, .userdata = userdata };
         read_for_test(s);
 
         r = sd_event_add_defer(event, &s->defer, on_defer, s);
@@ -183,7 +193,7 @@ void steps_cancel(Steps *s, Fault *why) {
                 fault_clear(why);
         else if (s->settled) {
                 fault_clear(why);
-                s->next = s->n;
+                s->next = s->table->n;
                 schedule(s, MODE_FORWARD);
         } else
                 fail(s, why->error ? -why->error : -ECANCELED, why);
@@ -198,7 +208,7 @@ void steps_settle(Steps *s) {
 const char *steps_current(const Steps *s) {
         assert(s);
 
-        return s->next > 0 ? s->rows[s->next - 1].name : NULL;
+        return s->next > 0 ? s->table->rows[s->next - 1].name : NULL;
 }
 
 bool steps_undoing(const Steps *s) {

@@ -15,6 +15,16 @@ typedef struct StepRow {
         int (*undo)(void *userdata);              /* 1 or 0; NULL: nothing to take back */
 } StepRow;
 
+/* Its name is nobody else's, in no daemon: tests read the tables in the sources, and have each row of each of them fail. */
+typedef struct StepTable {
+        const char *name;
+        const StepRow *rows;
+        size_t n;
+} StepTable;
+
+/* static const StepTable table = STEP_TABLE("name", { "row", begin, undo }, …); */
+#define STEP_TABLE(title, ...) { title, (const StepRow[]) { __VA_ARGS__ }, sizeof((const StepRow[]) { __VA_ARGS__ }) / sizeof(StepRow) }
+
 typedef struct Steps Steps;
 
 typedef struct StepsWatch {
@@ -26,7 +36,7 @@ typedef struct StepsWatch {
 
 /* Begins with row `first` (0 for a fresh operation; later ones are used to take up an interrupted one: rows before it count as
  * begun). Runs from the event loop, not from within this call. */
-int steps_new(sd_event *event, const StepRow *rows, size_t n, size_t first, const StepsWatch *watch, void *userdata, Steps **ret);
+int steps_new(sd_event *event, const StepTable *table, size_t first, const StepsWatch *watch, void *userdata, Steps **ret);
 
 /* Ends the step or undo that is under way: r >= 0 done, r < 0 failed because of `f` (may be NULL; is moved away). */
 void steps_continue(Steps *s, int r, Fault *f);

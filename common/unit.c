@@ -5,6 +5,7 @@
 #include <linux/capability.h>
 
 #include "file.h"
+#include "log.h"
 #include "mem.h"
 #include "str.h"
 #include "unit-transient.h"
@@ -98,16 +99,21 @@ static int on_away_too_long(sd_event_source *source, uint64_t usec, void *userda
         return 0;
 }
 
-/* 1: systemd was not there to answer, but it may come back. */
-static int is_away(UnitCall *c, const sd_bus_error *e) {
+/* systemd was not there to answer, but it may come back. */
+static bool says_away(const sd_bus_error *e) {
         static const char *const names[] = {
                 SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_DISCONNECTED, SD_BUS_ERROR_SERVICE_UNKNOWN, SD_BUS_ERROR_NAME_HAS_NO_OWNER,
         };
-        bool away = str_after(e->name, "org.freedesktop.DBus.Error.Spawn.");
 
         for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-                away = away || sd_bus_error_has_name(e, names[i]);
-        if (!away || !c->owner)
+                if (sd_bus_error_has_name(e, names[i]))
+                        return true;
+        return str_after(e->name, "org.freedesktop.DBus.Error.Spawn.");
+}
+
+/* 1: the call waits for its return. */
+static int is_away(UnitCall *c, const sd_bus_error *e) {
+        if (!says_away(e) || !c->owner)
                 return 0;
         c->call = sd_bus_slot_unref(c->call);
         if (!c->away && sd_event_add_time_relative(sd_bus_get_event(c->bus), &c->away, CLOCK_MONOTONIC, AWAY_TIMEOUT_USEC, 0, on_away_too_long, c) < 0)
@@ -405,12 +411,28 @@ int unit_set_enabled(sd_bus *bus, const char *unit, bool on, UnitDone done, void
         return 0;
 }
 
+void unit_reset_failed(sd_bus *bus, const char *unit) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        int r = sd_bus_message_new_method_call(bus, &m, SYSTEMD, MANAGER_PATH, MANAGER, "ResetFailedUnit");
+
+        assert(bus && unit);
+
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", unit);
+        if (r >= 0)
+                r = sd_bus_message_set_expect_reply(m, false);
+        if (r >= 0)
+                r = sd_bus_send(bus, m, NULL);
+        if (r < 0)
+                log_debug("%s: its failure is not forgotten: %s", unit, strerror(-r));
+}
+
 /* --- waiting for the end --- */
 
 struct UnitGone {
         sd_bus *bus;
         char *path;
-        sd_bus_slot *match, *call;
+        sd_bus_slot *match, *owner, *call;
         bool again;                /* changed while we asked: that answer may be old */
         UnitGoneFunc gone;
         void *userdata;
@@ -420,6 +442,7 @@ UnitGone *unit_gone_free(UnitGone *g) {
         if (!g)
                 return NULL;
         sd_bus_slot_unref(g->match);
+        sd_bus_slot_unref(g->owner);
         sd_bus_slot_unref(g->call);
         sd_bus_unref(g->bus);
         free(g->path);
@@ -435,10 +458,13 @@ static int ask(UnitGone *g);
 
 static int on_active_state(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         UnitGone *g = userdata;
+        const sd_bus_error *e = sd_bus_message_get_error(reply);
         const char *state = "inactive"; /* a unit that is not loaded any more has gone */
 
         g->call = sd_bus_slot_unref(g->call);
-        if (!sd_bus_message_is_method_error(reply, NULL) && sd_bus_message_read(reply, "v", "s", &state) < 0)
+        if (e && says_away(e)) /* it is asked when it is back */
+                state = "unknown";
+        else if (!e && sd_bus_message_read(reply, "v", "s", &state) < 0)
                 state = "inactive";
         if (is_gone(state))
                 g->gone(g->userdata);
@@ -459,6 +485,12 @@ static int on_unit_changed(sd_bus_message *m, void *userdata, sd_bus_error *erro
         return ask(userdata);
 }
 
+static int on_systemd_back(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const char *name, *before, *after;
+
+        return sd_bus_message_read(m, "sss", &name, &before, &after) < 0 || !*after ? 0 : ask(userdata);
+}
+
 int unit_gone_watch(sd_bus *bus, const char *unit, UnitGoneFunc gone, void *userdata, UnitGone **ret) {
         _cleanup_(unit_gone_freep) UnitGone *g = NULL;
         int r;
@@ -475,6 +507,8 @@ int unit_gone_watch(sd_bus *bus, const char *unit, UnitGoneFunc gone, void *user
         if (r >= 0)
                 r = sd_bus_match_signal_async(bus, &g->match, SYSTEMD, g->path, "org.freedesktop.DBus.Properties",
                                               "PropertiesChanged", on_unit_changed, NULL, g);
+        if (r >= 0)
+                r = sd_bus_add_match_async(bus, &g->owner, OWNER_MATCH, on_systemd_back, NULL, g);
         if (r >= 0)
                 r = ask(g);
         if (r < 0)

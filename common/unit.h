@@ -27,7 +27,9 @@ int unit_start(sd_bus *bus, const char *unit, const char *mode, UnitDone done, v
 /* Nobody waits for it; `done` gets the answer, with no userdata, and may ignore it. */
 int unit_stop_unasked(sd_bus *bus, const char *unit, sd_bus_message_handler_t done);
 int unit_stop(sd_bus *bus, const char *unit, const char *mode, UnitDone done, void *userdata, UnitCall **ret);
-/* Likewise: reads its configuration again if it runs, else is started; or ends and starts again. */
+/* That it has failed is not shown any more. */
+void unit_reset_failed(sd_bus *bus, const char *unit);
+/* As unit_start(): reads its configuration again if it runs, else is started; or ends and starts again. */
 int unit_reload(sd_bus *bus, const char *unit, const char *mode, UnitDone done, void *userdata, UnitCall **ret);
 int unit_restart(sd_bus *bus, const char *unit, const char *mode, UnitDone done, void *userdata, UnitCall **ret);
 /* A service that exists only while it runs, in place of a child of ours: it lives on when we are restarted. The program is run with

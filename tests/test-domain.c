@@ -73,13 +73,16 @@ static void add_limits(Text *t, const DomainDef *def, bool reset) {
         _cleanup_unit_properties_ UnitProperties p = {};
 
         assert_ok(tune_properties(def, reset, &p));
+        tune_devices(def, reset, &p);
         for (size_t i = 0; i < p.n; i++) {
                 text_addf(t, "# unit%s %s=", reset ? ", afterwards," : "", p.items[i].name);
                 for (size_t k = 0; k < p.items[i].n_pairs; k++)
                         text_addf(t, " %s %" PRIu64, p.items[i].pairs[k].path, p.items[i].pairs[k].value);
                 for (size_t k = 0; k < p.items[i].n_set; k++)
                         text_addf(t, "%02x", p.items[i].set[k]);
-                if (!p.items[i].set && p.items[i].value == UINT64_MAX)
+                if (p.items[i].is_device)
+                        text_addf(t, "%s", p.items[i].device ?: "");
+                else if (!p.items[i].set && p.items[i].value == UINT64_MAX)
                         text_add(t, "infinity");
                 else if (!p.items[i].set && !p.items[i].is_pairs)
                         text_addf(t, "%" PRIu64, p.items[i].value);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "test.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -23,10 +25,13 @@ typedef struct Handler {
 static int on_event(sd_event_source *source, void *userdata) {
         const Handler *h = userdata;
         uint64_t end = now_usec(h->clock) + h->usec;
+        const struct timespec until = { .tv_sec = (time_t) (end / 1000000), .tv_nsec = (long) (end % 1000000) * 1000 };
 
+        /* Who wakes up often waits for a processor as often, which is no sleep. The watch's alarm interrupts it. */
+        while (h->sleeps && clock_nanosleep(h->clock, TIMER_ABSTIME, &until, NULL) == EINTR)
+                ;
         while (now_usec(h->clock) < end)
-                if (h->sleeps)
-                        (void) nanosleep(&(struct timespec) { .tv_nsec = 1000000 }, NULL);
+                ;
         return sd_event_exit(sd_event_source_get_event(source), 0);
 }
 
@@ -57,13 +62,17 @@ TEST(quick_ones_are_not_told) {
 }
 
 TEST(work_is_told) {
+        const char *words;
         char said[4096];
+        unsigned work;
 
         if (!WATCH_LOOP)
                 return; /* not in builds with sanitizers */
-        run((Handler) { .clock = CLOCK_THREAD_CPUTIME_ID, .usec = LONG_USEC }, said, sizeof(said));
-        assert_non_null(strstr(said, "for one event to be handled: 6"));
-        assert_non_null(strstr(said, "ms of work"));
+        run((Handler) { .clock = CLOCK_THREAD_CPUTIME_ID, .usec = LONG_USEC + 5000 }, said, sizeof(said));
+        words = strstr(said, "handled: ");
+        assert_non_null(words);
+        /* What a hypervisor has taken from us meanwhile counts, too. */
+        assert_true(sscanf(words, "handled: %u ms of work", &work) == 1 && work >= LONG_USEC / 1000);
         assert_non_null(strstr(said, " test-loop+0x"));
 }
 

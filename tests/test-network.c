@@ -7,11 +7,12 @@
 #include "../virtnetworkd/mode/port-forward.h"
 #include "../virtnetworkd/def/dhcp-leases.h"
 #include "../virtnetworkd/plan/network.h"
+#include "../virtnetworkd/plan/switch-port.h"
 #include "golden.h"
 #include "mem.h"
 #include "str.h"
 
-/* tests/data/network/NAME/in.xml -> out.xml (completed), rules, dnsmasq, or error. */
+/* tests/data/network/NAME/in.xml -> out.xml (completed), rules, dnsmasq, switch, or error. */
 
 static NetworkDefaults defaults;
 
@@ -55,6 +56,48 @@ static char *dnsmasq_of(const NetworkDef *def) {
         return text;
 }
 
+/* A command of ovs-vsctl in each line. */
+static void add_commands(Text *t, const char *title, char **words) {
+        text_addf(t, "%s\n", title);
+        for (char **w = words; *w; w++)
+                text_addf(t, streq(*w, "--") ? "%s\t" : " %s", streq(*w, "--") ? (w == words ? "" : "\n") : *w);
+        text_add(t, "\n");
+        strv_free(words);
+}
+
+static void add_port(Text *t, const char *title, const NetworkDef *def, const PortSettings *group) {
+        const PortSettings *const layers[] = { group, &def->port };
+        PortSettings merged;
+        const SwitchPort port = {
+                .name = "vnet-ovs0", .bridge = def->bridge, .mac = { { 0x52, 0x54, 0, 0, 0, 1 }, true }, .domain = def->uuid,
+                .isolated = def->isolated == YES, .settings = &merged,
+        };
+        char **words;
+
+        port_settings_merge(layers, ARRAY_SIZE(layers), &merged);
+        assert_ok(switch_port_add(&port, &words));
+        add_commands(t, title, words);
+}
+
+static char *switch_of(const NetworkDef *def) {
+        _cleanup_text_ Text t = TEXT_INIT;
+        char **words;
+
+        if (mode_ops(network_kind(def))->ports != PORTS_IN_SWITCH)
+                return NULL;
+        add_port(&t, "a port", def, NULL);
+        RECORD_FOREACH(PortGroup, g, def->port_groups) {
+                add_port(&t, g->name, def, &g->settings);
+                assert_ok(switch_port_limit("vnet-ovs0", &g->settings.inbound, &g->settings.outbound, &words));
+                add_commands(&t, "and its limits", words);
+        }
+        assert_ok(switch_port_unlimit("vnet-ovs0", &words));
+        add_commands(&t, "without limits", words);
+        assert_ok(switch_port_remove("vnet-ovs0", &words));
+        add_commands(&t, "gone", words);
+        return text_finish(&t);
+}
+
 /* What was completed once stays as it is. */
 static void check_stable(const char *path, const char *text) {
         _cleanup_(network_def_freep) NetworkDef *def = NULL, *copy = NULL;
@@ -69,7 +112,7 @@ static void check_stable(const char *path, const char *text) {
 }
 
 static void run_case(const char *path, const char *name, void *userdata) {
-        _cleanup_free_ char *in = NULL, *out = NULL, *rules = NULL, *dnsmasq = NULL, *error = NULL;
+        _cleanup_free_ char *in = NULL, *out = NULL, *rules = NULL, *dnsmasq = NULL, *ports = NULL, *error = NULL;
         _cleanup_(network_def_freep) NetworkDef *def = NULL;
         _cleanup_fault_ Fault f = FAULT_INIT;
         size_t n = 0;
@@ -89,10 +132,12 @@ static void run_case(const char *path, const char *name, void *userdata) {
         else {
                 rules = rules_of(def);
                 dnsmasq = dnsmasq_of(def);
+                ports = switch_of(def);
         }
         same = golden_compare(path, "out.xml", out);
         same = golden_compare(path, "rules", rules) && same;
         same = golden_compare(path, "dnsmasq", dnsmasq) && same;
+        same = golden_compare(path, "switch", ports) && same;
         same = golden_compare(path, "error", error) && same;
         assert_true(same);
         if (out)
@@ -153,6 +198,16 @@ static void check_text(const IpAddress *a, const char *text) {
         char buffer[IP_TEXT_MAX];
 
         assert_string_equal(ip_to_text(a, buffer), text);
+}
+
+TEST(test_names_for_switches) {
+        static const char *const good[] = { "ovsbr0", "br-int", "a", "vnet-ovs17" };
+        static const char *const bad[] = { "", "--", "-x", "a b", "a=b", "@q", "a,b", "br\n", "\"", "sixteen-bytes-xx", ".", "a:b", "br\xc3\xa9" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+                assert_true(switch_port_name_is_good(good[i]));
+        for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+                assert_false(switch_port_name_is_good(bad[i]));
 }
 
 TEST(test_addresses) {
@@ -224,4 +279,4 @@ static void test_leases(void **state) {
         assert_true(dhcp_grant_is_same(&g.items[1], &g.items[1]));
 }
 
-TEST_MAIN(TEST_ROW(test_golden), TEST_ROW(test_many_hosts), TEST_ROW(test_addresses), TEST_ROW(test_leases))
+TEST_MAIN(TEST_ROW(test_golden), TEST_ROW(test_many_hosts), TEST_ROW(test_addresses), TEST_ROW(test_names_for_switches), TEST_ROW(test_leases))

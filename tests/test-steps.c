@@ -57,11 +57,11 @@ static int begin_1(void *t, Fault *f) {
         return begin(t, 1, f);
 }
 
-static const StepRow rows[] = {
+static const StepTable table = STEP_TABLE("table",
         { "first", begin_0, undo_0 },
         { "second", begin_1, NULL },
         { "third", begin_2, undo_2 },
-};
+);
 
 static void on_finished(Steps *s, int error, const Fault *f, void *userdata) {
         Trace *t = userdata;
@@ -81,7 +81,7 @@ static void run(int fail_at, bool pending, size_t first, const char *expected, i
         _cleanup_free_ char *text = NULL;
 
         assert_ok(sd_event_new(&t.event));
-        assert_ok(steps_new(t.event, rows, ARRAY_SIZE(rows), first, &watch, &t, &t.steps));
+        assert_ok(steps_new(t.event, &table, first, &watch, &t, &t.steps));
         assert_ok(sd_event_loop(t.event));
         text = text_finish(&t.text);
         assert_string_equal(text, expected);
@@ -120,14 +120,14 @@ static int on_cancel(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
-static void run_and_cancel(const StepRow *stuck, size_t n, const char *expected, int error) {
+static void run_and_cancel(const StepTable *steps, const char *expected, int error) {
         static const StepsWatch watch = { .finished = on_finished };
         Trace t = { .fail_at = 0 };
         _cleanup_free_ char *text = NULL;
         sd_event_source *s;
 
         assert_ok(sd_event_new(&t.event));
-        assert_ok(steps_new(t.event, stuck, n, 0, &watch, &t, &t.steps));
+        assert_ok(steps_new(t.event, steps, 0, &watch, &t, &t.steps));
         assert_ok(sd_event_add_time_relative(t.event, &s, CLOCK_MONOTONIC, 20000, 1000, on_cancel, &t));
         assert_ok(sd_event_loop(t.event));
         text = text_finish(&t.text);
@@ -137,10 +137,10 @@ static void run_and_cancel(const StepRow *stuck, size_t n, const char *expected,
         sd_event_unref(t.event);
 }
 
-TEST(cancel_interrupts_a_step) {
-        static const StepRow stuck[] = { { "first", begin_1, undo_0 }, { "stuck", never, undo_2 } };
+static const StepTable stuck_table = STEP_TABLE("stuck", { "first", begin_1, undo_0 }, { "stuck", never, undo_2 });
 
-        run_and_cancel(stuck, ARRAY_SIZE(stuck), "bCA", -ECANCELED);
+TEST(cancel_interrupts_a_step) {
+        run_and_cancel(&stuck_table, "bCA", -ECANCELED);
 }
 
 static int settle(void *userdata, Fault *f) {
@@ -148,12 +148,12 @@ static int settle(void *userdata, Fault *f) {
         return 1;
 }
 
-TEST(what_has_been_settled_stays) {
-        static const StepRow settled[] = {
-                { "settle", settle, undo_0 }, { "fails", begin_0, undo_2 }, { "stuck", never, undo_2 }, { "last", begin_2, undo_2 },
-        };
+static const StepTable settled_table = STEP_TABLE("settled",
+        { "settle", settle, undo_0 }, { "fails", begin_0, undo_2 }, { "stuck", never, undo_2 }, { "last", begin_2, undo_2 },
+);
 
-        run_and_cancel(settled, ARRAY_SIZE(settled), "a", 0);
+TEST(what_has_been_settled_stays) {
+        run_and_cancel(&settled_table, "a", 0);
 }
 
 TEST_MAIN(TEST_ROW(all_steps_run), TEST_ROW(each_step_failing_undoes_what_was_begun), TEST_ROW(cancel_interrupts_a_step),

@@ -13,10 +13,11 @@ static bool is_pattern(const char *word) {
         return strpbrk(word, "*?[") != NULL;
 }
 
+/* Patterns are for names: those of a UUID's digits are met by chance. */
 static bool matches(const json_t *domain, char *const *patterns, int n) {
         for (int i = 0; i < n; i++)
                 if (streq(patterns[i], show_text(domain, "Name")) || fnmatch(patterns[i], show_text(domain, "Name"), 0) == 0 ||
-                    fnmatch(patterns[i], show_text(domain, "UUID"), FNM_CASEFOLD) == 0)
+                    strcasecmp(patterns[i], show_text(domain, "UUID")) == 0)
                         return true;
         return n == 0;
 }

@@ -235,6 +235,16 @@ static int on_state(const char *name, const char *text, size_t length, int error
         return 0;
 }
 
+/* We died between the word that a log has ended and the end of what only an open one needs. */
+static int on_first(const char *name, const char *text, size_t length, int error, void *userdata) {
+        Logs *l = userdata;
+        Entry *e = find(l, name);
+
+        if (!e || guestlog_state(e->log) == GUESTLOG_CLOSED)
+                (void) store_remove(l->firsts, name);
+        return 0;
+}
+
 int logs_load(Logs *l) {
         int r;
 
@@ -244,6 +254,8 @@ int logs_load(Logs *l) {
         r = store_scan(l->spares, on_state, l);
         if (r >= 0)
                 r = store_scan(l->states, on_state, l);
+        if (r >= 0)
+                r = store_scan(l->firsts, on_first, l);
         l->loading = false;
         count_open(l);
         return r;

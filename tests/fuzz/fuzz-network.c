@@ -5,6 +5,7 @@
 #include "../../virtnetworkd/mode/mode.h"
 #include "../../virtnetworkd/mode/port-forward.h"
 #include "../../virtnetworkd/plan/network.h"
+#include "../../virtnetworkd/plan/switch-port.h"
 #include "str.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -37,6 +38,30 @@ static void check_files(const NetworkDef *def) {
         dnsmasq_files_clear(&files);
 }
 
+/* Nothing of a definition is another command of ovs-vsctl, nor an option. */
+static void check_switch(const NetworkDef *def) {
+        static const char *const commands[] = { "--if-exists", "add-port", "set", "--id=@qos" };
+        const PortSettings *const layers[] = { &def->port };
+        PortSettings merged;
+        const SwitchPort port = { .name = "vnet-ovs0", .bridge = def->bridge, .settings = &merged };
+        char **words;
+
+        if (mode_ops(network_kind(def))->ports != PORTS_IN_SWITCH || !switch_port_name_is_good(def->bridge))
+                return;
+        port_settings_merge(layers, ARRAY_SIZE(layers), &merged);
+        if (switch_port_add(&port, &words) < 0)
+                abort();
+        for (char **w = words; *w; w++) {
+                bool begins = w > words && streq(w[-1], "--"), known = false;
+
+                for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+                        known = known || streq(*w, commands[i]);
+                if (begins ? !known : **w == '-' && !streq(*w, "--"))
+                        abort();
+        }
+        strv_free(words);
+}
+
 static void check_rules(const NetworkDef *def) {
         _cleanup_ruleset_ Ruleset s = {};
         char *text;
@@ -61,6 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 return 0;
         check_rules(def);
         check_files(def);
+        check_switch(def);
         if (network_format(def, 0, &text, &f) < 0)
                 abort();
         return 0;

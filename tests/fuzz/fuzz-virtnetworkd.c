@@ -15,7 +15,8 @@ static const CallsTarget target = {
         .words = { "net", "lonely", NET, ISOLATED, "<network><name>third</name><forward mode='bridge'/><bridge name='br0'/></network>", "vbfuzz0",
                    "10.9.8.7", "10.9.8.0/24", "fd00:9::1", "52:54:00:00:00:01", "tcp", "udp", "dhcp-host", "dns-host", "ip-dhcp-host", "add-last",
                    "modify", "delete", "<host mac='52:54:00:00:00:02' ip='10.9.8.6'/>", "<range start='10.9.8.100' end='10.9.8.120'/>", "mac", "domain",
-                   "portgroup", "trunk", "vlan", "inbound", "outbound", "average" },
+                   "portgroup", "trunk", "vlan", "inbound", "outbound", "average", "virtualport", "openvswitch", "interfaceid", "profileid", "uuid",
+                   "<network><name>sw</name><forward mode='bridge'/><bridge name='lo'/><virtualport type='openvswitch'/></network>" },
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

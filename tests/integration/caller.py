@@ -3,7 +3,7 @@
 """Somebody who calls methods: reads {calls} as JSON, and writes the answer to each as JSON.
 
 It is copied to wherever that somebody may read it, and runs as whoever the test says. A call is [service, path, interface, member, signature];
-its arguments are of that signature and mean nothing good. The answer is [error name or null, text]. A service that is called "unix:path=..." is spoken to directly, others over the system bus. Many calls are under way at once. With {listen} it says "ready" then, and after so many seconds the names of the signals it heard on all connections."""
+its arguments are of that signature and mean nothing good. The answer is [error name or null, text]. A service that is called "unix:path=..." is spoken to directly, others over the system bus. Many calls are under way at once. With {listen} it says "ready" then, and each signal that it hears on any connection, until another line comes."""
 
 import json
 import os
@@ -60,8 +60,8 @@ def connect(service):
 
 
 def main():
-    task = json.load(sys.stdin)
-    heard, connections = [], {}
+    task = json.loads(sys.stdin.readline())
+    connections = {}
     answers, loop = [None] * len(task["calls"]), GLib.MainLoop()
     nothing = os.open("/dev/null", os.O_RDWR)
 
@@ -95,11 +95,11 @@ def main():
         loop.run()
     if task.get("listen"):
         for connection in connections.values():
-            connection.signal_subscribe(None, None, None, None, None, Gio.DBusSignalFlags.NONE, lambda *a: heard.append(f"{a[3]}.{a[4]}"))
+            connection.signal_subscribe(None, None, None, None, None, Gio.DBusSignalFlags.NONE, lambda *a: print(f"{a[3]}.{a[4]}", flush=True))
         print("ready", flush=True)
-        GLib.timeout_add(1000 * task["listen"], loop.quit)
+        GLib.io_add_watch(sys.stdin.fileno(), GLib.PRIORITY_LOW, GLib.IO_IN | GLib.IO_HUP, lambda *_: loop.quit())
         loop.run()
-        answers = heard
+        return
     json.dump(answers, sys.stdout)
 
 

@@ -23,6 +23,7 @@ import time
 import uuid
 from pathlib import Path
 
+from pace import at_most
 from rawqemu import die_with_parent
 
 HERE = Path(__file__).resolve().parent
@@ -49,6 +50,11 @@ Description=Home of the commands that tests run
 [Service]
 ExecStart=sleep infinity
 """
+
+
+def patience(seconds):
+    """How long to wait for what will come: longer where others want the processors, too, but not past a test's own limit."""
+    return max(seconds, min(at_most(seconds), 120))
 
 
 class TestbedError(Exception):
@@ -178,7 +184,7 @@ class Testbed:
             ["nsenter", "-t", str(self.keeper.pid), "-m", "unshare", "--pid", "--fork", "--kill-child", "--mount", "--uts",
              "--ipc", "--net", "--cgroup", "sh", HERE / "host-boot", self.directory / "root", *self.binds],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, preexec_fn=enter)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + patience(60)
         self.pid = self._wait_for_pid1(deadline)
         self._wait_until_running(deadline)
 
@@ -194,7 +200,7 @@ class Testbed:
     def _wait_until_running(self, deadline):
         while self.boot.poll() is None:
             if (self.shell_cgroup / "cgroup.procs").exists() and self._outside("/run/systemd/private").exists():
-                state = self.run("systemctl is-system-running --wait", check=False, timeout=60)
+                state = self.run("systemctl is-system-running --wait", check=False, timeout=patience(60))
                 if str(state) == "running":
                     return self._wait_for_user(deadline)
                 if str(state) == "degraded":
@@ -210,12 +216,12 @@ class Testbed:
                 raise TestbedError(f"the user manager of {USER} did not come up:\n{self.journal()}")
             time.sleep(0.05)
 
-    def stop(self, timeout=30):
+    def stop(self, timeout=None):
         """Shut down cleanly, as a host does; kill what takes longer. The files stay for the next boot. Returns whether the
         shutdown was clean."""
         if not self.boot:
             return True
-        clean = self._end(timeout)
+        clean = self._end(timeout or patience(30))
         self.log.close()
         self.boot = self.pid = None
         self._remove_cgroup()
@@ -235,7 +241,7 @@ class Testbed:
 
     def _remove_cgroup(self):
         """The kernel lets go of the dead a moment later."""
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + patience(5)
         while self.cgroup.exists():
             for base, _, _ in os.walk(self.cgroup, topdown=False):
                 try:
@@ -245,7 +251,7 @@ class Testbed:
             if time.monotonic() > deadline:
                 raise TestbedError(f"cannot remove {self.cgroup}: processes {(self.cgroup / 'cgroup.procs').read_text().split()}")
 
-    def reboot(self, timeout=30):
+    def reboot(self, timeout=None):
         """Stop and start again: /etc, /var and /home stay. Returns whether the shutdown was clean."""
         clean = self.stop(timeout)
         self._boot()
@@ -264,12 +270,12 @@ class Testbed:
     def close(self):
         """Stop, and remove everything."""
         try:
-            self.stop(timeout=15)
+            self.stop(patience(15))
         finally:
             if self.keeper:
                 self.keeper.stdin.close()
                 try:
-                    self.keeper.wait(5)
+                    self.keeper.wait(patience(5))
                 except subprocess.TimeoutExpired:
                     self.keeper.kill()
                     self.keeper.wait()
@@ -309,7 +315,8 @@ class Testbed:
 
     def run(self, cmd, user=None, input=None, timeout=30, check=True):
         """Run a command (a string for sh, or a list) as root or as a user. Returns a Result; raises when it fails (unless
-        check is False) or takes too long."""
+        check is False) or takes too long, that is longer where others want the processors, too."""
+        timeout = patience(timeout)
         with subprocess.Popen(self._argv(cmd, user, timeout), preexec_fn=self._join, text=True, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, stdin=subprocess.DEVNULL if input is None else subprocess.PIPE) as p:
             out, err = p.communicate(input, timeout=timeout + 10)
@@ -335,6 +342,7 @@ class Testbed:
 
     def wait(self, condition, timeout=60, what="the condition"):
         """Wait until a function returns something true, and return that. For things that are told by no signal."""
+        timeout = patience(timeout)
         deadline = time.monotonic() + timeout
         while not (value := condition()):
             if time.monotonic() > deadline:
@@ -348,8 +356,19 @@ class Testbed:
         from bus import Client
         return Client(f"unix:path=/proc/{self.pid}/root/run/dbus/system_bus_socket")
 
+    def kill(self, daemon):
+        """End it by SIGKILL. Returns when systemd has noticed, and the message bus: a call that comes before gets no answer."""
+        def pid():
+            return str(self.run(f"systemctl show -P MainPID {daemon}"))
+        before = pid()
+        self.run(f"systemctl kill --signal=KILL {daemon}", check=False)
+        self.wait(lambda: pid() != before, what=f"systemd knows that {daemon} has ended")
+        self.wait(lambda: before not in [line.split()[1] for line in self.run("busctl list --no-legend").stdout.splitlines()],
+                  what=f"the bus knows that {daemon} has ended")
+
     def journal(self, unit=None, lines=200):
-        """The last lines of the journal, of one unit or of all."""
+        """The last lines of the journal, of one unit or of all: whatever was written before."""
+        self.run("journalctl --sync", check=False)
         return str(self.run(["journalctl", "-b", "--no-pager", "-o", "short-monotonic", "-n", str(lines),
                              *(["-u", unit] if unit else [])], check=False))
 

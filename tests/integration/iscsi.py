@@ -2,34 +2,47 @@
 """A real iSCSI target: tgtd."""
 
 import os
+import random
+import shutil
 import socket
 import subprocess
+import tempfile
 import time
+from contextlib import suppress
+from pathlib import Path
 
 from rawqemu import die_with_parent
 
 TARGET = "iqn.2026-01.example.virtbus:direct"
-RUN = "/run/tgtd"
+
+
+def free_port():
+    """One that nobody listens at, and that is given to no connection by the kernel until somebody does."""
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
+    while True:
+        with socket.socket() as s, suppress(OSError):
+            s.bind(("127.0.0.1", random.SystemRandom().randrange(first // 2, first)))
+            return s.getsockname()[1]
 
 
 class Target:
-    """A server with one target: its controller, unit 0, and a disk of 16 MiB, unit 1."""
+    """A server with one target: its controller, unit 0, and a disk of 16 MiB, unit 1. Where it is spoken to is its own: others run theirs."""
 
     def __init__(self, folder):
-        self.folder, self.channel, self.process = folder, str(os.getpid() % 32000 + 1), None
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.port = s.getsockname()[1]
+        self.folder, self.process = folder, None
+        self.place = Path(tempfile.mkdtemp(prefix="vbi", dir="/tmp"))    # what it makes there has a short name
+        self.environment = {**os.environ, "TGT_IPC_SOCKET": f"{self.place}/socket"}
+        self.port = free_port()
         (folder / "unit1").write_bytes(bytes(16 << 20))
 
     def ask(self, *words, check=True):
-        return subprocess.run(["tgtadm", "-C", self.channel, "--lld", "iscsi", *words], check=check, capture_output=True, text=True, timeout=30)
+        return subprocess.run(["tgtadm", "--lld", "iscsi", *words], env=self.environment, check=check, capture_output=True, text=True, timeout=60)
 
     def start(self):
         with open(self.folder / "tgtd.log", "ab") as log:
-            self.process = subprocess.Popen(["tgtd", "-f", "-C", self.channel, "--iscsi", f"portal=127.0.0.1:{self.port}"], stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen(["tgtd", "-f", "--iscsi", f"portal=127.0.0.1:{self.port}"], env=self.environment, stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, preexec_fn=die_with_parent)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while self.ask("--op", "new", "--mode", "target", "--tid", "1", "-T", TARGET, check=False).returncode:
             assert self.process.poll() is None and time.monotonic() < deadline, (self.folder / "tgtd.log").read_text()
             time.sleep(0.05)
@@ -44,7 +57,8 @@ class Target:
         if self.process:
             self.process.kill()  # it ends by itself only when nothing is defined
             self.process.wait()
-            for name in (f"socket.{self.channel}", f"socket.{self.channel}.lock"):
-                if os.path.exists(f"{RUN}/{name}"):
-                    os.unlink(f"{RUN}/{name}")
         self.process = None
+
+    def close(self):
+        self.stop()
+        shutil.rmtree(self.place)

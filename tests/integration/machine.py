@@ -23,7 +23,8 @@ from pathlib import Path
 
 import guest
 import rawqemu
-from host import HERE, SEARCH_PATH, UID, USER, Result, _hidden
+from host import HERE, SEARCH_PATH, UID, USER, Result, _hidden, patience
+from pace import at_most
 
 PORT_NAME = "virtbus.machine.agent"
 MODULES = ["virtio_pci", "9pnet_virtio", "9p", "overlay", "virtio_console", "virtio_blk", "ext4", "crc32c_generic"]
@@ -158,6 +159,7 @@ class Machine:
             self.qemu.__enter__()
             self.console = guest.Console(self.qemu.connect("console"))
             self.agent = Agent(self.qemu.connect("agent"))
+            timeout = max(timeout, min(at_most(timeout), 300))
             deadline = time.monotonic() + timeout
             if not self.agent.wait_ready(timeout):
                 self._look()
@@ -175,7 +177,8 @@ class Machine:
 
     def run(self, cmd, user=None, input=None, timeout=120, check=True):
         """Run a command (a string for sh, or a list) as root or as `tester`. Returns a Result; raises when it fails (unless
-        check is False) or takes too long. The default limit is long: this is emulation."""
+        check is False) or takes too long. The default limit is long: this is emulation, and longer where others want the processors, too."""
+        timeout = patience(timeout)
         environment = {"PATH": SEARCH_PATH, "LANG": "C.UTF-8", "HOME": "/root", "USER": "root", "SYSTEMD_PAGER": "",
                        "SYSTEMD_COLORS": "0"}
         job = {"argv": ["sh", "-c", cmd] if isinstance(cmd, str) else [str(c) for c in cmd], "env": environment,

@@ -5,6 +5,7 @@ import pytest
 from gi.repository import GLib
 
 from domains import FORCE
+from steps import accidents_of
 
 MANAGER = "org.virtbus.network1 /org/virtbus/network1 org.virtbus.network1.Manager"
 
@@ -79,8 +80,14 @@ def guest(bed, bridge, name="guest1", mac=None):
     bed.put("/root/udhcpc.script", DHCP_SCRIPT, mode=0o755)
     bed.run(f"ip netns add {name} && ip link add {name} type veth peer name eth0 netns {name} && ip link set {name} master {bridge} up && "
             f"ip -n {name} link set eth0 {f'address {mac} ' if mac else ''}up && ip -n {name} link set lo up")
-    said = bed.run(f"ip netns exec {name} busybox udhcpc -i eth0 -f -n -q -t 8 -T 1 -s /root/udhcpc.script").stdout
+    said = bed.run(f"ip netns exec {name} busybox udhcpc -i eth0 -f -n -q -t 40 -T 1 -s /root/udhcpc.script", timeout=60).stdout
     return dict(word.split("=") for word in said.split() if "=" in word)
+
+
+@pytest.fixture
+def accidents(bed):
+    with accidents_of(bed, "virtnetworkd", "network") as a:
+        yield a
 
 
 def heard(client, signal):
@@ -89,16 +96,14 @@ def heard(client, signal):
 
 
 def ping(bed, name, address, check=True):
-    return bed.run(f"ip netns exec {name} busybox ping -c 1 -W 2 {address}", check=check).returncode == 0
+    """With check=False nobody is to answer."""
+    return bed.run(f"ip netns exec {name} busybox ping -c 1 -W {20 if check else 2} {address}", check=check).returncode == 0
 
 
 def kill(bed, daemon="virtnetworkd"):
     """Returns when the next one is there."""
-    def pid():
-        return bed.run(f"systemctl show -P MainPID {daemon}").stdout.strip()
-    before = pid()
-    bed.run(f"systemctl kill --signal=KILL {daemon}")
-    bed.wait(lambda: pid() not in (before, "0"))
+    bed.kill(daemon)
+    bed.wait(lambda: bed.run(f"systemctl show -P MainPID {daemon}").stdout != "0\n")
 
 
 def port(**values):

@@ -3,6 +3,7 @@
 
 import ctypes
 import json
+import os
 import shutil
 import signal
 import socket
@@ -79,8 +80,9 @@ class RawQemu:
             qemu.connect("console"); qemu.qmp.run("system_powerdown")
     """
 
-    def __init__(self, args, sockets=(), wrap=(), directory=None):
+    def __init__(self, args, sockets=(), wrap=(), directory=None, fds=(), environment=None):
         self.args = list(args)
+        self.fds, self.environment = fds, environment
         self.names = list(sockets)
         self.wrap = list(wrap)
         self.parent = directory
@@ -102,7 +104,8 @@ class RawQemu:
             argv += ["-chardev", f"socket,id={name},path={self.directory}/{name},server=on,wait=off"]
         argv += ["-mon", "chardev=qmp,mode=control"]
         with open(self.directory / "stderr", "wb") as err:
-            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=err, stderr=err, preexec_fn=die_with_parent)
+            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=err, stderr=err, preexec_fn=die_with_parent,
+                                            pass_fds=self.fds, env={**os.environ, **(self.environment or {})})
         # QEMU makes its sockets before the devices that use them: a guest can speak only when all are connected.
         for name in self.names:
             self.connect(name)

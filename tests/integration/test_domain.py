@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """virtqemud on a private message bus, without systemd and without root: real QEMU, real guests."""
 
-import contextlib
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -17,6 +15,7 @@ from guest import Console
 from domains import (CONFIG, FORMAT, LIVE, NO_WAIT, SERVICE, VALIDATE_ONLY, console, define, device, disk_xml, guest_xml, job_done, states,
                      tiny_xml)
 from pace import at_most, patient
+from processes import threads_of
 from test_hotplug import until
 
 pytestmark = pytest.mark.bus
@@ -422,11 +421,7 @@ def test_threads_stay_on_their_processors(bus, qemud):
     pid, wanted = d.MainPID, {"CPU 0/TCG": "0", "IO iothread1": "1", "qemu-system-x86": "1"}
 
     def allowed():
-        found = {}
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            with contextlib.suppress(OSError):  # one that has ended
-                name = (task / "comm").read_text().strip()
-                found[name] = re.search(r"Cpus_allowed_list:\s*(\S+)", (task / "status").read_text())[1]
+        found = {status["Name"]: status["Cpus_allowed_list"] for status in threads_of(pid).values()}
         return {name: found.get(name) for name in wanted}
     until(allowed, wanted)
     d.Terminate(0, {})

@@ -42,6 +42,9 @@ class Case:
                 self.argv += [option, value] if value else [option]
         # Which sizes of huge pages there are, and how many, is the host's affair.
         self.argv = [re.sub(',"hugetlb":true,"hugetlbsize":[0-9]+', "", a) for a in self.argv]
+        # A render node is the machine tier's to have (test_graphics_of_the_host).
+        self.argv = [re.sub(r"^egl-headless.*|,gl=on(,rendernode=([^,]|,,)*)?|(?<=virtio-vga)-gl|(?<=virtio-gpu)-gl", lambda m: "none" if m[0].startswith("egl") else "", a)
+                     for a in self.argv]
         blockdevs = [json.loads(a) for a in self.argv if a.startswith('{"driver":"file"')]
         read_only = {b["filename"].rpartition("/")[2] for b in blockdevs if b.get("read-only")}
         sets = dict(re.match(r"fd=(\d+),set=(\d+)", a).groups() for a in self.argv if a.startswith("fd=") and ",set=" in a)

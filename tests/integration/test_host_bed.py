@@ -47,7 +47,7 @@ def test_machine_registers(testbed):
 
 def test_user(testbed):
     assert str(testbed.run("id -un; id -u; echo $HOME", user="tester")).split() == ["tester", str(UID), "/home/tester"]
-    assert str(testbed.run("systemctl --user is-system-running", user="tester")) == "running"
+    assert str(testbed.run("systemctl --user is-system-running --wait", user="tester")) == "running"
     assert "org.freedesktop.systemd1" in testbed.run("busctl --user list --no-legend", user="tester").stdout
     testbed.run("systemd-run --user --wait true", user="tester")
 
@@ -61,7 +61,7 @@ def test_commands(testbed):
     with pytest.raises(TimeoutError):
         testbed.run("sleep 77", timeout=1)
     assert time.monotonic() - began < at_most(5)
-    assert testbed.run("pgrep -x sleep -a | grep 77", check=False).stdout == ""
+    assert testbed.run(["pgrep", "-fx", "sleep 77"], check=False).stdout == ""
     with testbed.popen("read x; echo got $x", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as p:
         assert p.communicate("line\n", timeout=10)[0] == "got line\n"
 
@@ -136,10 +136,11 @@ def test_reboot():
 
 def test_slow_shutdown_is_killed():
     with Testbed() as bed:
-        bed.run("systemd-run --unit=stubborn --property=TimeoutStopSec=600 sh -c 'trap \"\" TERM; while :; do sleep 1; done'")
+        bed.run("systemd-run --unit=stubborn --property=TimeoutStopSec=600 sh -c 'trap \"\" TERM; touch /run/stubborn; while :; do sleep 1; done'")
+        bed.wait(lambda: bed.exists("/run/stubborn"))
         began = time.monotonic()
         assert not bed.stop(timeout=2)
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < at_most(10)
     assert not [p for p in _cgroup_parent().iterdir() if p.name.endswith(bed.directory.name)]
 
 

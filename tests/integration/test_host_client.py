@@ -3,6 +3,7 @@
 
 import os
 import pty
+import re
 import select
 import time
 
@@ -13,12 +14,15 @@ from host import USER
 
 pytestmark = pytest.mark.host
 PASSWORD = "opensesame"
+# Of each terminal, whether it takes lines and shows what is typed.
+ECHO = "for t in /dev/pts/[0-9]*; do echo $(stty -a -F $t | tr -s ' ;' '\\n\\n' | grep -E '^-?(icanon|echo)$' | sort -r); done"
 
 
 class Terminal:
     """A command on a terminal, which is one of the testbed: the agent opens it by its name."""
 
     def __init__(self, bed, command, user=USER):
+        self.bed = bed
         self.master, slave = pty.openpty()
         self.process = bed.popen(["script", "-qec", command, "/dev/null"], user=user, stdin=slave, stdout=slave, stderr=slave)
         os.close(slave)
@@ -32,19 +36,19 @@ class Terminal:
         self.said += more
         return more
 
-    def until(self, text, seconds=30):
+    def until(self, text, seconds=60):
         deadline = time.monotonic() + seconds
         while text not in self.said:
             assert select.select([self.master], [], [], max(0, deadline - time.monotonic()))[0], f"no {text!r} in {self.said!r}"
             assert self._read(), f"it ended without {text!r}: {self.said!r}"
 
     def type(self, text):
-        """The agent throws away what was typed before it has turned the echo off."""
-        time.sleep(1)
+        """The agent throws away what was typed before it has turned the echo off, which is that of a terminal inside of this one."""
+        self.bed.wait(lambda: re.search("^icanon -echo$", self.bed.run(ECHO, check=False).stdout, re.M), what="the echo is off")
         os.write(self.master, f"{text}\n".encode())
 
     def end(self):
-        while select.select([self.master], [], [], 30)[0] and self._read():
+        while select.select([self.master], [], [], 60)[0] and self._read():
             pass
         os.close(self.master)
         return self.process.wait(30)

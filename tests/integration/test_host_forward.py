@@ -23,6 +23,7 @@ while True:
 
 TALK = """import socket, sys, time
 c = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=5)
+c.settimeout(30)
 f = c.makefile("r")
 print(f.readline(), end="", flush=True)
 for i in range(int(sys.argv[3])):
@@ -40,7 +41,7 @@ s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
 s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
 s.bind(("::", 546))
 s.settimeout(1)
-for i in range(10):
+for i in range(25):
     try:
         s.sendto(bytes([1, 0, 0, 7]) + option(1, bytes([0, 3, 0, 1]) + mac) + option(3, struct.pack("!III", 1, 0, 0)) + option(14, b"") + option(8, bytes(2)),
                  ("ff02::1:2", 547, 0, socket.if_nametoindex("eth0")))
@@ -113,7 +114,7 @@ def test_ports_lead_to_guests(bed, client, networkd, serve):
         bed.wait(lambda: bed.exists("/tmp/talk") and "web" in bed.read("/tmp/talk"))
         network.RemovePortForward("tcp", 8080, 0, {})
         assert ask(bed, "198.51.100.1", 8080, check=False) == ""
-        talk.wait(20)
+        talk.wait(60)
     assert bed.read("/tmp/talk").endswith("done\n")
     assert "8080" not in network.ExportDefinition("libvirt-xml", CONFIG)
     with client.fails("InvalidArgs", "forwards no ports from tcp 8080 on"):
@@ -167,8 +168,8 @@ def test_restarts_leave_them(bed, client, networkd, serve):
         for daemon in ("virtnetworkd", "virtdnsmasq@lab", "virtnetworkd"):
             kill(bed, daemon)
             assert network.Active and bed.run("nft list table inet virtbus").stdout == rules
-        inward.wait(20)
-        outward.wait(20)
+        inward.wait(60)
+        outward.wait(60)
     assert bed.read("/tmp/talk-in").endswith("done\n") and bed.read("/tmp/talk-out").endswith("done\n")
     with client.fails("NetworkExists", 'its ports lead into the network "lab" already'):
         other.AddPortForward("tcp", 8080, 0, "10.78.0.5", 0, 0, {})

@@ -62,7 +62,7 @@ def test_who_hangs_is_started_again(installed):
     installed.run(f"kill -STOP {' '.join(pids.values())}")
     for unit in DAEMONS:
         installed.wait(lambda: installed.run(f"systemctl show -P MainPID {unit}").stdout.strip() not in (pids[unit], "0"), 60, f"{unit} is started again")
-        assert "Watchdog timeout" in installed.journal(unit)
+        installed.wait(lambda: "Watchdog timeout" in installed.journal(unit))
     assert installed.run(f"cat /proc/{supervisor}/task/{supervisor}/children").stdout == qemu
     assert "running" in installed.run("virtctl list", timeout=60).stdout
     installed.run("virtctl kill watched && virtctl undefine watched")

@@ -83,7 +83,7 @@ def report(bed):
     bed.put("/srv/spy.img", text.ljust(1 << 20, b"\0"))
     bed.run("virtctl start spy")
     image = bed._outside("/srv/spy.img")
-    answer = bed.wait(lambda: image.read_bytes()[REPORT_AT:].rstrip(b"\0"), 30, "the spy's report")
+    answer = bed.wait(lambda: (text := image.read_bytes()[REPORT_AT:].rstrip(b"\0")).endswith(b"}") and text, 60, "the spy's whole report")
     yield json.loads(answer)
     bed.run("virtctl kill spy; virtctl kill victim; virtctl undefine spy; virtctl undefine victim", check=False)
 

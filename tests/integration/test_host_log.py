@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from host import USER
+from host import USER, patience
 from test_log import Writer, options
 
 pytestmark = pytest.mark.host
@@ -63,7 +63,7 @@ def test_the_journal_is_spared(bed, logd):
     bed.wait(lambda: any("came too fast" in e["MESSAGE"] for e in entries(bed, "VIRTBUS_LOG=loud")))
     lines = [e["MESSAGE"] for e in entries(bed, "VIRTBUS_LOG=loud")]
     assert lines[:20] == [f"line {n}" for n in range(20)] and len(lines) < 100
-    assert bed.read("/var/log/virtbus/qemu/web/loud.log").count("\n") == 5000
+    bed.wait(lambda: bed.read("/var/log/virtbus/qemu/web/loud.log").count("\n") == 5000)
     bed.run("rm /etc/virtbus/log.conf; systemctl reload virtlogd")
 
 
@@ -75,7 +75,7 @@ def test_systemd_holds_the_pipes(bed, logd):
     writer.start()
     for _ in range(10):
         bed.run("systemctl kill --signal=KILL virtlogd; sleep 0.2; systemctl is-active --wait virtlogd || systemctl start virtlogd", check=False)
-    writer.join(60)
+    writer.join(patience(60))
     assert not writer.is_alive()
     bed.run("systemctl restart virtlogd")
     bed.wait(lambda: state(logd, bed, "held") == "closed")
@@ -83,7 +83,7 @@ def test_systemd_holds_the_pipes(bed, logd):
     backups = sorted((n for n in names if n != "held.log"), key=lambda n: -int(n.rpartition(".")[2]))
     text = "".join(bed.read(f"/var/log/virtbus/qemu/web/{n}") for n in [*backups, "held.log"])
     assert text == "".join(f"line {n:09d} of the guest's output\n" for n in range(writer.lines))
-    assert bed.run("systemctl show -P NFileDescriptorStore virtlogd").stdout.strip() == "0"
+    bed.wait(lambda: bed.run("systemctl show -P NFileDescriptorStore virtlogd").stdout.strip() == "0")
 
 
 def test_a_full_disk(bed, logd):
@@ -94,7 +94,7 @@ def test_a_full_disk(bed, logd):
     os.close(writer.keep)
     writer.start()
     bed.wait(lambda: state(logd, bed, "full") == "dropping")
-    writer.join(20)
+    writer.join(patience(20))
     assert not writer.is_alive(), "a guest is held up for a while only"
     assert "can't be written: No space left on device" in bed.journal("virtlogd")
     bed.run("mount -o remount,size=16M /var/log/virtbus/qemu/small")

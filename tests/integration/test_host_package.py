@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from domains import guest_xml
-from host import USER
+from host import USER, patience
 from packages import SOURCE
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(1500)]
@@ -130,7 +130,7 @@ def test_a_vm(bed):
     bed.run("virtctl define /srv/web.xml && virtctl enable web && virtctl start web", timeout=90)
     wait_up(bed)
     assert "web" in bed.run("machinectl list --no-legend").stdout
-    assert "VIRTBUS-GUEST-READY" in bed.run("journalctl VIRTBUS_DOMAIN=web").stdout
+    assert "VIRTBUS-GUEST-READY" in bed.run("journalctl --sync; journalctl VIRTBUS_DOMAIN=web").stdout
     bed.wait(lambda: leased(bed), 90, "the guest has an address")
 
 
@@ -161,7 +161,7 @@ def test_upgrade_under_a_running_vm(bed):
 
 def test_reboot_of_the_host(bed):
     """What is to be there with the host comes back by itself."""
-    assert bed.reboot(timeout=60), "the host's shutdown was clean"
+    assert bed.reboot(timeout=patience(60)), "the host's shutdown was clean"
     assert "VIRTBUS-GUEST-POWERDOWN" in said(bed)
     wait_up(bed, 2)
     assert re.search(r"web\s.*running", bed.run("virtctl list").stdout)

@@ -12,6 +12,7 @@ from bus import BusError
 from domains import tiny_xml
 from host import USER
 from pace import at_most
+from steps import TABLES, accidents_of, die_at_each, fail_each, until_equal
 from test_storage import GIB, MIB, options
 
 pytestmark = pytest.mark.host
@@ -50,7 +51,7 @@ def wait_active(client, storaged, name, volumes):
     except BusError as e:  # the message bus has not noticed yet that its receiver was killed
         assert "disconnected" in str(e)
     pool = client.object(SERVICE, storaged.GetPool(name), f"{SERVICE}.Pool")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while pool.State != "active" or [v[0] for v in pool.ListVolumes()] != volumes:
         assert time.monotonic() < deadline, (pool.State, pool.Error, pool.ListVolumes())
         time.sleep(0.05)
@@ -106,6 +107,44 @@ def test_mount(bed, client, storaged):
     pool.Undefine(0, {})
 
 
+@pytest.mark.timeout(400)
+def test_each_step_with_a_mount(bed, client, storaged):
+    """Each of a start fails, and nothing stays mounted; a stop goes on. virtstoraged dies at each: what it was about to mount is known to the next one."""
+    bed.run("truncate -s 16M /srv/steps.img && mkfs.ext4 -q -F /srv/steps.img")
+    pool = define(client, storaged, "<pool xmlns:fs='http://libvirt.org/schemas/storagepool/fs/1.0' type='fs'><name>steps</name><source>"
+                                    "<device path='/srv/steps.img'/></source><target><path>/srv/steps</path></target>"
+                                    "<fs:mount_opts><fs:option name='loop'/></fs:mount_opts></pool>")
+    units = "systemctl list-units --plain --no-legend srv-steps.mount; ls /run/virtbus/storage/status; losetup -n -O BACK-FILE"
+
+    def look():
+        return pool.State, [v[0] for v in pool.ListVolumes()] if pool.State == "active" else [], mounted(bed, "/srv/steps")[1:], bed.run(units).stdout
+
+    def start():
+        pool.Start(0, {}, timeout=60)
+
+    def stop():
+        pool.Stop(0, {}, timeout=60)
+    start()
+    pool.CreateVolume("v", MIB, 0, {})
+    active = look()
+    stop()
+    nothing = look()
+    with accidents_of(bed, "virtstoraged", "storage") as accidents:
+        fail_each(accidents, "pool-start", start, look, back=stop)
+
+        def is_finished(what):
+            if what != "pool-start note dies":    # that is where it begins
+                until_equal(look, active, what)
+                stop()
+            until_equal(look, nothing, what)
+        die_at_each(accidents, "pool-start", start, is_finished)
+        start()
+        fail_each(accidents, "pool-stop", stop, look, forward=set(TABLES["pool-stop"]), back=start)
+        die_at_each(accidents, "pool-stop", stop, lambda what: until_equal(look, active, what))
+        stop()
+    pool.Undefine(0, {})
+
+
 def test_autostart(bed, client, storaged):
     bed.run("mkdir -p /srv/auto && touch /srv/auto/disk")
     define(client, storaged, "<pool type='dir'><name>auto</name><target><path>/srv/auto</path></target></pool>").SetAutostart(True, 0, {})
@@ -143,7 +182,7 @@ def test_hanging_file_system(bed, client, storaged):
             assert len(pools["hung"].ListVolumes()) == 1 and storaged.ListPools()
             worst = max(worst, time.monotonic() - began)
             time.sleep(0.05)
-        thread.join(30)
+        thread.join(60)
         assert worst < at_most(1), worst
         assert failed and "did not answer within 3 s" in failed[0]
         client.wait_property(pools["hung"], "State", "unreachable")

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Devices that come and go while the machine runs."""
 
-import contextlib
 import difflib
 import json
 import os
@@ -19,6 +18,7 @@ from gi.repository import GLib
 from pace import Deadline, patient
 from rawqemu import die_with_parent
 from domains import CONFIG, FORMAT, LIVE, VALIDATE_ONLY, console, define, device, disk_xml, guest_xml, tiny_xml
+from processes import files_of
 
 pytestmark = pytest.mark.bus
 
@@ -111,11 +111,7 @@ def inside(domain):
 
 def descriptors(domain):
     """Of QEMU, but for those by which its own parts talk to each other."""
-    folder, targets = f"/proc/{domain.MainPID}/fd", []
-    for fd in os.listdir(folder):
-        with contextlib.suppress(FileNotFoundError):  # it was closed meanwhile
-            targets.append(os.readlink(f"{folder}/{fd}"))
-    return sorted(re.sub("/#[0-9]+ ", "/# ", t.split(":[")[0]) for t in targets if not t.startswith("anon_inode"))
+    return sorted(re.sub("/#[0-9]+ ", "/# ", t.split(":[")[0]) for t in files_of(domain.MainPID) if not t.startswith("anon_inode"))
 
 
 def definitions(domain):
@@ -454,11 +450,11 @@ def dies_letting_go(device, trigger):
 def test_death_before_the_guest_is_asked(images, tmp_path):
     """The device stays in both; a guest that has not let go of it in time leaves it in both, too."""
     trigger = tmp_path / "die"
-    with bus_module.Bus(environment={"VIRTBUS_DIE_AT": f"unplug={trigger}"}) as bus:
+    with bus_module.Bus(environment={"VIRTBUS_FAIL_STEP": str(trigger)}) as bus:
         d = define(bus, tiny_xml("web", devices=PORTS + BUSES + DEVICES["disk-usb"].replace("{dir}", str(images))))
         d.Start(0, {}, timeout=60)
         before, defined = inside(d), definitions(d)
-        trigger.write_text("")
+        trigger.write_text("detach unplug dies")
         with pytest.raises(bus_module.BusError):
             device(bus, d, "usb_2ddisk0").Detach(LIVE | CONFIG, {}, timeout=20)
         until(lambda: (inside(d), definitions(d)), (before, defined))

@@ -8,6 +8,7 @@ import pytest
 
 from domains import disk_xml, tiny_xml
 from schema import SCHEMA, VERBS, texts, valid
+from test_hotplug import until
 from test_virtctl import virtctl  # noqa: F401
 
 pytestmark = pytest.mark.bus
@@ -49,6 +50,7 @@ def test_vms(virtctl, tmp_path):
     virtctl("start", "a")
     assert [v["name"] for v in valid("list", virtctl("list", "--json=pretty", "--state=running").stdout)] == ["a"]
     assert valid("list", virtctl("list", "--json=short", "none*").stdout) == []
+    until(lambda: "block.0.capacity" in valid("status", virtctl("status", "a", "--json=short").stdout)["Statistics"])    # nobody waits long for a QEMU
     vm = valid("status", virtctl("status", "a", "--json=short").stdout)
     assert vm["State"] == "running" and vm["Statistics"]["block.0.capacity"] == 1 << 20 and any(".Nic" in i for d in vm["Devices"].values() for i in d)
     assert vm["Title"] == "Ä title" and len(texts(virtctl("status", "*", "--json=short").stdout)) == 2

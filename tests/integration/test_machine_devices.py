@@ -32,7 +32,7 @@ def prop(machine, name, which):
 
 def wait(machine, command, text):
     """Until the command prints it."""
-    loop = f"for i in $(seq 100); do {command} | grep -q {shlex.quote(text)} && exit 0; sleep 0.2; done; {command}; exit 1"
+    loop = f"for i in $(seq 600); do {command} | grep -q {shlex.quote(text)} && exit 0; sleep 0.2; done; {command}; exit 1"
     machine.run(loop, timeout=SLOW)
 
 
@@ -40,7 +40,8 @@ def wait(machine, command, text):
 def news(machine):
     """Signals of the daemon, each a line of a file; yields the command that prints them."""
     machine.run(f"rm -f /run/news; systemd-run -q --unit=news -p StandardOutput=file:/run/news busctl monitor --json=short --match "
-                f"\"type='signal',sender='{SERVICE}'\" && for i in $(seq 50); do systemctl is-active -q news && break; sleep 0.2; done; sleep 2", timeout=SLOW)
+                f"\"type='signal',sender='{SERVICE}'\" --match \"type='signal',interface='org.virtbus.Test'\" && for i in $(seq 300); do "
+                "busctl emit / org.virtbus.Test Begin; grep -q org.virtbus.Test /run/news && exit 0; sleep 0.2; done; exit 1", timeout=SLOW)
     try:
         yield "cat /run/news"
     finally:
@@ -85,7 +86,7 @@ def test_usb_device_comes_and_goes(installed_machine):
         machine.qemu.qmp.run("device_del", id="plugged")
         wait(machine, told, '"member":"InterfacesRemoved".*usb_1_3')
         assert "usb_1_3" not in devices(machine)
-        lines = [json.loads(line) for line in machine.read("/run/news").splitlines() if line.startswith("{")]
+        lines = [json.loads(line) for line in machine.read("/run/news").rpartition("\n")[0].splitlines() if line.startswith("{")]
     added = [m["payload"]["data"] for m in lines if m.get("member") == "InterfacesAdded" and m["payload"]["data"][0].endswith("/usb_1_3")]
     removed = [m["payload"]["data"] for m in lines if m.get("member") == "InterfacesRemoved" and m["payload"]["data"][0].endswith("/usb_1_3")]
     assert len(added) == len(removed) == 1 and added[0][1][HOSTDEV]["Kind"]["data"] == "usb" and HOSTDEV in removed[0][1], lines

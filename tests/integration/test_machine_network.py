@@ -69,7 +69,16 @@ import socket
 xml = '''<network><name>slow</name><forward mode='nat'/><bridge name='br-slow' stp='off'/><ip address='10.77.0.1' prefix='24'/>
   <portgroup name='limited'><bandwidth><inbound average='200' burst='64'/><outbound average='200' burst='64'/></bandwidth></portgroup></network>'''
 slow = network(xml)
-def measure(group, number):
+def measure(group, number, enough):
+    # The most of some: others may have had the processors.
+    best = [0, 0]
+    for attempt in range(6):
+        best = [max(pair) for pair in zip(best, measure_once(group, number + attempt))]
+        if min(best) > enough:
+            break
+    return best
+
+def measure_once(group, number):
     port = Port(number, slow, group=group)
     os.system(f"ip neigh replace 10.77.0.{number} lladdr {port.mac.hex(':')} dev br-slow")
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -85,6 +94,7 @@ def measure(group, number):
             frame = os.read(port.fd, 70000)
             if now > begin + 2:
                 bytes_in += len(frame) - 10
+    rate_in = bytes_in / (time.monotonic() - begin - 2) / 1000
     statistics = "/sys/class/net/br-slow/statistics/rx_bytes"
     frame = bytes(1400)
     router = bytes.fromhex(open("/sys/class/net/br-slow/address").read().strip().replace(":", ""))
@@ -92,11 +102,11 @@ def measure(group, number):
     while time.monotonic() < begin + 6:
         port.send(router, frame)
         if before is None and time.monotonic() > begin + 2:
-            before = int(open(statistics).read())
-    out = (int(open(statistics).read()) - before) / 4000
+            before, since = int(open(statistics).read()), time.monotonic()
+    out = (int(open(statistics).read()) - before) / (time.monotonic() - since) / 1000
     os.close(port.fd)
-    return [bytes_in / 4000, out]
-print(json.dumps([measure(None, 50), measure("limited", 51)]))
+    return [rate_in, out]
+print(json.dumps([measure(None, 50, 600), measure("limited", 60, 140)]))
 """
 
 # A request for an address, and the checksum of the answer: left to hardware (a flag in the header of ten), or there and right.
@@ -135,7 +145,7 @@ MACVTAP = PORTS + """
 import socket
 def ask(port, address):
     port.send(ALL, struct.pack("!HHBBH6s4s6s4s", 1, 0x800, 6, 4, 1, port.mac, socket.inet_aton("192.0.2.7"), bytes(6), socket.inet_aton(address)), 0x806)
-    answer = port.receive(5, struct.pack("!H", 2) + mac)
+    answer = port.receive(30, struct.pack("!H", 2) + mac)
     return answer and answer[22:28].hex(":")
 mac = bytes.fromhex(open("/root/far.mac").read().strip().replace(":", ""))
 beside = network("<network><name>beside</name><forward mode='bridge'><interface dev='near'/></forward></network>")
@@ -143,14 +153,15 @@ one = Port(1, beside)
 two = Port(2, ROOT, "Manager", "AttachLinkPort", ("near", "bridge"))
 told = [ask(one, "192.0.2.2"), ask(two, "192.0.2.2")]
 one.send(two.mac, b"hello two".ljust(60))
-met = two.receive(3, b"hello two") is not None
+met = two.receive(30, b"hello two") is not None
 def left():
     return len(os.popen("ip -br link show type macvtap").read().splitlines())
-os.system("systemctl kill --signal=KILL virtnetworkd; sleep 1")
+os.system("p=$(systemctl show -P MainPID virtnetworkd); systemctl kill --signal=KILL virtnetworkd; "
+          "while [ -e /proc/$p ] || busctl list --no-legend | awk '{print $2}' | grep -qx $p; do sleep 0.1; done")
 call(ROOT, "Manager", "ListNetworks", None)
 counts = [left()]
 os.close(one.fd)
-for i in range(50):
+for i in range(600):
     if left() == 1:
         break
     time.sleep(0.1)
@@ -203,7 +214,7 @@ def test_macvtap(networked):
     mac = networked.read("/root/far.mac").strip()
     told, met, left = run(networked, MACVTAP)
     assert told == [mac, mac] and met and left == [2, 1, mac], "also to a virtnetworkd that has not made them"
-    networked.run("for i in $(seq 50); do [ -z \"$(ip -br link show type macvtap)\" ] && exit 0; sleep 0.1; done; exit 1")
+    networked.run("for i in $(seq 600); do [ -z \"$(ip -br link show type macvtap)\" ] && exit 0; sleep 0.1; done; exit 1")
     networked.run("ip netns del far")
 
 
@@ -218,7 +229,7 @@ def test_statistics_of_a_macvtap(networked):
     def figures():
         (values,) = json.loads(machine.run("virtctl --groups=net --json=short stats asking", timeout=SLOW).stdout)
         return values
-    sent = "for i in $(seq 240); do virtctl --groups=net stats asking | grep -qE 'net.0.tx.bytes=[0-9]{4}' && exit 0; sleep 0.5; done; exit 1"
+    sent = "for i in $(seq 400); do virtctl --groups=net stats asking | grep -qE 'net.0.tx.bytes=[0-9]{4}' && exit 0; sleep 0.5; done; exit 1"
     machine.run(sent, timeout=SLOW)
     link, = json.loads(machine.run("ip -s -j link show type macvtap").stdout)
     s = figures()
@@ -242,6 +253,28 @@ def test_vhost(networked):
     path = machine.run("busctl call org.virtbus.qemu1 /org/virtbus/qemu1 org.virtbus.qemu1.Manager GetDomain s carried").stdout.split('"')[1]
     pid = machine.run(f"busctl get-property org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain MainPID").stdout.split()[1]
     assert "/dev/vhost-net" in machine.run(f"ls -l /proc/{pid}/fd").stdout
-    leased = "for i in $(seq 240); do virtctl network-leases slow | grep 10.77.0.10 && exit 0; sleep 0.5; done; exit 1"
+    leased = "for i in $(seq 400); do virtctl network-leases slow | grep 10.77.0.10 && exit 0; sleep 0.5; done; exit 1"
     assert "52:54:00:00:00:77" in machine.run(leased, timeout=SLOW).stdout
     machine.run("virtctl kill carried; virtctl undefine carried", timeout=SLOW)
+
+
+def test_open_vswitch(networked):
+    """With the kernel's datapath, and Open vSwitch as its package starts it: VLANs and limits are as on the kernel's bridge."""
+    machine = networked
+    machine.run("systemctl start openvswitch-switch", timeout=SLOW)
+    machine.run("ovs-vsctl add-br ovs-vlan -- add-br br-slow && ip addr add 10.77.0.1/24 dev br-slow && ip link set br-slow up", timeout=SLOW)
+    switched = "<bridge name='{}'/><virtualport type='openvswitch'/>"
+    vlans = VLANS.replace("<bridge name='br-vlan'/>", switched.format("ovs-vlan")).replace(
+        "print(", "masters = {os.path.basename(os.readlink(f'/sys/class/net/{p.name}/master')) for p in ports.values()}\nprint(").replace("[said,", "[list(masters), said,")
+    masters, from_a, from_c = run(machine, vlans)
+    assert masters == ["ovs-system"] and from_a == {"b": "88b566726f6d"[:8], "c": None, "t": "8100000a"} and from_c == {"a": None, "b": None, "t": "88b5"}
+    limits = LIMITS.replace("<forward mode='nat'/><bridge name='br-slow' stp='off'/><ip address='10.77.0.1' prefix='24'/>",
+                            "<forward mode='bridge'/>" + switched.format("br-slow")).replace('[measure(None, 50), measure("limited", 51)]', 'measure("limited", 51)')
+    limited_in, limited_out = run(machine, limits)
+    assert 140 < limited_in < 260 and 140 < limited_out < 260
+    machine.run("for i in $(seq 100); do [ -z \"$(ovs-vsctl list-ports ovs-vlan; ovs-vsctl list-ports br-slow; ovs-vsctl list QoS)\" ] && exit 0; sleep 0.2; done; exit 1",
+                timeout=SLOW)
+    machine.put("/srv/office.xml", "<network><name>office</name><forward mode='bridge'/><bridge name='ovs-vlan'/></network>")
+    refused = machine.run("virtctl stop-network office; virtctl define-network /srv/office.xml && virtctl start-network office", timeout=SLOW, check=False)
+    assert "ovs-vlan is no bridge" in refused.stderr and "<virtualport type='openvswitch'/>" in refused.stderr
+    machine.run("ovs-vsctl del-br ovs-vlan -- del-br br-slow && systemctl stop openvswitch-switch", timeout=SLOW)

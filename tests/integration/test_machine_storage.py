@@ -9,6 +9,7 @@ import pytest
 
 from domains import tiny_xml
 from host import HERE
+from steps import accidents_of
 
 pytestmark = pytest.mark.machine
 
@@ -48,6 +49,28 @@ def wait(machine, command, text, seconds=120):
         time.sleep(1)
 
 
+def fail_to_activate(machine, accidents):
+    """Steps of lvm's start and stop fail, or virtstoraged dies at them: what it has activated it deactivates, and the other way round."""
+    def begin(verb, what):
+        accidents.put(what)
+        failed = machine.run(f"virtctl {verb} lvm", check=False, timeout=SLOW)
+        assert failed.returncode and not accidents.is_there(), (what, failed)
+        return failed.stderr
+
+    def is_active():
+        wait(machine, "virtctl pools --json=short", '"state": *"active"')
+        wait(machine, "ls /dev/vg0", "^plain$")
+    assert "a test wants it so" in begin("start-pool", "pool-start activate done") and state(machine, "lvm") == "inactive"
+    machine.run("test ! -e /dev/vg0/plain")
+    begin("start-pool", "pool-start watch dies")
+    is_active()
+    begin("stop-pool", "pool-stop leave dies")
+    is_active()
+    assert "a test wants it so" in begin("stop-pool", "pool-stop deactivate begun")
+    machine.run("test -e /dev/vg0/plain && virtctl stop-pool lvm && test ! -e /dev/vg0/plain", timeout=SLOW)
+
+
+@pytest.mark.timeout(600)
 def test_logical(bed):
     """A group made, with plain, thin and snapshot volumes; a VM on one; deactivated only if the pool has activated it."""
     machine = bed
@@ -57,6 +80,8 @@ def test_logical(bed):
     again = machine.run("virtctl stop-pool lvm && virtctl build-pool lvm", check=False, timeout=SLOW)
     assert again.returncode == 1 and "there is something on" in again.stderr and "LVM2_member" in again.stderr
     assert machine.run("test -e /dev/vg0/plain", check=False).returncode == 1
+    with accidents_of(machine, "virtstoraged", "storage") as accidents:
+        fail_to_activate(machine, accidents)
     machine.run("vgchange --quiet --activate=y vg0 && virtctl start-pool lvm && virtctl stop-pool lvm && test -e /dev/vg0/plain && virtctl start-pool lvm",
                 timeout=SLOW)
     machine.run("lvcreate --quiet --type=thin-pool --size=40m --name=tp vg0 && virtctl create-volume lvm snap 8M backing=plain allocation=4M && "
@@ -75,7 +100,7 @@ def test_logical(bed):
     assert refused.returncode == 1 and "in use by on-lvm" in refused.stderr
     # Changed by others: seen by itself.
     machine.run("virtctl kill on-lvm && virtctl undefine on-lvm && lvcreate --quiet --yes --size=4m --name=foreign vg0", timeout=SLOW)
-    wait(machine, "virtctl volumes lvm", "foreign ", seconds=40)
+    wait(machine, "virtctl volumes lvm", "foreign ")
     sources = machine.run("busctl call org.virtbus.storage1 /org/virtbus/storage1 org.virtbus.storage1.Manager FindSources 'sa{sv}' logical 0", timeout=SLOW).stdout
     assert '"name" s "vg0"' in sources and a in sources
     machine.run("virtctl delete-volume lvm copy && virtctl stop-pool lvm && virtctl delete-pool lvm && virtctl undefine-pool lvm", timeout=SLOW)

@@ -8,6 +8,7 @@ import bus as bus_module
 import pytest
 
 from domains import CONFIG, FORCE, FORMAT, LIVE, VALIDATE_ONLY, console, define, device, disk_xml, guest_xml, tiny_xml
+from processes import files_of
 from test_hotplug import PORTS, definitions, inside, qmp, until
 
 pytestmark = pytest.mark.bus
@@ -25,9 +26,7 @@ def discs(tmp_path):
 
 def images_open(domain, folder):
     """Names of the images QEMU has open."""
-    fds = f"/proc/{domain.MainPID}/fd"
-    links = [os.readlink(f"{fds}/{fd}") for fd in os.listdir(fds)]
-    return sorted({os.path.basename(link) for link in links if link.startswith(str(folder))})
+    return sorted({os.path.basename(link) for link in files_of(domain.MainPID) if link.startswith(str(folder))})
 
 
 def test_medium(bus, qemud, guest_image, discs):

@@ -45,7 +45,7 @@ class Metrics:
 
     def close(self):
         self.process.terminate()
-        status = self.process.wait(10)
+        status = self.process.wait(60)
         self.tcp.close()
         self.unix.close()
         self.path.unlink()
@@ -90,6 +90,11 @@ def families(body):
     return {f.name: f for f in text_string_to_metric_families(body)}
 
 
+def wait_for(m, *names):
+    """Until QEMU has said what these metrics say: nobody waits long for it, and what has come late is there the next time."""
+    wait_until(lambda: all(f"\n{name}{{" in body for body in [page(m)[1]] for name in names))
+
+
 def value(all_of_them, name, **labels):
     family = all_of_them[name.removesuffix("_total")]
     found = [s.value for s in family.samples if s.name == name and labels.items() <= s.labels.items()]
@@ -103,7 +108,8 @@ def test_page(bus, qemud, tmp_path):
     define(bus, tiny_xml("off"))
     a.Start(0, {}, timeout=60)
     with metrics(bus) as m:
-        time.sleep(0.5)
+        wait_for(m, "virtbus_domain_balloon_bytes", "virtbus_domain_block_read_bytes_total")
+        time.sleep(0.2)  # what the kernel says is not so old on the next page
         before = cpu_time(a.MainPID)
         kind, body = page(m)
         after = cpu_time(a.MainPID)
@@ -186,6 +192,7 @@ def test_slow_clients(bus, qemud):
         define(bus, tiny_xml(f"machine-{i}"))
     with metrics(bus) as m:
         page(m)
+        met = time.monotonic()
         slow = [m.connect() for _ in range(40)]
         for s in slow[:20]:
             s.sendall(b"GET /metrics HTTP/1.1\r\n")
@@ -195,9 +202,8 @@ def test_slow_clients(bus, qemud):
         lazy.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
         assert milliseconds(lambda: page(m)) < at_most(500)
         slow += [m.connect() for _ in range(40)]
-        began = time.monotonic()
         page(m)    # its turn comes when the first ones' time is over
-        assert 1 < time.monotonic() - began < 9
+        assert 5 <= time.monotonic() - met < at_most(10)
         assert slow[0].recv(1) == b""
         for s in [*slow, lazy]:
             s.close()
@@ -220,7 +226,7 @@ def test_stopped_qemu(bus, qemud):
     a = define(bus, with_balloon(tiny_xml("a")))
     a.Start(0, {}, timeout=60)
     with metrics(bus) as m:
-        page(m)
+        wait_for(m, "virtbus_domain_balloon_bytes")
         os.kill(a.MainPID, signal.SIGSTOP)
         time.sleep(11)
         page(m)
@@ -237,12 +243,14 @@ def test_stopped_qemu(bus, qemud):
 def test_daemons_come_and_go(bus, qemud):
     """virtqemud is started for it; it ends by itself when idle."""
     define(bus, tiny_xml("a"))
-    with metrics(bus, VIRTBUS_IDLE_SEC=1) as m:
+    with metrics(bus) as m:
         for sig in (signal.SIGTERM, signal.SIGKILL):
             assert "machine" not in page(m)[1]
             bus.stop_service("org.virtbus.qemu1", sig)
         assert value(families(page(m)[1]), "virtbus_domain_state", domain="a") == 1
-        assert m.process.wait(10) == 0
+    with metrics(bus, VIRTBUS_IDLE_SEC=3) as m:
+        page(m)
+        assert m.process.wait(60) == 0
 
 
 def test_no_bus(bus, qemud):

@@ -21,21 +21,16 @@ pytestmark = [pytest.mark.bus, pytest.mark.skipif(not have("qemu-nbd"), reason="
 MODULES = "/usr/lib/x86_64-linux-gnu/qemu"
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 @pytest.fixture
 def nbd(tmp_path):
-    """The port of a server of one image, and the image."""
-    image, port = tmp_path / "served.raw", free_port()
+    """The port of a server of one image, and the image. The server is given its socket, so that nobody else takes the port first."""
+    image = tmp_path / "served.raw"
     image.write_bytes(b"from the server".ljust(1 << 20, b"\0"))
-    p = subprocess.Popen(["qemu-nbd", "--persistent", "--shared=4", "-f", "raw", "-x", "web/root", "-b", "127.0.0.1", "-p", str(port), image],
-                         stdin=subprocess.DEVNULL, preexec_fn=die_with_parent)
-    while subprocess.run(["qemu-nbd", "--list", "-b", "127.0.0.1", "-p", str(port)], capture_output=True, timeout=30).returncode:
-        assert p.poll() is None
+    with socket.create_server(("127.0.0.1", 0), backlog=8) as listener:
+        port = listener.getsockname()[1]
+        p = subprocess.Popen(["bash", "-c", 'exec 3<&$0; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"', str(listener.fileno()),
+                              "qemu-nbd", "--persistent", "--shared=4", "-f", "raw", "-x", "web/root", image],
+                             stdin=subprocess.DEVNULL, pass_fds=[listener.fileno()], preexec_fn=die_with_parent)
     yield port, image
     p.kill()
     p.wait()
@@ -57,7 +52,7 @@ def helpers(bus):
         try:
             with open(f"/proc/{pid}/cmdline", encoding="utf-8") as f:
                 line = f.read().split("\0")
-        except FileNotFoundError:
+        except OSError:
             continue
         found += [line] if line[0].endswith("qemu-nbd") and "--export-name=disk" in line else []
     return found
@@ -85,16 +80,18 @@ def test_guest(bus, qemud, guest_image, nbd):
     assert con.ask("read vda") == ["TEXT writtene server"]
     bus.object("org.virtbus.qemu1", path).Detach(LIVE, {}, timeout=60)
     d.Terminate(0, {})
-    assert helpers(bus) == []
+    until(lambda: helpers(bus) == [])
 
 
 def test_nothing_there(bus, qemud):
     """The error says where to look, and nothing is left of the start."""
-    port = free_port()
-    d = define(bus, tiny_xml(devices=nbd_disk(port)))
-    with bus.fails("UnitFailed", "disk virtio-disk0: qemu-nbd has ended instead of starting"):
-        d.Start(0, {}, timeout=60)
-    assert d.State == "shutoff" and helpers(bus) == []
+    with socket.socket() as mute:  # nobody else listens there meanwhile
+        mute.bind(("127.0.0.1", 0))
+        d = define(bus, tiny_xml(devices=nbd_disk(mute.getsockname()[1])))
+        with bus.fails("UnitFailed", "disk virtio-disk0: qemu-nbd has ended instead of starting"):
+            d.Start(0, {}, timeout=60)
+    assert d.State == "shutoff"
+    until(lambda: helpers(bus) == [])
     d.Undefine(0, {})
 
 
@@ -212,7 +209,7 @@ def test_folder(bus, qemud, guest_image, tmp_path):
     assert device(bus, d, "virtio_2ddisk0").Source == {"type": "dir", "path": str(folder)}
     assert len(helpers(bus)) == 1
     d.Terminate(0, {})
-    assert helpers(bus) == []
+    until(lambda: helpers(bus) == [])
 
 
 def test_part_of_an_image(bus, qemud, guest_image, tmp_path):
@@ -263,7 +260,8 @@ def test_layer_on_a_server(bus, qemud, guest_image, nbd, tmp_path):
     con.ask("disks")
     assert con.ask("read vda") == ["TEXT writtene server"]
     d.Terminate(0, {})
-    assert helpers(bus) == [] and image.read_bytes().startswith(b"from the server")
+    until(lambda: helpers(bus) == [])
+    assert image.read_bytes().startswith(b"from the server")
 
 
 @pytest.mark.once

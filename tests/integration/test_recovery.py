@@ -12,10 +12,9 @@ import bus as bus_module
 from domains import FORMAT, LIVE, NO_WAIT, SERVICE, console, define, guest_xml, states, tiny_xml
 from guest import Console
 from rawqemu import die_with_parent  # noqa: F401
+from steps import TABLES
 
 pytestmark = pytest.mark.bus
-
-STEPS = ["leaving", "capabilities", "logs", "prepare", "unit", "networks", "handover", "monitor", "register", "run"]
 
 
 def statuses(b):
@@ -84,10 +83,10 @@ def test_guest_that_ended_meanwhile(bus, qemud, guest_image):
     con.ask("sh (sleep 1; poweroff -f) &")
     bus.stop_service(SERVICE, signal.SIGKILL)
     os.kill(qemu, signal.SIGKILL)
-    wait_until(lambda: not {qemu, other} & set(bus.watch.alive()), 40)
+    wait_until(lambda: not {qemu, other} & set(bus.watch.alive()))
     for d in (killed, off):
         bus.wait_property(d, "State", "shutoff")
-    assert statuses(bus) == []
+    wait_until(lambda: statuses(bus) == [])
     killed.Start(0, {})
     killed.Terminate(0, {})
 
@@ -102,19 +101,19 @@ def test_stop_under_way(bus, qemud, guest_image):
     assert statuses(bus) == []
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", TABLES["start"])
 def test_death_in_each_step_of_a_start(step, tmp_path):
     """Before the plan was given away the start is undone, after that it is finished."""
     trigger = tmp_path / "die"
-    trigger.write_text("")
-    with bus_module.Bus(environment={"VIRTBUS_DIE_AT": f"{step}={trigger}"}) as b:
+    trigger.write_text(f"start {step} dies")
+    with bus_module.Bus(environment={"VIRTBUS_FAIL_STEP": str(trigger)}) as b:
         domain = define(b, tiny_xml())
         with pytest.raises(bus_module.BusError):
             domain.Start(0, {})
         assert not trigger.exists(), "it died where it should"
-        if step in STEPS[:STEPS.index("monitor")]:
+        if TABLES["start"].index(step) < TABLES["start"].index("monitor"):
             b.wait_property(domain, "State", "shutoff")
-            assert statuses(b) == [] and len(b.watch.alive()) <= 3, "the bus, the daemon and virtlogd"
+            wait_until(lambda: statuses(b) == [] and len(b.watch.alive()) <= 3)    # the bus, the daemon and virtlogd
             domain.Start(0, {})
         b.wait_property(domain, "State", "running")
         assert domain.MainPID > 0

@@ -20,6 +20,8 @@ from pace import at_most
 from test_agent import CHANNEL, agent_image, inside, start_guest  # noqa: F401
 from stuck import Unread
 from test_graphics import VNC, rfb
+from test_hotplug import until
+from test_stop import Calls
 
 pytestmark = pytest.mark.bus
 
@@ -84,33 +86,20 @@ def test_qemu_that_goes_in_calls(bus, qemud):
     d = define(bus, tiny_xml("web", devices=VNC.format(" passwd='secret'")))
     d.Start(0, {}, timeout=60)
     os.kill(d.MainPID, signal.SIGSTOP)
-    calls = {
-        "command": lambda: d.QMPCommand("query-status", timeout=25),
-        "keys": lambda: d.SendKeyNames(["a"], 0, 0, {}, timeout=25),
-        "reset": lambda: d.Reset(0, {}, timeout=25),
-        "password": lambda: device(bus, d, "graphics0").SetPassword("other", 0, 0, {}, timeout=25),
-        "dirty": lambda: d.MeasureDirtyRate(1, 0, {}, timeout=25),
-    }
-    said = {}
-
-    def call(name):
-        try:
-            calls[name]()
-            said[name] = "nothing"
-        except BusError as e:
-            said[name] = str(e)
-
-    clients = [threading.Thread(target=call, args=[name]) for name in calls]
-    for c in clients:
-        c.start()
-    time.sleep(1)
-    assert not said
+    calls = Calls(bus)
+    calls.begin(d, "QMPCommand", "query-status")
+    calls.begin(d, "SendKeyNames", ["a"], 0, 0, {})
+    calls.begin(d, "Reset", 0, {})
+    calls.begin(device(bus, d, "graphics0"), "SetPassword", "other", 0, 0, {})
+    calls.begin(d, "MeasureDirtyRate", 1, 0, {})
+    assert d.State == "running"    # one client's calls are handled in order: these are under way
+    bus.pump(1)
+    assert not calls.said
     began = time.monotonic()
     d.Terminate(0, {})
-    for c in clients:
-        c.join(20)
-    assert time.monotonic() - began < 10 and sorted(said) == sorted(calls)
-    assert all("Disconnected" in s for s in said.values()), said
+    said = calls.wait()
+    assert time.monotonic() - began < at_most(10)
+    assert {error for error, _ in said.values()} == {"org.virtbus.Error.Disconnected"}, said
 
 
 def test_guest_that_goes_in_a_call(bus, qemud, agent_image):  # noqa: F811
@@ -127,10 +116,10 @@ def test_guest_that_goes_in_a_call(bus, qemud, agent_image):  # noqa: F811
 
     client = threading.Thread(target=wait_for_a_program)
     client.start()
-    time.sleep(0.5)
+    until(lambda: con.ask("sh grep -l '^/bin/sleep.100' /proc/[0-9]*/cmdline 2>/dev/null; true") != [])
     d.Reset(0, {})
     assert median_of_reads(d, 1) < at_most(SOON)
-    client.join(40)
+    client.join(60)
     assert not client.is_alive() and failed and "Disconnected" in failed[0], failed
     con.ready()
     bus.wait_property(g, "AgentState", "disconnected")

@@ -12,6 +12,7 @@ from gi.repository import Gio, GLib
 
 from bus import encode
 from domains import LIVE, define, tiny_xml
+from test_hotplug import until
 
 pytestmark = pytest.mark.bus
 
@@ -128,7 +129,7 @@ def test_virtlockd(bus):
         assert lockd.Version and not calls.said
         bus.stop_service(LOCK)
         calls.refused("virtlockd")
-    assert lockd.ListLeases("") == []
+    until(lambda: lockd.ListLeases(""), [])    # the worker that goes on is on its way out
 
 
 def test_private_socket(bus, qemud):
@@ -158,3 +159,52 @@ def test_private_socket(bus, qemud):
             time.sleep(0.005)
         assert said == ["org.virtbus.Error.Stopping"] * 5
     d.Terminate(0, {})
+
+
+@contextmanager
+def heard(bus, path, *members):
+    """Tells which of these methods were called, when their calls have come through the bus."""
+    rules = [f"type='method_call',member='{m}'" for m in (*members, "GetMachineId")]
+
+    def was_called(member):
+        return f"\t{member}\n" in path.read_text()
+
+    def wait(member, prod=lambda: None):
+        deadline = time.monotonic() + 60
+        while not was_called(member):
+            assert time.monotonic() < deadline, path.read_text()
+            prod()
+            time.sleep(0.01)
+    with open(path, "w") as f, bus.spawn("dbus-monitor", "--session", "--profile", *rules, stdout=f) as p:
+        try:
+            wait("GetMachineId", lambda: bus.call(QEMU, "/", "org.freedesktop.DBus.Peer", "GetMachineId"))
+            yield wait
+        finally:
+            p.terminate()
+
+
+def test_a_start_goes_on_with_the_next_daemon(bus, qemud, tmp_path):
+    """virtstoraged and then virtlockd take another one's place while a VM that needs them starts: their packages are upgraded."""
+    storaged, lockd = bus.manager("storage1"), bus.manager("lock1")
+    for pool in ("p", "other"):
+        (tmp_path / pool).mkdir()
+        (tmp_path / pool / "v").write_bytes(bytes(1 << 20))
+        storaged.DefinePool("libvirt-xml", f"<pool type='dir'><name>{pool}</name><target><path>{tmp_path}/{pool}</path></target></pool>", 0, {})
+    storaged.StartPool("other", 0)
+    lockd.Acquire("default", "other", bytes(16), "other", "exclusive", 0, {}).close()
+    disk = "<disk type='volume' device='disk'><source pool='p' volume='v'/><target dev='vda' bus='virtio'/></disk>"
+    d = define(bus, tiny_xml("web", devices=disk))
+    pids = {name: bus.owner_pid(name) for name in (STORAGE, LOCK)}
+    calls = Calls(bus)
+    with (heard(bus, tmp_path / "heard", "ResolveVolume", "Acquire") as wait, stopped(child(pids[LOCK], "virtlock-worker")),
+          stopped(child(pids[STORAGE], "virtstorage-worker"))):
+        calls.begin(d, "Start", 0, {})
+        for name, member in ((STORAGE, "ResolveVolume"), (LOCK, "Acquire")):
+            wait(member)
+            assert not calls.said and d.State == "starting"
+            bus.stop_service(name)
+    assert calls.wait() == {"Start 1": ("", "")} and d.State == "running"
+    assert [lease[5] for lease in lockd.ListLeases("")] == ["web"] and all(bus.owner_pid(name) != pid for name, pid in pids.items())
+    d.Terminate(0, {})
+    storaged.StopPool("p", 0)
+    storaged.StopPool("other", 0)

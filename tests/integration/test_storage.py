@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -91,7 +92,7 @@ def wait(condition, timeout=60):
 
 def wait_files(folder, *expected):
     """Until that is all there is, hidden or not."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while sorted(found := os.listdir(folder)) != list(expected):
         assert time.monotonic() < deadline, found
         time.sleep(0.01)
@@ -241,7 +242,8 @@ def test_restart(bus, storaged, folder):
     (Path(bus.directory) / "config/virtbus/pools/p.xml").write_text("<pool type='dir'>")
     assert storaged.GetPool("p") == again.path
     bus.wait_property(again, "Active", True)
-    assert names(again) == ["v"] and again.State == "broken" and "line 1" in again.Error
+    wait(lambda: names(again) == ["v"])
+    assert again.State == "broken" and "line 1" in again.Error
     again.Stop(0, {})
     define(bus, storaged, folder, more="<uuid>11111111-2222-3333-4444-555555555555</uuid>").Start(0, {})
     assert (again.State, again.Error, names(again)) == ("active", "", ["v"])
@@ -487,7 +489,8 @@ def test_job_with_progress_and_cancel(bus, pool, folder):
     os.close(w)
     # A conversion, stopped in the middle.
     volume, job = pool.CreateVolume("copy.qcow2", 0, NO_WAIT, options(format="qcow2", clone_from="source"))
-    wait(lambda: any(n.startswith(".virtbus-part") for n in os.listdir(folder)))
+    stop_conversion(bus)
+    assert not nothing_unfinished(folder)
     with bus.fails("Busy", "is being made"):
         pool.CreateVolume("copy.qcow2", MIB, 0, {})
     seen = bus.mark()
@@ -500,9 +503,27 @@ def test_job_with_progress_and_cancel(bus, pool, folder):
     assert subprocess.run(["qemu-img", "compare", "-f", "raw", "-F", "qcow2", source.Path, folder / "copy.qcow2"], capture_output=True, timeout=60).returncode == 0
 
 
+def children(pid):
+    return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def workers(bus):
-    daemon = bus.owner_pid(SERVICE)
-    return [int(p) for p in subprocess.run(["pgrep", "-P", str(daemon)], capture_output=True, text=True).stdout.split()]
+    return children(bus.owner_pid(SERVICE))
+
+
+def stop_conversion(bus):
+    """The qemu-img at work is stopped, so that it is in the middle for as long as a test wants."""
+    def stopped():
+        for pid in [p for worker in workers(bus) for p in children(worker)]:
+            if Path(f"/proc/{pid}/comm").read_text() == "qemu-img\n":
+                os.kill(pid, signal.SIGSTOP)
+                return True
+        return False
+
+    def found():
+        with suppress(FileNotFoundError, ProcessLookupError):
+            return stopped()
+    wait(found)
 
 
 def test_killed_in_the_middle(bus, storaged, pool, folder):
@@ -511,7 +532,8 @@ def test_killed_in_the_middle(bus, storaged, pool, folder):
         f.write(os.urandom(MIB) * 300)
     # The worker: the call fails, and nothing is left.
     volume, job = pool.CreateVolume("copy.qcow2", 0, NO_WAIT, options(format="qcow2", clone_from="source"))
-    wait(lambda: any(n.startswith(".virtbus-part") for n in os.listdir(folder)))
+    stop_conversion(bus)
+    assert not nothing_unfinished(folder)
     seen = bus.mark()
     for pid in workers(bus):
         os.kill(pid, signal.SIGKILL)
@@ -520,14 +542,16 @@ def test_killed_in_the_middle(bus, storaged, pool, folder):
     assert create(bus, pool, "after", MIB).Capacity == MIB
     # The daemon: so does the next one.
     pool.CreateVolume("copy.qcow2", 0, NO_WAIT, options(format="qcow2", clone_from="source"))
-    wait(lambda: any(n.startswith(".virtbus-part") for n in os.listdir(folder)))
+    stop_conversion(bus)
+    assert not nothing_unfinished(folder)
     bus.stop_service(SERVICE, signal.SIGKILL)
     again = bus.object(SERVICE, storaged.GetPool("p"), f"{SERVICE}.Pool")
     bus.wait_property(again, "State", "active")
     wait_files(folder, "after", "source")
-    assert subprocess.run(["pgrep", "-f", f"qemu-img.*{folder}"]).returncode == 1
+    wait(lambda: subprocess.run(["pgrep", "-f", f"qemu-img.*{folder}"], stdout=subprocess.DEVNULL).returncode == 1)
 
 
+@pytest.mark.timeout(300)
 def test_thousand_volumes(bus, pool, folder):
     for n in range(1000):
         create(bus, pool, f"v{n:04}", MIB)
@@ -589,7 +613,7 @@ def test_ephemeral_secret(bus, storaged):
 
 
 @pytest.mark.parametrize("format, suffix", [("qcow2", "qcow2"), pytest.param("raw", "luks", marks=pytest.mark.once)])
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_encrypted_volume(bus, storaged, pool, folder, format, suffix):
     secret = bus.object(SERVICE, storaged.DefineSecret("libvirt-xml", "<secret private='yes'><usage type='volume'><volume>disk key</volume></usage></secret>", 0, {}),
                         f"{SERVICE}.Secret")
@@ -621,12 +645,12 @@ def test_encrypted_volume(bus, storaged, pool, folder, format, suffix):
 def opens(volume, word, command="read 0 4k"):
     what = "driver=luks,key-secret=s" if volume.Format == "luks" else "driver=qcow2,encrypt.format=luks,encrypt.key-secret=s"
     result = subprocess.run(["qemu-io", "--object", f"secret,id=s,data={word}", "--image-opts", f"{what},file.driver=file,file.filename={volume.Path}",
-                             "-c", command], capture_output=True, text=True, timeout=60)
+                             "-c", command], capture_output=True, text=True, timeout=300)
     return result.returncode == 0 and " ops; " in result.stdout and "verification failed" not in result.stdout
 
 
 @pytest.mark.once
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_clone_of_encrypted_volume(bus, storaged, pool, folder):
     """Encrypted again, with the same passphrase or another one, whatever the format; the content is there."""
     secrets = {}
@@ -802,7 +826,7 @@ def test_definitions_are_read_again(bus, storaged, tmp_path):
     text = (folder / "stays.xml").read_text()
     (folder / "stays.xml").write_text(text.replace("</name>", "</name><!-- by hand -->").replace(str(tmp_path), str(tmp_path / "z")))
     os.kill(bus.owner_pid(SERVICE), signal.SIGHUP)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while {row[0] for row in storaged.ListPools()} != {"stays", "comes", "bad"}:
         assert time.monotonic() < deadline, storaged.ListPools()
         time.sleep(0.05)

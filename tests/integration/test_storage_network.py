@@ -8,7 +8,7 @@ import signal
 import pytest
 from gi.repository import GLib
 
-from iscsi import RUN, TARGET, Target
+from iscsi import TARGET, Target
 from test_storage import MIB, SERVICE, names, storaged  # noqa: F401
 
 pytestmark = pytest.mark.bus
@@ -20,13 +20,12 @@ INITIATOR = "iqn.2026-01.example.virtbus:host"
 def target(tmp_path):
     if os.getuid() != 0 or not shutil.which("tgtd"):
         pytest.skip("tgtd needs root")
-    made = not os.path.exists(RUN)
     t = Target(tmp_path)
-    t.start()
-    yield t
-    t.stop()
-    if made:
-        os.rmdir(RUN)
+    try:
+        t.start()
+        yield t
+    finally:
+        t.close()
 
 
 def xml(target, auth=""):

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from domains import FORMAT, LIVE, console, define, device, guest_xml, tiny_xml
-from test_hotplug import PORTS, inside
+from test_hotplug import PORTS, inside, until
 
 pytestmark = pytest.mark.bus
 
@@ -68,8 +68,7 @@ def test_plugged_in(bus, qemud, guest_image, images):
     empty = inside(d)
     for _ in range(2):
         path, _ = d.AttachDevice(FORMAT, DISK.format(kind="raw", path=images / "base.raw", target="vdc"), LIVE, {}, timeout=60)
-        con.ask("disks")
-        assert "at once" in con.ask("sh sleep 1; dd if=/dev/vda bs=7 count=1 2>/dev/null; echo")
+        until(lambda: "at once" in [*con.ask("disks"), *con.ask(READ.format(disk="vda"))])
         con.ask(WRITE.format(disk="vda"))
         bus.object("org.virtbus.qemu1", path).Detach(LIVE, {}, timeout=60)
         assert inside(d) == empty

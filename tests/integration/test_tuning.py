@@ -10,6 +10,7 @@ import pytest
 
 from domains import CONFIG, FORMAT, LIVE, VALIDATE_ONLY, define, disk_xml, tiny_xml
 from gi.repository import GLib
+from processes import threads_of
 from test_hotplug import until
 
 pytestmark = pytest.mark.bus
@@ -36,13 +37,7 @@ def threads(*numbers):
 
 def processors(domain):
     """What each thread of QEMU may run on, by its name."""
-    found = {}
-    folder = f"/proc/{domain.MainPID}/task"
-    for task in os.listdir(folder):
-        with open(f"{folder}/{task}/status", encoding="ascii") as f:
-            text = f.read()
-        found[re.search(r"^Name:\t(.*)$", text, re.M).group(1)] = re.search(r"^Cpus_allowed_list:\t(.*)$", text, re.M).group(1)
-    return found
+    return {status["Name"]: status["Cpus_allowed_list"] for status in threads_of(domain.MainPID).values()}
 
 
 def test_iothreads(bus, qemud, tmp_path):
@@ -85,12 +80,12 @@ def test_pins(bus, qemud):
 def test_each_death(tmp_path):
     """Whichever command virtqemud dies at, or after all of them: threads, what they run on and the definition are as before."""
     commands, tell = tmp_path / "commands", tmp_path / "tell"
-    with bus_module.Bus(environment={"VIRTBUS_FAIL_QMP": str(commands), "VIRTBUS_DIE_AT": f"tell={tell}"}) as bus:
+    with bus_module.Bus(environment={"VIRTBUS_FAIL_QMP": str(commands), "VIRTBUS_FAIL_STEP": str(tell)}) as bus:
         d = define(bus, tiny_xml(extra="<iothreads>1</iothreads>"))
         t = tuning(bus, d)
         d.Start(0, {}, timeout=60)
         before, defined = processors(d), d.ExportDefinition(FORMAT, CONFIG)
-        for trigger, text in ((commands, "retune die 1"), (commands, "retune die 2"), (commands, "retune die 3"), (tell, "")):
+        for trigger, text in ((commands, "retune die 1"), (commands, "retune die 2"), (commands, "retune die 3"), (tell, "set-properties tell dies")):
             trigger.write_text(text)
             with bus.fails("NoReply"):
                 t.SetProperties([("IOThreads", threads(2)), ("EmulatorPin", GLib.Variant("s", "0"))], LIVE | CONFIG, {})
@@ -105,11 +100,8 @@ def test_schedulers(bus, qemud):
     d = define(bus, tiny_xml(extra=tune))
     d.Start(0, {}, timeout=60)
     tuning(bus, d).SetProperties([("IOThreads", threads(1, 12, 2))], LIVE, {})
-    folder = f"/proc/{d.MainPID}/task"
-    found = {}
-    for task in os.listdir(folder):
-        with open(f"{folder}/{task}/comm", encoding="ascii") as f:
-            found[f.read().strip()] = os.sched_getscheduler(int(task))
+    numbers = {status["Name"]: number for number, status in threads_of(d.MainPID).items()}
+    found = {name: os.sched_getscheduler(numbers[name]) for name in ("CPU 0/TCG", "IO iothread1", "IO iothread2", "IO iothread12")}
     assert found["CPU 0/TCG"] == os.SCHED_BATCH and found["IO iothread2"] == os.SCHED_OTHER
     assert found["IO iothread1"] == found["IO iothread12"] == os.SCHED_IDLE and d.Warnings == []
     d.Terminate(0, {})

@@ -58,7 +58,7 @@ def test_guest_on_a_clone(bus, storaged, pool, qemud, guest_image):  # noqa: F81
     # The one the guest writes to grows under it, and it sees that.
     top = bus.object(SERVICE, pool.GetVolume("linked.qcow2"), f"{SERVICE}.Volume")
     assert top.Resize(8 * MIB, 0, {}) == "/" and top.Capacity == 8 * MIB
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while "vda 8388608 cloned" not in (disks := "\n".join(con.ask("disks"))):
         assert time.monotonic() < deadline, disks
     with bus.fails("InUse", "can't be made smaller: it is in use by web"):
@@ -144,11 +144,12 @@ def write_encrypted(volume, word, text):
     source = Path(volume.Path).with_name(".text")
     source.write_bytes(text.encode().ljust(512, b"\0"))
     subprocess.run(["qemu-io", "--object", f"secret,id=s,data={word}", "--image-opts", f"{driver},file.driver=file,file.filename={volume.Path}",
-                    "-c", f"write -s {source} 0 512"], check=True, capture_output=True, timeout=60)
+                    "-c", f"write -s {source} 0 512"], check=True, capture_output=True, timeout=300)
     source.unlink()
 
 
 @pytest.mark.once
+@pytest.mark.timeout(600)
 def test_guest_on_encrypted_disks(bus, storaged, pool, qemud, guest_image, secret):  # noqa: F811
     """The passphrase of a private secret comes to QEMU through a descriptor: it is in no command line, and no definition."""
     word = "open sesame"
@@ -171,7 +172,7 @@ def test_guest_on_encrypted_disks(bus, storaged, pool, qemud, guest_image, secre
     # Under the running guest both become larger.
     for v in volumes:
         v.Resize(4 * MIB, 0, {})
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while (seen := "\n".join(con.ask("disks"))).count("4194304 encrypted") < 2:
         assert time.monotonic() < deadline, seen
     assert word.encode() not in Path(f"/proc/{domain.MainPID}/cmdline").read_bytes()
@@ -180,6 +181,7 @@ def test_guest_on_encrypted_disks(bus, storaged, pool, qemud, guest_image, secre
     bus.wait_property(domain, "State", "shutoff")
 
 
+@pytest.mark.timeout(300)
 def test_a_passphrase_that_does_not_open(bus, storaged, pool, qemud, secret):  # noqa: F811
     secret.SetValue(b"right", 0, {})
     encrypted_volume(bus, pool, "b.qcow2", "qcow2")

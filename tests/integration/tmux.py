@@ -56,32 +56,38 @@ class Tmux:
     def keys(self, *keys):
         self.tmux("send-keys", *keys)
 
-    def wait(self, condition, timeout=30):
+    def wait(self, condition, timeout=60):
         deadline = time.monotonic() + timeout
         while not (found := condition()):
             assert time.monotonic() < deadline, f"the screen is:\n{self.text()}"
             time.sleep(0.1)
         return found
 
-    def see(self, pattern, timeout=30):
+    def see(self, pattern, timeout=60):
         """Waits until something is on the screen; returns the whole."""
         self.wait(lambda: re.search(pattern, self.text(), re.M), timeout)
         return self.text()
 
+    def prompt(self, timeout=60):
+        """Waits until the shell wants a command."""
+        self.wait(lambda: f"\n{self.text()}".endswith("\n$"), timeout)
+
     def clear(self):
-        self.type("clear")
-        self.wait(lambda: self.text() == "$")
+        """Unless it is: then nothing would tell whether it has been done."""
+        if self.text() != "$":
+            self.type("clear")
+            self.wait(lambda: self.text() == "$")
 
     def type(self, line):
         """What is typed is not edited by the shell, so that the terminal is as programs leave it."""
         self.keys("-l", line)
         self.keys("Enter")
 
-    def run(self, line, timeout=30):
+    def run(self, line, timeout=60):
         """Types a command on an empty screen, and waits for its end; returns the lines below it."""
         self.clear()
         self.type(line)
-        self.wait(lambda: self.text().count("\n") > 0 and self.text().splitlines()[-1] == "$", timeout)
+        self.wait(lambda: self.text().endswith("\n$"), timeout)
         return self.text().splitlines()[1:-1]
 
     def resize(self, columns, rows):

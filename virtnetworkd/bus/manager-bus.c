@@ -62,14 +62,17 @@ BUS_HANDLER(method_stop, ACTION_MANAGE) {
 
 /* What was opened for a call gets what the call asks for, and is its answer. */
 static int finish_port(Networks *s, const char *bridge, const PortRequest *q, const char *name, int *fds, sd_bus_message *m, Fault *f) {
-        const PortSettings *const layers[] = { &q->settings };
-        int r = port_set_up(s->links, name, bridge, layers, ARRAY_SIZE(layers), f);
+        int r = port_set_up(s->links, name, bridge, &q->settings, f);
 
         if (r < 0)
                 port_close(fds, q->queues);
         else
                 reply_port(name, fds, q->queues, NULL, sd_bus_message_ref(m));
         return r;
+}
+
+static int refuse_virtual_port(const PortRequest *q, Fault *f) {
+        return virtual_port_is_set(&q->settings.virtual_port) ? fault_set(f, FAULT_INVALID_ARGS, EINVAL, "only a port on a bridge is in a switch") : 0;
 }
 
 BUS_HANDLER(method_reattach, ACTION_MANAGE) {
@@ -91,14 +94,36 @@ BUS_HANDLER(method_reattach, ACTION_MANAGE) {
         return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, NULL);
 }
 
+static int attach_here(Networks *s, const char *bridge, const PortRequest *q, sd_bus_message *m, Fault *f) {
+        const PortSpec spec = {
+                .bridge = bridge, .mac = q->mac, .queues = q->queues, .mtu = NUMBER_UNSET, .isolated = q->isolated, .domain = q->domain,
+                .coalesce = q->coalesce,
+        };
+        int fds[PORT_QUEUES_MAX], r;
+        char name[IFNAMSIZ];
+
+        if (virtual_port_is_set(&q->settings.virtual_port))
+                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "interfaceid and profileid are for virtualport \"openvswitch\"");
+        r = port_open(s->links, &spec, name, fds, f);
+        return r < 0 ? r : finish_port(s, bridge, q, name, fds, m, f);
+}
+
+static int attach_in_switch(Networks *s, const char *bridge, const PortRequest *q, sd_bus_message *m, Fault *f) {
+        int r = switch_ports_open(s->switch_ports, bridge, q, &q->settings, reply_port, sd_bus_message_ref(m), f);
+
+        if (r < 0)
+                sd_bus_message_unref(m);
+        return r;
+}
+
 /* A bridge of the host that no network stands for. */
 BUS_HANDLER(method_attach_bridge, ACTION_ATTACH_BRIDGE) {
         Networks *s = service_of(userdata)->networks;
         _cleanup_fault_ Fault f = FAULT_INIT;
-        int fds[PORT_QUEUES_MAX], r;
-        char name[IFNAMSIZ];
         const char *bridge;
         PortRequest q;
+        bool in_switch;
+        int r;
 
         port_request_init(&q);
         r = sd_bus_message_read(m, "s", &bridge);
@@ -106,16 +131,9 @@ BUS_HANDLER(method_attach_bridge, ACTION_ATTACH_BRIDGE) {
                 r = read_port(m, &q, &f);
         if (r >= 0 && q.group)
                 r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "a bridge of the host has no portgroups");
-        if (r >= 0) {
-                const PortSpec spec = {
-                        .bridge = bridge, .mac = q.mac, .queues = q.queues, .mtu = NUMBER_UNSET, .isolated = q.isolated, .domain = q.domain,
-                        .coalesce = q.coalesce,
-                };
-
-                r = port_open(s->links, &spec, name, fds, &f);
-        }
+        in_switch = q.settings.virtual_port.type == VIRTUAL_PORT_OPENVSWITCH;
         if (r >= 0)
-                r = finish_port(s, bridge, &q, name, fds, m, &f);
+                r = (in_switch ? attach_in_switch : attach_here)(s, bridge, &q, m, &f);
         port_request_clear(&q);
         return r < 0 ? fault_to_bus(&f, r, error) : 1;
 }
@@ -135,6 +153,8 @@ BUS_HANDLER(method_attach_tap, ACTION_ATTACH_BRIDGE) {
                 r = read_port(m, &q, &f);
         if (r >= 0 && (q.group || q.isolated || q.settings.tags.n > 0))
                 r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "a tap that is on no bridge has no portgroup and no VLANs, and is not isolated");
+        if (r >= 0)
+                r = refuse_virtual_port(&q, &f);
         if (r >= 0 && !managed && !*wanted)
                 r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "a tap that is there has a name");
         if (r >= 0) {
@@ -151,6 +171,30 @@ BUS_HANDLER(method_attach_tap, ACTION_ATTACH_BRIDGE) {
         return r < 0 ? fault_to_bus(&f, r, error) : 1;
 }
 
+static void reply_limited(const Fault *why, void *userdata) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = userdata;
+
+        if (why)
+                (void) bus_reply_fault(m, why, -why->error);
+        else
+                (void) sd_bus_reply_method_return(m, NULL);
+}
+
+/* Of one in a switch its port has the limits, not its tap. */
+static int limit_port(Networks *s, const char *name, const PortSettings *limits, sd_bus_message *m, Fault *f) {
+        OvsPort *p = switch_ports_find(s->switch_ports, name);
+        int r;
+
+        if (!p) {
+                r = shape_port_again(s->links, name, &limits->inbound, &limits->outbound, f);
+                return r < 0 ? r : sd_bus_reply_method_return(m, NULL);
+        }
+        r = switch_port_set_limits(p, &limits->inbound, &limits->outbound, reply_limited, sd_bus_message_ref(m), f);
+        if (r < 0)
+                sd_bus_message_unref(m);
+        return r < 0 ? r : 1;
+}
+
 /* Of one that is there: what it is not told has no limit any more. */
 BUS_HANDLER(method_set_port_bandwidth, ACTION_ATTACH_BRIDGE) {
         Networks *s = service_of(userdata)->networks;
@@ -163,12 +207,13 @@ BUS_HANDLER(method_set_port_bandwidth, ACTION_ATTACH_BRIDGE) {
         r = sd_bus_message_read(m, "s", &name);
         if (r >= 0)
                 r = read_port(m, &q, &f);
-        if (r >= 0 && (q.mac.set || q.group || q.domain || q.isolated || q.coalesce || q.settings.tags.n > 0 || q.settings.trunk != UNSET))
+        if (r >= 0 && (q.mac.set || q.group || q.domain || q.isolated || q.coalesce || q.settings.tags.n > 0 || q.settings.trunk != UNSET ||
+                       virtual_port_is_set(&q.settings.virtual_port)))
                 r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL, "only inbound and outbound can be set");
         if (r >= 0)
-                r = shape_port_again(s->links, name, &q.settings.inbound, &q.settings.outbound, &f);
+                r = limit_port(s, name, &q.settings, m, &f);
         port_request_clear(&q);
-        return r < 0 ? fault_to_bus(&f, r, error) : sd_bus_reply_method_return(m, NULL);
+        return r < 0 ? fault_to_bus(&f, r, error) : r;
 }
 
 static int check_mode(const char *mode, Fault *f) {
@@ -198,6 +243,8 @@ BUS_HANDLER(method_attach_link, ACTION_ATTACH_BRIDGE) {
         if (r >= 0 && (q.group || q.isolated || q.coalesce))
                 r = fault_set(&f, FAULT_INVALID_ARGS, EINVAL,
                               "a link of the host has no portgroups and does not coalesce, and its ports are isolated by mode private");
+        if (r >= 0)
+                r = refuse_virtual_port(&q, &f);
         if (r >= 0) {
                 const MacvtapSpec spec = { .link = link, .mode = mode, .mac = q.mac, .queues = q.queues, .domain = q.domain };
 

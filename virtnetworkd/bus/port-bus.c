@@ -30,6 +30,45 @@ static int read_mac(sd_bus_message *m, MacAddress *ret, Fault *f) {
         return sd_bus_message_exit_container(m);
 }
 
+static int read_id(sd_bus_message *m, sd_id128_t *ret, Fault *f) {
+        const void *bytes;
+        size_t n;
+        int r = sd_bus_message_enter_container(m, 'v', "ay");
+
+        if (r >= 0)
+                r = sd_bus_message_read_array(m, 'y', &bytes, &n);
+        if (r < 0)
+                return r;
+        if (n != sizeof(ret->bytes))
+                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "a UUID has 16 bytes, not %zu", n);
+        memcpy(ret->bytes, bytes, n);
+        return sd_bus_message_exit_container(m);
+}
+
+/* In whose switch the port is to be. */
+static int read_virtual_port(sd_bus_message *m, VirtualPort *v, Fault *f) {
+        const char *word;
+        int r = sd_bus_message_read(m, "v", "s", &word);
+
+        if (r < 0)
+                return r;
+        if (!streq(word, "openvswitch"))
+                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "\"%.32s\" is no switch that is supported: openvswitch is", word);
+        v->type = VIRTUAL_PORT_OPENVSWITCH;
+        return 0;
+}
+
+static int read_profile(sd_bus_message *m, VirtualPort *v, Fault *f) {
+        const char *text;
+        int r = sd_bus_message_read(m, "v", "s", &text);
+
+        if (r < 0)
+                return r;
+        if (strlen(text) > VIRTUAL_PORT_PROFILE_MAX)
+                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "a profileid has at most %u bytes", VIRTUAL_PORT_PROFILE_MAX);
+        return free_and_strdup(&v->profile_id, *text ? text : NULL);
+}
+
 static int read_text(sd_bus_message *m, char **ret) {
         const char *text;
         int r = sd_bus_message_read(m, "v", "s", &text);
@@ -122,21 +161,31 @@ static int read_setting(sd_bus_message *m, PortRequest *q, Fault *f) {
                 return read_vlans(m, &q->settings, f);
         if (streq(name, "trunk"))
                 return read_trunk(m, &q->settings);
+        if (streq(name, "uuid"))
+                return read_id(m, &q->uuid, f);
+        if (streq(name, "virtualport"))
+                return read_virtual_port(m, &q->settings.virtual_port, f);
+        if (streq(name, "interfaceid"))
+                return read_id(m, &q->settings.virtual_port.interface_id, f);
+        if (streq(name, "profileid"))
+                return read_profile(m, &q->settings.virtual_port, f);
         fault_set(f, FAULT_INVALID_ARGS, EINVAL, "a port has no \"%.32s\"", name);
-        fault_hint(f, "it has mac, domain, portgroup, queues, isolated, coalesce, inbound, outbound, vlans and trunk");
+        fault_hint(f, "it has mac, domain, uuid, portgroup, queues, isolated, coalesce, inbound, outbound, vlans, trunk, virtualport, interfaceid and "
+                      "profileid");
         return -EINVAL;
 }
 
-/* Whoever may be on a network may not choose another VLAN of it, or more bandwidth than it gives. */
+/* Whoever may be on a network may not choose another VLAN of it, more bandwidth than it gives, or who a controller of its switch takes him for. */
 static int check_sender(sd_bus_message *m, const PortRequest *q, Fault *f) {
         const PortSettings *s = &q->settings;
-        bool plain = s->tags.n == 0 && s->trunk == UNSET && s->inbound.average == NUMBER_UNSET && s->outbound.average == NUMBER_UNSET;
+        bool plain = s->tags.n == 0 && s->trunk == UNSET && s->inbound.average == NUMBER_UNSET && s->outbound.average == NUMBER_UNSET &&
+                     sd_id128_is_null(s->virtual_port.interface_id) && !s->virtual_port.profile_id;
         uid_t uid = plain ? 0 : bus_sender_uid(m);
 
         if (plain || uid == 0 || uid == geteuid())
                 return 0;
-        fault_set(f, FAULT_ACCESS_DENIED, EACCES, "VLANs and bandwidth of a port are for root to choose");
-        fault_hint(f, "have the administrator make a portgroup with them");
+        fault_set(f, FAULT_ACCESS_DENIED, EACCES, "VLANs, bandwidth, interfaceid and profileid of a port are for root to choose");
+        fault_hint(f, "leave them out, or have the administrator make a portgroup with them");
         return -EACCES;
 }
 

@@ -11,7 +11,7 @@ DEFINE_ENUM(MacTableManager, mac_table_manager, NULL, "kernel", "libvirt")
 DEFINE_ENUM(IpFamily, ip_family, NULL, "ipv4", "ipv6")
 DEFINE_ENUM(LeaseUnit, lease_unit, NULL, "seconds", "minutes", "hours")
 DEFINE_ENUM(PortProtocol, port_protocol, NULL, "tcp", "udp", "sctp")
-DEFINE_ENUM(NetworkKind, network_kind, "isolated", "nat", "route", "open", "bridge", "macvtap", "hostdev")
+DEFINE_ENUM(NetworkKind, network_kind, "isolated", "nat", "route", "open", "bridge", "openvswitch", "macvtap", "hostdev")
 
 /* --- addresses as values --- */
 
@@ -256,6 +256,15 @@ unsigned network_prefix(const NetworkIp *ip) {
         return prefix < 0 ? ip_bits(ip->address.family) : (unsigned) prefix;
 }
 
+/* A bridge is one or the other: what one of its portgroups is told holds for all. */
+static bool is_open_vswitch(const NetworkDef *def) {
+        bool is = def->port.virtual_port.type == VIRTUAL_PORT_OPENVSWITCH;
+
+        RECORD_FOREACH(PortGroup, g, def->port_groups)
+                is = is || g->settings.virtual_port.type == VIRTUAL_PORT_OPENVSWITCH;
+        return is;
+}
+
 NetworkKind network_kind(const NetworkDef *def) {
         static const NetworkKind kinds[_FORWARD_MODE_MAX] = {
                 [FORWARD_NONE] = NETWORK_ISOLATED, [FORWARD_NAT] = NETWORK_NAT, [FORWARD_ROUTE] = NETWORK_ROUTE,
@@ -268,6 +277,8 @@ NetworkKind network_kind(const NetworkDef *def) {
                 return NETWORK_NAT;
         if (def->mode == FORWARD_BRIDGE && !def->bridge)
                 return NETWORK_MACVTAP;
+        if (def->mode == FORWARD_BRIDGE && is_open_vswitch(def))
+                return NETWORK_OPENVSWITCH;
         return kinds[def->mode];
 }
 

@@ -197,9 +197,10 @@ static inline int ip_family_of(int family) {
 /* From the prefix or the netmask of a definition that was checked. */
 unsigned network_prefix(const NetworkIp *ip);
 
-/* What the network does, with the two meanings of 'bridge' told apart. */
+/* What the network does, with the three meanings of 'bridge' told apart. */
 typedef enum NetworkKind {
-        NETWORK_ISOLATED, NETWORK_NAT, NETWORK_ROUTE, NETWORK_OPEN, NETWORK_BRIDGE, NETWORK_MACVTAP, NETWORK_HOSTDEV,
+        NETWORK_ISOLATED, NETWORK_NAT, NETWORK_ROUTE, NETWORK_OPEN, NETWORK_BRIDGE, NETWORK_OPENVSWITCH, NETWORK_MACVTAP,
+        NETWORK_HOSTDEV,
         _NETWORK_KIND_MAX, _NETWORK_KIND_INVALID = -EINVAL,
 } NetworkKind;
 DECLARE_ENUM(NetworkKind, network_kind);

@@ -9,4 +9,4 @@ static int bridge_check(const NetworkDef *def, Fault *f) {
         return 0;
 }
 
-const ModeOps mode_bridge = { .kind = NETWORK_BRIDGE, .check = bridge_check };
+const ModeOps mode_bridge = { .kind = NETWORK_BRIDGE, .vlans = true, .check = bridge_check };

@@ -21,4 +21,4 @@ static int macvtap_check(const NetworkDef *def, Fault *f) {
         return 0;
 }
 
-const ModeOps mode_macvtap = { .kind = NETWORK_MACVTAP, .forwards = true, .check = macvtap_check };
+const ModeOps mode_macvtap = { .kind = NETWORK_MACVTAP, .forwards = true, .ports = PORTS_BESIDE_HOST, .check = macvtap_check };

@@ -6,12 +6,23 @@
 #include "fault.h"
 #include "ruleset.h"
 
+/* What guests of a network get. */
+typedef enum PortWay {
+        PORTS_ON_BRIDGE,         /* a tap on a bridge of the kernel */
+        PORTS_BESIDE_HOST,       /* a macvtap on a link of the host */
+        PORTS_IN_SWITCH,         /* a tap that Open vSwitch takes */
+        _PORT_WAY_MAX,
+} PortWay;
+
 /* What a kind of network needs and does: a file, and a row in list.h. */
 typedef struct ModeOps {
         NetworkKind kind;
         bool own_bridge;         /* the network makes its bridge, and may have addresses, DHCP and DNS */
         bool needs_ip;           /* nothing works without an <ip> */
         bool forwards;           /* <forward dev> and <interface> say where to */
+        PortWay ports;
+        bool vlans;              /* ports can be in some */
+        bool virtual_ports;      /* <virtualport> says more of them */
         /* Rules of this kind alone; may be NULL. */
         int (*check)(const NetworkDef *def, Fault *f);
         bool port_forwards;      /* the host can lead connections to its guests */

@@ -146,10 +146,18 @@ static int check_route(const NetworkDef *def, const NetworkRoute *t, Fault *f) {
 /* --- ports --- */
 
 static int check_settings(const NetworkDef *def, const Record *where, const PortSettings *s, Fault *f) {
-        if (s->tags.n > 0 && network_kind(def) != NETWORK_BRIDGE)
+        const ModeOps *ops = mode_ops(network_kind(def));
+        int r;
+
+        if (s->tags.n > 0 && !ops->vlans)
                 return xml_fault_below(where, "vlan", f, FAULT_NOT_SUPPORTED, "VLANs need a bridge of the host that filters them, not forward mode '%s'",
-                                 network_kind_to_string(network_kind(def)));
-        return port_settings_check(where, s, f);
+                                       network_kind_to_string(ops->kind));
+        r = port_settings_check(where, s, f);
+        if (r < 0 || ops->virtual_ports || !virtual_port_is_set(&s->virtual_port))
+                return r;
+        xml_fault_below(where, "virtualport", f, FAULT_INVALID_DEFINITION, "it belongs to bridges of Open vSwitch");
+        fault_hint(f, "these have <forward mode='bridge'/>, a <bridge name='…'/> and <virtualport type='openvswitch'/>");
+        return -EINVAL;
 }
 
 /* A guest that may set the filters of its port could listen to its neighbours: nobody does what it says yet, and nobody shall think so. */

@@ -43,7 +43,7 @@ int network_can_become(const NetworkDef *now, const NetworkDef *next, Fault *f) 
 
         if (copy_rest(now, &a) < 0 || copy_rest(next, &b) < 0)
                 return fault_oom(f);
-        if (record_equal(&a->head, &b->head) && network_needs_dnsmasq(now) == network_needs_dnsmasq(next))
+        if (record_equal(&a->head, &b->head) && network_kind(now) == network_kind(next) && network_needs_dnsmasq(now) == network_needs_dnsmasq(next))
                 return 0;
         fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "of a network that is active only DHCP, DNS, port forwards and portgroups can be changed");
         fault_hint(f, "change the definition only (flag 2), and stop and start the network");

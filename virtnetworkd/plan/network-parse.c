@@ -5,13 +5,10 @@
 #include "str.h"
 #include "xml-read.h"
 
-#define NO_SWITCH "switches other than the kernel's bridge are not supported"
 #define NO_POOL "a pool of PCI devices, from which VMs get one each, is not supported"
 #define ONE_DEVICE "<hostdev type='pci'> gives a VM a function of its own; mode 'passthrough' gives each VM an interface of the host"
 
 static const XmlRefused refused[] = {
-        { "network", "virtualport", NO_SWITCH, "the bridge of another switch can't take part; VLANs: a bridge of the host, mode 'bridge'" },
-        { "network/portgroup", "virtualport", NO_SWITCH, NULL },
         { "network/forward", "address", NO_POOL, ONE_DEVICE },
         { "network/forward", "driver", NO_POOL, ONE_DEVICE },
         { "network/forward", "pf", NO_POOL, ONE_DEVICE },

@@ -219,9 +219,10 @@ static void on_unit(const Fault *why, void *userdata) {
         int r;
 
         d->call = unit_call_free(d->call);
-        if (d->stopping)
+        if (d->stopping) {
+                unit_reset_failed(d->options.bus, d->unit); /* one that is stopped as it starts may call that a failure */
                 dnsmasq_remove_files(d);
-        else if (!why) {
+        } else if (!why) {
                 r = unit_gone_watch(d->options.bus, d->unit, on_unit_gone, d, &d->gone);
                 if (r < 0)
                         (void) log_warning_errno(r, "%s can't be watched: %m", d->unit);

@@ -96,7 +96,7 @@ int links_find(Links *l, const char *name, LinkInfo *ret) {
         r = rtnl_link_get_kernel(l->socket, 0, name, &link);
         if (r < 0)
                 return errno_of(r);
-        *ret = (LinkInfo) { .index = rtnl_link_get_ifindex(link) };
+        *ret = (LinkInfo) { .index = rtnl_link_get_ifindex(link), .mtu = rtnl_link_get_mtu(link) };
         (void) snprintf(ret->kind, sizeof(ret->kind), "%s", rtnl_link_get_type(link) ?: "");
         (void) snprintf(ret->alias, sizeof(ret->alias), "%s", rtnl_link_get_ifalias(link) ?: "");
         return 0;
@@ -170,17 +170,17 @@ int links_add_bridge(Links *l, const BridgeSpec *spec, int *ret_index, Fault *f)
         return 0;
 }
 
-int links_remove(Links *l, const char *name, Fault *f) {
+int links_remove(Links *l, int index) {
         _cleanup_(rtnl_link_putp) struct rtnl_link *link = rtnl_link_alloc();
         int r;
 
-        assert(l && name);
+        assert(l && index > 0);
 
         if (!link)
-                return fault_oom(f);
-        rtnl_link_set_name(link, name);
-        r = rtnl_link_delete(l->socket, link);
-        return r < 0 && errno_of(r) != -ENODEV ? links_fault(f, r, "can't remove the link", name) : 0;
+                return -ENOMEM;
+        rtnl_link_set_ifindex(link, index);
+        r = errno_of(rtnl_link_delete(l->socket, link));
+        return r == -ENODEV ? 0 : MIN(r, 0);
 }
 
 int links_set_up(Links *l, int index, Fault *f) {
@@ -225,8 +225,12 @@ int links_connect(Links *l, const char *name, const char *bridge, const MacAddre
 
         if (links_find(l, bridge, &to) < 0)
                 return fault_set(f, FAULT_NETWORK, ENODEV, "the host has no bridge %s", bridge);
-        if (!streq(to.kind, "bridge"))
-                return fault_set(f, FAULT_NETWORK, EINVAL, "%s is no bridge", bridge);
+        if (!streq(to.kind, "bridge")) {
+                fault_set(f, FAULT_NETWORK, EINVAL, "%s is no bridge", bridge);
+                if (streq(to.kind, "openvswitch"))
+                        fault_hint(f, "it is one of Open vSwitch: say so with <virtualport type='openvswitch'/>");
+                return -EINVAL;
+        }
         r = links_find(l, name, &link);
         if (r < 0)
                 return fault_set(f, FAULT_NETWORK, -r, "the tap %s has gone", name);
@@ -234,14 +238,14 @@ int links_connect(Links *l, const char *name, const char *bridge, const MacAddre
         return r < 0 ? links_fault(f, r, "the tap can't be put on the bridge", bridge) : 0;
 }
 
-int links_set_up_tap(Links *l, const char *name, const MacAddress *mac, const char *alias, Fault *f) {
+int links_set_up_tap(Links *l, const char *name, const MacAddress *mac, uint64_t mtu, const char *alias, Fault *f) {
         LinkInfo info;
         int r;
 
         r = links_find(l, name, &info);
         if (r < 0)
                 return fault_set(f, FAULT_NETWORK, -r, "the tap %s has gone", name);
-        r = change_link(l, info.index, NO_MASTER, mac, NUMBER_UNSET, alias);
+        r = change_link(l, info.index, NO_MASTER, mac, mtu, alias);
         return r < 0 ? links_fault(f, r, "can't set up", name) : 0;
 }
 
@@ -302,7 +306,7 @@ int links_add_macvtap(Links *l, const char *name, const char *lower, const char 
                 return fault_set(f, FAULT_NETWORK, ENODEV, "the macvtap %s has gone", name);
         r = change_link(l, link.index, NO_MASTER, NULL, NUMBER_UNSET, alias);
         if (r < 0) {
-                (void) links_remove(l, name, NULL);
+                (void) links_remove(l, link.index);
                 return links_fault(f, r, "can't set up", name);
         }
         *ret_index = link.index;

@@ -15,6 +15,7 @@ DEFINE_CLEANUP(Links *, links_free)
 
 typedef struct LinkInfo {
         int index;
+        unsigned mtu;
         char kind[16];               /* "bridge"; "" */
         char alias[128];             /* what somebody wrote on it */
 } LinkInfo;
@@ -34,13 +35,13 @@ typedef struct BridgeSpec {
 
 /* Makes it, down. FAULT_NETWORK. */
 int links_add_bridge(Links *l, const BridgeSpec *spec, int *ret_index, Fault *f);
-/* One that is not there is no error. */
-int links_remove(Links *l, const char *name, Fault *f);
+/* One that is not there is no error. It takes its time: see link-removal.h. */
+int links_remove(Links *l, int index);
 int links_set_up(Links *l, int index, Fault *f);
 /* Puts a link on a bridge and sets it up. `mac` NULL, `mtu` NUMBER_UNSET, `alias` NULL: as they are. */
 int links_connect(Links *l, const char *name, const char *bridge, const MacAddress *mac, uint64_t mtu, const char *alias, Fault *f);
-/* On no bridge. `mac` NULL: as it is. */
-int links_set_up_tap(Links *l, const char *name, const MacAddress *mac, const char *alias, Fault *f);
+/* On no bridge. */
+int links_set_up_tap(Links *l, const char *name, const MacAddress *mac, uint64_t mtu, const char *alias, Fault *f);
 /* A guest behind a port of a bridge, so that the bridge need not learn of it. FAULT_NETWORK. */
 int links_add_to_bridge_table(Links *l, const char *port, const MacAddress *mac, Fault *f);
 /* `mode`: bridge, private, vepa or passthrough; set up. FAULT_NETWORK. */

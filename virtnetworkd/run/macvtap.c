@@ -105,11 +105,12 @@ static void forget(Macvtap *t) {
                 m->busy(false, m->userdata);
 }
 
-static void remove_it(Macvtaps *m, const char *name) {
-        _cleanup_fault_ Fault f = FAULT_INIT;
+/* At once: who is next may want the link to itself. */
+static void remove_it(Macvtaps *m, int index, const char *name) {
+        int r = links_remove(m->links, index);
 
-        if (links_remove(m->links, name, &f) < 0)
-                log_warning("%s, which nobody uses any more, can't be removed: %s", name, fault_text(&f));
+        if (r < 0)
+                (void) log_warning_errno(r, "%s, which nobody uses any more, can't be removed: %m", name);
 }
 
 static int on_closed(sd_event_source *source, const struct inotify_event *event, void *userdata) {
@@ -118,7 +119,7 @@ static int on_closed(sd_event_source *source, const struct inotify_event *event,
         if ((event->mask & IN_CLOSE) && is_in_use(t)) /* one queue of several, or our own look at it */
                 return 0;
         if (event->mask & IN_CLOSE)
-                remove_it(t->all, t->name);
+                remove_it(t->all, t->index, t->name);
         forget(t);
         return 0;
 }
@@ -162,7 +163,7 @@ static int on_found(const MacvtapInfo *info, void *userdata) {
         if (r < 0)
                 return r;
         if (!is_in_use(t)) {
-                remove_it(m, info->name);
+                remove_it(m, info->index, info->name);
                 return 0;
         }
         r = watch(m, t);
@@ -267,7 +268,7 @@ int macvtaps_open(Macvtaps *m, const MacvtapSpec *spec, char *ret_name, int *fds
                         fds[i] = fd_close(fds[i]);
         }
         if (r < 0) {
-                remove_it(m, info.name);
+                remove_it(m, info.index, info.name);
                 return fault_is_set(f) ? r : fault_set(f, FAULT_NETWORK, -r, "a macvtap can't be watched: %s", strerror(-r));
         }
         t = NULL;

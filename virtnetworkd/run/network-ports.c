@@ -2,6 +2,7 @@
 #include <limits.h>
 #include <net/if.h>
 
+#include "../mode/mode.h"
 #include "mem.h"
 #include "networks.h"
 #include "port.h"
@@ -18,6 +19,7 @@ void port_request_init(PortRequest *q) {
 void port_request_clear(PortRequest *q) {
         free(q->domain);
         free(q->group);
+        free(q->settings.virtual_port.profile_id);
         record_list_clear(&q->settings.tags);
         port_request_init(q);
 }
@@ -45,6 +47,10 @@ static const PortGroup *find_group(const NetworkDef *def, const char *name) {
 static int find_settings(const Network *n, const PortRequest *q, const PortGroup **ret, Fault *f) {
         *ret = find_group(n->live, q->group);
         return q->group && !*ret ? fault_set(f, FAULT_INVALID_ARGS, ENOENT, "the network %s has no portgroup \"%s\"", n->name, q->group) : 0;
+}
+
+static PortWay port_way(const Network *n) {
+        return mode_ops(network_kind(n->live))->ports;
 }
 
 /* The link that fewest guests are on; in mode passthrough a guest has it for itself. */
@@ -91,55 +97,73 @@ static int open_tap(Network *n, const PortRequest *q, char *name, int *fds, Faul
         return port_open(n->all->links, &spec, name, fds, f);
 }
 
-/* The bandwidth of a network is that of its bridge, not of each port. */
-static void port_settings_of_all(const Network *n, PortSettings *ret) {
-        *ret = n->live->port;
-        ret->inbound.average = ret->outbound.average = NUMBER_UNSET;
-}
-
-static int set_up_port(Network *n, const PortRequest *q, const PortGroup *group, const char *name, Fault *f) {
-        PortSettings all;
+/* What a port asks for, its group has, and all have. The bandwidth of a network is that of its bridge, not of each port. */
+static void merge_settings(const Network *n, const PortRequest *q, const PortGroup *group, PortSettings *ret) {
+        PortSettings all = n->live->port;
         const PortSettings *const layers[] = { &q->settings, group ? &group->settings : NULL, &all };
 
-        port_settings_of_all(n, &all);
-        return port_set_up(n->all->links, name, network_kind(n->live) == NETWORK_MACVTAP ? NULL : n->live->bridge, layers, ARRAY_SIZE(layers), f);
+        all.inbound.average = all.outbound.average = NUMBER_UNSET;
+        port_settings_merge(layers, ARRAY_SIZE(layers), ret);
 }
 
 int network_reattach(Network *n, const char *tap, const PortRequest *q, Fault *f) {
         const PortGroup *group;
+        PortSettings merged;
         PortSpec spec;
         int r;
 
         if (!n->active || n->operation)
                 return fault_set(f, FAULT_INVALID_STATE, ENOTCONN, "the network %s is not active", n->name);
-        if (network_kind(n->live) == NETWORK_MACVTAP)
-                return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "ports of the network %s are macvtaps, which lose nothing", n->name);
+        if (port_way(n) != PORTS_ON_BRIDGE)
+                return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "ports of the network %s are on no bridge of the kernel: they lose nothing", n->name);
         spec = tap_spec(n, q);
         spec.name = tap;
         spec.existing = true;
         r = find_settings(n, q, &group, f);
         if (r >= 0)
                 r = port_reconnect(n->all->links, &spec, f);
-        return r < 0 ? r : set_up_port(n, q, group, tap, f);
+        if (r < 0)
+                return r;
+        merge_settings(n, q, group, &merged);
+        return port_set_up(n->all->links, tap, n->live->bridge, &merged, f);
+}
+
+/* Those that are there at once. */
+static int open_here(Network *n, const PortRequest *q, const PortSettings *merged, PortDone done, void *userdata, Fault *f) {
+        bool on_bridge = port_way(n) == PORTS_ON_BRIDGE;
+        int fds[PORT_QUEUES_MAX], r;
+        char name[IFNAMSIZ];
+
+        if (merged->virtual_port.type == VIRTUAL_PORT_OPENVSWITCH)
+                return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "the network %s is on no bridge of Open vSwitch: leave <virtualport> out", n->name);
+        r = (on_bridge ? open_tap : open_macvtap)(n, q, name, fds, f);
+        if (r < 0)
+                return r;
+        r = port_set_up(n->all->links, name, on_bridge ? n->live->bridge : NULL, merged, f);
+        if (r < 0)
+                port_close(fds, q->queues); /* … and it is gone */
+        else
+                done(name, fds, q->queues, NULL, userdata);
+        return r;
+}
+
+static int open_in_switch(Network *n, const PortRequest *q, const PortSettings *merged, PortDone done, void *userdata, Fault *f) {
+        PortRequest isolated = *q;
+
+        isolated.isolated = q->isolated || n->live->isolated == YES;
+        return switch_ports_open(n->all->switch_ports, n->live->bridge, &isolated, merged, done, userdata, f);
 }
 
 static int open_port(Network *n, const PortRequest *q, PortDone done, void *userdata, Fault *f) {
-        bool macvtap = network_kind(n->live) == NETWORK_MACVTAP;
-        int fds[PORT_QUEUES_MAX], r;
         const PortGroup *group;
-        char name[IFNAMSIZ];
+        PortSettings merged;
+        int r;
 
         r = find_settings(n, q, &group, f);
-        if (r >= 0)
-                r = (macvtap ? open_macvtap : open_tap)(n, q, name, fds, f);
-        if (r >= 0) {
-                r = set_up_port(n, q, group, name, f);
-                if (r < 0)
-                        port_close(fds, q->queues); /* … and it is gone */
-        }
-        if (r >= 0)
-                done(name, fds, q->queues, NULL, userdata);
-        return r;
+        if (r < 0)
+                return r;
+        merge_settings(n, q, group, &merged);
+        return (port_way(n) == PORTS_IN_SWITCH ? open_in_switch : open_here)(n, q, &merged, done, userdata, f);
 }
 
 static void on_started_for_port(void *object, const Fault *why, void *userdata) {
@@ -147,9 +171,10 @@ static void on_started_for_port(void *object, const Fault *why, void *userdata) 
         Attaching *a = userdata;
         Network *n = object;
 
-        if (why)
+        if (why) {
                 (void) fault_copy(&f, why);
-        else
+                fault_prefix(&f, "the network %s can't be started", n->name);
+        } else
                 (void) open_port(n, &a->request, a->done, a->userdata, &f);
         if (fault_is_set(&f))
                 a->done(NULL, NULL, 0, &f, a->userdata);
@@ -226,23 +251,34 @@ void network_forget_waiting(Network *n) {
         }
 }
 
-static int macvtap_ports(const Network *n, char ***ret) {
-        _cleanup_strv_ char **names = new0(char *, 1);
-        size_t count = 0;
-        int r = names ? 0 : -ENOMEM;
+static int macvtap_ports(const Network *n, char ***names, size_t *count) {
+        int r = 0;
 
-        if (r >= 0 && n->live->forward_interfaces.n == 0)
-                r = macvtaps_list(n->all->macvtaps, n->live->forward_dev, &names, &count);
+        if (n->live->forward_interfaces.n == 0)
+                r = macvtaps_list(n->all->macvtaps, n->live->forward_dev, names, count);
         RECORD_FOREACH(ForwardInterface, i, n->live->forward_interfaces)
                 if (r >= 0)
-                        r = macvtaps_list(n->all->macvtaps, i->dev, &names, &count);
-        if (r >= 0)
-                *ret = TAKE_PTR(names);
+                        r = macvtaps_list(n->all->macvtaps, i->dev, names, count);
         return r;
 }
 
 int network_ports(const Network *n, char ***ret) {
+        _cleanup_strv_ char **names = NULL;
+        size_t count = 0;
+        int r;
+
         if (!n->active)
                 return -ENODEV;
-        return n->live->bridge ? port_list(n->live->bridge, ret) : macvtap_ports(n, ret);
+        if (port_way(n) == PORTS_ON_BRIDGE)
+                return port_list(n->live->bridge, ret);
+        names = new0(char *, 1);
+        if (!names)
+                return -ENOMEM;
+        if (port_way(n) == PORTS_IN_SWITCH)
+                r = switch_ports_list(n->all->switch_ports, n->live->bridge, &names, &count);
+        else
+                r = macvtap_ports(n, &names, &count);
+        if (r >= 0)
+                *ret = TAKE_PTR(names);
+        return r;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <systemd/sd-event.h>
+
 #include "../def/network-def.h"
 #include "definitions.h"
 #include "dnsmasq.h"
@@ -13,7 +15,9 @@ typedef struct Networks Networks;
 typedef struct Network {
         DEFINED_MEMBERS(Networks, NetworkDef);
         bool active;                 /* all of it is there */
+        bool has_rules;              /* the firewall's */
         int ifindex;                 /* of the bridge; 0: none */
+        sd_event_source *removal;    /* of the bridge, while it is waited for */
         Dnsmasq *dnsmasq;
         Leases *leases;              /* NULL: no dnsmasq, or it comes or goes */
         bool targets_moved;          /* of port forwards, by what is being told of leases */
@@ -43,6 +47,7 @@ int network_update(Network *n, NetworkDef *next, DefinedDone done, void *userdat
 /* What a port is to be. */
 typedef struct PortRequest {
         char *domain, *group;        /* NULL: none */
+        sd_id128_t uuid;             /* of the domain; null: nobody knows */
         MacAddress mac;
         uint32_t queues;
         bool isolated;

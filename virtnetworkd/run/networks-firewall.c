@@ -15,19 +15,14 @@
 
 /* --- ours --- */
 
-/* Those that rules are made for. */
-static bool has_rules(const Network *n) {
-        return n->live && mode_ops(network_kind(n->live))->own_bridge;
-}
-
 static int spare_from_port_forwards(Networks *s, Ruleset *rules) {
         bool any = false;
         int r = 0;
 
         REGISTRY_FOREACH(Network, n, s->set.registry)
-                any = any || (n->live && n->live->port_forwards.n > 0);
+                any = any || (n->has_rules && n->live->port_forwards.n > 0);
         REGISTRY_FOREACH(Network, n, s->set.registry)
-                if (any && r >= 0 && has_rules(n))
+                if (any && r >= 0 && n->has_rules)
                         r = port_forward_spare(n->live, rules);
         return r;
 }
@@ -43,7 +38,7 @@ int networks_apply_rules(Networks *s, Fault *f) {
         if (r >= 0)
                 r = spare_from_port_forwards(s, &rules);
         REGISTRY_FOREACH(Network, n, s->set.registry)
-                if (r >= 0 && has_rules(n)) {
+                if (r >= 0 && n->has_rules) {
                         r = mode_rules(n->live, network_grants(n), &rules);
                         any = true;
                 }

@@ -16,7 +16,7 @@
 /* --- the set --- */
 
 static void busy_changed(Networks *s) {
-        bool busy = s->macvtaps_used;
+        bool busy = s->macvtaps_used || s->switches_used;
 
         REGISTRY_FOREACH(Network, n, s->set.registry)
                 busy = busy || n->live || n->operation;
@@ -222,6 +222,20 @@ static void on_macvtaps(bool any, void *userdata) {
         busy_changed(s);
 }
 
+static void on_switch_ports(bool any, void *userdata) {
+        Networks *s = userdata;
+
+        s->switches_used = any;
+        busy_changed(s);
+}
+
+static int take_up_ports(Networks *s) {
+        const SwitchPortsOptions options = { s->event, s->links, s->state_dir, on_switch_ports, s };
+        int r = macvtaps_new(s->event, s->links, on_macvtaps, s, &s->macvtaps);
+
+        return r < 0 ? r : switch_ports_new(&options, &s->switch_ports);
+}
+
 int networks_load(Networks *s) {
         _cleanup_fault_ Fault why = FAULT_INIT;
         int r;
@@ -235,7 +249,7 @@ int networks_load(Networks *s) {
                 log_error("the firewall's rules can't be compared with what they should be: %s", fault_text(&why));
         fault_clear(&why);
         if (r >= 0)
-                r = macvtaps_new(s->event, s->links, on_macvtaps, s, &s->macvtaps);
+                r = take_up_ports(s);
         if (r >= 0 && default_network_offer(s, &why) < 0)
                 log_warning("the network default is not defined: %s", fault_text(&why));
         definitions_autostart(&s->set);
@@ -251,6 +265,7 @@ Networks *networks_free(Networks *s) {
         sd_event_source_disable_unref(s->mend);
         sd_event_source_disable_unref(s->look);
         macvtaps_free(s->macvtaps);
+        switch_ports_free(s->switch_ports);
         neighbours_free(s->neighbours);
         firewalld_free(s->firewalld);
         links_free(s->links);

@@ -9,6 +9,7 @@
 #include "neighbours.h"
 #include "network.h"
 #include "nft.h"
+#include "switch-ports.h"
 
 #define NETWORKS_MAX 1000u
 
@@ -29,7 +30,8 @@ struct Networks {
         char *run_dir, *state_dir;
         Links *links;
         Macvtaps *macvtaps;
-        bool macvtaps_used;
+        SwitchPorts *switch_ports;
+        bool macvtaps_used, switches_used;
         Neighbours *neighbours;
         Firewalld *firewalld;        /* NULL without a message bus */
         Nft *nft;

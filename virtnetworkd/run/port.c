@@ -81,15 +81,22 @@ static int fix_address(Links *l, const char *name, const MacAddress *mac, Fault 
         return r < 0 ? r : links_add_to_bridge_table(l, name, mac, f);
 }
 
+/* It is the guest's end: the host says nothing on it. */
+static void make_quiet(const char *name) {
+        _cleanup_free_ char *ipv6 = strf("ipv6/conf/%s/disable_ipv6", name);
+
+        if (ipv6)
+                (void) sysctl_set(ipv6, "1");
+}
+
 static int connect_to_bridge(Links *l, const PortSpec *spec, const char *name, Fault *f) {
-        _cleanup_free_ char *alias = spec->domain ? strf("virtbus:%s", spec->domain) : NULL, *ipv6 = strf("ipv6/conf/%s/disable_ipv6", name);
+        _cleanup_free_ char *alias = spec->domain ? strf("virtbus:%s", spec->domain) : NULL;
         const MacAddress mac = address_of_tap(&spec->mac);
         int r;
 
-        if (!ipv6 || (spec->domain && !alias))
+        if (spec->domain && !alias)
                 return fault_oom(f);
-        /* It is the guest's end: the host says nothing on it. */
-        (void) sysctl_set(ipv6, "1");
+        make_quiet(name);
         r = links_connect(l, name, spec->bridge, spec->mac.set ? &mac : NULL, spec->mtu, alias, f);
         if (r >= 0 && spec->isolated)
                 r = set_bridge_port(name, "isolated", "1", f);
@@ -121,7 +128,9 @@ static int set_up_alone(Links *l, const PortSpec *spec, const char *name, Fault 
         _cleanup_free_ char *alias = strf("virtbus:%s", spec->domain ?: "");
         const MacAddress mac = address_of_tap(&spec->mac);
 
-        return alias ? links_set_up_tap(l, name, spec->mac.set ? &mac : NULL, alias, f) : fault_oom(f);
+        if (spec->quiet)
+                make_quiet(name);
+        return alias ? links_set_up_tap(l, name, spec->mac.set ? &mac : NULL, spec->mtu, alias, f) : fault_oom(f);
 }
 
 /* Fewer interruptions for frames that a moment later reach the host. */
@@ -176,25 +185,14 @@ int port_reconnect(Links *l, const PortSpec *spec, Fault *f) {
         return connect_to_bridge(l, spec, spec->name, f);
 }
 
-int port_set_up(Links *l, const char *name, const char *bridge, const PortSettings *const *layers, size_t n, Fault *f) {
-        static const Bandwidth none = { NUMBER_UNSET, NUMBER_UNSET, NUMBER_UNSET, NUMBER_UNSET };
-        const Bandwidth *in = &none, *out = &none;
-        const PortSettings *tags = NULL;
-        int r;
+int port_set_up(Links *l, const char *name, const char *bridge, const PortSettings *s, Fault *f) {
+        int r = shape_link(l, name, &s->inbound, &s->outbound, f);
 
-        for (size_t i = n; i-- > 0;) {
-                if (!layers[i])
-                        continue;
-                in = layers[i]->inbound.average != NUMBER_UNSET ? &layers[i]->inbound : in;
-                out = layers[i]->outbound.average != NUMBER_UNSET ? &layers[i]->outbound : out;
-                tags = layers[i]->tags.n > 0 ? layers[i] : tags;
-        }
-        r = shape_link(l, name, in, out, f);
-        if (r < 0 || !tags)
+        if (r < 0 || s->tags.n == 0)
                 return r;
         if (!bridge)
                 return fault_set(f, FAULT_NOT_SUPPORTED, EOPNOTSUPP, "a macvtap is in no VLANs: have it on a VLAN of the host's link");
-        return bridge_port_set_vlans(l, bridge, name, tags, f);
+        return bridge_port_set_vlans(l, bridge, name, s, f);
 }
 
 int port_list(const char *bridge, char ***ret) {

@@ -20,11 +20,15 @@ static const char *device_key(const Record *r) {
         return device_record_type(r->type->element) == r->type ? ((const Device *) r)->id : NULL;
 }
 
-/* What a running domain has more than its definition is no change of it: the format of a volume, too, where its pool has told it. */
+/* What a running domain has more than its definition is no change of it: the format of a volume, too, where its pool has told it, and the switch
+ * where its network has. */
 static bool is_of_the_run(const char *path, const Field *field, const void *after) {
-        bool is_left_open = !after || !field->type->is_set(after);
+        static const char *const told[] = { "driver/@type", "virtualport/@type", "virtualport/parameters/@interfaceid" };
+        bool is_left_open = !after || !field->type->is_set(after), is_told = false;
 
-        return (field->flags & FIELD_LIVE) || strstr(path, "backingStore") || (is_left_open && str_ends(path, "driver/@type"));
+        for (size_t i = 0; i < ARRAY_SIZE(told); i++)
+                is_told = is_told || str_ends(path, told[i]);
+        return (field->flags & FIELD_LIVE) || strstr(path, "backingStore") || (is_left_open && is_told);
 }
 
 /* --- names --- */

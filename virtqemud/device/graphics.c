@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "audio.h"
+#include "gl.h"
 #include "mem.h"
 #include "spice-tls.h"
 #include "video.h"
@@ -93,6 +94,11 @@ static bool is_spice_only(const Graphics *g) {
                g->copypaste != UNSET || g->filetransfer != UNSET || g->tls_port != INTEGER_UNSET;
 }
 
+static bool has_entrance(const Graphics *g) {
+        return g->port != INTEGER_UNSET || g->autoport != UNSET || g->listen || g->socket || g->listens.n > 0 || g->password || g->valid_to || g->connected ||
+               g->keymap || g->audio != NUMBER_UNSET;
+}
+
 static bool is_port(int64_t n) {
         return n == INTEGER_UNSET || n == -1 || (n > 0 && n <= 65535);
 }
@@ -119,6 +125,9 @@ static int check_record(Record *r, Fault *f) {
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type '%s' has no websocket, sharePolicy and powerControl: 'vnc' has", type);
         if (g->type != GRAPHICS_DBUS && (g->p2p != UNSET || g->address))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "p2p and address are for type 'dbus'");
+        if (g->type == GRAPHICS_EGL_HEADLESS && has_entrance(g))
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION,
+                                 "type 'egl-headless' draws, nobody connects to it: port, listen, passwd and keymap are for 'vnc' or 'spice' beside it");
         if (!is_port(g->port) || !is_port(g->tls_port) || !is_port(g->websocket))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "a port is a number from 1 to 65535, or -1 to have one chosen");
         if (g->socket && *g->socket != '/')
@@ -270,13 +279,12 @@ static int check_type(const Graphics *g, Fault *f) {
         case GRAPHICS_RDP:
                 return cannot(g, f, "QEMU has no access to a desktop: only the types 'vnc', 'spice' and 'dbus' are supported",
                               "use a viewer with 'spice' or 'vnc'");
-        case GRAPHICS_EGL_HEADLESS:
-                return cannot(g, f, "type 'egl-headless': QEMU has no access to the host's graphics", "leave it out: the guest draws without it");
         case GRAPHICS_DBUS:
                 return g->p2p == YES ? 0 : cannot(g, f, "type 'dbus' is handed out by this daemon, not found on a bus of its own", "say p2p='yes'");
         case GRAPHICS_UNSET:
         case GRAPHICS_VNC:
         case GRAPHICS_SPICE:
+        case GRAPHICS_EGL_HEADLESS:
         case _GRAPHICS_TYPE_MAX:
         case _GRAPHICS_TYPE_INVALID:
                 break;
@@ -289,8 +297,6 @@ static int check_settings(const Graphics *g, Fault *f) {
                 return cannot(g, f, "a websocket is a port, and this display has none", "say <listen type='address'/>, or leave websocket out");
         if (g->websocket == g->port && g->port > 0)
                 return xml_fault(&g->device.head, f, FAULT_INVALID_DEFINITION, "port and websocket are both %" PRIi64, g->port);
-        if (g->gl == YES)
-                return cannot(g, f, "gl: QEMU has no access to the host's graphics", "say gl enable='no'");
         if (g->power_control == YES)
                 return cannot(g, f, "powerControl lets whoever sees the screen switch the VM off", "let them use D-Bus, where polkit decides");
         if (g->type == GRAPHICS_VNC && g->password && strlen(g->password) > 8)
@@ -326,6 +332,8 @@ static int graphics_check(const Device *d, const DomainDef *def, const QemuCaps 
         }
         if (r >= 0)
                 r = check_settings(g, f);
+        if (r >= 0)
+                r = gl_check(g, def, f);
         if (r >= 0)
                 r = spice_tls_check(g, f);
         if (r >= 0)
@@ -379,6 +387,7 @@ static int spice_args(const Graphics *g, Args *a) {
                 text_add(&t, ",disable-copy-paste=on");
         if (g->filetransfer == NO)
                 text_add(&t, ",disable-agent-file-xfer=on");
+        gl_add_options(g, &t);
         text = text_finish(&t);
         return text ? args_option(a, "-spice", "%s", text) : -ENOMEM;
 }
@@ -404,8 +413,25 @@ static int vnc_args(const Graphics *g, Args *a) {
 
 static int dbus_args(const Graphics *g, Args *a) {
         const Audio *audio = g->audio == NUMBER_UNSET ? NULL : domain_find_audio(a->def, g->audio);
+        _cleanup_text_ Text t = TEXT_INIT;
+        _cleanup_free_ char *text = NULL;
 
-        return audio ? args_option(a, "-display", "dbus,p2p=on,audiodev=audio%" PRIu64, audio->number) : args_option(a, "-display", "dbus,p2p=on");
+        text_add(&t, "dbus,p2p=on");
+        if (audio)
+                text_addf(&t, ",audiodev=audio%" PRIu64, audio->number);
+        gl_add_options(g, &t);
+        text = text_finish(&t);
+        return text ? args_option(a, "-display", "%s", text) : -ENOMEM;
+}
+
+static int egl_args(const Graphics *g, Args *a) {
+        _cleanup_text_ Text t = TEXT_INIT;
+        _cleanup_free_ char *text = NULL;
+
+        text_add(&t, "egl-headless");
+        gl_add_options(g, &t);
+        text = text_finish(&t);
+        return text ? args_option(a, "-display", "%s", text) : -ENOMEM;
 }
 
 static int graphics_args(const Device *d, Args *a, Fault *f) {
@@ -414,6 +440,8 @@ static int graphics_args(const Device *d, Args *a, Fault *f) {
 
         if (g->type == GRAPHICS_DBUS)
                 return dbus_args(g, a);
+        if (g->type == GRAPHICS_EGL_HEADLESS)
+                return egl_args(g, a);
         if (g->type == GRAPHICS_VNC && g->websocket != INTEGER_UNSET && g->certificates && g->password)
                 return cannot(g, f, "websocket: QEMU asks nobody for a password who has spoken TLS before, and VncTLS= of qemu.conf wants TLS",
                               "leave websocket out, or passwd; with VncVerifyClients= certificates decide who comes in");

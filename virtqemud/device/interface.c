@@ -82,6 +82,7 @@ static int check_port(const Interface *i, Fault *f) {
         } rows[] = {
                 { "bandwidth", i->port.inbound.average != NUMBER_UNSET || i->port.outbound.average != NUMBER_UNSET, interface_has_tap(i) },
                 { "vlan", i->port.tags.n > 0, i->type == INTERFACE_NETWORK || i->type == INTERFACE_BRIDGE },
+                { "virtualport", virtual_port_is_set(&i->port.virtual_port), i->type == INTERFACE_NETWORK || i->type == INTERFACE_BRIDGE },
                 { "port/@isolated", i->isolated != UNSET, i->type == INTERFACE_NETWORK || i->type == INTERFACE_BRIDGE },
                 { "coalesce", i->coalesce != NUMBER_UNSET, interface_has_tap(i) && i->type != INTERFACE_DIRECT },
                 { "target/@managed", i->managed != UNSET, i->type == INTERFACE_ETHERNET },
@@ -92,6 +93,9 @@ static int check_port(const Interface *i, Fault *f) {
                 if (rows[k].there && !rows[k].fits)
                         return xml_fault_below(&i->device.head, rows[k].element, f, FAULT_NOT_SUPPORTED, "an interface of type '%s' can't have it",
                                                interface_type_to_string((InterfaceType) i->type));
+        if (i->type == INTERFACE_BRIDGE && virtual_port_is_set(&i->port.virtual_port) && i->port.virtual_port.type == VIRTUAL_PORT_NONE)
+                return xml_fault_below(&i->device.head, "virtualport", f, FAULT_INVALID_DEFINITION,
+                                       "in whose switch? a bridge of Open vSwitch has type='openvswitch'");
         if (i->forwards.n > 0 && i->backend == BACKEND_DEFAULT)
                 return xml_fault_below(&i->device.head, "portForward", f, FAULT_NOT_SUPPORTED,
                                        "it is passt that forwards ports: let <backend> be that, or away");
@@ -158,12 +162,20 @@ static BootDev interface_boot_class(const Device *d) {
         return BOOT_NETWORK;
 }
 
+/* Whatever controls the switch may know it by that from now on. */
+static int fill_virtual_port(VirtualPort *v) {
+        return v->type == VIRTUAL_PORT_OPENVSWITCH && sd_id128_is_null(v->interface_id) ? sd_id128_randomize(&v->interface_id) : 0;
+}
+
 /* QEMU's own prefix, the rest by chance. */
 static int interface_fill(Device *d, DomainDef *def, Fault *f) {
         Interface *i = (Interface *) d;
         sd_id128_t chance;
         int r;
 
+        r = fill_virtual_port(&i->port.virtual_port);
+        if (r < 0)
+                return r;
         if (i->model == INTERFACE_MODEL_NONE)
                 i->model = INTERFACE_VIRTIO;
         if (i->type == INTERFACE_NETWORK) {
@@ -276,6 +288,13 @@ const char *interface_wanted_tap(const Interface *i) {
 
 int interface_set_host(Interface *i, const char *name) {
         return free_and_strdup(&i->host, name);
+}
+
+int interface_set_switch(Interface *i, bool with_id) {
+        VirtualPort *v = &i->port.virtual_port;
+
+        v->type = VIRTUAL_PORT_OPENVSWITCH;
+        return with_id ? fill_virtual_port(v) : 0;
 }
 
 static bool uses_vhost(const Interface *i, const Args *a) {
@@ -398,6 +417,17 @@ static int interface_files(const Device *d, WantedFiles *requests) {
         return rom_files(&((const Interface *) d)->rom, &d->head, requests);
 }
 
+/* What its network has told, and what it has got there. */
+static void interface_inherit(Device *after, const Device *before) {
+        VirtualPort *to = &((Interface *) after)->port.virtual_port;
+        const VirtualPort *from = &((const Interface *) before)->port.virtual_port;
+
+        if (((const Interface *) after)->type == INTERFACE_NETWORK && to->type == VIRTUAL_PORT_NONE)
+                to->type = from->type;
+        if (sd_id128_is_null(to->interface_id))
+                to->interface_id = from->interface_id;
+}
+
 static ChangeVerdict interface_verdict(const Device *before, const Device *after, const char *path) {
         if (str_after(path, "bandwidth/") && interface_has_tap((const Interface *) after))
                 return CHANGE_NOW;
@@ -438,7 +468,7 @@ const DeviceOps device_interface = {
         .kind = DEVICE_INTERFACE, .element = "interface", .type = &interface_record,
         .id_prefix = interface_prefix, .boot_class = interface_boot_class,
         .fill = interface_fill, .slot = interface_slot, .check = interface_check, .fixed = device_never_fixed, .files = interface_files, .args = interface_args,
-        .verdict = interface_verdict, .update = interface_update, .companion = interface_companion, .settle = interface_settle,
+        .inherit = interface_inherit, .verdict = interface_verdict, .update = interface_update, .companion = interface_companion, .settle = interface_settle,
 };
 
 Interface *device_as_interface(const Device *d) {

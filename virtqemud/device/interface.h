@@ -82,7 +82,7 @@ typedef struct Interface {
         Rom rom;
         InterfaceSocket socket;
         int teaming;                  /* Teaming: it stands in while a device of the host is away */
-        PortSettings port;            /* <bandwidth> and <vlan> */
+        PortSettings port;            /* <bandwidth>, <vlan> and <virtualport> */
         Tristate isolated;
         uint64_t coalesce;            /* frames that the host takes together */
         RecordList forwards;          /* UserForward, of type 'user' */
@@ -110,5 +110,7 @@ static inline bool interface_same_bandwidth(const Interface *a, const Interface 
 }
 /* Of the live definition: the name of the host's end. */
 int interface_set_host(Interface *i, const char *name);
+/* Likewise: its network is a bridge of Open vSwitch. `with_id`: it gets an id there if it has none. */
+int interface_set_switch(Interface *i, bool with_id);
 /* The tap of type 'ethernet' that is asked for; empty: any. */
 const char *interface_wanted_tap(const Interface *i);

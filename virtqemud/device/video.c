@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "gl.h"
 #include "str.h"
 #include "virtio.h"
 #include "xml-read.h"
@@ -42,6 +43,9 @@ static const struct {
         [VIDEO_RAMFB]  = { "ramfb",         NULL,             0,     SLOT_NONE },
         [VIDEO_NONE]   = { NULL,            NULL,             0,     SLOT_NONE },
 };
+
+/* The same of one that has the host's graphics draw. */
+static const char *const gl_names[] = { "virtio-vga-gl", "virtio-gpu-gl-pci" };
 
 #define AT(member) offsetof(Video, member)
 static const Field video_fields[] = {
@@ -141,6 +145,8 @@ static SlotKind video_slot(const Device *d, const DomainDef *def) {
 }
 
 static const char *video_driver(const Video *v, const DomainDef *def) {
+        if (v->accel3d == YES)
+                return gl_names[!is_first(&v->device, def)];
         return is_first(&v->device, def) ? models[v->model].first : models[v->model].further;
 }
 
@@ -157,6 +163,12 @@ static int check_driver(const Video *v, const DomainDef *def, const QemuCaps *ca
         return 0;
 }
 
+static int no_gl(const Record *r, Fault *f) {
+        xml_fault_below(r, "model/acceleration", f, FAULT_INVALID_DEFINITION, "accel3d draws with the host's graphics, and no display of the domain does");
+        fault_hint(f, "add <graphics type='egl-headless'/>, or say <gl enable='yes'/> in that of type 'spice' or 'dbus'");
+        return -EINVAL;
+}
+
 static int video_check(const Device *d, const DomainDef *def, const QemuCaps *caps, Fault *f) {
         const Video *v = (const Video *) d;
         const Record *r = &d->head;
@@ -169,8 +181,10 @@ static int video_check(const Device *d, const DomainDef *def, const QemuCaps *ca
                 return xml_fault_below(r, "driver/@name", f, FAULT_NOT_SUPPORTED, "'%.16s' is not supported, only 'qemu'", v->driver);
         if (virtio_options_any(&v->virtio) && v->model != VIDEO_VIRTIO)
                 return xml_fault_below(r, "driver", f, FAULT_NOT_SUPPORTED, "these are settings of model 'virtio'");
-        if (v->accel3d == YES)
-                return xml_fault_below(r, "model/acceleration", f, FAULT_NOT_SUPPORTED, "QEMU has no access to the host's graphics: accel3d must be 'no'");
+        if (v->accel3d == YES && v->model != VIDEO_VIRTIO)
+                return xml_fault_below(r, "model/acceleration", f, FAULT_NOT_SUPPORTED, "accel3d is a setting of model 'virtio'");
+        if (v->accel3d == YES && !domain_find_gl(def))
+                return no_gl(r, f);
         if (v->heads != NUMBER_UNSET && v->heads > 1 && v->model != VIDEO_QXL && v->model != VIDEO_VIRTIO)
                 return xml_fault(r, f, FAULT_NOT_SUPPORTED, "an adapter of model '%s' has one head", enum_to_word(&model_table, v->model));
         return check_driver(v, def, caps, f);

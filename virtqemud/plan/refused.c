@@ -30,8 +30,6 @@ static const struct {
         { "domain/devices/disk/source", "cookies", "they would be secrets that everybody reads", "<auth> logs in" },
         { "domain/devices/interface", "filterref", "filters of packets are not supported",
           "<port isolated='yes'/> keeps guests apart; rules of the host find the tap by its name" },
-        { "domain/devices/interface", "virtualport", "virtnetworkd puts no ports into switches other than the kernel's bridge",
-          "a tap that you have put into the switch can be used: <interface type='ethernet'> with <target dev='…' managed='no'/>" },
         { "domain/devices/interface", "script", "QEMU runs no programs", "virtnetworkd makes the tap: <target dev='…'/>" },
         { "domain/devices/interface", "downscript", "QEMU runs no programs", "the tap goes with QEMU" },
         { "domain/devices/interface", "guest", "that is for containers", NULL },

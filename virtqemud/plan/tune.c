@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../def/cpu-set.h"
+#include "../device/gl.h"
 #include "domain.h"
 #include "mem.h"
 #include "str.h"
@@ -224,6 +225,24 @@ int tune_properties(const DomainDef *def, bool reset, UnitProperties *ret) {
         }
         *ret = p;
         return 0;
+}
+
+static void add_device(UnitProperties *p, const char *device) {
+        p->items[p->n++] = (UnitProperty) { .name = "DeviceAllow", .is_device = true, .device = device };
+}
+
+void tune_devices(const DomainDef *def, bool reset, UnitProperties *p) {
+        const char *device = gl_device(def);
+
+        assert(p);
+
+        if (!device)
+                return;
+        if (reset) { /* what virtqemu@.service says is forgotten, too, and said again */
+                add_device(p, NULL);
+                add_device(p, "/dev/kvm");
+        } else
+                add_device(p, device);
 }
 
 static UnitProperty *find_property(UnitProperties *p, const char *name) {

@@ -16,6 +16,8 @@ typedef struct UnitProperty {
         } *pairs;
         size_t n_pairs;
         bool is_pairs;           /* there may be none: what was said before is forgotten */
+        bool is_device;          /* DeviceAllow */
+        const char *device;      /* which may be read and written; NULL: none, what was said before is forgotten */
 } UnitProperty;
 
 #define TUNE_PROPERTIES_MAX 24u
@@ -28,6 +30,8 @@ void unit_properties_clear(UnitProperties *p);
 
 /* With `reset` the same properties as they are where nobody has said anything. Paths in it are the definition's. -ENOMEM. */
 int tune_properties(const DomainDef *def, bool reset, UnitProperties *ret);
+/* Likewise the devices that QEMU opens by itself, which it must be told of before QEMU starts. Added to what is in `p`. */
+void tune_devices(const DomainDef *def, bool reset, UnitProperties *p);
 /* What has to be told so that those of `before` become those of `after`: these, and the others reset. */
 int tune_change(const DomainDef *before, const DomainDef *after, UnitProperties *ret);
 

@@ -669,7 +669,7 @@ static void attach_dropped(Operation *o, const Fault *f) {
         a->done(o->domain, "", NULL, f, a->userdata);
 }
 
-static const StepRow attach_steps[] = {
+static const StepTable attach_steps = STEP_TABLE("attach",
         { "capabilities", begin_capabilities, undo_gather },
         { "volumes", begin_volumes, undo_gather },
         { "secrets", begin_secrets, undo_gather },
@@ -687,11 +687,11 @@ static const StepRow attach_steps[] = {
         { "plug", begin_plug, undo_plug },
         { "tidy", begin_tidy, NULL },
         { "tell", begin_tell, NULL },
-};
+);
 
 static const OperationType attach_type = {
         .name = "attach",
-        .steps = attach_steps, .n_steps = ARRAY_SIZE(attach_steps),
+        .steps = &attach_steps,
         .free_data = attach_free, .qemu_ended = operation_qemu_ended, .finished = attach_finished,
         .dropped = attach_dropped,
 };

@@ -216,6 +216,8 @@ static void end(Domain *d, const char *device, int error, Fault *f) {
         if (!t || !TAKE(t->waiting, false))
                 return;
         t->timeout = sd_event_source_disable_unref(t->timeout);
+        if (error >= 0)
+                steps_settle(d->operation->steps); /* the guest can't be given it back */
         steps_continue(d->operation->steps, error, f);
 }
 
@@ -235,11 +237,11 @@ void detach_device_refused(Domain *d, const char *device) {
         end(d, device, -EBUSY, &f);
 }
 
-static const StepRow detach_steps[] = {
+static const StepTable detach_steps = STEP_TABLE("detach",
         { "journal", begin_journal, NULL },
         { "define", begin_define, undo_define },
         { "unplug", begin_unplug, undo_unplug },
-};
+);
 
 /* With the machine its device is gone, too. */
 static void detach_qemu_ended(Operation *o) {
@@ -267,7 +269,7 @@ static void detach_dropped(Operation *o, const Fault *f) {
 }
 
 static const OperationType detach_type = {
-        .name = "detach", .steps = detach_steps, .n_steps = ARRAY_SIZE(detach_steps), .free_data = detach_free,
+        .name = "detach", .steps = &detach_steps, .free_data = detach_free,
         .qemu_ended = detach_qemu_ended, .finished = detach_finished, .dropped = detach_dropped,
 };
 

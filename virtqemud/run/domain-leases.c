@@ -5,6 +5,7 @@
 #include <sys/sysmacros.h>
 
 #include "bus-error.h"
+#include "call-again.h"
 #include "fd.h"
 #include "manager.h"
 #include "mem.h"
@@ -23,7 +24,7 @@ typedef struct DomainLease {
         char *lockspace, *resource, *path;
         bool shared;
         int fd;
-        sd_bus_slot *call;
+        CallAgain *call;
 } DomainLease;
 
 struct DomainLeases {
@@ -42,7 +43,7 @@ DomainLeases *domain_leases_free(DomainLeases *l) {
         for (size_t i = 0; i < l->n; i++) {
                 DomainLease *lease = &l->items[i];
 
-                sd_bus_slot_unref(lease->call);
+                call_again_free(lease->call);
                 fd_close(lease->fd);
                 free(lease->lockspace);
                 free(lease->resource);
@@ -145,7 +146,7 @@ static int on_acquired(sd_bus_message *reply, void *userdata, sd_bus_error *erro
         DomainLeases *l = lease->all;
         int fd, r = 0;
 
-        lease->call = sd_bus_slot_unref(lease->call);
+        lease->call = call_again_free(lease->call);
         if (e && !fault_is_set(&l->why))
                 explain(lease, e, &l->why);
         if (!e)
@@ -170,7 +171,7 @@ static int acquire(DomainLease *lease) {
         if (r >= 0)
                 r = append_owner(m, lease, 0);
         if (r >= 0)
-                r = sd_bus_call_async(bus, &lease->call, m, on_acquired, lease, ACQUIRE_TIMEOUT_USEC);
+                r = call_again(bus, m, on_acquired, lease, ACQUIRE_TIMEOUT_USEC, &lease->call);
         if (r >= 0)
                 lease->all->n_pending++;
         return r;

@@ -7,6 +7,7 @@
 
 #include "../device/chardev.h"
 #include "../device/device.h"
+#include "call-again.h"
 #include "fd.h"
 #include "instance.h"
 #include "log.h"
@@ -26,7 +27,7 @@ typedef struct DomainLog {
         DomainLogs *all;
         char *name;
         int fd, keep;
-        sd_bus_slot *call;
+        CallAgain *call;
 } DomainLog;
 
 struct DomainLogs {
@@ -42,7 +43,7 @@ DomainLogs *domain_logs_free(DomainLogs *l) {
         if (!l)
                 return NULL;
         for (size_t i = 0; i < l->n; i++) {
-                sd_bus_slot_unref(l->items[i].call);
+                call_again_free(l->items[i].call);
                 fd_close(l->items[i].fd);
                 fd_close(l->items[i].keep);
                 free(l->items[i].name);
@@ -92,7 +93,7 @@ static int on_opened(sd_bus_message *reply, void *userdata, sd_bus_error *error)
         const sd_bus_error *e = sd_bus_message_get_error(reply);
         int r = 0;
 
-        log->call = sd_bus_slot_unref(log->call);
+        log->call = call_again_free(log->call);
         note_silence(l->domain->manager, e);
         if (!e)
                 r = take_pipe(log, reply);
@@ -119,8 +120,7 @@ static int call_open(DomainLog *log) {
                 r = sd_bus_message_append(m, "ssta{sv}", d->name, log->name, UINT64_C(0), 1, "unit", "s", d->unit);
         else if (r >= 0)
                 r = sd_bus_message_append(m, "ssta{sv}", d->name, log->name, UINT64_C(0), 0);
-        return r < 0 ? r : sd_bus_call_async(bus, &log->call, m, on_opened, log,
-                                          d->manager->logs_silent ? OPEN_AGAIN_USEC : OPEN_TIMEOUT_USEC);
+        return r < 0 ? r : call_again(bus, m, on_opened, log, d->manager->logs_silent ? OPEN_AGAIN_USEC : OPEN_TIMEOUT_USEC, &log->call);
 }
 
 /* --- all of them --- */

@@ -5,11 +5,13 @@
 
 #include "../device/interface.h"
 #include "bus-error.h"
+#include "call-again.h"
 #include "fd.h"
 #include "instance.h"
 #include "log.h"
 #include "manager.h"
 #include "mem.h"
+#include "port-request.h"
 #include "sdbus.h"
 #include "str.h"
 
@@ -28,7 +30,8 @@ typedef struct DomainPort {
         DomainPorts *all;
         Interface *interface;        /* of the live definition */
         int fds[QUEUES_MAX];
-        sd_bus_slot *call;
+        char *network;               /* its object */
+        CallAgain *call;
 } DomainPort;
 
 struct DomainPorts {
@@ -45,7 +48,8 @@ DomainPorts *domain_ports_free(DomainPorts *p) {
         if (!p)
                 return NULL;
         for (size_t i = 0; i < p->n; i++) {
-                sd_bus_slot_unref(p->items[i].call);
+                call_again_free(p->items[i].call);
+                free(p->items[i].network);
                 for (unsigned q = 0; q < QUEUES_MAX; q++)
                         fd_close(p->items[i].fds[q]);
         }
@@ -109,74 +113,13 @@ static int on_attached(sd_bus_message *reply, void *userdata, sd_bus_error *erro
         DomainPort *port = userdata;
         int r = 0;
 
-        port->call = sd_bus_slot_unref(port->call);
+        port->call = call_again_free(port->call);
         if (!e)
                 r = take_port(port, reply);
         if (e || r < 0)
                 fail(port, e, r);
         end_one(port);
         return 0;
-}
-
-static int append_bandwidth(sd_bus_message *m, const char *name, const Bandwidth *b) {
-        if (b->average == NUMBER_UNSET)
-                return 0;
-        return sd_bus_message_append(m, "{sv}", name, "(ttt)", b->average, b->peak == NUMBER_UNSET ? 0 : b->peak, b->burst == NUMBER_UNSET ? 0 : b->burst);
-}
-
-static int append_vlans(sd_bus_message *m, const PortSettings *s) {
-        int r;
-
-        if (s->tags.n == 0)
-                return 0;
-        r = sd_bus_message_open_container(m, 'e', "sv");
-        if (r >= 0)
-                r = sd_bus_message_append(m, "s", "vlans");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'v', "a(ts)");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'a', "(ts)");
-        for (size_t i = 0; i < s->tags.n && r >= 0; i++) {
-                const VlanTag *t = (const VlanTag *) s->tags.items[i];
-
-                r = sd_bus_message_append(m, "(ts)", t->id, t->native == NATIVE_NONE ? "" : vlan_native_to_string((VlanNative) t->native));
-        }
-        for (unsigned depth = 0; depth < 3 && r >= 0; depth++)
-                r = sd_bus_message_close_container(m);
-        return r < 0 || s->trunk == UNSET ? r : sd_bus_message_append(m, "{sv}", "trunk", "b", s->trunk == YES);
-}
-
-/* What the definition asks for, beside what every port has. */
-static int append_settings(sd_bus_message *m, const Interface *i) {
-        int r = 0;
-
-        if (i->port_group)
-                r = sd_bus_message_append(m, "{sv}", "portgroup", "s", i->port_group);
-        if (r >= 0 && i->isolated == YES)
-                r = sd_bus_message_append(m, "{sv}", "isolated", "b", 1);
-        if (r >= 0 && i->coalesce != NUMBER_UNSET)
-                r = sd_bus_message_append(m, "{sv}", "coalesce", "u", (uint32_t) i->coalesce);
-        if (r >= 0)
-                r = append_bandwidth(m, "inbound", &i->port.inbound);
-        if (r >= 0)
-                r = append_bandwidth(m, "outbound", &i->port.outbound);
-        return r < 0 ? r : append_vlans(m, &i->port);
-}
-
-static int append_port(sd_bus_message *m, const DomainPort *port) {
-        const Interface *i = port->interface;
-        int r = sd_bus_message_open_container(m, 'a', "{sv}");
-
-        if (r >= 0)
-                r = sd_bus_message_append(m, "{sv}{sv}", "domain", "s", port->all->domain->name, "queues", "u", (uint32_t) interface_queues(i));
-        if (r >= 0)
-                r = append_settings(m, i);
-        if (r >= 0)
-                r = sd_bus_message_append(m, "{sv}", "mac", "ay", 6, i->mac.octets[0], i->mac.octets[1], i->mac.octets[2], i->mac.octets[3],
-                                          i->mac.octets[4], i->mac.octets[5]);
-        if (r >= 0)
-                r = sd_bus_message_close_container(m);
-        return r < 0 ? r : sd_bus_message_append(m, "ta{sv}", UINT64_C(0), 0);
 }
 
 /* Of the host, without a network: a bridge, a link, or a tap alone. */
@@ -188,44 +131,86 @@ static int append_target(sd_bus_message *m, const Interface *i) {
         return sd_bus_message_append(m, "ss", i->direct, direct_mode_to_string(i->direct_mode == DIRECT_NONE ? DIRECT_VEPA : (DirectMode) i->direct_mode));
 }
 
-/* `network`: its object; NULL: the interface is on none. */
-static int new_call(const DomainPort *port, const char *network, sd_bus_message **ret) {
+static int new_call(const DomainPort *port, sd_bus_message **ret) {
         sd_bus *bus = manager_network_bus(port->all->domain->manager);
         const Interface *i = port->interface;
         const char *method = i->bridge ? "AttachBridgePort" : i->direct ? "AttachLinkPort" : "AttachTap";
         int r;
 
-        if (network)
-                return sd_bus_message_new_method_call(bus, ret, NETWORK1_NAME, network, NETWORK1_NETWORK, "AttachPort");
+        if (port->network)
+                return sd_bus_message_new_method_call(bus, ret, NETWORK1_NAME, port->network, NETWORK1_NETWORK, "AttachPort");
         r = sd_bus_message_new_method_call(bus, ret, NETWORK1_NAME, NETWORK1_ROOT, NETWORK1_MANAGER, method);
         return r < 0 ? r : append_target(*ret, i);
 }
 
-static int attach(DomainPort *port, const char *network) {
+static int attach(DomainPort *port) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         int r;
 
-        r = new_call(port, network, &m);
+        r = new_call(port, &m);
         if (r >= 0)
-                r = append_port(m, port);
-        return r < 0 ? r : sd_bus_call_async(manager_network_bus(port->all->domain->manager), &port->call, m, on_attached, port, ATTACH_TIMEOUT_USEC);
+                r = port_append(m, port->all->domain, port->interface);
+        return r < 0 ? r : call_again(manager_network_bus(port->all->domain->manager), m, on_attached, port, ATTACH_TIMEOUT_USEC, &port->call);
+}
+
+/* Whether its bridge is one of Open vSwitch its network says. Ids are not for sessions to choose. */
+static int take_mode(DomainPort *port, sd_bus_message *reply) {
+        const char *mode;
+        int r = sd_bus_message_read(reply, "v", "s", &mode);
+
+        if (r >= 0 && streq(mode, "openvswitch"))
+                r = interface_set_switch(port->interface, !port->all->domain->manager->user);
+        return r < 0 ? r : attach(port);
+}
+
+static int on_mode(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const sd_bus_error *e = sd_bus_message_get_error(reply);
+        DomainPort *port = userdata;
+        int r = 0;
+
+        port->call = call_again_free(port->call);
+        if (!e)
+                r = take_mode(port, reply);
+        if (e || r < 0) {
+                fail(port, e, r);
+                end_one(port);
+        }
+        return 0;
+}
+
+static int ask_mode(DomainPort *port) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        sd_bus *bus = manager_network_bus(port->all->domain->manager);
+        int r = sd_bus_message_new_method_call(bus, &m, NETWORK1_NAME, port->network, "org.freedesktop.DBus.Properties", "Get");
+
+        if (r >= 0)
+                r = sd_bus_message_append(m, "ss", NETWORK1_NETWORK, "ForwardMode");
+        return r < 0 ? r : call_again(bus, m, on_mode, port, ATTACH_TIMEOUT_USEC, &port->call);
+}
+
+static int take_network(DomainPort *port, sd_bus_message *reply) {
+        const char *path;
+        int r = sd_bus_message_read(reply, "o", &path);
+
+        if (r >= 0)
+                r = free_and_strdup(&port->network, path);
+        if (r < 0)
+                return r;
+        return port->interface->port.virtual_port.type == VIRTUAL_PORT_NONE ? ask_mode(port) : attach(port);
 }
 
 static int on_network(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         const sd_bus_error *e = sd_bus_message_get_error(reply);
         DomainPort *port = userdata;
-        const char *path;
         int r = 0;
 
-        port->call = sd_bus_slot_unref(port->call);
+        port->call = call_again_free(port->call);
         if (!e)
-                r = sd_bus_message_read(reply, "o", &path);
-        if (!e && r >= 0)
-                r = attach(port, path);
-        if (!e && r >= 0)
-                return 0;
-        fail(port, e, r);
-        end_one(port);
+                r = take_network(port, reply);
+        if (e || r < 0) {
+                fail(port, e, r);
+                end_one(port);
+        }
         return 0;
 }
 
@@ -235,7 +220,7 @@ static int find_network(sd_bus *bus, DomainPort *port) {
 
         if (r >= 0)
                 r = sd_bus_message_append(m, "s", port->interface->network);
-        return r < 0 ? r : sd_bus_call_async(bus, &port->call, m, on_network, port, ATTACH_TIMEOUT_USEC);
+        return r < 0 ? r : call_again(bus, m, on_network, port, ATTACH_TIMEOUT_USEC, &port->call);
 }
 
 static int begin(DomainPort *port) {
@@ -247,7 +232,7 @@ static int begin(DomainPort *port) {
         if (port->interface->network)
                 r = find_network(bus, port);
         else
-                r = attach(port, NULL);
+                r = attach(port);
         if (r >= 0)
                 port->all->n_pending++;
         return r;
@@ -322,14 +307,12 @@ static int on_put_back(sd_bus_message *reply, void *userdata, sd_bus_error *erro
 
 static int put_back(Domain *d, Interface *i) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        DomainPorts all = { .domain = d };
-        const DomainPort port = { .all = &all, .interface = i };
         int r = sd_bus_message_new_method_call(d->manager->bus, &m, NETWORK1_NAME, NETWORK1_ROOT, NETWORK1_MANAGER, "ReattachPort");
 
         if (r >= 0)
                 r = sd_bus_message_append(m, "ss", i->network, i->host);
         if (r >= 0)
-                r = append_port(m, &port);
+                r = port_append(m, d, i);
         return r < 0 ? r : sd_bus_call_async(d->manager->bus, NULL, m, on_put_back, NULL, ATTACH_TIMEOUT_USEC);
 }
 
@@ -410,9 +393,9 @@ int domain_port_limit(Domain *d, const Interface *running, const Interface *want
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "{sv}");
         if (r >= 0)
-                r = append_bandwidth(m, "inbound", &wanted->port.inbound);
+                r = port_append_bandwidth(m, "inbound", &wanted->port.inbound);
         if (r >= 0)
-                r = append_bandwidth(m, "outbound", &wanted->port.outbound);
+                r = port_append_bandwidth(m, "outbound", &wanted->port.outbound);
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
         if (r >= 0)

@@ -3,6 +3,7 @@
 
 #include "../device/disk.h"
 #include "bus-error.h"
+#include "call-again.h"
 #include "manager.h"
 #include "mem.h"
 #include "sdbus.h"
@@ -11,11 +12,13 @@
 #define STORAGE1_NAME "org.virtbus.storage1"
 #define STORAGE1_ROOT "/org/virtbus/storage1"
 #define STORAGE1_MANAGER STORAGE1_NAME ".Manager"
+/* The pool may have to be started first. */
+#define RESOLVE_TIMEOUT_USEC (25u * 1000 * 1000)
 
 typedef struct DomainVolume {
         DomainVolumes *all;
         Disk *disk;                  /* of the live definition */
-        sd_bus_slot *call;
+        CallAgain *call;
 } DomainVolume;
 
 struct DomainVolumes {
@@ -31,7 +34,7 @@ DomainVolumes *domain_volumes_free(DomainVolumes *v) {
         if (!v)
                 return NULL;
         for (size_t i = 0; i < v->n; i++)
-                sd_bus_slot_unref(v->items[i].call);
+                call_again_free(v->items[i].call);
         sd_event_source_disable_unref(v->defer);
         fault_clear(&v->why);
         free(v->items);
@@ -61,7 +64,7 @@ static int on_resolved(sd_bus_message *reply, void *userdata, sd_bus_error *erro
         VolumePlace place;
         int r = 0;
 
-        volume->call = sd_bus_slot_unref(volume->call);
+        volume->call = call_again_free(volume->call);
         if (!e)
                 r = sd_bus_message_read(reply, "ssss", &place.path, &place.kind, &place.format, &place.source);
         if (!e && r >= 0)
@@ -74,12 +77,16 @@ static int on_resolved(sd_bus_message *reply, void *userdata, sd_bus_error *erro
 }
 
 static int begin(DomainVolume *volume, sd_bus *bus, bool start) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         int r;
 
         if (!bus)
                 return -ENOTCONN;
-        r = sd_bus_call_method_async(bus, &volume->call, STORAGE1_NAME, STORAGE1_ROOT, STORAGE1_MANAGER, "ResolveVolume", on_resolved, volume, "ssta{sv}",
-                                     volume->disk->pool, volume->disk->volume, UINT64_C(0), 1, "start", "b", (int) start);
+        r = sd_bus_message_new_method_call(bus, &m, STORAGE1_NAME, STORAGE1_ROOT, STORAGE1_MANAGER, "ResolveVolume");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "ssta{sv}", volume->disk->pool, volume->disk->volume, UINT64_C(0), 1, "start", "b", (int) start);
+        if (r >= 0)
+                r = call_again(bus, m, on_resolved, volume, RESOLVE_TIMEOUT_USEC, &volume->call);
         if (r >= 0)
                 volume->all->n_pending++;
         return r;

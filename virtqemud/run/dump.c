@@ -135,6 +135,8 @@ static void look_whether_done(Operation *o) {
         }
         if (fault_is_set(&p->fault))
                 (void) fault_copy(&f, &p->fault);
+        else
+                steps_settle(o->steps); /* it is written */
         steps_continue(o->steps, fault_is_set(&f) ? -f.error : 0, &f);
 }
 
@@ -194,12 +196,19 @@ static int undo_pipe(void *userdata) {
         Operation *o = userdata;
         Dump *p = o->data;
 
+        bool sent = p->passed || p->asked;
+
         p->asked = qmp_request_free(p->asked);
         p->helper = helper_free(p->helper);
         /* It may have taken it already; then it does not know the name any more. */
-        if (p->passed)
+        if (sent)
                 (void) domain_ask(o->domain, "closefd", json_pack("{s:s}", "fdname", FD_NAME), NULL, NULL, NULL);
         return 1;
+}
+
+void dump_look(Domain *d) {
+        if (!dump_is_under_way(d))
+                (void) domain_ask(d, "closefd", json_pack("{s:s}", "fdname", FD_NAME), NULL, NULL, NULL);
 }
 
 /* --- dump --- */
@@ -318,11 +327,11 @@ static void dump_qemu_ended(Operation *o) {
                 operation_qemu_ended(o);
 }
 
-static const StepRow dump_steps[] = {
+static const StepTable dump_steps = STEP_TABLE("dump",
         { "formats", begin_formats, undo_formats },
         { "pipe", begin_pipe, undo_pipe },
         { "dump", begin_dump, undo_dump },
-};
+);
 
 static void dump_finished(Operation *o, int error, const Fault *f) {
         Dump *p = o->data;
@@ -333,7 +342,7 @@ static void dump_finished(Operation *o, int error, const Fault *f) {
 }
 
 static const OperationType dump_type = {
-        .name = "dump", .steps = dump_steps, .n_steps = ARRAY_SIZE(dump_steps), .free_data = dump_free, .qemu_ended = dump_qemu_ended,
+        .name = "dump", .steps = &dump_steps, .free_data = dump_free, .qemu_ended = dump_qemu_ended,
         .finished = dump_finished,
 };
 

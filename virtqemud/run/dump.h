@@ -17,5 +17,7 @@ typedef void (*DumpDone)(Domain *d, const char *file, const Fault *why);
 int dump_guest_to(Domain *d, char *const argv[], DumpDone done, Fault *f);
 
 bool dump_is_under_way(const Domain *d);
+/* QEMU was not watched for a while: if nobody dumps it closes what an earlier life of this daemon may have given it for that. */
+void dump_look(Domain *d);
 /* From the monitor: DUMP_COMPLETED. */
 void dump_completed(Domain *d, const json_t *data);

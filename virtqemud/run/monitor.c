@@ -346,6 +346,7 @@ static void on_status(Qmp *q, json_t *result, const Fault *why, void *userdata) 
         }
         if (i->qemu.pid == 0 && instance_find_qemu(i, NULL) < 0)
                 log_domain_warning(i->domain, "can't find QEMU's process");
+        dump_look(i->domain);
         adopt_state(i, &status);
         host_sleep_adopted(i->domain);
         if (i->domain->operation)

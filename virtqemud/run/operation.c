@@ -1,29 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "operation.h"
 
-#include <signal.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "manager.h"
 #include "mem.h"
 #include "status.h"
-
-/* For tests of what a sudden death leaves behind: $VIRTBUS_DIE_AT is STEP=FILE; the daemon is killed when it enters that step, once, for
- * which it removes the file. */
-static void die_if_wanted(const char *step) {
-        const char *wanted = getenv("VIRTBUS_DIE_AT"), *file = wanted ? strchr(wanted, '=') : NULL;
-
-        if (file && strlen(step) == (size_t) (file - wanted) && strncmp(wanted, step, strlen(step)) == 0 && unlink(file + 1) == 0)
-                (void) raise(SIGKILL);
-}
 
 static void on_entered(Steps *s, const char *step, void *userdata) {
         Operation *o = userdata;
 
         log_domain_debug(o->domain, "%s: %s", o->name, step);
         status_save(o->domain);
-        die_if_wanted(step);
         domain_changed(o->domain, DOMAIN_CHANGED_OPERATION);
 }
 
@@ -70,7 +56,7 @@ int operation_begin(Domain *d, const OperationType *type, size_t first_step, voi
                 fault_hint(f, "wait for it or cancel it");
                 return -EBUSY;
         }
-        r = steps_new(d->manager->event, type->steps, type->n_steps, first_step, &watch, o, &o->steps);
+        r = steps_new(d->manager->event, type->steps, first_step, &watch, o, &o->steps);
         if (r < 0)
                 return r;
 

@@ -22,8 +22,7 @@ struct Operation {
 
 struct OperationType {
         const char *name;
-        const StepRow *steps;      /* their userdata is the Operation */
-        size_t n_steps;
+        const StepTable *steps;    /* their userdata is the Operation */
         void (*free_data)(void *data);
         /* QEMU has ended under it, and its instance is about to go; may be NULL for those that wait for that or don't mind. */
         void (*qemu_ended)(Operation *o);

@@ -248,6 +248,7 @@ static void on_counted(Qmp *q, json_t *result, const Fault *why, void *userdata)
                 return; /* more of them may follow */
         z->waiting = false;
         z->timeout = sd_event_source_disable_unref(z->timeout);
+        steps_settle(o->steps);
         operation_continue(o, NULL);
 }
 
@@ -288,7 +289,8 @@ static void on_script(const Fault *why, void *userdata) {
                 if (sd_event_add_time_relative(o->domain->manager->event, &z->timeout, CLOCK_MONOTONIC, z->spec.timeout_usec, 0, on_timeout, o) >= 0 &&
                     vcpus_ask(o->domain, on_counted, o, &z->asked) >= 0)
                         return;
-        }
+        } else if (!why)
+                steps_settle(o->steps);
         operation_continue(o, why);
 }
 
@@ -335,13 +337,13 @@ static int begin_tell(void *userdata, Fault *f) {
         return r < 0 ? fault_oom(f) : 1;
 }
 
-static const StepRow resize_steps[] = {
+static const StepTable resize_steps = STEP_TABLE("resize",
         { "commands", begin_commands, undo_commands },
         { "journal", begin_journal, NULL },
         { "define", begin_define, undo_define },
         { "change", begin_change, undo_change },
         { "tell", begin_tell, NULL },
-};
+);
 
 static void resize_finished(Operation *o, int error, const Fault *f) {
         const Resize *z = o->data;
@@ -357,7 +359,7 @@ static void resize_dropped(Operation *o, const Fault *f) {
 }
 
 static const OperationType resize_type = {
-        .name = "resize", .steps = resize_steps, .n_steps = ARRAY_SIZE(resize_steps), .free_data = resize_free,
+        .name = "resize", .steps = &resize_steps, .free_data = resize_free,
         .qemu_ended = operation_qemu_ended, .finished = resize_finished, .dropped = resize_dropped,
 };
 

@@ -300,14 +300,14 @@ static int begin_tell(void *userdata, Fault *f) {
         return 1;
 }
 
-static const StepRow retune_steps[] = {
+static const StepTable retune_steps = STEP_TABLE("set-properties",
         { "journal", begin_journal, NULL },
         { "define", begin_define, undo_define },
         { "threads", begin_threads, undo_threads },
         { "limits", begin_limits, undo_limits },
         { "pins", begin_pins, NULL },
         { "tell", begin_tell, NULL },
-};
+);
 
 static void retune_finished(Operation *o, int error, const Fault *f) {
         const Retune *t = o->data;
@@ -323,7 +323,7 @@ static void retune_dropped(Operation *o, const Fault *f) {
 }
 
 static const OperationType retune_type = {
-        .name = "set-properties", .steps = retune_steps, .n_steps = ARRAY_SIZE(retune_steps), .free_data = retune_free,
+        .name = "set-properties", .steps = &retune_steps, .free_data = retune_free,
         .qemu_ended = operation_qemu_ended, .finished = retune_finished, .dropped = retune_dropped,
 };
 

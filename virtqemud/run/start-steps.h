@@ -69,6 +69,8 @@ int start_begin_unit(void *userdata, Fault *f);
 int start_undo_unit(void *userdata);
 int start_begin_networks(void *userdata, Fault *f);
 int start_undo_networks(void *userdata);
+int start_begin_devices(void *userdata, Fault *f);
+int start_undo_devices(void *userdata);
 int start_begin_handover(void *userdata, Fault *f);
 int start_begin_monitor(void *userdata, Fault *f);
 void start_refuse_request(Start *s, const Fault *f);

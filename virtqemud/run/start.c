@@ -31,9 +31,9 @@ static void start_free(void *data) {
 }
 
 /* Steps up to this one are over once the plan was handed over; what is interrupted later is taken up with the one after it. */
-#define STEP_HANDOVER 11
+#define STEP_HANDOVER 12
 
-static const StepRow start_steps[] = {
+static const StepTable start_steps = STEP_TABLE("start",
         { "leaving", start_begin_leaving, NULL },
         { "capabilities", start_begin_capabilities, start_undo_capabilities },
         { "volumes", start_begin_volumes, start_undo_volumes },
@@ -45,12 +45,13 @@ static const StepRow start_steps[] = {
         { "ports", start_begin_ports, start_undo_ports },
         { "unit", start_begin_unit, start_undo_unit },
         { "networks", start_begin_networks, start_undo_networks },
+        { "devices", start_begin_devices, start_undo_devices },
         [STEP_HANDOVER] = { "handover", start_begin_handover, NULL },
         { "monitor", start_begin_monitor, NULL },
         { "limits", start_begin_limits, start_undo_limits },
         { "register", start_begin_register, start_undo_register },
         { "run", start_begin_run, NULL },
-};
+);
 
 static void start_finished(Operation *o, int error, const Fault *f) {
         Domain *d = o->domain;
@@ -68,7 +69,7 @@ static void start_finished(Operation *o, int error, const Fault *f) {
 
 static const OperationType start_type = {
         .name = "start",
-        .steps = start_steps, .n_steps = ARRAY_SIZE(start_steps),
+        .steps = &start_steps,
         .free_data = start_free, .finished = start_finished,
 };
 

@@ -171,20 +171,20 @@ static int undo_reboot(void *userdata) {
         return 1;
 }
 
-static const StepRow shutdown_steps[] = {
+static const StepTable shutdown_steps = STEP_TABLE("shutdown",
         { "shutdown", begin_shutdown, undo_shutdown },
-};
+);
 
-static const StepRow reboot_steps[] = {
+static const StepTable reboot_steps = STEP_TABLE("reboot",
         { "reboot", begin_reboot, undo_reboot },
-};
+);
 
 static const OperationType shutdown_type = {
-        .name = "shutdown", .steps = shutdown_steps, .n_steps = ARRAY_SIZE(shutdown_steps), .free_data = stopping_free,
+        .name = "shutdown", .steps = &shutdown_steps, .free_data = stopping_free,
 };
 
 static const OperationType reboot_type = {
-        .name = "reboot", .steps = reboot_steps, .n_steps = ARRAY_SIZE(reboot_steps), .free_data = stopping_free,
+        .name = "reboot", .steps = &reboot_steps, .free_data = stopping_free,
 };
 
 /* The guest can only be asked when it runs or can be made to. */
@@ -238,8 +238,11 @@ int stop_reboot(Domain *d, StopMode mode, Operation **ret, Fault *f) {
 void stop_guest_reset(Domain *d) {
         assert(d);
 
-        if (d->operation && d->operation->type == &reboot_type)
-                steps_continue(d->operation->steps, 0, NULL);
+        if (!d->operation || d->operation->type != &reboot_type)
+                return;
+        if (!steps_undoing(d->operation->steps))
+                steps_settle(d->operation->steps);
+        steps_continue(d->operation->steps, 0, NULL);
 }
 
 /* --- Terminate --- */
@@ -314,6 +317,8 @@ void stop_domain_off(Domain *d) {
 
                 if (!wanted)
                         fault_set(&f, FAULT_CANCELED, ECANCELED, "%s went off instead of rebooting", d->name);
+                if (wanted && !steps_undoing(d->operation->steps))
+                        steps_settle(d->operation->steps);
                 steps_continue(d->operation->steps, wanted ? 0 : -ECANCELED, &f);
         }
         while (d->terminations)

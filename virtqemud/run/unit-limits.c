@@ -2,6 +2,7 @@
 #include "unit-limits.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "../plan/tune.h"
 #include "manager.h"
@@ -20,6 +21,10 @@ static int append_pairs(sd_bus_message *m, const UnitProperty *p) {
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
+static int append_device(sd_bus_message *m, const UnitProperty *p) {
+        return p->device ? sd_bus_message_append(m, "v", "a(ss)", 1, p->device, "rw") : sd_bus_message_append(m, "v", "a(ss)", 0);
+}
+
 static int append(sd_bus_message *m, const UnitProperty *p) {
         int r = sd_bus_message_open_container(m, 'r', "sv");
 
@@ -33,6 +38,8 @@ static int append(sd_bus_message *m, const UnitProperty *p) {
                         r = sd_bus_message_close_container(m);
         } else if (r >= 0 && p->is_pairs)
                 r = append_pairs(m, p);
+        else if (r >= 0 && p->is_device)
+                r = append_device(m, p);
         else if (r >= 0)
                 r = sd_bus_message_append(m, "v", "t", p->value);
         return r < 0 ? r : sd_bus_message_close_container(m);
@@ -122,6 +129,35 @@ int limits_apply(Domain *d, UnitDone done, void *userdata, UnitCall **ret, Fault
         return tell(d, &p, done, userdata, ret, f);
 }
 
+/* A class of devices has no file. We need not be allowed to use it ourselves. */
+static int check_devices(const Domain *d, const UnitProperties *p, Fault *f) {
+        for (size_t i = 0; i < p->n; i++) {
+                const char *path = p->items[i].device;
+                struct stat st;
+                int r;
+
+                if (*path != '/' || stat(path, &st) >= 0)
+                        continue;
+                r = fault_set(f, FAULT_HOST, errno, "%s is to use %s: %m", d->name, path);
+                fault_hint(f, "name one that is in /dev/dri in <gl rendernode=…>, or leave it out to have the first");
+                return r;
+        }
+        return 0;
+}
+
+int limits_allow_devices(Domain *d, UnitDone done, void *userdata, UnitCall **ret, Fault *f) {
+        _cleanup_unit_properties_ UnitProperties p = {};
+        int r;
+
+        assert(d && d->live && done && ret);
+
+        tune_devices(d->live, false, &p);
+        r = check_devices(d, &p, f);
+        if (r < 0)
+                return r;
+        return p.n == 0 || !d->manager->by_unit || !d->manager->bus || !d->unit ? 1 : tell(d, &p, done, userdata, ret, f);
+}
+
 int limits_change(Domain *d, const DomainDef *before, const DomainDef *after, UnitDone done, void *userdata, UnitCall **ret, Fault *f) {
         _cleanup_unit_properties_ UnitProperties p = {};
         int r = tune_change(before, after, &p);
@@ -180,7 +216,10 @@ void limits_reset(Domain *d) {
         _cleanup_unit_properties_ UnitProperties p = {};
         int r;
 
-        if (!d->live || !d->unit || !d->manager->by_unit || !d->manager->bus || tune_properties(d->live, true, &p) < 0 || p.n == 0)
+        if (!d->live || !d->unit || !d->manager->by_unit || !d->manager->bus || tune_properties(d->live, true, &p) < 0)
+                return;
+        tune_devices(d->live, true, &p);
+        if (p.n == 0)
                 return;
         r = take_back(d, &p);
         if (r < 0)

@@ -17,6 +17,10 @@
 #include "str.h"
 #include "companions.h"
 
+/* The guest can't be given back what it has let go of: what could not be taken away is tried again. */
+#define AGAIN_USEC (200u * 1000)
+#define TRIES_MAX 10u
+
 /* One device that has gone, until nothing is left of it. */
 struct Unplug {
         Instance *instance;
@@ -27,8 +31,21 @@ struct Unplug {
         QmpRequest *asked;
         QmpScript *script;
         Steps *steps;
+        unsigned tries;
+        sd_event_source *again;
         Unplug *next;
 };
+
+/* What one try has found. */
+static void clear(Unplug *u) {
+        u->steps = steps_free(u->steps);
+        u->script = qmp_script_free(u->script);
+        u->asked = qmp_request_free(u->asked);
+        json_decref(TAKE_PTR(u->commands));
+        json_decref(TAKE_PTR(u->nodes));
+        u->caps_wait = caps_wait_free(u->caps_wait);
+        caps_free(TAKE_PTR(u->caps));
+}
 
 Unplug *unplug_free(Unplug *u) {
         Unplug **at;
@@ -39,13 +56,8 @@ Unplug *unplug_free(Unplug *u) {
                 ;
         if (*at)
                 *at = u->next;
-        steps_free(u->steps);
-        qmp_script_free(u->script);
-        qmp_request_free(u->asked);
-        json_decref(u->commands);
-        json_decref(u->nodes);
-        caps_wait_free(u->caps_wait);
-        caps_free(u->caps);
+        clear(u);
+        sd_event_source_disable_unref(u->again);
         free(u->device);
         free(u);
         return NULL;
@@ -153,12 +165,12 @@ static int begin_clean(void *userdata, Fault *f) {
         return plug_journal_write(d, &record) < 0 ? fault_oom(f) : qmp_script_new(&spec, &u->script);
 }
 
-static const StepRow unplug_steps[] = {
+static const StepTable unplug_steps = STEP_TABLE("unplug",
         { "capabilities", begin_capabilities, NULL },
         { "nodes", begin_nodes, NULL },
         { "fdsets", begin_fdsets, NULL },
         { "clean", begin_clean, NULL },
-};
+);
 
 static void forget(Instance *i, const char *id) {
         Domain *d = i->domain;
@@ -180,17 +192,44 @@ static void forget(Instance *i, const char *id) {
         domain_changed(d, DOMAIN_CHANGED_LIVE | DOMAIN_CHANGED_DISKS);
 }
 
-static void on_finished(Steps *s, int error, const Fault *f, void *userdata) {
-        Unplug *u = userdata;
-        Instance *i = u->instance;
+/* `left`: why something is still there; NULL: nothing is. */
+static void end(Unplug *u, const char *left) {
         _cleanup_free_ char *device = TAKE_PTR(u->device);
+        Instance *i = u->instance;
 
-        if (error < 0)
-                log_domain_warning(i->domain, "something is left of %s in QEMU: %s", device, f ? fault_text(f) : strerror(-error));
+        if (left)
+                log_domain_warning(i->domain, "something is left of %s in QEMU: %s", device, left);
         unplug_free(u);
         log_domain_info(i->domain, "%s was unplugged", device);
         forget(i, device);
         detach_device_gone(i->domain, device);
+}
+
+static int take_steps(Unplug *u);
+
+static int on_again(sd_event_source *source, uint64_t usec, void *userdata) {
+        Unplug *u = userdata;
+        int r;
+
+        u->again = sd_event_source_disable_unref(u->again);
+        r = take_steps(u);
+        if (r < 0)
+                end(u, strerror(-r));
+        return 0;
+}
+
+static bool try_again(Unplug *u) {
+        return u->tries < TRIES_MAX &&
+               sd_event_add_time_relative(u->instance->domain->manager->event, &u->again, CLOCK_MONOTONIC, AGAIN_USEC, 0, on_again, u) >= 0;
+}
+
+static void on_finished(Steps *s, int error, const Fault *f, void *userdata) {
+        _cleanup_free_ char *why = error < 0 ? strdup(f && fault_is_set(f) ? fault_text(f) : strerror(-error)) : NULL;
+        Unplug *u = userdata;
+
+        clear(u);
+        if (error >= 0 || !try_again(u))
+                end(u, why);
 }
 
 static bool is_under_way(const Instance *i, const char *device) {
@@ -200,8 +239,14 @@ static bool is_under_way(const Instance *i, const char *device) {
         return false;
 }
 
-static int begin(Instance *i, const char *device) {
+static int take_steps(Unplug *u) {
         static const StepsWatch watch = { .finished = on_finished };
+
+        u->tries++;
+        return steps_new(u->instance->domain->manager->event, &unplug_steps, 0, &watch, u, &u->steps);
+}
+
+static int begin(Instance *i, const char *device) {
         Unplug *u = new0(Unplug, 1);
         int r;
 
@@ -209,7 +254,7 @@ static int begin(Instance *i, const char *device) {
                 return -ENOMEM;
         *u = (Unplug) { .instance = i, .device = strdup(device), .next = i->unplugs };
         i->unplugs = u;
-        r = u->device ? steps_new(i->domain->manager->event, unplug_steps, ARRAY_SIZE(unplug_steps), 0, &watch, u, &u->steps) : -ENOMEM;
+        r = u->device ? take_steps(u) : -ENOMEM;
         if (r < 0)
                 unplug_free(u);
         return r;

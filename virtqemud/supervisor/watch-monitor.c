@@ -44,13 +44,15 @@ void watch_hold(Watch *w, bool hold) {
 
 static void take_message(Watch *w, const json_t *message) {
         const char *event = json_string_value(json_object_get(message, "event"));
-        const json_t *error = json_object_get(message, "error");
+        const json_t *error = json_object_get(message, "error"), *reply = json_object_get(message, "return");
 
         if (json_object_get(message, "QMP"))
                 watch_command(w, "qmp_capabilities");
         else if (event)
                 watch_on_event(w, event, json_object_get(message, "data"));
-        else if (json_object_get(message, "return") && !w->ready) {
+        else if (reply && w->ready)
+                watch_on_reply(w, reply);
+        else if (reply) {
                 w->ready = true;
                 watch_on_ready(w);
         } else if (error)

@@ -107,6 +107,13 @@ void watch_on_ready(Watch *w) {
         threads_pin(w->qemu, w->pins, on_not_pinned, NULL);
         if (w->paused)
                 tell_started(w);
+        else
+                watch_command(w, "query-status"); /* who was told sooner than we listened has had no event for us */
+}
+
+void watch_on_reply(Watch *w, const json_t *reply) {
+        if (json_is_true(json_object_get(reply, "running")))
+                tell_started(w);
 }
 
 void watch_on_event(Watch *w, const char *event, json_t *data) {

@@ -70,6 +70,8 @@ void watch_hold(Watch *w, bool hold);
 
 /* --- watch-phase.c --- */
 void watch_on_ready(Watch *w);
+/* What a command returned. */
+void watch_on_reply(Watch *w, const json_t *reply);
 void watch_on_event(Watch *w, const char *event, json_t *data);
 void watch_on_monitor_lost(Watch *w);
 void watch_on_signal(Watch *w, int sig);

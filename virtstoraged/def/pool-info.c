@@ -27,8 +27,16 @@ void pool_info_clear(PoolInfo *p) {
 }
 
 int pool_info_add(PoolInfo *p, VolumeInfo *v) {
-        int r = p->n >= POOL_VOLUMES_MAX ? -E2BIG : GROW(p->volumes, p->allocated, p->n + 1) ? 0 : -ENOMEM;
+        int r = 0;
 
+        if (!v->name || volume_name_check(v->name, NULL) < 0) {
+                volume_info_clear(v);
+                return 0;
+        }
+        if (p->n >= POOL_VOLUMES_MAX)
+                r = -E2BIG;
+        else if (!GROW(p->volumes, p->allocated, p->n + 1))
+                r = -ENOMEM;
         if (r < 0)
                 volume_info_clear(v);
         else

@@ -39,7 +39,7 @@ typedef struct PoolInfo {
 
 void volume_info_clear(VolumeInfo *v);
 void pool_info_clear(PoolInfo *p);
-/* Takes over `v`, also on failure, and clears it. -E2BIG, -ENOMEM. */
+/* Takes over `v`, also on failure, and clears it. What has no name of a volume (volume_name_check()), whoever says so, is left out. -E2BIG, -ENOMEM. */
 int pool_info_add(PoolInfo *p, VolumeInfo *v);
 VolumeInfo *pool_info_find(const PoolInfo *p, const char *name);
 bool volume_info_equal(const VolumeInfo *a, const VolumeInfo *b);

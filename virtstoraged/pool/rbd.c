@@ -127,7 +127,7 @@ static int add_volume(const PoolDef *def, json_t *json, PoolInfo *ret) {
 
         if (json_unpack(json, "{s:s, s:I, s?s}", "image", &name, "size", &size, "snapshot", &snapshot) < 0 || size < 0)
                 return -EBADMSG;
-        if (snapshot || strchr(name, '/') || *name == '.')
+        if (snapshot)
                 return 0;
         v.capacity = v.allocation = v.physical = (uint64_t) size;
         v.name = strdup(name);

@@ -109,7 +109,10 @@ int pool_mount(Pool *p, UnitDone done, void *userdata, UnitCall **ret, Fault *f)
                 fault_hint(f, "mount it first");
                 return -EOPNOTSUPP;
         }
-        return start_unit(p, &plan, done, userdata, ret, f);
+        r = pool_note_ours(p, &p->mounted_by_us, f);
+        if (r >= 0 && (r = start_unit(p, &plan, done, userdata, ret, f)) < 0)
+                p->mounted_by_us = false;
+        return r;
 }
 
 int pool_mount_existing(Pool *p, UnitDone done, void *userdata, UnitCall **ret, Fault *f) {

@@ -21,13 +21,17 @@ DEFINE_ENUM(PoolState, pool_state, "inactive", "starting", "active", "stopping",
 PoolState pool_state(const Pool *p) {
         if (fault_is_set(&p->broken))
                 return POOL_BROKEN;
-        if (p->operation && p->operation->what == &pool_steps_start && !p->operation->adopting)
+        if (pool_is_starting(p))
                 return POOL_STARTING;
         if (p->operation && p->operation->what == &pool_steps_stop)
                 return POOL_STOPPING;
         if (!p->live)
                 return POOL_INACTIVE;
         return fault_is_set(&p->unreachable) ? POOL_UNREACHABLE : POOL_ACTIVE;
+}
+
+bool pool_is_starting(const Pool *p) {
+        return p->operation && p->operation->what == &pool_steps_start && !p->operation->adopting;
 }
 
 bool pool_has_devices(const Pool *p) {
@@ -44,7 +48,24 @@ int pool_check_active(const Pool *p, Fault *f) {
         return fault_set(f, p->unreachable.kind, p->unreachable.error, "the pool %s is unreachable: %s", p->name, fault_text(&p->unreachable));
 }
 
+int pool_note_ours(Pool *p, bool *what, Fault *f) {
+        int r;
+
+        *what = true;
+        r = definitions_save(p);
+        if (r >= 0)
+                return 0;
+        *what = false;
+        return fault_set(f, FAULT_STORE, -r, "the run state of the pool %s can't be kept: %s", p->name, strerror(-r));
+}
+
 /* --- operations --- */
+
+static int check_idle(const Pool *p, Fault *f) {
+        const char *what = p->operation ? p->operation->what->name : NULL;
+
+        return what ? fault_set(f, FAULT_BUSY, EBUSY, "the pool %s is busy: %s", p->name, str_after(what, "pool-") ?: what) : 0;
+}
 
 static void tell_waiters(Pool *p, const Fault *why);
 
@@ -92,6 +113,8 @@ static void on_finished(Steps *s, int error, const Fault *why, void *userdata) {
                 fault_set(&f, FAULT_POOL, -error, "the pool %s: %s", p->name, strerror(-error));
         take_result(o, error, &f);
         log_debug("pool %s: %s %s", p->name, o->what->name, error < 0 ? fault_text(&f) : "done");
+        if (error < 0 && o->was_starting)
+                log_warning("the pool %s, which was being started, can't be: %s", p->name, fault_text(&f));
         p->operation = NULL;
         steps_free(o->steps);
         free(o);
@@ -103,18 +126,18 @@ static void on_finished(Steps *s, int error, const Fault *why, void *userdata) {
         definitions_settle(p);
 }
 
-static int begin(Pool *p, const PoolSteps *what, DefinedDone done, void *userdata, PoolOperation **ret, Fault *f) {
+static int begin(Pool *p, const StepTable *what, DefinedDone done, void *userdata, PoolOperation **ret, Fault *f) {
         static const StepsWatch watch = { .finished = on_finished };
         PoolOperation *o;
-        int r;
+        int r = check_idle(p, f);
 
-        if (p->operation)
-                return fault_set(f, FAULT_BUSY, EBUSY, "the pool %s is busy: %s", p->name, p->operation->what->name);
+        if (r < 0)
+                return r;
         o = new0(PoolOperation, 1);
         if (!o)
                 return fault_oom(f);
         *o = (PoolOperation) { .pool = p, .what = what, .done = done, .userdata = userdata };
-        r = steps_new(p->all->event, what->rows, what->n, 0, &watch, o, &o->steps);
+        r = steps_new(p->all->event, what, 0, &watch, o, &o->steps);
         if (r < 0) {
                 free(o);
                 return fault_oom(f);
@@ -141,10 +164,10 @@ int pool_start(Pool *p, DefinedDone done, void *userdata, Fault *f) {
         PoolOperation *o;
         int r = check_inactive(p, f);
 
+        if (r >= 0)
+                r = check_idle(p, f);
         if (r < 0)
                 return r;
-        if (p->operation)
-                return fault_set(f, FAULT_BUSY, EBUSY, "the pool %s is busy: %s", p->name, p->operation->what->name);
         if (pool_copy(p->config, &p->live) < 0)
                 return fault_oom(f);
         formats_load(p); /* it may be at another place than it was */
@@ -178,7 +201,7 @@ int pool_when_active(Pool *p, DefinedDone done, void *userdata, Fault *f) {
         if (!p->operation)
                 return pool_start(p, done, userdata, f);
         if (p->operation->what != &pool_steps_start)
-                return fault_set(f, FAULT_BUSY, EBUSY, "the pool %s is busy: %s", p->name, p->operation->what->name);
+                return check_idle(p, f);
         w = new0(PoolWaiter, 1);
         if (!w)
                 return fault_oom(f);
@@ -187,18 +210,17 @@ int pool_when_active(Pool *p, DefinedDone done, void *userdata, Fault *f) {
         return 0;
 }
 
-int pool_adopt(Pool *p, PoolDef *live, bool mounted_by_us, bool started_by_us, Fault *f) {
+int pool_adopt(Pool *p, PoolDef *live, bool was_starting, Fault *f) {
         PoolOperation *o = NULL;
         int r;
 
         p->live = live;
-        p->mounted_by_us = mounted_by_us;
-        p->started_by_us = started_by_us;
         formats_load(p);
         r = begin(p, &pool_steps_start, NULL, NULL, &o, f);
-        if (r >= 0)
-                o->adopting = true;
-        else
+        if (r >= 0) {
+                o->was_starting = was_starting;
+                o->adopting = !was_starting;
+        } else
                 p->live = pool_def_free(p->live);
         return r;
 }

@@ -22,7 +22,7 @@ struct Pool {
         DEFINED_MEMBERS(Pools, PoolDef);
         bool active;                 /* its volumes are known */
         Fault unreachable;           /* why it can't be worked with now, though it is active */
-        bool mounted_by_us, started_by_us; /* so it is ours to undo */
+        bool mounted_by_us, started_by_us; /* so it is ours to undo; noted before it is done, for whoever comes after our death */
 
         uint64_t capacity, allocation, available;
         bool below_watermark;
@@ -72,8 +72,11 @@ int pool_stop(Pool *p, DefinedDone done, void *userdata, Fault *f);
 int pool_build(Pool *p, bool format, bool overwrite, DefinedDone done, void *userdata, Fault *f);
 /* Removes what it is made of; it must be inactive. */
 int pool_destroy(Pool *p, DefinedDone done, void *userdata, Fault *f);
-/* Takes up one that an earlier life of this daemon has started. Takes over `live`. */
-int pool_adopt(Pool *p, PoolDef *live, bool mounted_by_us, bool started_by_us, Fault *f);
+/* Takes up one that an earlier life of this daemon has started, or `was_starting`. Takes over `live`. */
+int pool_adopt(Pool *p, PoolDef *live, bool was_starting, Fault *f);
+bool pool_is_starting(const Pool *p);
+/* From now on that is ours to undo, whatever becomes of us. */
+int pool_note_ours(Pool *p, bool *what, Fault *f);
 /* Frees what it holds, and lets all be. */
 void pool_clear(Pool *p);
 

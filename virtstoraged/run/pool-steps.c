@@ -2,6 +2,7 @@
 #include "pool-steps.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "../plan/storage.h"
 #include "log.h"
@@ -13,6 +14,15 @@
 #include "pools.h"
 #include "volumes.h"
 #include "work.h"
+
+/* --- note: the next virtstoraged has to know what there is --- */
+
+static int step_note(void *userdata, Fault *f) {
+        PoolOperation *o = userdata;
+        int r = o->adopting ? 0 : definitions_save(o->pool);
+
+        return r < 0 ? fault_set(f, FAULT_STORE, -r, "the run state of the pool %s can't be kept: %s", o->pool->name, strerror(-r)) : 1;
+}
 
 /* --- secret: what it logs in with --- */
 
@@ -54,7 +64,6 @@ static int on_mount_too_late(sd_event_source *source, uint64_t usec, void *userd
         PoolOperation *o = userdata;
 
         o->deadline = sd_event_source_disable_unref(o->deadline);
-        o->pool->mounted_by_us = true; /* the undo ends systemd's job, too */
         fault_set(&f, FAULT_TIMEOUT, ETIMEDOUT, "%s was not mounted within %" PRIu64 " s", o->pool->live->path,
                   o->pool->all->settings->deadline_usec / 1000000);
         fault_hint(&f, "check whether its device is there, or its server answers");
@@ -69,9 +78,8 @@ static void on_mounted(const Fault *why, void *userdata) {
 
         o->deadline = sd_event_source_disable_unref(o->deadline);
         o->unit = unit_call_free(o->unit);
-        if (!why)
-                o->pool->mounted_by_us = true;
         if (!why || why->error != EEXIST) {
+                o->pool->mounted_by_us = !why;
                 if (why)
                         (void) fault_copy(&f, why);
                 steps_continue(o->steps, why ? -why->error : 0, &f);
@@ -111,10 +119,10 @@ static void on_unmounted(const Fault *why, void *userdata) {
 static int undo_mount(void *userdata) {
         PoolOperation *o = userdata;
 
+        o->deadline = sd_event_source_disable_unref(o->deadline);
+        o->unit = unit_call_free(o->unit); /* of one that came too late: the unit's end is its end, too */
         if (o->adopting)
                 return 1;
-        o->deadline = sd_event_source_disable_unref(o->deadline);
-        o->unit = unit_call_free(o->unit); /* of one that came too late */
         return o->pool->mounted_by_us && pool_unmount(o->pool, on_unmounted, o, &o->unit, NULL) >= 0 ? 0 : 1;
 }
 
@@ -128,11 +136,21 @@ static int step_unmount(void *userdata, Fault *f) {
 
 /* --- asking the worker --- */
 
+/* It answers in turn: what a step that was given up has asked for is not what its undo waits for. */
+static bool was_last_answer(PoolOperation *o) {
+        return --o->answers == 0;
+}
+
+/* The undo of what can only be waited for. */
+static int undo_wait(void *userdata) {
+        return ((PoolOperation *) userdata)->answers > 0 ? 0 : 1;
+}
+
 static void on_step_done(_unused_ const json_t *json, _unused_ int fds[WORKER_FDS_MAX], const Fault *why, void *userdata) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         PoolOperation *o = userdata;
 
-        if (!o->steps)
+        if (!o->steps || !was_last_answer(o))
                 return; /* the daemon ends */
         if (why)
                 (void) fault_copy(&f, why);
@@ -143,34 +161,55 @@ static int ask_step(PoolOperation *o, json_t *request, WorkerDone done, Fault *f
         const WorkerCall call = { .request = request, .deadline_usec = WORKER_NO_DEADLINE, .done = done, .userdata = o };
         int r = pool_need_worker(o->pool, f);
 
+        if (r < 0)
+                json_decref(request);
+        else
+                r = worker_ask(o->pool->worker, &call, f);
         if (r >= 0)
-                return worker_ask(o->pool->worker, &call, f);
-        json_decref(request);
+                o->answers++;
         return r;
 }
 
 /* --- activate: groups, sessions and the like that are not active by themselves --- */
 
-static void on_activated(const json_t *json, int fds[WORKER_FDS_MAX], const Fault *why, void *userdata) {
+/* What was active before is not ours to end. */
+static void on_looked(const json_t *json, int fds[WORKER_FDS_MAX], const Fault *why, void *userdata) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
         PoolOperation *o = userdata;
 
-        if (!why && o->steps && json_is_true(json_object_get(json, "started")))
-                o->pool->started_by_us = true;
+        if (!why && o->steps && !steps_undoing(o->steps) && !json_is_true(json_object_get(json, "active")) &&
+            pool_note_ours(o->pool, &o->pool->started_by_us, &f) < 0)
+                why = &f;
         on_step_done(json, fds, why, userdata);
 }
 
+static int step_look(void *userdata, Fault *f) {
+        PoolOperation *o = userdata;
+
+        if (o->adopting || o->pool->started_by_us || !pool_ops(o->pool->live->type)->start)
+                return 1;
+        return ask_step(o, json_pack("{s:s}", "do", "is-active"), on_looked, f);
+}
+
+static void on_activated(const json_t *json, int fds[WORKER_FDS_MAX], const Fault *why, void *userdata) {
+        PoolOperation *o = userdata;
+
+        if (why && o->steps && !o->adopting)
+                o->pool->started_by_us = false;
+        on_step_done(json, fds, why, userdata);
+}
+
+/* One that was active may be so no more: its stop may have been interrupted. */
 static int step_activate(void *userdata, Fault *f) {
         PoolOperation *o = userdata;
 
-        if (o->adopting || !pool_ops(o->pool->live->type)->start)
-                return 1;
-        return ask_step(o, json_pack("{s:s}", "do", "activate"), on_activated, f);
+        return o->pool->started_by_us ? ask_step(o, json_pack("{s:s}", "do", "activate"), on_activated, f) : 1;
 }
 
 static void on_deactivated(_unused_ const json_t *json, _unused_ int fds[WORKER_FDS_MAX], const Fault *why, void *userdata) {
         PoolOperation *o = userdata;
 
-        if (!o->steps)
+        if (!o->steps || !was_last_answer(o))
                 return;
         if (why)
                 log_warning("pool %s: %s", o->pool->name, fault_text(why));
@@ -183,17 +222,34 @@ static int undo_activate(void *userdata) {
         PoolOperation *o = userdata;
 
         if (o->adopting || !o->pool->started_by_us)
-                return 1;
+                return undo_wait(o);
         return ask_step(o, json_pack("{s:s}", "do", "deactivate"), on_deactivated, NULL) >= 0 ? 0 : 1;
 }
 
-/* First of all: it fails while one of its volumes is open, and then the pool stays as it is. */
+/* Nothing takes that back: from here on it goes on. */
+static void on_done_for_good(const json_t *json, int fds[WORKER_FDS_MAX], const Fault *why, void *userdata) {
+        PoolOperation *o = userdata;
+
+        if (!why && o->steps && !steps_undoing(o->steps))
+                steps_settle(o->steps);
+        on_step_done(json, fds, why, userdata);
+}
+
+/* It fails while one of its volumes is open, and then the pool stays as it is. With it the rest goes, too, as far as that can be done. */
 static int step_deactivate(void *userdata, Fault *f) {
         PoolOperation *o = userdata;
 
-        if (!o->pool->started_by_us)
-                return 1;
-        return ask_step(o, json_pack("{s:s}", "do", "deactivate"), on_step_done, f);
+        if (o->pool->started_by_us)
+                return ask_step(o, json_pack("{s:s}", "do", "deactivate"), on_done_for_good, f);
+        steps_settle(o->steps);
+        return 1;
+}
+
+/* What was asked for may have been done all the same. */
+static int undo_deactivate(void *userdata) {
+        PoolOperation *o = userdata;
+
+        return o->answers > 0 && ask_step(o, json_pack("{s:s}", "do", "activate"), on_step_done, NULL) >= 0 ? 0 : undo_wait(o);
 }
 
 /* --- watch and leave: its folder --- */
@@ -216,6 +272,8 @@ static int step_watch(void *userdata, Fault *f) {
         call.fds = &fd;
         call.request = json_pack("{s:s, s:[]}", "do", "watch", "busy");
         r = worker_ask(p->worker, &call, f);
+        if (r >= 0)
+                o->answers++;
         return r < 0 ? r : 0;
 }
 
@@ -223,7 +281,7 @@ static int step_watch(void *userdata, Fault *f) {
 static void on_left(_unused_ const json_t *json, _unused_ int fds[WORKER_FDS_MAX], _unused_ const Fault *why, void *userdata) {
         PoolOperation *o = userdata;
 
-        if (!o->steps)
+        if (!o->steps || !was_last_answer(o))
                 return;
         o->pool->worker = worker_free(o->pool->worker);
         steps_continue(o->steps, 0, NULL);
@@ -237,6 +295,8 @@ static int leave_folder(PoolOperation *o) {
 
         if (!p->worker)
                 json_decref(call.request);
+        if (asked)
+                o->answers++;
         p->watch = pool_watch_free(p->watch); /* the worker has it as well, and is the last one */
         return asked ? 0 : 1;
 }
@@ -244,9 +304,7 @@ static int leave_folder(PoolOperation *o) {
 static int undo_watch(void *userdata) {
         PoolOperation *o = userdata;
 
-        if (o->adopting)
-                return 1; /* it will be back */
-        return leave_folder(o);
+        return o->adopting ? undo_wait(o) /* it will be back */ : leave_folder(o);
 }
 
 static int step_leave(void *userdata, _unused_ Fault *f) {
@@ -270,6 +328,8 @@ static int step_refresh(void *userdata, Fault *f) {
         PoolOperation *o = userdata;
         int r = pool_refresh(o->pool, on_step_refreshed, o, f);
 
+        if (r >= 0)
+                o->answers++;
         return r < 0 ? r : 0;
 }
 
@@ -282,6 +342,11 @@ static int step_uses(void *userdata, _unused_ Fault *f) {
         return o->wants_uses ? 0 : 1;
 }
 
+static int undo_uses(void *userdata) {
+        ((PoolOperation *) userdata)->wants_uses = false;
+        return 1;
+}
+
 void pool_uses_known(Pool *p) {
         if (p->operation && TAKE(p->operation->wants_uses, false))
                 steps_continue(p->operation->steps, 0, NULL);
@@ -290,34 +355,32 @@ void pool_uses_known(Pool *p) {
 static int step_build(void *userdata, Fault *f) {
         PoolOperation *o = userdata;
 
-        return ask_step(o, json_pack("{s:s, s:b, s:b}", "do", "build", "format", (int) o->format, "overwrite", (int) o->overwrite), on_step_done, f);
+        return ask_step(o, json_pack("{s:s, s:b, s:b}", "do", "build", "format", (int) o->format, "overwrite", (int) o->overwrite), on_done_for_good,
+                        f);
 }
 
 static int step_delete(void *userdata, Fault *f) {
-        return ask_step(userdata, json_pack("{s:s}", "do", "destroy"), on_step_done, f);
+        return ask_step(userdata, json_pack("{s:s}", "do", "destroy"), on_done_for_good, f);
 }
 
 /* --- their order --- */
 
-static const StepRow start_rows[] = {
+const StepTable pool_steps_start = STEP_TABLE("pool-start",
+        { "note", step_note, NULL },
         { "secret", step_secret, undo_secret },
         { "mount", step_mount, undo_mount },
+        { "look", step_look, undo_wait },
         { "activate", step_activate, undo_activate },
         { "watch", step_watch, undo_watch },
-        { "refresh", step_refresh, NULL },
-        { "uses", step_uses, NULL },
-};
+        { "refresh", step_refresh, undo_wait },
+        { "uses", step_uses, undo_uses },
+);
 
-static const StepRow stop_rows[] = {
-        { "deactivate", step_deactivate, NULL },
+const StepTable pool_steps_stop = STEP_TABLE("pool-stop",
+        { "deactivate", step_deactivate, undo_deactivate },
         { "leave", step_leave, NULL },
         { "unmount", step_unmount, NULL },
-};
+);
 
-static const StepRow build_rows[] = { { "build", step_build, NULL } };
-static const StepRow delete_rows[] = { { "delete", step_delete, NULL } };
-
-const PoolSteps pool_steps_start = { "start", start_rows, ARRAY_SIZE(start_rows) };
-const PoolSteps pool_steps_stop = { "stop", stop_rows, ARRAY_SIZE(stop_rows) };
-const PoolSteps pool_steps_build = { "build", build_rows, ARRAY_SIZE(build_rows) };
-const PoolSteps pool_steps_delete = { "delete", delete_rows, ARRAY_SIZE(delete_rows) };
+const StepTable pool_steps_build = STEP_TABLE("pool-build", { "build", step_build, undo_wait });
+const StepTable pool_steps_delete = STEP_TABLE("pool-delete", { "delete", step_delete, undo_wait });

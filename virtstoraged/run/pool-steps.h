@@ -6,17 +6,12 @@
 #include "unit.h"
 
 /* What a start, stop, build and delete are made of. */
-typedef struct PoolSteps {
-        const char *name;
-        const StepRow *rows;
-        size_t n;
-} PoolSteps;
-extern const PoolSteps pool_steps_start, pool_steps_stop, pool_steps_build, pool_steps_delete;
+extern const StepTable pool_steps_start, pool_steps_stop, pool_steps_build, pool_steps_delete;
 
 /* One of them under way. */
 typedef struct PoolOperation {
         Pool *pool;
-        const PoolSteps *what;
+        const StepTable *what;
         DefinedDone done;
         void *userdata;
         Steps *steps;
@@ -25,4 +20,6 @@ typedef struct PoolOperation {
         bool format, overwrite;      /* of a build */
         bool wants_uses;             /* waits until it is known who uses what */
         bool adopting;               /* it was active before we came */
+        bool was_starting;           /* that was begun by an earlier life of this daemon */
+        unsigned answers;            /* of the worker, not heard yet */
 } PoolOperation;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "pools.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -193,16 +194,24 @@ static int start(Defined *o, DefinedDone done, void *userdata, Fault *f) {
 /* What is ours to undo stands before the definition. */
 #define NOTE_MOUNTED "<!-- mounted by us -->\n"
 #define NOTE_STARTED "<!-- started by us -->\n"
+/* … and that it is only on its way. */
+#define NOTE_STARTING "<!-- being started -->\n"
 
 static const char *note(const Defined *o) {
-        static const char *const notes[2][2] = { { "", NOTE_STARTED }, { NOTE_MOUNTED, NOTE_MOUNTED NOTE_STARTED } };
+        static char text[sizeof(NOTE_MOUNTED NOTE_STARTED NOTE_STARTING)];
         const Pool *p = (const Pool *) o;
 
-        return notes[p->mounted_by_us][p->started_by_us];
+        (void) snprintf(text, sizeof(text), "%s%s%s", p->mounted_by_us ? NOTE_MOUNTED : "", p->started_by_us ? NOTE_STARTED : "",
+                        pool_is_starting(p) ? NOTE_STARTING : "");
+        return text;
 }
 
 static int adopt(Defined *o, Definition *live, const char *text, Fault *f) {
-        return pool_adopt((Pool *) o, (PoolDef *) live, strstr(text, NOTE_MOUNTED), strstr(text, NOTE_STARTED), f);
+        Pool *p = (Pool *) o;
+
+        p->mounted_by_us = strstr(text, NOTE_MOUNTED);
+        p->started_by_us = strstr(text, NOTE_STARTED);
+        return pool_adopt(p, (PoolDef *) live, strstr(text, NOTE_STARTING), f);
 }
 
 static const DefinitionKind kind = {

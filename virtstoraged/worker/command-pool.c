@@ -48,7 +48,7 @@ int commands_run(const PoolDef *def, const Commands *c, char ***outputs, Fault *
 
 /* --- the pool --- */
 
-static bool is_active(const PoolDef *def) {
+bool command_pool_is_active(const PoolDef *def) {
         const PoolOps *ops = pool_ops(def->type);
         _cleanup_commands_ Commands c = {};
         _cleanup_strv_ char **outputs = NULL;
@@ -60,17 +60,15 @@ static bool is_active(const PoolDef *def) {
         return commands_run(def, &c, &outputs, NULL) >= 0 && outputs && ops->active(def, outputs);
 }
 
-int command_pool_start(const PoolDef *def, bool *ret_started, Fault *f) {
+int command_pool_start(const PoolDef *def, Fault *f) {
         const PoolOps *ops = pool_ops(def->type);
         _cleanup_commands_ Commands c = {};
         int r;
 
-        *ret_started = false;
-        if (!ops->start || is_active(def))
+        if (!ops->start || command_pool_is_active(def))
                 return 0;
         if (ops->start(def, &c) < 0)
                 return fault_oom(f);
-        *ret_started = true;
         r = commands_run(def, &c, NULL, f);
         if (r < 0 && ops->start_failed) {
                 _cleanup_commands_ Commands rest = {};

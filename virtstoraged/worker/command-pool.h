@@ -11,8 +11,9 @@ void commands_set_secret(const void *data, size_t length);
 /* Runs them one after the other; what each has printed goes to `outputs`, ending in NULL, if that is wanted. */
 int commands_run(const PoolDef *def, const Commands *c, char ***outputs, Fault *f);
 
-/* Programs of ops->start, unless it is active; *ret_started: they were needed. */
-int command_pool_start(const PoolDef *def, bool *ret_started, Fault *f);
+bool command_pool_is_active(const PoolDef *def);
+/* Programs of ops->start, unless it is active. */
+int command_pool_start(const PoolDef *def, Fault *f);
 int command_pool_stop(const PoolDef *def, Fault *f);
 
 /* Everything that is in it now. */

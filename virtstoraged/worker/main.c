@@ -299,11 +299,14 @@ static int run_commands(const Commands *c, Fault *f) {
         return commands_run(pool.def, c, NULL, f);
 }
 
-static int serve_activate(_unused_ WorkerRequest *q, Fault *f) {
-        bool started = false;
-        int r = command_pool_start(pool.def, &started, f);
+static int serve_is_active(_unused_ WorkerRequest *q, _unused_ Fault *f) {
+        return worker_end(json_pack("{s:b}", "active", (int) command_pool_is_active(pool.def)), NULL, 0);
+}
 
-        return r < 0 ? r : worker_end(json_pack("{s:b}", "started", (int) started), NULL, 0);
+static int serve_activate(_unused_ WorkerRequest *q, Fault *f) {
+        int r = command_pool_start(pool.def, f);
+
+        return r < 0 ? r : worker_end(NULL, NULL, 0);
 }
 
 static int serve_deactivate(_unused_ WorkerRequest *q, Fault *f) {
@@ -626,7 +629,8 @@ static int serve_fetch(WorkerRequest *q, Fault *f) {
 int main(int argc, char *argv[]) {
         static const WorkerVerb verbs[] = {
                 { "open", serve_open }, { "watch", serve_watch }, { "refresh", serve_refresh }, { "look", serve_look }, { "space", serve_space },
-                { "leave", serve_leave }, { "activate", serve_activate }, { "deactivate", serve_deactivate }, { "tidy", serve_tidy },
+                { "leave", serve_leave }, { "is-active", serve_is_active }, { "activate", serve_activate }, { "deactivate", serve_deactivate },
+                { "tidy", serve_tidy },
                 { "find", serve_find }, { "build", serve_build }, { "destroy", serve_destroy }, { "create", serve_create },
                 { "remove", serve_remove }, { "resize", serve_resize }, { "wipe", serve_wipe }, { "upload", serve_upload },
                 { "download", serve_download }, { "fetch", serve_fetch }, { "describe", serve_describe }, { "guess", serve_guess },

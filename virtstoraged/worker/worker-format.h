@@ -10,7 +10,8 @@
  *   {"do": "space"}
  *   {"do": "leave"}                                 nothing of it is open any more
  *   {"do": "tidy", "busy"}
- *   {"do": "activate"}                              → "started": it was not active
+ *   {"do": "is-active"}                             → "active"
+ *   {"do": "activate"}
  *   {"do": "deactivate"}
  *   {"do": "find", "type", "host", "port"}          needs no pool → "sources": [{"host", "dir", "name", "format", "devices"}]
  *   {"do": "build", "format", "overwrite"}
