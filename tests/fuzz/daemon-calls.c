@@ -176,6 +176,10 @@ static void begin(Run *r) {
 static void end(Run *r) {
         sd_bus_close_unref(r->client);
         daemon_free(r->daemon);
+        if (sd_event_default(NULL) > 0) {
+                fprintf(stderr, "something that belonged to the daemon is left\n"); /* it holds the loop, which has its signals */
+                abort();
+        }
 }
 
 /* --- calls --- */
