@@ -14,7 +14,21 @@
 typedef struct Find {
         sd_bus_message *call;
         Worker *worker;
+        LIST_ENTRY(Find) link;
 } Find;
+
+static void find_free(Find *find) {
+        LIST_REMOVE(find, link);
+        worker_free(find->worker);
+        sd_bus_message_unref(find->call);
+        free(find);
+}
+
+/* Each is told, and frees itself. */
+void finds_clear(Service *s) {
+        while (!LIST_EMPTY(&s->finds))
+                (void) worker_free(LIST_FIRST(&s->finds)->worker);
+}
 
 static int append_text(sd_bus_message *reply, const json_t *source, const char *key) {
         const char *text = json_string_value(json_object_get(source, key));
@@ -79,9 +93,7 @@ static void on_found(const json_t *json, _unused_ int fds[WORKER_FDS_MAX], const
                 (void) bus_reply_fault(find->call, why, -why->error);
         else
                 (void) reply_sources(find->call, json_object_get(json, "sources"));
-        worker_free(find->worker);
-        sd_bus_message_unref(find->call);
-        free(find);
+        find_free(find);
 }
 
 static int check(PoolType type, const char *word, const char *host, Fault *f) {
@@ -106,22 +118,22 @@ static int start(Service *s, const char *type, const char *host, uint64_t port, 
         WorkerCall call = { .request = request, .done = on_found, .userdata = find };
         int r;
 
+        if (!find) {
+                json_decref(request);
+                return fault_oom(f);
+        }
+        LIST_INSERT_HEAD(&s->finds, find, link);
         if (port > 0)
                 (void) json_object_set_new(request, "port", json_integer((json_int_t) port));
-        r = find ? worker_new(&options, &find->worker) : -ENOMEM;
+        r = worker_new(&options, &find->worker);
         if (r >= 0) {
                 find->call = sd_bus_message_ref(m);
                 r = worker_ask(find->worker, &call, f);
         } else
                 json_decref(request);
-        if (r >= 0)
-                return 1;
-        if (find) {
-                sd_bus_message_unref(find->call);
-                worker_free(find->worker);
-        }
-        free(find);
-        return r;
+        if (r < 0)
+                find_free(find);
+        return r < 0 ? r : 1;
 }
 
 BUS_PUBLIC_HANDLER(method_find_sources, ACTION_MANAGE) {

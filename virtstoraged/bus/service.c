@@ -2,6 +2,7 @@
 #include "service.h"
 
 #include "../run/volume-run.h"
+#include "find-bus.h"
 #include "log.h"
 #include "mem.h"
 #include "secret-bus.h"
@@ -123,6 +124,7 @@ static bool service_starting(void *state) {
 static void service_stop(void *state) {
         Service *s = state;
 
+        finds_clear(s);
         pools_free(s->pools);
         secrets_free(s->secrets);
         jobs_free(s->jobs);

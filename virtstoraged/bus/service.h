@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <sys/queue.h>
+
 #include "../run/pools.h"
 #include "../run/secrets.h"
 #include "daemon.h"
@@ -25,6 +27,7 @@ typedef struct Service {
         Settings settings;
         Secrets *secrets;
         Pools *pools;
+        LIST_HEAD(, Find) finds;       /* find-bus.c: what is being looked for */
 } Service;
 
 extern const BusObject *const service_objects[];
