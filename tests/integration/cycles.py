@@ -21,7 +21,7 @@ import cycles_of
 from bus import COMPLAINTS, DBUS, SERVICES, Bus, Client, daemon_path
 from host import Testbed
 from leaks import files_below
-from pace import at_most
+from pace import patient
 
 LOOKS = 8            # while it runs, after warming up
 WARM = 5             # one part of so many comes before the first look
@@ -260,7 +260,7 @@ def is_memory(what):
 
 def settled(bed, lowest):
     """Counted when nothing is on its way out any more: no more of anything than there was before, or after a while."""
-    deadline = time.monotonic() + at_most(SETTLE)
+    deadline = time.monotonic() + (patient(SETTLE) if lowest else SETTLE)
     while True:
         numbers = bed.count()
         if all(n <= lowest.get(what, 0) for what, n in numbers.items() if not is_memory(what)) or time.monotonic() > deadline:

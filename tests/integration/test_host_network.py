@@ -751,7 +751,7 @@ def test_each_step_of_a_vm(bed, client, networkd, vms):
     disk = "<disk type='volume' device='disk'><source pool='steps' volume='v'/><target dev='vda' bus='virtio'/></disk>"
     domain = vms(tiny_xml("web", "<interface type='network'><source network='lab'/></interface>" + disk, extra="<cputune><shares>250</shares></cputune>"))
     leases = client.object("org.virtbus.lock1", "/org/virtbus/lock1")
-    shown = "ip -br link; tc qdisc; ls -AR /run/virtbus/qemu; pgrep -c qemu-system;" \
+    shown = "grep . /sys/class/net/*/address; tc qdisc; ls -AR /run/virtbus/qemu; pgrep -c qemu-system;" \
             "systemctl list-units --plain --no-legend --state=active,activating,deactivating 'virtqemu*@*'; machinectl list --no-legend"
 
     def look():

@@ -269,7 +269,8 @@ def test_open_vswitch(networked):
     masters, from_a, from_c = run(machine, vlans)
     assert masters == ["ovs-system"] and from_a == {"b": "88b566726f6d"[:8], "c": None, "t": "8100000a"} and from_c == {"a": None, "b": None, "t": "88b5"}
     limits = LIMITS.replace("<forward mode='nat'/><bridge name='br-slow' stp='off'/><ip address='10.77.0.1' prefix='24'/>",
-                            "<forward mode='bridge'/>" + switched.format("br-slow")).replace('[measure(None, 50), measure("limited", 51)]', 'measure("limited", 51)')
+                            "<forward mode='bridge'/>" + switched.format("br-slow"))
+    limits = re.sub(r"\[measure\(None.*?\), (measure\(.*?\))\]", r"\1", limits)
     limited_in, limited_out = run(machine, limits)
     assert 140 < limited_in < 260 and 140 < limited_out < 260
     machine.run("for i in $(seq 100); do [ -z \"$(ovs-vsctl list-ports ovs-vlan; ovs-vsctl list-ports br-slow; ovs-vsctl list QoS)\" ] && exit 0; sleep 0.2; done; exit 1",

@@ -53,7 +53,9 @@ def fail_to_activate(machine, accidents):
     """Steps of lvm's start and stop fail, or virtstoraged dies at them: what it has activated it deactivates, and the other way round."""
     def begin(verb, what):
         accidents.put(what)
-        failed = machine.run(f"virtctl {verb} lvm", check=False, timeout=SLOW)
+        # A virtstoraged that takes it up may not be done with that.
+        failed = machine.run(f"while s=$(virtctl {verb} lvm 2>&1); r=$?; echo \"$s\" | grep -q 'is busy'; do sleep 0.2; done; echo \"$s\" >&2; exit $r",
+                             check=False, timeout=SLOW)
         assert failed.returncode and not accidents.is_there(), (what, failed)
         return failed.stderr
 
