@@ -2,6 +2,7 @@
 """Virtual networks on a whole machine: what needs modules that few test hosts have."""
 
 import json
+import re
 
 import pytest
 
