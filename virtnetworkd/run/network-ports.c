@@ -244,9 +244,10 @@ void network_attach_waiting(Network *n) {
         }
 }
 
-void network_forget_waiting(Network *n) {
+void network_fail_waiting(Network *n, const Fault *why) {
         for (Attaching *a = TAKE_PTR(n->waiting), *next; a; a = next) {
                 next = a->next;
+                a->done(NULL, NULL, 0, why, a->userdata);
                 attaching_free(a);
         }
 }

@@ -317,9 +317,16 @@ int network_stop(Network *n, bool force, DefinedDone done, void *userdata, Fault
 }
 
 void network_clear(Network *n) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        DefinedDone done = n->operation ? n->operation->done : NULL;
+        void *userdata = n->operation ? n->operation->userdata : NULL;
+
         sd_event_source_disable_unref(n->removal);
         operation_free(n);
-        network_forget_waiting(n);
+        fault_set(&f, FAULT_CANCELED, ECANCELED, "the network %s has gone", n->name);
+        if (done)
+                done(n, &f, userdata);
+        network_fail_waiting(n, &f);
         leases_free(n->leases);
         dnsmasq_free(n->dnsmasq);
         strv_free(n->warnings);

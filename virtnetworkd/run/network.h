@@ -65,9 +65,9 @@ int network_attach(Network *n, PortRequest *q, PortDone done, void *userdata, Fa
 /* A tap that was a port of it, and lost its bridge when the network was stopped by force, is one again. FAULT_INVALID_STATE: the network is
  * not active, or the tap is on a bridge. */
 int network_reattach(Network *n, const char *tap, const PortRequest *q, Fault *f);
-/* For network.c: the operation has ended; or those who waited for that are gone. */
+/* For network.c: the operation has ended; or it never will. */
 void network_attach_waiting(Network *n);
-void network_forget_waiting(Network *n);
+void network_fail_waiting(Network *n, const Fault *why);
 
 /* Names of what is on its bridge, or of macvtaps on its links. -ENODEV: it is not active. */
 int network_ports(const Network *n, char ***ret);
