@@ -12,7 +12,7 @@
 
 /* What callers of AttachPort() and its like ask for, and what they get. */
 
-static int read_mac(sd_bus_message *m, MacAddress *ret, Fault *f) {
+static int read_bytes(sd_bus_message *m, void *ret, size_t size, const char *what, Fault *f) {
         const void *bytes;
         size_t n;
         int r = sd_bus_message_enter_container(m, 'v', "ay");
@@ -21,28 +21,25 @@ static int read_mac(sd_bus_message *m, MacAddress *ret, Fault *f) {
                 r = sd_bus_message_read_array(m, 'y', &bytes, &n);
         if (r < 0)
                 return r;
-        if (n != sizeof(ret->octets))
-                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "a MAC address has 6 bytes, not %zu", n);
-        memcpy(ret->octets, bytes, n);
-        ret->set = true;
-        if (ret->octets[0] & 1)
-                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "the MAC address is a multicast one; its first byte must be even");
+        if (n != size)
+                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "a %s has %zu bytes, not %zu", what, size, n);
+        memcpy(ret, bytes, n);
         return sd_bus_message_exit_container(m);
 }
 
-static int read_id(sd_bus_message *m, sd_id128_t *ret, Fault *f) {
-        const void *bytes;
-        size_t n;
-        int r = sd_bus_message_enter_container(m, 'v', "ay");
+static int read_mac(sd_bus_message *m, MacAddress *ret, Fault *f) {
+        int r = read_bytes(m, ret->octets, sizeof(ret->octets), "MAC address", f);
 
-        if (r >= 0)
-                r = sd_bus_message_read_array(m, 'y', &bytes, &n);
         if (r < 0)
                 return r;
-        if (n != sizeof(ret->bytes))
-                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "a UUID has 16 bytes, not %zu", n);
-        memcpy(ret->bytes, bytes, n);
-        return sd_bus_message_exit_container(m);
+        ret->set = true;
+        if (ret->octets[0] & 1)
+                return fault_set(f, FAULT_INVALID_ARGS, EINVAL, "the MAC address is a multicast one; its first byte must be even");
+        return r;
+}
+
+static int read_id(sd_bus_message *m, sd_id128_t *ret, Fault *f) {
+        return read_bytes(m, ret->bytes, sizeof(ret->bytes), "UUID", f);
 }
 
 /* In whose switch the port is to be. */

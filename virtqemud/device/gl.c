@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gl.h"
 
+#include <string.h>
+
 #include "str.h"
 #include "xml-read.h"
 
@@ -39,7 +41,7 @@ int gl_check(const Graphics *g, const DomainDef *def, Fault *f) {
         const Graphics *first = domain_find_gl(def);
         int r;
 
-        if (g->render_node && (!str_after(g->render_node, "/dev/")))
+        if (g->render_node && (!str_after(g->render_node, "/dev/") || strstr(g->render_node, "/../")))
                 return xml_fault_below(&g->device.head, "gl/@rendernode", f, FAULT_INVALID_DEFINITION, "'%s' is no device such as /dev/dri/renderD128",
                                        g->render_node);
         if (!has_gl(g))

@@ -15,7 +15,7 @@
 #include "thread-quota.h"
 #include "unit-limits.h"
 
-/* --- limits: of its unit --- */
+/* --- devices that QEMU opens by itself, and limits: of its unit --- */
 
 static void on_limits(const Fault *f, void *userdata) {
         Operation *o = userdata;
@@ -23,6 +23,13 @@ static void on_limits(const Fault *f, void *userdata) {
 
         operation_continue(o, f);
         s->limits = unit_call_free(s->limits);
+}
+
+int start_begin_devices(void *userdata, Fault *f) {
+        Operation *o = userdata;
+        Start *s = o->data;
+
+        return limits_allow_devices(o->domain, on_limits, o, &s->limits, f);
 }
 
 int start_begin_limits(void *userdata, Fault *f) {
@@ -34,6 +41,7 @@ int start_begin_limits(void *userdata, Fault *f) {
         return limits_apply(o->domain, on_limits, o, &s->limits, f);
 }
 
+/* What was told is taken back when the run has ended. */
 int start_undo_limits(void *userdata) {
         Operation *o = userdata;
         Start *s = o->data;

@@ -69,8 +69,6 @@ int start_begin_unit(void *userdata, Fault *f);
 int start_undo_unit(void *userdata);
 int start_begin_networks(void *userdata, Fault *f);
 int start_undo_networks(void *userdata);
-int start_begin_devices(void *userdata, Fault *f);
-int start_undo_devices(void *userdata);
 int start_begin_handover(void *userdata, Fault *f);
 int start_begin_monitor(void *userdata, Fault *f);
 void start_refuse_request(Start *s, const Fault *f);
@@ -78,6 +76,7 @@ void start_refuse_request(Start *s, const Fault *f);
 int start_supervisor_came(Operation *o, Fault *f);
 
 /* start-guest.c: limits, machined, the guest's first instruction. */
+int start_begin_devices(void *userdata, Fault *f);
 int start_begin_limits(void *userdata, Fault *f);
 int start_undo_limits(void *userdata);
 int start_begin_register(void *userdata, Fault *f);

@@ -11,7 +11,6 @@
 #include "sdbus.h"
 #include "status.h"
 #include "str.h"
-#include "unit-limits.h"
 
 #define HANDOVER_TIMEOUT_USEC (30u * 1000 * 1000)   /* from asking for the unit to the supervisor asking for its plan */
 #define MONITOR_TIMEOUT_USEC (60u * 1000 * 1000)    /* from handing over to QEMU answering: firmware and much memory take a while */
@@ -144,32 +143,6 @@ int start_undo_networks(void *userdata) {
         Start *s = o->data;
 
         s->companions = companions_abandon(s->companions);
-        return 1;
-}
-
-/* --- devices: those that QEMU opens by itself --- */
-
-static void on_devices(const Fault *f, void *userdata) {
-        Operation *o = userdata;
-        Start *s = o->data;
-
-        operation_continue(o, f);
-        s->limits = unit_call_free(s->limits);
-}
-
-int start_begin_devices(void *userdata, Fault *f) {
-        Operation *o = userdata;
-        Start *s = o->data;
-
-        return limits_allow_devices(o->domain, on_devices, o, &s->limits, f);
-}
-
-/* They are taken back with the limits, when the run has ended. */
-int start_undo_devices(void *userdata) {
-        Operation *o = userdata;
-        Start *s = o->data;
-
-        s->limits = unit_call_free(s->limits);
         return 1;
 }
 
