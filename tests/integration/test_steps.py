@@ -69,7 +69,7 @@ class Bed:
         """What the next virtqemud has to bring to an end."""
         return [json.loads(path.read_text()).get("journal", []) for path in self.bus.directory.glob("run/virtbus/qemu/status/*.json")]
 
-    def die_at_each(self, table, d, operation, back):
+    def die_at_each(self, table, d, operation, back, rows=None):
         """It is all done after that, or as it was."""
         before = self.around(d)
         operation()
@@ -80,7 +80,7 @@ class Bed:
             if until_equal(lambda: self.around(d), [before, after], what) == after != before:
                 back()
             until_equal(lambda: self.around(d), before, what)
-        die_at_each(self.accidents, table, operation, look)
+        die_at_each(self.accidents, table, operation, look, rows)
 
     def die_before(self, table, d, ask):
         """The job was begun and nothing was done: nothing has changed, and nobody goes on with it."""
@@ -134,7 +134,15 @@ def start(bed):
 
 
 def attach(bed):
+    """What changes something also with a process of its own beside QEMU, which must not outlive the interface."""
     d = bed.vm(PORTS + BUSES)
+
+    def attach_nic():
+        d.AttachDevice(FORMAT, "<interface type='user'><mac address='52:54:00:00:00:02'/><backend type='passt'/><model type='usb-net'/></interface>",
+                       LIVE | CONFIG, {})
+
+    def detach_nic():
+        device(bed.bus, d, "net0").Detach(LIVE | CONFIG, {}, timeout=60)
 
     def attach_disk():
         d.AttachDevice(FORMAT, disk_xml(bed.disk, "sdb", "usb"), LIVE | CONFIG, {})
@@ -143,6 +151,7 @@ def attach(bed):
         device(bed.bus, d, "usb_2ddisk0").Detach(LIVE | CONFIG, {}, timeout=60)
     bed.fail_each("attach", attach_disk, lambda: bed.around(d), forward={"plug", "tidy", "tell"}, back=detach_disk)
     bed.die_at_each("attach", d, attach_disk, detach_disk)
+    bed.die_at_each("attach", d, attach_nic, detach_nic, ("journal", "plug", "tidy"))
     d.Terminate(0, {})
 
 
