@@ -143,6 +143,16 @@ def pytest_runtest_teardown(item):
     yield from _guarded(item, "teardown")
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """What the whole system below a test has said goes with the failure: what happens in one of many runs is to be explained by that."""
+    report = (yield).get_result()
+    system = next((item.funcargs[name] for name in ("testbed", "machine", "kvm_machine") if name in getattr(item, "funcargs", {})), None)
+    if system and report.failed and call.when == "call" and "MachineLockedUp" not in report.longreprtext:
+        with contextlib.suppress(Exception):
+            report.sections.append(("journal", system.journal()))
+
+
 @pytest.fixture(scope="session")
 def guest_image():
     """The built test guest: .kernel, .initrd, .cmdline."""

@@ -736,6 +736,33 @@ def test_what_an_interface_asks_for(bed, client, networkd, vms):
     assert network.Ports == []
 
 
+def nics_come_and_go(client, accidents, domain, look):
+    """virtqemud dies over an interface that is plugged in: it is there with all that it needs, or nothing of it is."""
+    domain.Start(0, {}, timeout=60)
+
+    def around():
+        return look(), sorted(re.findall("<(?:mac|alias|target) .*?>", domain.ExportDefinition("libvirt-xml", LIVE))), domain.QMPCommand("query-rx-filter"), \
+            domain.ExportDefinition("libvirt-xml", CONFIG)
+
+    def attach():
+        return domain.AttachDevice("libvirt-xml", "<interface type='network'><mac address='52:54:00:00:00:77'/><source network='lab'/><model type='usb-net'/>"
+                                   "</interface>", LIVE | CONFIG, {}, timeout=60)[0]
+
+    def detach():
+        client.object("org.virtbus.qemu1", path).Detach(LIVE | CONFIG, {}, timeout=60)
+    before = around()
+    path = attach()
+    detach()
+
+    def is_whole(what):
+        if until_equal(lambda: len(domain.ExportDefinition("libvirt-xml", CONFIG)) > len(before[3]), what in ("attach tidy dies", "attach tell dies"), what):
+            assert len(look()[1]) == 2, "the tap is on its network"
+            detach()
+        until_equal(around, before, what)
+    die_at_each(accidents, "attach", attach, is_whole, ("networks", "journal", "define", "limit", "plug", "tidy", "tell"))
+    domain.Terminate(0, {})
+
+
 def test_each_step_of_a_vm(bed, client, networkd, vms):
     """With all that only a host has: a unit with limits, a port of a network, a volume of a pool, a name at machined. That its unit has failed is known
     until it is started again."""
@@ -749,7 +776,7 @@ def test_each_step_of_a_vm(bed, client, networkd, vms):
     pool.Start(0, {})
     volume = client.object("org.virtbus.storage1", pool.CreateVolume("v", 1 << 20, 0, {})[0])
     disk = "<disk type='volume' device='disk'><source pool='steps' volume='v'/><target dev='vda' bus='virtio'/></disk>"
-    domain = vms(tiny_xml("web", "<interface type='network'><source network='lab'/></interface>" + disk, extra="<cputune><shares>250</shares></cputune>"))
+    domain = vms(tiny_xml("web", "<controller type='usb' model='qemu-xhci'/><interface type='network'><source network='lab'/></interface>" + disk, extra="<cputune><shares>250</shares></cputune>"))
     leases = client.object("org.virtbus.lock1", "/org/virtbus/lock1")
     shown = "grep . /sys/class/net/*/address; tc qdisc; ls -AR /run/virtbus/qemu; pgrep -c qemu-system;" \
             "systemctl list-units --plain --no-legend --state=active,activating,deactivating 'virtqemu*@*'; machinectl list --no-legend"
@@ -760,6 +787,15 @@ def test_each_step_of_a_vm(bed, client, networkd, vms):
     domain.Terminate(0, {})
     with accidents_of(bed, "virtqemud", "qemu") as accidents:
         fail_each(accidents, "start", lambda: domain.Start(0, {}, timeout=60), look, back=lambda: domain.Terminate(0, {}), whens=["done"])
+        nothing = look()
+
+        def is_finished(what):
+            if what == "start limits dies":    # the plan was given away
+                until_equal(lambda: domain.State, "running", what)
+                domain.Terminate(0, {})
+            until_equal(look, nothing, what)
+        die_at_each(accidents, "start", lambda: domain.Start(0, {}, timeout=60), is_finished, ("unit", "handover", "limits"))
+        nics_come_and_go(client, accidents, domain, look)
     pool.Stop(0, {})
     pool.Undefine(0, {})
     bed.run("rm -r /srv/steps /run/systemd/system/virtqemu@.service.d")
