@@ -223,7 +223,9 @@ def resize(bed):
     less, more = (functools.partial(d.SetMemory, mib << 20, LIVE | CONFIG, {}) for mib in (32, 64))
     bed.fail_each("resize", less, look, forward={"change", "tell"}, back=more)
     bed.die_at_each("resize", d, less, more)
-    bed.fail_each("resize", lambda: d.SetVCPUs(2, LIVE | CONFIG, {}), look, forward={"change", "tell"}, back=restart)
+    plug_in = functools.partial(d.SetVCPUs, 2, LIVE | CONFIG, {})
+    bed.fail_each("resize", plug_in, look, forward={"change", "tell"}, back=restart)
+    bed.die_at_each("resize", d, plug_in, restart)
     d.Terminate(0, {})
 
 
