@@ -178,6 +178,24 @@ def test_kill_and_stop_by_systemctl(bed):
     assert said(bed, "killed").count("VIRTBUS-GUEST-POWERDOWN") == 1
 
 
+def loaded(bed):
+    return bed.run("systemctl list-units --all --plain --no-legend 'virtqemu@*' | cut -d' ' -f1").stdout.split()
+
+
+def test_units_that_have_failed(bed):
+    """systemd lists and keeps one that has failed as long as there is such a VM, and not for ever."""
+    path = define(bed, tiny_xml("fails"))
+    bed.run("systemctl start virtqemu@fails && systemctl kill --signal=SIGKILL virtqemu@fails")
+    wait_state(bed, "fails", "shutoff")
+    bed.wait(lambda: bed.run("systemctl is-failed virtqemu@fails", check=False).stdout == "failed\n")
+    bed.run(f"busctl call org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain Undefine 'ta{{sv}}' 0 0")
+    bed.wait(lambda: "virtqemu@fails.service" not in loaded(bed))
+    bed.put("/srv/definition.xml", tiny_xml("once"))
+    bed.run(CALL.format(bus="", method="StartTransient", args="'ssahta{sv}' libvirt-xml \"$(cat /srv/definition.xml)\" 0 0 0"))
+    bed.run("systemctl kill --signal=SIGKILL virtqemu@once")
+    bed.wait(lambda: "virtqemu@once.service" not in loaded(bed))
+
+
 def terminal(bed, path):
     return bed.run(f"busctl get-property org.virtbus.qemu1 {path}/device/serial0 org.virtbus.qemu1.Console TTY").stdout.split('"')[1]
 

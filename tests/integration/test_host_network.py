@@ -737,8 +737,8 @@ def test_what_an_interface_asks_for(bed, client, networkd, vms):
 
 
 def test_each_step_of_a_vm(bed, client, networkd, vms):
-    """With all that only a host has: a unit with limits, a port of a network, a volume of a pool, a name at machined. That its unit has failed is known
-    until it is started again."""
+    """With all that only a host has: a unit with limits, a port of a network, a volume of a pool, a name at machined. Who has asked for the start is told:
+    the unit is none that has failed."""
     network = define(client, networkd)
     network.Start(0, {})
     storaged = client.object("org.virtbus.storage1", "/org/virtbus/storage1")
@@ -752,7 +752,7 @@ def test_each_step_of_a_vm(bed, client, networkd, vms):
     domain = vms(tiny_xml("web", "<interface type='network'><source network='lab'/></interface>" + disk, extra="<cputune><shares>250</shares></cputune>"))
     leases = client.object("org.virtbus.lock1", "/org/virtbus/lock1")
     shown = "grep . /sys/class/net/*/address; tc qdisc; ls -AR /run/virtbus/qemu; pgrep -c qemu-system;" \
-            "systemctl list-units --plain --no-legend --state=active,activating,deactivating 'virtqemu*@*'; machinectl list --no-legend"
+            "systemctl list-units --plain --no-legend --state=active,activating,deactivating,failed 'virtqemu*@*'; machinectl list --no-legend"
 
     def look():
         return domain.State, network.Ports, volume.UsedBy, leases.ListLeases(""), bed.run(shown, check=False).stdout.splitlines()

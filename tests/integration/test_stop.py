@@ -99,6 +99,23 @@ def test_virtqemud(bus, qemud):
     d.Terminate(0, {})
 
 
+def test_definitions_that_wait_for_a_qemu(bus, qemud, tmp_path):
+    """With sanitizers it is told as well what of them is not freed."""
+    mute = tmp_path / "qemu-system-x86_64"
+    mute.write_text("#!/bin/sh\nexec sleep 1000\n")
+    mute.chmod(0o755)
+    d = define(bus, tiny_xml("web"))
+    xml = tiny_xml("other", f"<emulator>{mute}</emulator>")
+    calls = Calls(bus)
+    calls.begin(qemud, "DefineDomain", "libvirt-xml", xml, 0, {})
+    calls.begin(qemud, "ConvertDefinition", "libvirt-xml", xml, "libvirt-xml", 0, {})
+    calls.begin(d, "Reconfigure", "libvirt-xml", tiny_xml("web", f"<emulator>{mute}</emulator>"), 0, {})
+    assert d.State == "shutoff" and not calls.said
+    bus.stop_service(QEMU)
+    calls.refused("virtqemud")
+    assert [name for name, *_ in qemud.ListDomains()] == ["web"]
+
+
 def test_virtstoraged(bus, tmp_path):
     storaged = bus.manager("storage1")
     (tmp_path / "pool").mkdir()

@@ -5,6 +5,7 @@
 
 #include "displays.h"
 #include "instance.h"
+#include "left-units.h"
 #include "manager.h"
 #include "mem.h"
 #include "qemu-log.h"
@@ -78,6 +79,7 @@ int start_begin_unit(void *userdata, Fault *f) {
                 r = free_and_strdup(&d->instance->unit, d->unit);
                 if (r < 0)
                         return fault_oom(f);
+                left_unit_taken(d->manager, d->unit);
         }
         if (s->request) /* the unit was started by somebody else */
                 return start_supervisor_came(o, f);
