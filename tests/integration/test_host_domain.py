@@ -470,6 +470,10 @@ def test_user_networking(bed):
     fetch = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=3).read().decode())"
     bed.wait(lambda: "hello from inside" in bed.run(["python3", "-c", fetch, "http://127.0.0.1:2080/"], check=False).stdout)
     assert "refused" in bed.run(["python3", "-c", fetch, "http://127.0.0.1:2081/"], check=False).stderr
+    # So does an interface that comes later.
+    bed.run("echo \"<interface type='user'/>\" >/srv/nic.xml && virtctl attach netty /srv/nic.xml --live")
+    asked(bed, tty, "eth1-is-up", "sh ifconfig eth0 down; until ifconfig eth1 192.0.2.2; do sleep 0.2; done; route add default gw 192.0.2.1; echo eth1-is-up")
+    assert "hello from outside" in asked(bed, tty, "hello", "sh wget -q -O - http://192.0.2.1:8000/")
     call(bed, "TerminateDomain", "st", "netty", 0)
     bed.wait(lambda: "passt" not in bed.run("systemctl list-units --no-legend --all 'virtqemu-passt-*'").stdout)
     bed.run("systemctl stop web-server; ip link del outer")

@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 
-import bus as bus_module
 from domains import FORMAT, LIVE, NO_WAIT, SERVICE, console, define, guest_xml, states, tiny_xml
 from guest import Console
 from rawqemu import die_with_parent  # noqa: F401
-from steps import TABLES
 
 pytestmark = pytest.mark.bus
 
@@ -99,27 +97,6 @@ def test_stop_under_way(bus, qemud, guest_image):
     assert domain.State == "running" and domain.Job == (0, "/")
     domain.Terminate(0, {})
     assert statuses(bus) == []
-
-
-@pytest.mark.parametrize("step", TABLES["start"])
-def test_death_in_each_step_of_a_start(step, tmp_path):
-    """Before the plan was given away the start is undone, after that it is finished."""
-    trigger = tmp_path / "die"
-    trigger.write_text(f"start {step} dies")
-    with bus_module.Bus(environment={"VIRTBUS_FAIL_STEP": str(trigger)}) as b:
-        domain = define(b, tiny_xml())
-        with pytest.raises(bus_module.BusError):
-            domain.Start(0, {})
-        assert not trigger.exists(), "it died where it should"
-        if TABLES["start"].index(step) < TABLES["start"].index("monitor"):
-            b.wait_property(domain, "State", "shutoff")
-            wait_until(lambda: statuses(b) == [] and len(b.watch.alive()) <= 3)    # the bus, the daemon and virtlogd
-            domain.Start(0, {})
-        b.wait_property(domain, "State", "running")
-        assert domain.MainPID > 0
-        assert domain.QMPCommand("query-status").count('"running": true') == 1
-        domain.Terminate(0, {})
-        assert statuses(b) == []
 
 
 def test_definitions_survive_everything(bus, qemud):

@@ -271,9 +271,9 @@ static json_t *user_netdev(const Interface *i, Args *a, const char *id) {
 
         if (!needs_passt(i, a))
                 return json_pack("{s:s, s:s}", "type", "user", "id", id);
+        /* Not type "stream": its thread does not find a descriptor that came by the monitor. */
         number = args_fd_name(a, args_fd(a, PLAN_FD_COMPANION, i->device.id, false, false, false, NULL));
-        return number ? json_pack("{s:s, s:s, s:b, s:{s:s, s:s}}", "type", "stream", "id", id, "server", false,
-                                  "addr", "type", "fd", "str", number) : NULL;
+        return number ? json_pack("{s:s, s:s, s:s}", "type", "socket", "id", id, "fd", number) : NULL;
 }
 
 /* What a queue's descriptor is called in the plan; new string. */
@@ -395,8 +395,6 @@ static int interface_args(const Device *d, Args *a, Fault *f) {
 
         if (!netdev || !mac)
                 return -ENOMEM;
-        if (i->type == INTERFACE_USER && needs_passt(i, a) && !caps_version_min(a->caps, 7, 2))
-                return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "user networking through passt needs QEMU 7.2 or later");
         r = args_json(a, ARG_NETDEV, (interface_has_tap(i) ? tap_netdev : interface_has_socket(i) ? interface_socket_netdev : user_netdev)(i, a, netdev));
         if (r < 0)
                 return r;

@@ -172,6 +172,7 @@ int start_begin_handover(void *userdata, Fault *f) {
                 d->instance->handed_over = false;
                 return fault_set(f, FAULT_STORE, -r, "the run state of %s can't be kept: %s", d->name, strerror(-r));
         }
+        domain_leases_set_pid(s->leases, d->instance->supervisor.pid); /* who comes after us can't say whose they are: it has not got them */
         request = TAKE_PTR(s->request);
         request->answer(request, prepare_plan(s->prepare), prepare_fds(s->prepare), d);
         s->prepare = prepare_free(s->prepare); /* our copies of the descriptors are closed */
