@@ -278,6 +278,30 @@ def test_shared_folder(bed):
     bed.wait(lambda: "virtiofsd" not in bed.run("systemctl list-units --no-legend --all 'virtqemu-virtiofsd-*'").stdout)
 
 
+def test_mapped_folder(bed):
+    """QEMU has the folder and nothing above it, and what it makes there belongs to who the folder belongs to; the program that lends it has ended."""
+    bed.run("mkdir -p -m 0700 /run/mapped && echo hello guest >/run/mapped/file && chown -R 4321:8765 /run/mapped && mkdir -p /run/roots")
+    share = "<filesystem type='mount' accessmode='mapped' fmode='0644'><source dir='{}'/><target dir='share'/></filesystem>"
+    path = define(bed, guest_xml(bed.guest, name="mapped", devices=share.format("/run/mapped")))
+    call(bed, "StartDomain", "st", "mapped", 0)
+    bed.wait(lambda: "share" not in bed.run("systemctl list-units --no-legend --all 'virtqemu-share-*'").stdout)
+    tty = terminal(bed, path)
+    read_to(bed, tty, "READY")
+    mount = "mkdir /m; modprobe -a 9pnet_virtio 9p; mount -t 9p -o trans=virtio,version=9p2000.L share /m; cat /m/file"
+    assert "hello guest" in asked(bed, tty, "hello guest", "disks", f"sh {mount}")
+    asked(bed, tty, "finished", "sh echo hello host >/m/answer; chown 5:6 /m/answer; chmod 4755 /m/answer; echo finis''hed")
+    assert bed.run("cat /run/mapped/answer; stat -c %u:%g:%a /run/mapped/answer").stdout == "hello host\n4321:8765:644\n"
+    qemu = bed.run("pgrep -P $(systemctl show -P MainPID virtqemu@mapped)").stdout.strip()
+    number = re.search(r"path=/proc/self/fd/(\d+)", bed.run(f"cat /proc/{qemu}/cmdline | tr '\\0' ' '").stdout).group(1)
+    assert bed.run(f"ls /proc/{qemu}/fd/{number}/../..").stdout.split() == ["answer", "file"]
+    assert bed.run(f"busctl get-property org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain Warnings").stdout == "as 0\n"
+    call(bed, "TerminateDomain", "st", "mapped", 0)
+    for folder, why in (("/run/roots", "belongs to root"), ("/run/nothing", "No such file or directory")):
+        define(bed, tiny_xml("unmapped", devices=share.format(folder)))
+        said = bed.run("busctl call org.virtbus.qemu1 /org/virtbus/qemu1 org.virtbus.qemu1.Manager StartDomain st unmapped 0", check=False).stderr
+        assert f"filesystem fs0: {folder}" in said and why in said
+
+
 def test_network_disk(bed):
     """A program with the network, and little else, speaks with the server; it ends with the VM. A server that is not there is told at once."""
     bed.run("echo from the server >/srv/served && truncate -s 1M /srv/served")

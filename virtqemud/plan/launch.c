@@ -289,6 +289,17 @@ bool launch_holds_on_shutdown(const DomainDef *def) {
                 (def->on_reboot != LIFECYCLE_RESTART && def->on_reboot != LIFECYCLE_DESTROY);
 }
 
+bool launch_makes_files(const DomainDef *def) {
+        for (size_t i = 0; i < def->devices.n; i++) {
+                const Device *d = (const Device *) def->devices.items[i];
+                _cleanup_(companion_clear) Companion c = {};
+
+                if (d->ops->companion && d->ops->companion(d, "", &c) >= 0 && c.lends)
+                        return true;
+        }
+        return false;
+}
+
 /* Only what QEMU would not do by itself. Where the daemon has to act, QEMU waits, paused, until it does. */
 static int add_actions(Args *a, const DomainDef *def) {
         _cleanup_text_ Text t = TEXT_INIT;
