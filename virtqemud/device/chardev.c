@@ -230,7 +230,8 @@ static json_t *tcp_data(const Chardev *c, Args *a) {
         _cleanup_free_ char *number = place ? args_fd_name(a, args_fd(a, kind, place, false, false, false, NULL)) : NULL;
 
         if (number && s->mode != SOCKET_BIND)
-                return json_pack("{s:{s:s, s:{s:s}}, s:b, s:b}", "addr", "type", "fd", "data", "str", number, "server", false, "telnet", c->protocol == PROTOCOL_TELNET);
+                return json_pack("{s:{s:s, s:{s:s}}, s:b, s:b}", "addr", "type", "fd", "data", "str", number, "server", false, "telnet",
+                                 c->protocol == PROTOCOL_TELNET);
         return number ? json_pack("{s:{s:s, s:{s:s}}, s:b, s:b, s:b}", "addr", "type", "fd", "data", "str", number, "server", true, "wait", false, "telnet",
                                   c->protocol == PROTOCOL_TELNET) : NULL;
 }

@@ -184,7 +184,9 @@ static SlotKind filesystem_slot(const Device *d, const DomainDef *def) {
 }
 
 static const char *filesystem_driver(const Filesystem *fs) {
-        return fs->driver == FS_VIRTIOFS ? "vhost-user-fs-pci" : virtio_driver("virtio-9p", fs->model == FS_MODEL_TRANSITIONAL, fs->model == FS_MODEL_NON_TRANSITIONAL);
+        if (fs->driver == FS_VIRTIOFS)
+                return "vhost-user-fs-pci";
+        return virtio_driver("virtio-9p", fs->model == FS_MODEL_TRANSITIONAL, fs->model == FS_MODEL_NON_TRANSITIONAL);
 }
 
 static int filesystem_check(const Device *d, const DomainDef *def, const QemuCaps *caps, Fault *f) {

@@ -51,7 +51,8 @@ int hostdev_scsi_check(const Hostdev *h, const QemuCaps *caps, Fault *f) {
 
 static int vhost_args(const Hostdev *h, Args *a, Fault *f) {
         const Device *d = &h->device;
-        json_auto_t *json = json_pack("{s:s, s:s, s:s}", "driver", virtio_driver("vhost-scsi", h->model == HOSTDEV_TRANSITIONAL, h->model == HOSTDEV_NON_TRANSITIONAL), "id", d->id, "wwpn", h->wwpn);
+        const char *driver = virtio_driver("vhost-scsi", h->model == HOSTDEV_TRANSITIONAL, h->model == HOSTDEV_NON_TRANSITIONAL);
+        json_auto_t *json = json_pack("{s:s, s:s, s:s}", "driver", driver, "id", d->id, "wwpn", h->wwpn);
         int r = json ? args_bootindex(a, d, json) : -ENOMEM;
 
         if (r >= 0)
