@@ -255,6 +255,7 @@ Manager *manager_free(Manager *m) {
         autostart_clear(m);
         limits_clear(m);
         left_units_clear(m);
+        sd_event_source_disable_unref(m->status_again);
         registry_free(m->domains);
         store_free(m->configs);
         store_free(m->statuses);

@@ -101,20 +101,18 @@ static bool drop(Instance *i, const char *device) {
         return false;
 }
 
-int plug_journal_write(Domain *d, const PlugRecord *record) {
+int plug_journal_write(Domain *d, const PlugRecord *record, Fault *f) {
         _unused_ json_auto_t *companions = record->companions;
         Instance *i = d->instance;
-        int r;
 
         assert(i && record->device);
 
         if (!i->journal)
                 i->journal = json_array();
         (void) drop(i, record->device);
-        r = i->journal ? append_record(i, record) : -ENOMEM;
-        if (r >= 0)
-                status_save(d);
-        return r;
+        if (!i->journal || append_record(i, record) < 0)
+                return fault_oom(f);
+        return status_must_save(d, f);
 }
 
 void plug_journal_drop(Domain *d, const char *device) {

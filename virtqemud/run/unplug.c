@@ -163,7 +163,8 @@ static int begin_clean(void *userdata, Fault *f) {
                 .go_on = true, .name = "clean",
         };
 
-        return plug_journal_write(d, &record) < 0 ? fault_oom(f) : qmp_script_new(&spec, &u->script);
+        (void) plug_journal_write(d, &record, NULL); /* it has gone, whoever knows of it */
+        return qmp_script_new(&spec, &u->script);
 }
 
 static const StepTable unplug_steps = STEP_TABLE("unplug",
