@@ -262,18 +262,24 @@ def test_tpm(bed):
 
 
 def test_shared_folder(bed):
-    """virtiofsd is a unit that ends with the VM; the guest reads what is in the folder."""
-    bed.run("mkdir -p /srv/shared && echo hello guest >/srv/shared/file")
-    share = "<filesystem type='mount'><driver type='virtiofs'/><source dir='/srv/shared'/><target dir='share'/></filesystem>"
+    """virtiofsd is a unit that ends with the VM; the guest reads what is in the folder, whose name is its name. systemd that loads all units again
+    knows it as before."""
+    folder = "/srv/$HOME-${HOME}-$$-50%n"
+    bed.run(f"mkdir -p '{folder}' && echo hello guest >'{folder}/file'")
+    share = f"<filesystem type='mount'><driver type='virtiofs'/><source dir='{folder}'/><target dir='share'/></filesystem>"
     path = define(bed, guest_xml(bed.guest, name="sharing", devices=share, extra="<memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>"))
     call(bed, "StartDomain", "st", "sharing", 0)
     unit = bed.run("systemctl list-units --plain --no-legend 'virtqemu-virtiofsd-*'").stdout.split()
     assert unit[2:4] == ["active", "running"] and "Shared Folder fs0 of Virtual Machine sharing" in " ".join(unit)
+    known = f"systemctl show -P ExecStart -P LoadState {unit[0]} | sed 's, start_time=.*,,' | tr -d '\\\\'"
+    before = bed.run(known).stdout
+    bed.run("systemctl daemon-reload")
+    assert bed.run(known).stdout == before and "loaded" in before
     tty = terminal(bed, path)
     read_to(bed, tty, "READY")
     mount = "mkdir /m; mount -t virtiofs share /m; cat /m/file; echo hello host >/m/answer"
     assert "hello guest" in asked(bed, tty, "hello guest", "disks", f"sh {mount}")
-    bed.wait(lambda: bed.exists("/srv/shared/answer"))
+    bed.wait(lambda: bed.exists(f"{folder}/answer"))
     call(bed, "TerminateDomain", "st", "sharing", 0)
     bed.wait(lambda: "virtiofsd" not in bed.run("systemctl list-units --no-legend --all 'virtqemu-virtiofsd-*'").stdout)
 
