@@ -256,6 +256,7 @@ static int begin(Instance *i, const char *device) {
                 return -ENOMEM;
         *u = (Unplug) { .instance = i, .device = strdup(device), .next = i->unplugs };
         i->unplugs = u;
+        detach_guest_let_go(i->domain, device);
         r = u->device ? take_steps(u) : -ENOMEM;
         if (r < 0)
                 unplug_free(u);
@@ -287,6 +288,7 @@ void unplug_device_refused(Instance *i, const char *device) {
         log_domain_notice(i->domain, "the guest does not let go of %s", device);
         d->leaving = false;
         free_and_replace(&i->domain->live_text, NULL);
+        status_save(i->domain);
         domain_changed(i->domain, DOMAIN_CHANGED_LIVE);
         detach_device_refused(i->domain, device);
 }
