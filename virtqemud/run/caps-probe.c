@@ -197,8 +197,7 @@ static int binary_fault(const char *binary, int error, Fault *f) {
                         fault_hint(f, "install %s", package);
                 return -ENOENT;
         }
-        fault_set(f, FAULT_NOT_SUPPORTED, error, "%s can't be run: %s", binary, strerror(error));
-        return -error;
+        return fault_set(f, FAULT_NOT_SUPPORTED, error, "%s can't be run: %s", binary, strerror(error));
 }
 
 static int binary_key(const char *binary, char **ret, Fault *f) {
@@ -266,7 +265,6 @@ static int probe_start_pass(Probe *p, Fault *f);
 
 static void probe_finish(Probe *p, const Fault *fault) {
         Entry *e = p->entry;
-        struct WaitList waits = TAILQ_HEAD_INITIALIZER(waits);
         QemuCaps *caps = NULL;
         CapsWait *w;
 
