@@ -360,10 +360,6 @@ static int take_chardevs(Probe *p, json_t *result, Fault *f) {
         return caps_take_names(&p->caps->chardevs, result, "chardev-", f);
 }
 
-static int take_commands(Probe *p, json_t *result, Fault *f) {
-        return caps_take_names(&p->caps->commands, result, NULL, f);
-}
-
 static int take_sandbox(Probe *p, json_t *result, _unused_ Fault *f) {
         p->caps->sandbox = json_array_size(result) > 0;
         return 0;
@@ -383,7 +379,6 @@ static const Question questions[] = {
         { "query-kvm",                  NULL,                                              take_kvm, .optional = true, .with_kvm = true },
         { "query-machines",             NULL,                                              take_machines },
         { "query-cpu-definitions",      NULL,                                              take_cpus, .optional = true, .with_kvm = true },
-        { "query-commands",             NULL,                                              take_commands },
         { "qom-list-types",             "{\"implements\":\"device\",\"abstract\":false}",         take_devices },
         { "qom-list-types",             "{\"implements\":\"user-creatable\",\"abstract\":false}", take_objects },
         { "qom-list-types",             "{\"implements\":\"chardev\",\"abstract\":false}",        take_chardevs },
