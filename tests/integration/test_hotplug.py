@@ -319,6 +319,28 @@ def test_leases_follow(bus, qemud, images):
     other.Terminate(0, {})
 
 
+def test_what_a_paused_vm_has_lost(bus, qemud, images):
+    """QEMU closes nothing while it stands; once it runs, nothing is open, whichever daemon saw the disk go."""
+    lockd = bus.manager("lock1")
+    d = define(bus, tiny_xml("web", devices=PORTS + BUSES + DEVICES["disk-scsi"].replace("{dir}", str(images))))
+    d.Start(0, {}, timeout=60)
+    with_cold = {t for t in files_of(d.MainPID) if str(images) in t}
+    for dies in (False, True):
+        path, _ = d.AttachDevice(FORMAT, DEVICES["disk-usb"].replace("{dir}", str(images)).replace("b.raw", "base.raw"), LIVE, {})
+        d.Suspend(0, {})
+        bus.object("org.virtbus.qemu1", path).Detach(LIVE, {}, timeout=60)
+        if not dies:
+            device(bus, d, "scsi_2ddisk0").Detach(LIVE, {}, timeout=60)
+        else:
+            bus.stop_service("org.virtbus.qemu1", signal.SIGKILL)
+        assert f"{images}/base.raw" in [e[2] for e in lockd.ListLeases("")]
+        d.Resume(0, {})
+        until(lambda: [e[2] for e in lockd.ListLeases("")], [])
+        until(lambda: [t for t in files_of(d.MainPID) if str(images) in t], [])
+    assert with_cold and d.Warnings == []
+    d.Terminate(0, {})
+
+
 def test_lease_of_a_disk_that_was_there(bus, qemud, images):
     """The lease goes with the disk, not with the machine."""
     lockd = bus.manager("lock1")

@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
+from gi.repository import GLib
 
-from domains import FORMAT, LIVE, NO_WAIT, SERVICE, console, define, guest_xml, states, tiny_xml
+from domains import CONFIG, FORMAT, LIVE, NO_WAIT, SERVICE, console, define, device, guest_xml, states, tiny_xml
 from guest import Console
 from rawqemu import die_with_parent  # noqa: F401
 
@@ -47,6 +48,34 @@ def test_running_guests_are_adopted(bus, qemud, guest_image):
     bus.wait_property(domain, "State", "shutoff")
     idle.Terminate(0, {})
     assert statuses(bus) == []
+
+
+def test_run_state_that_cannot_be_kept(bus, qemud):
+    """Nothing is changed of which nobody would know after a sudden end. What happens by itself is kept as soon as that is possible."""
+    d = define(bus, tiny_xml(devices="<controller type='usb' model='qemu-xhci'/><input type='tablet' bus='usb'/>", extra="<iothreads>1</iothreads>")
+               .replace("<memballoon model='none'/>", ""))
+    d.Start(0, {})
+    folder, away = bus.directory / "run/virtbus/qemu/status", bus.directory / "away"
+    [status] = folder.iterdir()
+    before = d.ExportDefinition(FORMAT, LIVE), d.QMPCommand('{"execute":"query-iothreads"}'), d.QMPCommand('{"execute":"query-mice"}')
+    folder.rename(away)
+    folder.write_text("in the way")
+    tuning = bus.object(SERVICE, d.path, "org.virtbus.qemu1.Tuning")
+    for change in (lambda: tuning.SetProperties([("IOThreads", GLib.Variant("au", [1, 2]))], LIVE, {}), lambda: d.SetMemory(8 << 20, LIVE, {}),
+                   lambda: d.AttachDevice(FORMAT, "<input type='mouse' bus='usb'/>", LIVE, {}),
+                   lambda: device(bus, d, "input0").Detach(LIVE | CONFIG, {}, timeout=60)):
+        with bus.fails("StoreFailed", "the run state of tiny can't be kept: "):
+            change()
+    assert before == (d.ExportDefinition(FORMAT, LIVE), d.QMPCommand('{"execute":"query-iothreads"}'), d.QMPCommand('{"execute":"query-mice"}'))
+    d.Suspend(0, {})
+    folder.unlink()
+    away.rename(folder)
+    wait_until(lambda: '"state":"paused"' in status.read_text())
+    tuning.SetProperties([("IOThreads", GLib.Variant("au", [1, 2]))], LIVE, {})
+    bus.stop_service(SERVICE, signal.SIGKILL)
+    bus.wait_property(d, "State", "paused")
+    assert tuning.IOThreads == [1, 2]
+    d.Terminate(0, {})
 
 
 def test_orderly_restart_keeps_guests(bus, qemud):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Every step of every table of steps fails once when it has begun and once when it is done: nothing is left, and it works the next time.
-Those of networks are in test_host_network.py."""
+Those of networks are in test_host_network_steps.py."""
 
 import functools
 import json

@@ -16,6 +16,7 @@ DEFINE_ENUM(InterfaceDriver, interface_driver_name, NULL, "qemu", "vhost")
 DEFINE_ENUM(DirectMode, direct_mode, NULL, "vepa", "bridge", "private", "passthrough", "server", "client")
 DEFINE_ENUM(LinkState, link_state, NULL, "up", "down")
 
+typedef enum InterfaceTx { TX_UNSET, TX_IOTHREAD, TX_TIMER } InterfaceTx;
 static const char *const tx_mode_words[] = { NULL, "iothread", "timer" };
 static const EnumTable tx_mode_table = { tx_mode_words, ARRAY_SIZE(tx_mode_words) };
 static const char *const socket_words[] = { NULL, "unix" };
@@ -364,7 +365,7 @@ static int add_driver(const Interface *i, json_t *json) {
         if (r >= 0)
                 r = json_set_number(json, "tx_queue_size", i->tx_queue_size);
         if (r >= 0 && i->tx_mode)
-                r = json_set_text(json, "tx", i->tx_mode == 1 ? "bh" : "timer");
+                r = json_set_text(json, "tx", i->tx_mode == TX_IOTHREAD ? "bh" : "timer");
         /* QEMU calls the guest's view of "csum" that, and what the host can do "csum" without a prefix. */
         if (r >= 0)
                 r = add_offloads(&i->guest_offloads, "guest_", json);

@@ -129,12 +129,12 @@ static int remove_from_config(DomainDef *def, void *userdata, Fault *f) {
 static int begin_journal(void *userdata, Fault *f) {
         Operation *o = userdata;
         const Detach *t = o->data;
+        int r;
 
         if (!t->live || !t->edit)
                 return 1;
-        return plug_journal_write(o->domain, &(PlugRecord) {
-                .device = t->device, .way = PLUG_ASKED, .config = config_edit_before(t->edit),
-        }) < 0 ? fault_oom(f) : 1;
+        r = plug_journal_write(o->domain, &(PlugRecord) { .device = t->device, .way = PLUG_ASKED, .config = config_edit_before(t->edit) }, f);
+        return r < 0 ? r : 1;
 }
 
 /* --- define: first, because it can be put back --- */

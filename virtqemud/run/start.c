@@ -2,6 +2,7 @@
 #include "start-steps.h"
 
 #include "instance.h"
+#include "left-units.h"
 #include "manager.h"
 #include "mem.h"
 #include "stop.h"
@@ -60,6 +61,8 @@ static void start_finished(Operation *o, int error, const Fault *f) {
         if (error >= 0)
                 return;
         start_refuse_request(s, f);
+        if (s->ours && d->leaving)
+                left_unit_forget(d->manager, d->unit);
         d->live = domain_def_free(d->live);
         d->live_generation = 0;
         domain_set_state(d, DOMAIN_SHUTOFF, error == -ECANCELED ? REASON_DESTROYED : REASON_FAILED);
@@ -88,6 +91,7 @@ static int begin(Domain *d, unsigned flags, PlanRequest *request, size_t first, 
         }
         s->flags = flags;
         s->request = request;
+        s->ours = first == 0 && !request;
         return operation_begin(d, &start_type, first, s, ret, f);
 }
 
