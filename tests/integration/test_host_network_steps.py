@@ -109,6 +109,9 @@ def test_each_step_of_a_vm(bed, client, networkd, vms):
             if what == "start limits dies":    # the plan was given away
                 until_equal(lambda: domain.State, "running", what)
                 domain.Terminate(0, {})
+            elif what == "start handover dies":    # its unit tells what nobody else could be told
+                until_equal(lambda: bed.run("systemctl is-failed virtqemu@web", check=False).stdout, "failed\n", what)
+                bed.run("systemctl reset-failed virtqemu@web")
             until_equal(look, nothing, what)
         die_at_each(accidents, "start", lambda: domain.Start(0, {}, timeout=60), is_finished, ("unit", "handover", "limits"))
         nics_come_and_go(client, accidents, domain, look)
