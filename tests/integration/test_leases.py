@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from domains import FORMAT, define, disk_xml, tiny_xml
+from domains import FORMAT, NO_WAIT, define, disk_xml, tiny_xml
 from pace import Deadline
 from processes import files_of
 
@@ -254,7 +254,11 @@ def test_a_lost_lease_restarts(bus, lockd, images):
     bus.wait_property(d, "State", "running")
     until_held(lockd, leases_of(lockd, images, "a"))
     assert d.Warnings == []
-    end(bus, d)
+    d.Shutdown("acpi", NO_WAIT, {})    # which there is nobody for, but who wants it off gets it off
+    lose_anew(bus, 0)
+    bus.wait_property(d, "State", "shutoff")
+    bus.wait_property(d, "Job", (0, "/"))
+    assert d.State == "shutoff"
 
 
 def lose_anew(bus, n):

@@ -98,7 +98,7 @@ static void act(Domain *d, const char *image) {
                 r = stop_terminate(d, on_ended, NULL, &f);
                 break;
         case LOCK_FAILURE_RESTART:
-                r = stop_terminate(d, on_ended_to_start, NULL, &f);
+                r = stop_terminate(d, stop_is_wanted(d) ? on_ended : on_ended_to_start, NULL, &f);
                 break;
         case LOCK_FAILURE_IGNORE:
         case LOCK_FAILURE_NONE:

@@ -308,6 +308,12 @@ int stop_terminate(Domain *d, StopDone done, void *userdata, Fault *f) {
         return 0;
 }
 
+bool stop_is_wanted(const Domain *d) {
+        assert(d);
+
+        return d->terminations || (d->operation && d->operation->type == &shutdown_type);
+}
+
 void stop_domain_off(Domain *d) {
         assert(d);
 

@@ -32,6 +32,9 @@ int stop_reboot(Domain *d, StopMode mode, Operation **ret, Fault *f);
 typedef void (*StopDone)(Domain *d, int error, const Fault *f, void *userdata);
 int stop_terminate(Domain *d, StopDone done, void *userdata, Fault *f);
 
+/* Somebody has asked for its end, and waits for it. */
+bool stop_is_wanted(const Domain *d);
+
 /* From monitor.c and instance.c. */
 void stop_guest_reset(Domain *d);
 void stop_domain_off(Domain *d);
