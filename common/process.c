@@ -66,23 +66,25 @@ void process_close(Process *p) {
         *p = PROCESS_INIT;
 }
 
-int process_user(const Process *p, uid_t *ret) {
+int process_user(const Process *p, uid_t *ret_user, gid_t *ret_group) {
         char path[64];
         _cleanup_free_ char *text = NULL;
-        unsigned user;
-        const char *line;
+        const char *users, *groups;
+        unsigned user, group;
         int r;
 
-        assert(p && ret);
+        assert(p && ret_user && ret_group);
 
         (void) snprintf(path, sizeof(path), "/proc/%d/status", p->pid);
         r = file_read(path, 16384, &text, NULL);
         if (r < 0)
                 return r == -ENOENT ? -ESRCH : r;
-        line = strstr(text, "\nUid:");
-        if (!line || sscanf(line, "\nUid: %*u %u", &user) != 1)
+        users = strstr(text, "\nUid:");
+        groups = strstr(text, "\nGid:");
+        if (!users || !groups || sscanf(users, "\nUid: %*u %u", &user) != 1 || sscanf(groups, "\nGid: %*u %u", &group) != 1)
                 return -EUCLEAN;
-        *ret = user;
+        *ret_user = user;
+        *ret_group = group;
         return process_is_alive(p) ? 0 : -ESRCH;
 }
 

@@ -17,8 +17,8 @@ typedef struct Process {
 int process_open(pid_t pid, uint64_t start_time, Process *ret);
 void process_close(Process *p);
 
-/* Whose it is now (its effective user). */
-int process_user(const Process *p, uid_t *ret);
+/* Whose it is now (its effective user and group). */
+int process_user(const Process *p, uid_t *ret_user, gid_t *ret_group);
 
 /* 0 also when it has ended already. */
 int process_signal(const Process *p, int sig);

@@ -117,6 +117,32 @@ def test_shared_folder_over_9p(bus, qemud, guest_image, tmp_path):
     assert d.Warnings == []
 
 
+@pytest.mark.once
+def test_mapped_folder_over_9p(bus, qemud, guest_image, tmp_path):
+    """Owners and modes as the guest sees them are in attributes of the files; on the host these are the VM's user's, and have the modes of the definition."""
+    (tmp_path / "file").write_text("hello guest")
+    os.setxattr(tmp_path / "file", "user.virtbus.test", b"1")    # skips nothing: without them there is no such share
+    devices = (f"<filesystem type='mount' accessmode='mapped' fmode='0640' dmode='0750'><source dir='{tmp_path}'/><target dir='share'/></filesystem>"
+               f"<filesystem type='mount' accessmode='squash'><source dir='{tmp_path}'/><target dir='kept'/><readonly/></filesystem>")
+    d = define(bus, guest_xml(guest_image, devices=devices))
+    d.Start(0, {}, timeout=60)
+    con = console(bus, d)
+    con.ready()
+    con.ask("disks")
+    con.ask("sh mkdir -p /m /k; modprobe -a 9pnet_virtio 9p; mount -t 9p -o trans=virtio,version=9p2000.L share /m; "
+            "mount -t 9p -o trans=virtio,version=9p2000.L,ro kept /k")
+    assert "hello guest" in " ".join(con.ask("sh cat /k/file; echo"))
+    con.ask("sh echo hello host >/m/answer; mkdir /m/folder; chown 1234:567 /m/answer /m/folder; chmod 4711 /m/answer; ln -s answer /m/link")
+    assert con.ask("sh stat -c %u:%g:%a /m/answer; readlink /m/link") == ["1234:567:4711", "answer"]
+    answer, folder = os.stat(tmp_path / "answer"), os.stat(tmp_path / "folder")
+    assert (tmp_path / "answer").read_text() == "hello host\n"
+    assert (answer.st_uid, oct(answer.st_mode & 0o7777), oct(folder.st_mode & 0o7777)) == (os.geteuid(), "0o640", "0o750")
+    assert not os.path.islink(tmp_path / "link")
+    until(lambda: bus.watch.named("virtqemu-share"), [])
+    d.Terminate(0, {})
+    assert d.Warnings == []
+
+
 SHARED = "<memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>"
 
 

@@ -262,20 +262,50 @@ def test_tpm(bed):
 
 
 def test_shared_folder(bed):
-    """virtiofsd is a unit that ends with the VM; the guest reads what is in the folder."""
-    bed.run("mkdir -p /srv/shared && echo hello guest >/srv/shared/file")
-    share = "<filesystem type='mount'><driver type='virtiofs'/><source dir='/srv/shared'/><target dir='share'/></filesystem>"
+    """virtiofsd is a unit that ends with the VM; the guest reads what is in the folder, whose name is its name. systemd that loads all units again
+    knows it as before."""
+    folder = "/srv/$HOME-${HOME}-$$-50%n"
+    bed.run(f"mkdir -p '{folder}' && echo hello guest >'{folder}/file'")
+    share = f"<filesystem type='mount'><driver type='virtiofs'/><source dir='{folder}'/><target dir='share'/></filesystem>"
     path = define(bed, guest_xml(bed.guest, name="sharing", devices=share, extra="<memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>"))
     call(bed, "StartDomain", "st", "sharing", 0)
     unit = bed.run("systemctl list-units --plain --no-legend 'virtqemu-virtiofsd-*'").stdout.split()
     assert unit[2:4] == ["active", "running"] and "Shared Folder fs0 of Virtual Machine sharing" in " ".join(unit)
+    known = f"systemctl show -P ExecStart -P LoadState {unit[0]} | sed 's, start_time=.*,,' | tr -d '\\\\'"
+    before = bed.run(known).stdout
+    bed.run("systemctl daemon-reload")
+    assert bed.run(known).stdout == before and "loaded" in before
     tty = terminal(bed, path)
     read_to(bed, tty, "READY")
     mount = "mkdir /m; mount -t virtiofs share /m; cat /m/file; echo hello host >/m/answer"
     assert "hello guest" in asked(bed, tty, "hello guest", "disks", f"sh {mount}")
-    bed.wait(lambda: bed.exists("/srv/shared/answer"))
+    bed.wait(lambda: bed.exists(f"{folder}/answer"))
     call(bed, "TerminateDomain", "st", "sharing", 0)
     bed.wait(lambda: "virtiofsd" not in bed.run("systemctl list-units --no-legend --all 'virtqemu-virtiofsd-*'").stdout)
+
+
+def test_mapped_folder(bed):
+    """QEMU has the folder and nothing above it, and what it makes there belongs to who the folder belongs to; the program that lends it has ended."""
+    bed.run("mkdir -p -m 0700 /run/mapped && echo hello guest >/run/mapped/file && chown -R 4321:8765 /run/mapped && mkdir -p /run/roots")
+    share = "<filesystem type='mount' accessmode='mapped' fmode='0644'><source dir='{}'/><target dir='share'/></filesystem>"
+    path = define(bed, guest_xml(bed.guest, name="mapped", devices=share.format("/run/mapped")))
+    call(bed, "StartDomain", "st", "mapped", 0)
+    bed.wait(lambda: "share" not in bed.run("systemctl list-units --no-legend --all 'virtqemu-share-*'").stdout)
+    tty = terminal(bed, path)
+    read_to(bed, tty, "READY")
+    mount = "mkdir /m; modprobe -a 9pnet_virtio 9p; mount -t 9p -o trans=virtio,version=9p2000.L share /m; cat /m/file"
+    assert "hello guest" in asked(bed, tty, "hello guest", "disks", f"sh {mount}")
+    asked(bed, tty, "finished", "sh echo hello host >/m/answer; chown 5:6 /m/answer; chmod 4755 /m/answer; echo finis''hed")
+    assert bed.run("cat /run/mapped/answer; stat -c %u:%g:%a /run/mapped/answer").stdout == "hello host\n4321:8765:644\n"
+    qemu = bed.run("pgrep -P $(systemctl show -P MainPID virtqemu@mapped)").stdout.strip()
+    number = re.search(r"path=/proc/self/fd/(\d+)", bed.run(f"cat /proc/{qemu}/cmdline | tr '\\0' ' '").stdout).group(1)
+    assert bed.run(f"ls /proc/{qemu}/fd/{number}/../..").stdout.split() == ["answer", "file"]
+    assert bed.run(f"busctl get-property org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain Warnings").stdout == "as 0\n"
+    call(bed, "TerminateDomain", "st", "mapped", 0)
+    for folder, why in (("/run/roots", "belongs to root"), ("/run/nothing", "No such file or directory")):
+        define(bed, tiny_xml("unmapped", devices=share.format(folder)))
+        said = bed.run("busctl call org.virtbus.qemu1 /org/virtbus/qemu1 org.virtbus.qemu1.Manager StartDomain st unmapped 0", check=False).stderr
+        assert f"filesystem fs0: {folder}" in said and why in said
 
 
 def test_network_disk(bed):
@@ -470,6 +500,10 @@ def test_user_networking(bed):
     fetch = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=3).read().decode())"
     bed.wait(lambda: "hello from inside" in bed.run(["python3", "-c", fetch, "http://127.0.0.1:2080/"], check=False).stdout)
     assert "refused" in bed.run(["python3", "-c", fetch, "http://127.0.0.1:2081/"], check=False).stderr
+    # So does an interface that comes later.
+    bed.run("echo \"<interface type='user'/>\" >/srv/nic.xml && virtctl attach netty /srv/nic.xml --live")
+    asked(bed, tty, "eth1-is-up", "sh ifconfig eth0 down; until ifconfig eth1 192.0.2.2; do sleep 0.2; done; route add default gw 192.0.2.1; echo eth1-is-up")
+    assert "hello from outside" in asked(bed, tty, "hello", "sh wget -q -O - http://192.0.2.1:8000/")
     call(bed, "TerminateDomain", "st", "netty", 0)
     bed.wait(lambda: "passt" not in bed.run("systemctl list-units --no-legend --all 'virtqemu-passt-*'").stdout)
     bed.run("systemctl stop web-server; ip link del outer")

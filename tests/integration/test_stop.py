@@ -3,6 +3,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from contextlib import contextmanager
@@ -128,9 +129,18 @@ def test_virtstoraged(bus, tmp_path):
         calls.begin(pool, "CreateVolume", "w", 1 << 20, 0, {})
         calls.begin(volume, "Resize", 2 << 20, 0, {})
         calls.begin(pool, "Refresh", 0, {})
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            silent.settimeout(60)
+            hints = {"host": GLib.Variant("s", "127.0.0.1"), "port": GLib.Variant("t", silent.getsockname()[1])}
+            calls.begin(storaged, "FindSources", "iscsi-direct", hints)
+            asking, _ = silent.accept()
         assert pool.Name == "p" and not calls.said
         bus.stop_service(STORAGE)
         calls.refused("virtstoraged")
+    with asking:    # who looked for sources has ended as well
+        asking.settimeout(60)
+        while asking.recv(4096):
+            pass
     assert pool.State == "active"
     storaged.StopPool("p", 0)
 

@@ -743,7 +743,7 @@ def test_bad_places(bus, storaged, tmp_path):
             define(bus, storaged, path, "bad")
     for xml, text in ((pool_xml("/x").replace("'dir'", "'dri'"), "dri"), (pool_xml("/x", more="<colour/>"), "colour"),
                       ("<pool type='sheepdog'><name>x</name></pool>", "Sheepdog is not developed any more"),
-                      ("<pool type='fs'><name>x</name><source><device path='/dev/x'/></source><target><path>/x</path></target></pool>", "only pools of type 'dir'"),
+                      ("<pool type='fs'><name>x</name><source><device path='/dev/x'/></source><target><path>/x</path></target></pool>", "has no pools of type 'fs'"),
                       (pool_xml("/x", more="<source><host name='a'/></source>"), "has no such thing")):
         with pytest.raises(BusError, match=text):
             storaged.DefinePool("libvirt-xml", xml, 0, {})

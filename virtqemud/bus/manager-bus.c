@@ -398,12 +398,13 @@ static int append_plan(sd_bus_message *reply, const LaunchPlan *plan, const int 
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, 'a', "{sv}");
         if (r >= 0)
-                r = sd_bus_message_append(reply, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}",
+                r = sd_bus_message_append(reply, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}",
                                           PLAN_MONITOR_FD, "u", (uint32_t) plan->monitor_run_fd,
                                           PLAN_STOP_TIMEOUT, "t", s->stop_timeout_usec,
                                           PLAN_POWERDOWN_INTERVAL, "t", s->powerdown_interval_usec,
                                           PLAN_HELD, "b", (int) launch_holds_on_shutdown(d->live),
                                           PLAN_PAUSED, "b", (int) start_is_paused(d),
+                                          PLAN_MAKES_FILES, "b", (int) launch_makes_files(plan, d->live),
                                           PLAN_ON_POWEROFF, "s", lifecycle_action_to_string(d->live->on_poweroff),
                                           PLAN_ON_REBOOT, "s", lifecycle_action_to_string(d->live->on_reboot),
                                           PLAN_ON_CRASH, "s", lifecycle_action_to_string(d->live->on_crash));

@@ -18,8 +18,9 @@ typedef struct Companion {
         bool by_activation;          /* which it takes as systemd gives it to services */
         bool greets;                 /* it says the first word, once it can do what it is for; */
         FaultKind explains;          /* to us: an empty line, or why it can't, which is of that kind. QEMU only holds the connection */
+        bool lends;                  /* with that comes a descriptor, which QEMU gets in the place of its end; then it has nothing more to do */
         bool connects;               /* to a socket of QEMU's, which is the first thing that comes over its standard input */
-        bool needs_user;             /* its last argument is to be the number of the VM's user */
+        bool needs_user;             /* its last argument is to be the number of the VM's user, with `lends` also of that one's group: UID:GID */
         char **files;                /* the device files it makes usable, also by their class: "char-vfio" */
         uint64_t privileges;         /* it is root, with these capabilities alone (bits of CAP_…), and confines itself; 0: it is not */
         bool any_file;               /* of root's rights it needs that to any file, and no other */

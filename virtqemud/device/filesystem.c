@@ -9,18 +9,23 @@
 #include "virtio.h"
 #include "xml-read.h"
 
-/* <filesystem>: a folder of the host, shared by virtiofsd; or over 9p, by QEMU's proxy helper, which opens for QEMU what that does not. */
+/* <filesystem>: a folder of the host, shared by virtiofsd; or over 9p, by QEMU's proxy helper, which opens for QEMU what that does not. Where
+ * owners are not the host's, QEMU serves 9p by itself, in a folder that it is lent. */
+typedef enum FsAccess { FS_ACCESS_NONE, FS_PASSTHROUGH, FS_MAPPED, FS_SQUASH } FsAccess;
 typedef enum FsDriver { FS_DRIVER_NONE, FS_PATH, FS_HANDLE, FS_VIRTIOFS } FsDriver;
 static const char *const driver_words[] = { NULL, "path", "handle", "virtiofs" };
 static const EnumTable driver_table = { driver_words, ARRAY_SIZE(driver_words) };
+typedef enum FilesystemType { FS_TYPE_UNSET, FS_MOUNT } FilesystemType; /* the others are for containers */
 static const char *const type_words[] = { NULL, "mount", "template", "file", "block", "ram", "bind", "volume" };
 static const EnumTable type_table = { type_words, ARRAY_SIZE(type_words) };
 static const char *const access_words[] = { NULL, "passthrough", "mapped", "squash" };
 static const EnumTable access_table = { access_words, ARRAY_SIZE(access_words) };
+typedef enum FilesystemModel { FS_MODEL_UNSET, FS_MODEL_VIRTIO, FS_MODEL_TRANSITIONAL, FS_MODEL_NON_TRANSITIONAL } FilesystemModel;
 static const char *const model_words[] = { NULL, "virtio", "virtio-transitional", "virtio-non-transitional" };
 static const EnumTable model_table = { model_words, ARRAY_SIZE(model_words) };
 static const char *const write_words[] = { NULL, "immediate" };
 static const EnumTable write_table = { write_words, ARRAY_SIZE(write_words) };
+typedef enum FilesystemMultidevs { MULTIDEVS_UNSET, MULTIDEVS_DEFAULT } FilesystemMultidevs; /* and the others */
 static const char *const multidevs_words[] = { NULL, "default", "remap", "forbid", "warn" };
 static const EnumTable multidevs_table = { multidevs_words, ARRAY_SIZE(multidevs_words) };
 static const char *const cache_words[] = { NULL, "none", "auto", "always" };
@@ -30,7 +35,7 @@ static const EnumTable sandbox_table = { sandbox_words, ARRAY_SIZE(sandbox_words
 
 typedef struct Filesystem {
         Device device;
-        int type, driver, access;    /* FsDriver */
+        int type, driver, access;    /* FsDriver, FsAccess */
         uint64_t queue;
         char *binary;
         Tristate xattr, posix_lock, flock;
@@ -79,7 +84,26 @@ static const Field filesystem_fields[] = {
 };
 #undef AT
 
-/* What virtiofsd alone can. */
+static bool is_lent(const Filesystem *fs) {
+        return fs->driver != FS_VIRTIOFS && fs->access > FS_PASSTHROUGH;
+}
+
+static int check_mode(const Filesystem *fs, const char *attribute, const char *mode, Fault *f) {
+        const Record *r = &fs->device.head;
+        uint64_t bits;
+
+        if (!mode)
+                return 0;
+        if (parse_u64(mode, 8, &bits) < 0 || bits > 0777)
+                return xml_fault_below(r, attribute, f, FAULT_INVALID_DEFINITION, "'%s' is no mode such as 0644", mode);
+        if (fs->access == FS_MAPPED)
+                return 0;
+        xml_fault_below(r, attribute, f, FAULT_NOT_SUPPORTED, "new files have the modes that the guest gives them");
+        fault_hint(f, "leave it out, or say accessmode='mapped'");
+        return -EOPNOTSUPP;
+}
+
+/* What virtiofsd alone can, or QEMU itself. */
 static int check_9p(const Filesystem *fs, Fault *f) {
         const Record *r = &fs->device.head;
         const struct {
@@ -95,21 +119,12 @@ static int check_9p(const Filesystem *fs, Fault *f) {
                         return xml_fault_below(r, rows[i].where, f, FAULT_INVALID_DEFINITION, "it belongs to <driver type='virtiofs'/>");
         if (!fs->folder || fs->folder[0] != '/')
                 return xml_fault_below(r, "source", f, FAULT_INVALID_DEFINITION, "it needs the absolute path of a folder: <source dir='/…'/>");
-        if (fs->file_mode || fs->folder_mode) {
-                xml_fault_below(r, fs->file_mode ? "@fmode" : "@dmode", f, FAULT_NOT_SUPPORTED, "new files have the modes that the guest gives them");
-                fault_hint(f, "leave it out");
-                return -EOPNOTSUPP;
-        }
-        if (fs->multidevs > 1) {
+        if (check_mode(fs, "@fmode", fs->file_mode, f) < 0 || check_mode(fs, "@dmode", fs->folder_mode, f) < 0)
+                return -EINVAL;
+        if (fs->multidevs > MULTIDEVS_DEFAULT && !is_lent(fs)) {
                 xml_fault_below(r, "@multidevs", f, FAULT_NOT_SUPPORTED, "'%s' is not supported: the helper that opens the files does not know of it",
                                 multidevs_words[fs->multidevs]);
                 fault_hint(f, "leave it out, or use <driver type='virtiofs'/>");
-                return -EOPNOTSUPP;
-        }
-        if (fs->access > 1) {
-                xml_fault_below(r, "@accessmode", f, FAULT_NOT_SUPPORTED, "'%s' is not supported: owners and modes are the guest's as they are the host's",
-                                access_words[fs->access]);
-                fault_hint(f, "leave it out, or say 'passthrough'");
                 return -EOPNOTSUPP;
         }
         return 0;
@@ -119,7 +134,7 @@ static int check_record(Record *r, Fault *f) {
         const Filesystem *fs = (const Filesystem *) r;
         const char *path = fs->folder ?: fs->socket;
 
-        if (fs->type > 1)
+        if (fs->type > FS_MOUNT)
                 return xml_fault(r, f, FAULT_NOT_SUPPORTED, "type '%s' is for containers; machines take type 'mount'", type_words[fs->type]);
         if (fs->driver == FS_HANDLE)
                 return xml_fault_below(r, "driver/@type", f, FAULT_NOT_SUPPORTED, "QEMU has no 'handle' any more, use 'path' or 'virtiofs'");
@@ -134,10 +149,10 @@ static int check_record(Record *r, Fault *f) {
                 return xml_fault_below(r, "source", f, FAULT_INVALID_DEFINITION, "'%.128s' is not an absolute path", path);
         if (fs->folder && strchr(fs->folder, ','))
                 return xml_fault_below(r, "source/@dir", f, FAULT_NOT_SUPPORTED, "virtiofsd can't share a folder with a comma in its name");
-        if (fs->model > 1)
+        if (fs->model > FS_MODEL_VIRTIO)
                 return xml_fault_below(r, "@model", f, FAULT_NOT_SUPPORTED, "'%s' is not supported: virtiofs came after virtio 1.0",
                                        model_words[fs->model]);
-        if (fs->access > 1)
+        if (fs->access > FS_PASSTHROUGH)
                 return xml_fault_below(r, "@accessmode", f, FAULT_NOT_SUPPORTED, "virtiofs knows 'passthrough' only");
         if (fs->readonly)
                 return xml_fault_below(r, "readonly", f, FAULT_NOT_SUPPORTED, "this virtiofsd can't share read-only: mount the folder so on the host");
@@ -169,7 +184,9 @@ static SlotKind filesystem_slot(const Device *d, const DomainDef *def) {
 }
 
 static const char *filesystem_driver(const Filesystem *fs) {
-        return fs->driver == FS_VIRTIOFS ? "vhost-user-fs-pci" : virtio_driver("virtio-9p", fs->model == 2, fs->model == 3);
+        if (fs->driver == FS_VIRTIOFS)
+                return "vhost-user-fs-pci";
+        return virtio_driver("virtio-9p", fs->model == FS_MODEL_TRANSITIONAL, fs->model == FS_MODEL_NON_TRANSITIONAL);
 }
 
 static int filesystem_check(const Device *d, const DomainDef *def, const QemuCaps *caps, Fault *f) {
@@ -223,12 +240,27 @@ static int proxy_companion(const Filesystem *fs, Companion *ret) {
         return r;
 }
 
+static int share_companion(const Filesystem *fs, Companion *ret) {
+        const char *words[] = { "virtqemu-share", fs->folder, fs->readonly ? "read" : "write", access_words[fs->access] };
+        int r = 0;
+
+        *ret = (Companion) {
+                .name = "share", .package = "virtbus", .title = "Shared Folder", .lost = "is not shared any more", .greets = true, .lends = true,
+                .explains = FAULT_HOST, .needs_user = true,
+                /* Folders of anybody, a mount, and who is whom in it, root among them. */
+                .privileges = RIGHT(DAC_READ_SEARCH) | RIGHT(SYS_ADMIN) | RIGHT(SETUID) | RIGHT(SETGID) | RIGHT(SETFCAP),
+        };
+        for (size_t i = 0; i < ARRAY_SIZE(words) && r >= 0; i++)
+                r = strv_push(&ret->argv, words[i]);
+        return r;
+}
+
 static int filesystem_companion(const Device *d, const char *state, Companion *ret) {
         const Filesystem *fs = (const Filesystem *) d;
         int r;
 
         if (fs->driver != FS_VIRTIOFS)
-                return proxy_companion(fs, ret);
+                return is_lent(fs) ? share_companion(fs, ret) : proxy_companion(fs, ret);
 
         *ret = (Companion) {
                 .name = "virtiofsd", .package = "qemu-system-common", .title = "Shared Folder", .lost = "is not shared any more", .listens = true,
@@ -259,7 +291,37 @@ static int virtiofs_args(const Filesystem *fs, Args *a, Fault *f) {
         return r < 0 ? r : args_json(a, ARG_DEVICE, TAKE_PTR(json));
 }
 
-static int proxy_args(const Filesystem *fs, Args *a, Fault *f) {
+static void add_mode(Text *t, const char *name, const char *mode) {
+        uint64_t bits;
+
+        if (mode && parse_u64(mode, 8, &bits) >= 0)
+                text_addf(t, ",%s=%04o", name, (unsigned) bits);
+}
+
+/* Without an owner of their own files are whoever's who makes them, which is what QEMU calls none. */
+static void add_lent(const Filesystem *fs, int fd, Text *t) {
+        text_addf(t, ",path=/proc/self/fd/%d,security_model=%s", fd, fs->access == FS_MAPPED ? "mapped-xattr" : "none");
+        add_mode(t, "fmode", fs->file_mode);
+        add_mode(t, "dmode", fs->folder_mode);
+        if (fs->multidevs > MULTIDEVS_DEFAULT)
+                text_addf(t, ",multidevs=%s", multidevs_words[fs->multidevs]);
+}
+
+static int add_fsdev(const Filesystem *fs, const char *id, int fd, Args *a) {
+        _cleanup_text_ Text t = TEXT_INIT;
+        _cleanup_free_ char *text = NULL;
+
+        text_addf(&t, "%s,id=%s", is_lent(fs) ? "local" : "proxy", id);
+        if (is_lent(fs))
+                add_lent(fs, fd, &t);
+        else
+                text_addf(&t, ",sock_fd=%d", fd);
+        text_addf(&t, "%s%s", fs->readonly ? ",readonly=on" : "", fs->write_policy ? ",writeout=immediate" : "");
+        text = text_finish(&t);
+        return text ? args_option(a, "-fsdev", "%s", text) : -ENOMEM;
+}
+
+static int args_of_9p(const Filesystem *fs, Args *a, Fault *f) {
         const Device *d = &fs->device;
         int fd = args_fd(a, PLAN_FD_COMPANION, d->id, false, false, false, NULL), r;
         _cleanup_free_ char *id = strf("fsdev-%s", d->id);
@@ -267,7 +329,7 @@ static int proxy_args(const Filesystem *fs, Args *a, Fault *f) {
 
         if (fd < 0 || !id)
                 return -ENOMEM;
-        r = args_option(a, "-fsdev", "proxy,id=%s,sock_fd=%d%s%s", id, fd, fs->readonly ? ",readonly=on" : "", fs->write_policy ? ",writeout=immediate" : "");
+        r = add_fsdev(fs, id, fd, a);
         if (r < 0)
                 return r;
         json = json_pack("{s:s, s:s, s:s, s:s}", "driver", filesystem_driver(fs), "id", d->id, "fsdev", id, "mount_tag", fs->tag);
@@ -284,7 +346,7 @@ static const char *filesystem_fixed(const Device *d, const DomainDef *def) {
 static int filesystem_args(const Device *d, Args *a, Fault *f) {
         const Filesystem *fs = (const Filesystem *) d;
 
-        return fs->driver == FS_VIRTIOFS ? virtiofs_args(fs, a, f) : proxy_args(fs, a, f);
+        return fs->driver == FS_VIRTIOFS ? virtiofs_args(fs, a, f) : args_of_9p(fs, a, f);
 }
 
 const DeviceOps device_filesystem = {

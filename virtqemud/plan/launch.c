@@ -289,6 +289,16 @@ bool launch_holds_on_shutdown(const DomainDef *def) {
                 (def->on_reboot != LIFECYCLE_RESTART && def->on_reboot != LIFECYCLE_DESTROY);
 }
 
+bool launch_makes_files(const LaunchPlan *p, const DomainDef *def) {
+        for (size_t i = 0; i < p->n_fds; i++) {
+                _cleanup_(companion_clear) Companion c = {};
+
+                if (p->fds[i].kind == PLAN_FD_COMPANION && companion_make(def, p->fds[i].path, "", &c) >= 0 && c.lends)
+                        return true;
+        }
+        return false;
+}
+
 /* Only what QEMU would not do by itself. Where the daemon has to act, QEMU waits, paused, until it does. */
 static int add_actions(Args *a, const DomainDef *def) {
         _cleanup_text_ Text t = TEXT_INIT;

@@ -33,6 +33,7 @@ typedef struct OneCompanion {
         Companion what;
         int socket, secret;      /* the latter is the secrets'; negative: none */
         int qemu;                /* QEMU's end, until it was greeted */
+        Prepare *prepare;        /* likewise, of a program that lends something */
         sd_event_source *greeting, *patience;
         char *state;             /* its folder */
         char *unit;
@@ -169,6 +170,14 @@ static void allow_files(OneCompanion *c) {
         finish(c->all, &f);
 }
 
+static void forget(OneCompanion *c) {
+        c->gone = unit_gone_free(c->gone);
+        c->child = child_release(c->child);
+        c->watch = sd_event_source_disable_unref(c->watch);
+        process_close(&c->process);
+        c->ended = sd_event_source_disable_unref(c->ended);
+}
+
 static void greeted(OneCompanion *c, const Fault *why) {
         c->greeting = sd_event_source_disable_unref(c->greeting);
         c->patience = sd_event_source_disable_unref(c->patience);
@@ -201,11 +210,27 @@ static void explained(OneCompanion *c, const char *text) {
         greeted(c, &f);
 }
 
+/* Its work is done: its end is no news. */
+static ssize_t take_loan(OneCompanion *c, int fd, char *text, size_t size) {
+        int lent = -1;
+        size_t n_lent = 1;
+        ssize_t n = fd_receive(fd, text, size, &lent, &n_lent);
+
+        if (n_lent == 1) {
+                prepare_replace_companion(c->prepare, c->device, lent);
+                forget(c);
+        }
+        if (n < 0)
+                errno = (int) -n;
+        return n;
+}
+
 /* What it says is for QEMU, unless it explains itself. */
 static int on_greeting(sd_event_source *source, int fd, uint32_t events, void *userdata) {
         OneCompanion *c = userdata;
         char text[512];
-        ssize_t n = recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT | (c->what.explains ? 0 : MSG_PEEK));
+        ssize_t n = c->what.lends ? take_loan(c, fd, text, sizeof(text) - 1)
+                                  : recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT | (c->what.explains ? 0 : MSG_PEEK));
 
         text[MAX(n, 0)] = '\0';
         if (n > 0 && c->what.explains)
@@ -363,10 +388,11 @@ static int wrap_activation(OneCompanion *c) {
 static int complete_argv(OneCompanion *c) {
         const Process *p = &c->all->domain->instance->supervisor;
         uid_t user = geteuid();
-        int r = c->what.needs_user && p->pid > 0 ? process_user(p, &user) : 0;
+        gid_t group = getegid();
+        int r = c->what.needs_user && p->pid > 0 ? process_user(p, &user, &group) : 0;
 
         if (r >= 0 && c->what.needs_user)
-                r = strv_pushf(&c->what.argv, "%u", user);
+                r = c->what.lends ? strv_pushf(&c->what.argv, "%u:%u", user, group) : strv_pushf(&c->what.argv, "%u", user);
         if (r >= 0 && !strchr(c->what.argv[0], '/')) {
                 char *path = program_beside(c->what.argv[0]);
 
@@ -431,7 +457,7 @@ int companions_new(Domain *d, const DomainDef *live, Prepare *p, const DomainSec
         for (size_t i = 0; i < n && r >= 0; i++) {
                 OneCompanion *c = &all->items[all->n++];
 
-                *c = (OneCompanion) { .all = all, .process = PROCESS_INIT };
+                *c = (OneCompanion) { .all = all, .process = PROCESS_INIT, .prepare = p };
                 c->socket = prepare_take_companion(p, i, &c->device, &c->qemu);
                 c->secret = c->device ? domain_secrets_fd(secrets, c->device, true) : -1;
                 r = c->device ? start_one(c, live, f) : fault_oom(f);
@@ -440,14 +466,6 @@ int companions_new(Domain *d, const DomainDef *live, Prepare *p, const DomainSec
                 return r;
         *ret = TAKE_PTR(all);
         return 0;
-}
-
-static void forget(OneCompanion *c) {
-        c->gone = unit_gone_free(c->gone);
-        c->child = child_release(c->child);
-        c->watch = sd_event_source_disable_unref(c->watch);
-        process_close(&c->process);
-        c->ended = sd_event_source_disable_unref(c->ended);
 }
 
 void companions_forget(Companions *all, const char *device) {

@@ -27,12 +27,13 @@ static int check_unit(const Manager *m, const char *name, pid_t pid, Fault *f) {
 static int check_process(const Manager *m, const char *name, pid_t pid, uid_t uid, Fault *f) {
         Process p = PROCESS_INIT;
         uid_t now = 0;
+        gid_t group;
         int r, q;
 
         r = process_open(pid, 0, &p);
         if (r >= 0)
                 r = check_unit(m, name, pid, f);
-        q = r < 0 ? r : process_user(&p, &now); /* as long as it lives, all that was the same process */
+        q = r < 0 ? r : process_user(&p, &now, &group); /* as long as it lives, all that was the same process */
         process_close(&p);
         if (r >= 0 && (q < 0 || now != uid))
                 r = -EACCES;

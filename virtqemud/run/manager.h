@@ -56,6 +56,7 @@ struct Manager {
         AutostartCall *autostart_calls;
         LIST_HEAD(, LimitsReset) limits_resets; /* limits of runs that are over, to be taken back */
         LIST_HEAD(, LeftUnit) left_units;       /* whose failure is to be forgotten */
+        sd_event_source *status_again; /* some domain's could not be kept */
         Defining *defining;          /* definitions that wait for capabilities */
         unsigned last_operation;
         struct Sampler *sampler;     /* once somebody wanted statistics */

@@ -250,6 +250,18 @@ int prepare_take_companion(Prepare *p, size_t i, char **ret_device, int *ret_qem
         return TAKE_FD(p->companions[i].fd);
 }
 
+void prepare_replace_companion(Prepare *p, const char *device, int fd) {
+        assert(p && p->fds && device);
+
+        for (size_t i = 0; i < p->plan->n_fds; i++)
+                if (p->plan->fds[i].kind == PLAN_FD_COMPANION && streq(p->plan->fds[i].path, device)) {
+                        fd_close(p->fds[i]);
+                        p->fds[i] = fd;
+                        return;
+                }
+        fd_close(fd);
+}
+
 static int log_descriptor(const Prepare *p, const char *name, Fault *f) {
         int fd = domain_logs_fd(p->gathered.logs, name);
 

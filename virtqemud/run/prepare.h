@@ -42,6 +42,9 @@ int prepare_images(const Prepare *p, ImageUse **ret, size_t *ret_n);
 size_t prepare_count_companions(const Prepare *p);
 int prepare_take_companion(Prepare *p, size_t i, char **ret_device, int *ret_qemu);
 
+/* QEMU gets `fd`, which is taken over, in the place of its end of that connection. */
+void prepare_replace_companion(Prepare *p, const char *device, int fd);
+
 /* What the supervisor keeps for itself, behind the plan's descriptors. */
 enum { PREPARE_MONITOR_FD, PREPARE_LOG_FD, PREPARE_EXTRA_FDS };
 

@@ -11,6 +11,7 @@
 #define PLAN_POWERDOWN_INTERVAL "powerdown-interval-usec" /* t: the power button is pressed again after that */
 #define PLAN_HELD "held"                                /* b: QEMU waits, paused, when the guest has powered off */
 #define PLAN_PAUSED "paused"                            /* b: the guest is not to run yet when the start is over */
+#define PLAN_MAKES_FILES "makes-files"                  /* b: QEMU makes files, whose modes it knows; may be missing */
 #define PLAN_ON_POWEROFF "on-poweroff"                  /* s: what is done then, if held: destroy, restart, preserve */
 #define PLAN_ON_REBOOT "on-reboot"                      /* s: likewise after a reset by the guest */
 

@@ -67,6 +67,7 @@ static const struct {
         { PLAN_POWERDOWN_INTERVAL, "powerdown-interval", 't' },
         { PLAN_HELD, "held", 'b' },
         { PLAN_PAUSED, "paused", 'b' },
+        { PLAN_MAKES_FILES, "makes-files", 'b' },
         { PLAN_ON_POWEROFF, "on-poweroff", 's' },
         { PLAN_ON_REBOOT, "on-reboot", 's' },
         { PLAN_ON_CRASH, "on-crash", 's' },

@@ -26,6 +26,7 @@ static int usage(const char *program, int status) {
                 "     --powerdown-interval=USEC  The power button is pressed again after that\n"
                 "     --held                     QEMU pauses when the guest has powered off\n"
                 "     --paused                   The guest is started without running\n"
+                "     --makes-files              QEMU knows the modes of files it makes\n"
                 "     --on-poweroff=ACTION       What is done then: destroy, restart, preserve\n"
                 "     --on-reboot=ACTION         Likewise after a reset by the guest\n"
                 "     --on-crash=ACTION          Likewise after the guest has panicked\n", program);
@@ -62,8 +63,8 @@ static bool keep_from_qemu(const char *text) {
 
 static bool parse_options(int argc, char *argv[], Watch *w, bool *ret_help) {
         enum {
-                OPT_MONITOR = 0x100, OPT_LOG, OPT_KEPT, OPT_OWN, OPT_PINS, OPT_TIMEOUT, OPT_INTERVAL, OPT_HELD, OPT_PAUSED, OPT_POWEROFF, OPT_REBOOT,
-                OPT_CRASH,
+                OPT_MONITOR = 0x100, OPT_LOG, OPT_KEPT, OPT_OWN, OPT_PINS, OPT_TIMEOUT, OPT_INTERVAL, OPT_HELD, OPT_PAUSED, OPT_FILES, OPT_POWEROFF,
+                OPT_REBOOT, OPT_CRASH,
         };
         static const struct option options[] = {
                 { "help", no_argument, NULL, 'h' },
@@ -76,6 +77,7 @@ static bool parse_options(int argc, char *argv[], Watch *w, bool *ret_help) {
                 { "powerdown-interval", required_argument, NULL, OPT_INTERVAL },
                 { "held", no_argument, NULL, OPT_HELD },
                 { "paused", no_argument, NULL, OPT_PAUSED },
+                { "makes-files", no_argument, NULL, OPT_FILES },
                 { "on-poweroff", required_argument, NULL, OPT_POWEROFF },
                 { "on-reboot", required_argument, NULL, OPT_REBOOT },
                 { "on-crash", required_argument, NULL, OPT_CRASH },
@@ -96,6 +98,7 @@ static bool parse_options(int argc, char *argv[], Watch *w, bool *ret_help) {
                 case OPT_INTERVAL: good = read_number(optarg, UINT64_MAX / 2, &w->interval) && w->interval > 0; break;
                 case OPT_HELD: w->held = true; break;
                 case OPT_PAUSED: w->paused = true; break;
+                case OPT_FILES: w->makes_files = true; break;
                 case OPT_POWEROFF: w->on_poweroff = optarg; break;
                 case OPT_REBOOT: w->on_reboot = optarg; break;
                 case OPT_CRASH: w->on_crash = optarg; break;

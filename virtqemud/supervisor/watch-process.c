@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,6 +33,8 @@ static _noreturn_ void run_qemu(const Watch *w, pid_t parent, int output) {
                 _exit(127);
         if (dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0)
                 _exit(127);
+        if (w->makes_files)
+                (void) umask(0);
         (void) execv(w->argv[0], w->argv);
         fprintf(stderr, "can't execute %s: %s\n", w->argv[0], strerror(errno));
         _exit(127);

@@ -31,6 +31,7 @@ typedef struct Watch {
         uint64_t stop_timeout, interval, kept_from;
         bool held;                      /* QEMU waits, paused, when the guest has powered off */
         bool paused;                    /* the start is over before the guest runs */
+        bool makes_files;               /* QEMU does, whose modes are nothing that a mask has to do with */
         const char *pins;               /* which of QEMU's threads stay on which CPUs; NULL: none */
         const char *on_poweroff, *on_reboot, *on_crash;
         char **argv;
