@@ -17,6 +17,7 @@ typedef struct Waiting {
 #define FULL_USEC 1000u
 #define SLICE_USEC 2000u      /* small calls are handled several at a time */
 #define TRIES 8u
+#define LOOK_USEC 1000u
 
 /* Who has had a call handled since whatever had come was looked at, and who has more. */
 typedef struct Sender {
@@ -32,6 +33,8 @@ struct BusTurns {
         sd_bus_message *current;         /* put back to be handled now; not owned */
         bool finish;
         size_t memory;                   /* in use before anything was set aside */
+        uint64_t looked;                 /* when it was seen last how much is in use, … */
+        bool too_much;                   /* … and that it was */
         uint64_t since;                  /* turns were taken without a rest; 0: none waits */
 };
 
@@ -192,13 +195,25 @@ static size_t memory_in_use(void) {
         return m.uordblks + m.hblkhd;
 }
 
-static bool set_aside(BusTurns *t, Sender *s, sd_bus_message *m) {
-        size_t memory = memory_in_use();
-        Waiting *w;
+/* To look takes as long as a small call where much was freed here and there. Between two looks no more can come than is read in that time. */
+static bool has_room(BusTurns *t) {
+        uint64_t now = now_usec(CLOCK_MONOTONIC);
+        size_t memory;
 
+        if (t->memory > 0 && now < t->looked + LOOK_USEC)
+                return !t->too_much;
+        memory = memory_in_use();
         if (t->memory == 0)
                 t->memory = memory;
-        if (s->n >= BUS_TURNS_MAX || memory > t->memory + BUS_TURNS_BYTES_MAX)
+        t->looked = now;
+        t->too_much = memory > t->memory + BUS_TURNS_BYTES_MAX;
+        return !t->too_much;
+}
+
+static bool set_aside(BusTurns *t, Sender *s, sd_bus_message *m) {
+        Waiting *w;
+
+        if (s->n >= BUS_TURNS_MAX || !has_room(t))
                 return false;
         w = new0(Waiting, 1);
         if (!w)
