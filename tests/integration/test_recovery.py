@@ -72,8 +72,11 @@ def test_run_state_that_cannot_be_kept(bus, qemud):
     away.rename(folder)
     wait_until(lambda: '"state":"paused"' in status.read_text())
     tuning.SetProperties([("IOThreads", GLib.Variant("au", [1, 2]))], LIVE, {})
+    lost = folder.parent / "00000000-0000-4000-8000-000000000001"
+    (lost / "web.root").mkdir(parents=True)
     bus.stop_service(SERVICE, signal.SIGKILL)
     bus.wait_property(d, "State", "paused")
+    assert not lost.exists(), "of a start that was not kept either"
     assert tuning.IOThreads == [1, 2]
     d.Terminate(0, {})
 

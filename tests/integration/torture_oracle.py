@@ -6,7 +6,7 @@ import os
 import re
 import xml.etree.ElementTree as ElementTree
 
-from bus import BusError
+from bus import COMPLAINTS, BusError
 from domains import CONFIG, LIVE
 from torture_look import ALL_VMS, Look, devices_of, nothing
 from torture_ops import IMAGES, NETWORK, NOTE, QEMU, STORAGE, bridge, domain, manager, of_network, pool_path
@@ -65,6 +65,8 @@ class Oracle:
                 self.say(f"{name}.service is {states.get(f'{name}.service')}")
         for line in self.look.parts["jobs"]:
             self.say(f"systemd has a job: {line}")
+        for line in self.bed.run(f"journalctl -b -q -o cat --cursor-file=/run/torture.cursor -g '{'|'.join(COMPLAINTS)}'", check=False).stdout.splitlines():
+            self.say(f"a daemon has said: {line}")
         for service in (QEMU, STORAGE):
             for job in manager(self.client, service, "ListJobs", "")[0]:
                 self.say(f"there is a job: {job}")

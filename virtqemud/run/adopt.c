@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "adopt.h"
 
+#include <dirent.h>
+
 #include <signal.h>
 
 #include "../device/tpm.h"
@@ -9,6 +11,7 @@
 #include "displays.h"
 #include "domain-ports.h"
 #include "events.h"
+#include "file.h"
 #include "instance.h"
 #include "mem.h"
 #include "start.h"
@@ -135,8 +138,32 @@ static int on_status_file(const char *name, const char *text, size_t length, int
         return 0;
 }
 
+/* Of starts that came to their end with our predecessor, before it could keep that they were. */
+static void remove_abandoned(Manager *m) {
+        _cleanup_free_ char *folder = strf("%s/qemu", m->dirs.run);
+        const struct dirent *e;
+        DIR *d = folder ? opendir(folder) : NULL;
+        sd_id128_t id;
+
+        while (d && (e = readdir(d))) {
+                _cleanup_free_ char *path = strf("%s/%s", folder, e->d_name);
+
+                if (!path || sd_id128_from_string(e->d_name, &id) < 0 || store_exists(m->statuses, e->d_name))
+                        continue;
+                log_notice("%s is of a start that was interrupted; it is removed", path);
+                (void) tree_remove(path);
+        }
+        if (d)
+                (void) closedir(d);
+}
+
 int adopt_all(Manager *m) {
+        int r;
+
         assert(m);
 
-        return store_scan(m->statuses, on_status_file, m);
+        r = store_scan(m->statuses, on_status_file, m);
+        if (r >= 0)
+                remove_abandoned(m);
+        return r;
 }

@@ -168,11 +168,10 @@ bool domain_is_over(const Domain *d) {
         return !d->config && d->state == DOMAIN_SHUTOFF && !d->instance && !d->operation && !d->terminations;
 }
 
-/* One that has not run since we know it may have failed before. */
 static void forget_unit(const Domain *d) {
         if (d->leaving)
                 left_unit_forget(d->manager, d->unit);
-        else if (d->manager->by_unit && d->manager->bus)
+        else if (d->may_have_failed && d->manager->by_unit && d->manager->bus)
                 unit_reset_failed(d->manager->bus, d->unit);
 }
 

@@ -311,6 +311,8 @@ int manager_load(Manager *m) {
         r = adopt_all(m);
         if (r < 0)
                 (void) log_error_errno(r, "can't read the run state in %s: %m", m->dirs.run);
+        REGISTRY_FOREACH(Domain, d, m->domains)
+                d->may_have_failed = true; /* before our time */
         log_guard_check(m->log_guard);
         autostart_refresh(m);
         if (!m->by_unit)
@@ -425,7 +427,7 @@ int manager_relink(Manager *m, Domain *d, char *new_name) {
                 return r;
         }
         manager_forget_user(m, d->unit);
-        if (m->by_unit && m->bus)
+        if (d->may_have_failed && m->by_unit && m->bus)
                 unit_reset_failed(m->bus, d->unit); /* nobody starts it by this name any more */
         free_and_replace(&d->unit, TAKE_PTR(unit));
         m->watch.removed(d, m->watch_userdata);

@@ -89,6 +89,7 @@ static int begin(Domain *d, unsigned flags, PlanRequest *request, size_t first, 
                         request->refuse(request, f);
                 return -ENOMEM;
         }
+        d->may_have_failed = true;
         s->flags = flags;
         s->request = request;
         s->ours = first == 0 && !request;
