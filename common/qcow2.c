@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bytes.h"
 #include "str.h"
 
 /* Offsets of the header, all numbers big-endian. */
@@ -33,20 +34,6 @@ enum {
 #define NAME_MAX_BYTES 1023u
 #define FORMAT_MAX_BYTES 64u
 
-static uint32_t get32(const uint8_t *p) {
-        uint32_t n;
-
-        memcpy(&n, p, sizeof(n));
-        return be32toh(n);
-}
-
-static uint64_t get64(const uint8_t *p) {
-        uint64_t n;
-
-        memcpy(&n, p, sizeof(n));
-        return be64toh(n);
-}
-
 static void put32(uint8_t *p, uint32_t n) {
         n = htobe32(n);
         memcpy(p, &n, sizeof(n));
@@ -72,7 +59,7 @@ static int take_text(const uint8_t *p, size_t n, char **ret) {
 /* The list of extensions starts after the header and ends at type 0 or where the backing name begins. */
 static int extensions_parse(const uint8_t *data, size_t at, size_t end, Qcow2Header *h) {
         while (end - at >= 8) {
-                uint32_t type = get32(data + at), n = get32(data + at + 4);
+                uint32_t type = be32_at(data + at), n = be32_at(data + at + 4);
                 int r;
 
                 at += 8;
@@ -99,24 +86,24 @@ int qcow2_parse(const void *bytes, size_t length, Qcow2Header *ret, const char *
 
         assert((data || length == 0) && ret && ret_problem);
 
-        if (length < HEADER_V2 || get32(data) != MAGIC)
+        if (length < HEADER_V2 || be32_at(data) != MAGIC)
                 return problem(ret_problem, "is no qcow2 image: it does not start with \"QFI\\xfb\"");
-        version = get32(data + OFFSET_VERSION);
+        version = be32_at(data + OFFSET_VERSION);
         if ((version != 2 && version != 3) || (version == 3 && length < HEADER_V3))
                 return problem(ret_problem, "is no qcow2 image of version 2 or 3");
-        header = version == 2 ? HEADER_V2 : get32(data + OFFSET_HEADER_LENGTH);
-        name_at = get64(data + OFFSET_BACKING);
-        name_size = get32(data + OFFSET_BACKING_SIZE);
+        header = version == 2 ? HEADER_V2 : be32_at(data + OFFSET_HEADER_LENGTH);
+        name_at = be64_at(data + OFFSET_BACKING);
+        name_size = be32_at(data + OFFSET_BACKING_SIZE);
         if (header < (version == 2 ? HEADER_V2 : HEADER_V3) || header > length)
                 return problem(ret_problem, "has a broken qcow2 header: its length is wrong");
         if (name_at != 0 && (name_at < header || name_size == 0 || name_size > NAME_MAX_BYTES || name_at > length ||
                              name_size > length - name_at))
                 return problem(ret_problem, "has a broken qcow2 header: the name of the backing image lies outside");
 
-        h.size = get64(data + OFFSET_SIZE);
-        h.encryption = get32(data + OFFSET_ENCRYPTION);
-        h.data_file = version == 3 && get64(data + OFFSET_INCOMPATIBLE) & INCOMPATIBLE_DATA_FILE;
-        h.lazy_refcounts = version == 3 && get64(data + OFFSET_COMPATIBLE) & COMPATIBLE_LAZY_REFCOUNTS;
+        h.size = be64_at(data + OFFSET_SIZE);
+        h.encryption = be32_at(data + OFFSET_ENCRYPTION);
+        h.data_file = version == 3 && be64_at(data + OFFSET_INCOMPATIBLE) & INCOMPATIBLE_DATA_FILE;
+        h.lazy_refcounts = version == 3 && be64_at(data + OFFSET_COMPATIBLE) & COMPATIBLE_LAZY_REFCOUNTS;
         r = extensions_parse(data, header, name_at != 0 ? (size_t) name_at : length, &h);
         if (r >= 0 && name_at != 0)
                 r = take_text(data + name_at, name_size, &h.backing);

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What tests of virtnetworkd have in common: the host with a network around it, networks, guests' ends of them, and VMs."""
 
+import contextlib
+
 import pytest
 from gi.repository import GLib
 
@@ -96,15 +98,11 @@ def accidents(bed):
         yield a
 
 
-@pytest.fixture
-def vms(bed, client, guest_image):
+@contextlib.contextmanager
+def vms_of(bed, client):
     """Defines domains; ends and undefines them."""
-    made = []
-    bed.put("/srv/kernel", open(guest_image.kernel, "rb").read())
-    bed.put("/srv/initrd", open(guest_image.initrd, "rb").read())
     bed.run("systemctl enable --now virtqemud.socket")
-
-    manager = client.object("org.virtbus.qemu1", "/org/virtbus/qemu1")
+    manager, made = client.object("org.virtbus.qemu1", "/org/virtbus/qemu1"), []
 
     def define(xml):
         made.append(client.object("org.virtbus.qemu1", manager.DefineDomain(domains.FORMAT, xml, 0, {})))
@@ -115,6 +113,14 @@ def vms(bed, client, guest_image):
         if domain.State != "shutoff":
             domain.Terminate(0, {})
         domain.Undefine(0, {})
+
+
+@pytest.fixture
+def vms(bed, client, guest_image):
+    bed.put("/srv/kernel", open(guest_image.kernel, "rb").read())
+    bed.put("/srv/initrd", open(guest_image.initrd, "rb").read())
+    with vms_of(bed, client) as define_vm:
+        yield define_vm
 
 
 def heard(client, signal):

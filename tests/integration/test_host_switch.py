@@ -12,7 +12,7 @@ from gi.repository import GLib
 import domains
 from bus import BusError
 from domains import CONFIG, LIVE, tiny_xml
-from netbed import bed, client, kill, networkd
+from netbed import bed, client, kill, networkd, vms_of
 
 pytestmark = pytest.mark.host
 
@@ -284,18 +284,9 @@ ROOT_PORTS = "".join(f"<controller type='pci' model='pcie-root-port' index='{n}'
 
 @pytest.fixture
 def vm(bed, client, network):
-    """Defines VMs; ends and undefines them, before the network looks for what they have left."""
-    bed.run("systemctl enable --now virtqemud.socket")
-    manager, made = client.object("org.virtbus.qemu1", "/org/virtbus/qemu1"), []
-
-    def define(xml):
-        made.append(client.object("org.virtbus.qemu1", manager.DefineDomain(domains.FORMAT, xml, 0, {})))
-        return made[-1]
-    yield define
-    for domain in made:
-        if domain.State != "shutoff":
-            domain.Terminate(0, {})
-        domain.Undefine(0, {})
+    """They end before the network looks for what they have left."""
+    with vms_of(bed, client) as define:
+        yield define
 
 
 def in_definition(domain, which):

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "old-image.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "str.h"
 
 #define SECTOR 512u
@@ -15,16 +15,9 @@ static int problem(const char **ret_problem, const char *text) {
         return -EBADMSG;
 }
 
-static uint64_t number_at(const uint8_t *p) {
-        uint64_t n;
-
-        memcpy(&n, p, sizeof(n));
-        return n;
-}
-
 /* The text inside of it says what it is a layer on. */
 static bool vmdk_is_layer(const uint8_t *h, size_t length) {
-        uint64_t start = le64toh(number_at(h + 28)), sectors = le64toh(number_at(h + 36));
+        uint64_t start = le64_at(h + 28), sectors = le64_at(h + 36);
         const char *text, *parent;
 
         if (start == 0 || sectors == 0 || start > length / SECTOR)
@@ -43,7 +36,7 @@ static int parse_vmdk(const uint8_t *h, size_t length, uint64_t *ret_size, const
                 return problem(ret_problem, "only names the files that the vmdk image consists of");
         if (memcmp(h, "KDMV", 4) != 0)
                 return problem(ret_problem, "is no vmdk image of one file");
-        sectors = le64toh(number_at(h + 12));
+        sectors = le64_at(h + 12);
         if (sectors == 0)
                 return problem(ret_problem, "only names the files that the vmdk image consists of");
         if (sectors > INT64_MAX / SECTOR)
@@ -57,18 +50,18 @@ static int parse_vmdk(const uint8_t *h, size_t length, uint64_t *ret_size, const
 static int parse_qed(const uint8_t *h, size_t length, uint64_t *ret_size, const char **ret_problem) {
         if (memcmp(h, "QED", 4) != 0)
                 return problem(ret_problem, "is no qed image");
-        if (le64toh(number_at(h + 16)) & QED_HAS_BACKING)
+        if (le64_at(h + 16) & QED_HAS_BACKING)
                 return problem(ret_problem, "is a qed image that is a layer on another one");
-        *ret_size = le64toh(number_at(h + 48));
+        *ret_size = le64_at(h + 48);
         return 0;
 }
 
 static int parse_qcow(const uint8_t *h, size_t length, uint64_t *ret_size, const char **ret_problem) {
         if (memcmp(h, "QFI\xfb\0\0\0\1", 8) != 0)
                 return problem(ret_problem, "is no qcow image of version 1");
-        if (number_at(h + 8) != 0)
+        if (be64_at(h + 8) != 0)
                 return problem(ret_problem, "is a qcow image that is a layer on another one");
-        *ret_size = be64toh(number_at(h + 24));
+        *ret_size = be64_at(h + 24);
         return 0;
 }
 

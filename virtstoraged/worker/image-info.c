@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "image-info.h"
 
-#include <endian.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "qcow2.h"
 #include "str.h"
 
@@ -18,27 +18,6 @@ void image_info_clear(ImageInfo *i) {
 static int problem(const char **ret_problem, const char *text) {
         *ret_problem = text;
         return -EBADMSG;
-}
-
-static uint32_t le32(const uint8_t *p) {
-        uint32_t n;
-
-        memcpy(&n, p, sizeof(n));
-        return le32toh(n);
-}
-
-static uint64_t le64(const uint8_t *p) {
-        uint64_t n;
-
-        memcpy(&n, p, sizeof(n));
-        return le64toh(n);
-}
-
-static uint64_t be64(const uint8_t *p) {
-        uint64_t n;
-
-        memcpy(&n, p, sizeof(n));
-        return be64toh(n);
 }
 
 static size_t read_at(const ImageReader *r, void *data, size_t length, uint64_t offset) {
@@ -86,24 +65,24 @@ static int read_qed(const ImageReader *reader, ImageInfo *ret, const char **ret_
 
         if (read_at(reader, h, sizeof(h), 0) < sizeof(h) || memcmp(h, "QED", 4) != 0)
                 return problem(ret_problem, "is no QED image");
-        ret->capacity = le64(h + 48);
-        if (!(le64(h + 16) & 1))
+        ret->capacity = le64_at(h + 48);
+        if (!(le64_at(h + 16) & 1))
                 return 0;
-        at = le32(h + 56);
-        n = le32(h + 60);
+        at = le32_at(h + 56);
+        n = le32_at(h + 60);
         if (n == 0 || n >= sizeof(name) || read_at(reader, name, n, at) < n || memchr(name, '\0', n))
                 return problem(ret_problem, "has a broken QED header: the name of the backing image can't be read");
         ret->backing = strndup((const char *) name, n);
-        ret->backing_format = le64(h + 16) & 4 ? FORMAT_RAW : FORMAT_UNSET;
+        ret->backing_format = le64_at(h + 16) & 4 ? FORMAT_RAW : FORMAT_UNSET;
         return ret->backing ? 0 : -ENOMEM;
 }
 
 static int read_vdi(const ImageReader *reader, ImageInfo *ret, const char **ret_problem) {
         uint8_t h[512];
 
-        if (read_at(reader, h, sizeof(h), 0) < sizeof(h) || le32(h + 64) != UINT32_C(0xbeda107f))
+        if (read_at(reader, h, sizeof(h), 0) < sizeof(h) || le32_at(h + 64) != UINT32_C(0xbeda107f))
                 return problem(ret_problem, "is no VDI image");
-        ret->capacity = le64(h + 368);
+        ret->capacity = le64_at(h + 368);
         return 0;
 }
 
@@ -114,7 +93,7 @@ static int read_vpc(const ImageReader *reader, ImageInfo *ret, const char **ret_
         if (read_at(reader, h, sizeof(h), 0) < sizeof(h) || memcmp(h, "conectix", 8) != 0)
                 if (reader->size < sizeof(h) || read_at(reader, h, sizeof(h), reader->size - sizeof(h)) < sizeof(h) || memcmp(h, "conectix", 8) != 0)
                         return problem(ret_problem, "is no VPC (VHD) image");
-        ret->capacity = be64(h + 48);
+        ret->capacity = be64_at(h + 48);
         return 0;
 }
 
@@ -129,7 +108,7 @@ static int read_vmdk(const ImageReader *reader, ImageInfo *ret, const char **ret
                 return problem(ret_problem, "is a VMDK description of other files, which are not followed");
         if (memcmp(h, "KDMV", 4) != 0)
                 return problem(ret_problem, "is no VMDK image");
-        sectors = le64(h + 12);
+        sectors = le64_at(h + 12);
         if (sectors > INT64_MAX / SECTOR)
                 return problem(ret_problem, "has a broken VMDK header: its size is out of bounds");
         ret->capacity = sectors * SECTOR;
@@ -153,17 +132,17 @@ static int read_vhdx(const ImageReader *reader, ImageInfo *ret, const char **ret
         n = read_at(reader, h, sizeof(h), VHDX_REGIONS);
         if (n < 16 || memcmp(h, "regi", 4) != 0)
                 return problem(ret_problem, broken);
-        for (size_t i = 0; i < MIN(le32(h + 8), 100u) && 16 + (i + 1) * 32 <= n; i++)
+        for (size_t i = 0; i < MIN(le32_at(h + 8), 100u) && 16 + (i + 1) * 32 <= n; i++)
                 if (memcmp(h + 16 + i * 32, vhdx_metadata_id, 16) == 0)
-                        metadata = le64(h + 16 + i * 32 + 16);
+                        metadata = le64_at(h + 16 + i * 32 + 16);
         n = metadata > 0 && metadata < INT64_MAX ? read_at(reader, h, sizeof(h), metadata) : 0;
         if (n < 32 || memcmp(h, "metadata", 8) != 0)
                 return problem(ret_problem, broken);
         for (size_t i = 0; i < 100 && 32 + (i + 1) * 32 <= n; i++) {
                 const uint8_t *row = h + 32 + i * 32;
 
-                if (memcmp(row, vhdx_size_id, 16) == 0 && read_at(reader, size, sizeof(size), metadata + le32(row + 16)) == sizeof(size)) {
-                        ret->capacity = le64(size);
+                if (memcmp(row, vhdx_size_id, 16) == 0 && read_at(reader, size, sizeof(size), metadata + le32_at(row + 16)) == sizeof(size)) {
+                        ret->capacity = le64_at(size);
                         return 0;
                 }
         }
@@ -174,12 +153,10 @@ static int read_vhdx(const ImageReader *reader, ImageInfo *ret, const char **ret
 static int read_luks(const ImageReader *reader, ImageInfo *ret, const char **ret_problem) {
         uint8_t h[512];
         uint64_t data;
-        uint32_t sectors;
 
         if (read_at(reader, h, sizeof(h), 0) < sizeof(h) || memcmp(h, "LUKS\xba\xbe", 6) != 0)
                 return problem(ret_problem, "is no LUKS image");
-        memcpy(&sectors, h + 104, sizeof(sectors));
-        data = h[7] == 1 ? (uint64_t) be32toh(sectors) * SECTOR : UINT64_C(16) << 20;
+        data = h[7] == 1 ? (uint64_t) be32_at(h + 104) * SECTOR : UINT64_C(16) << 20;
         ret->capacity = reader->size > data ? reader->size - data : 0;
         ret->encryption = ENCRYPTION_LUKS;
         return 0;
