@@ -404,7 +404,7 @@ static int append_plan(sd_bus_message *reply, const LaunchPlan *plan, const int 
                                           PLAN_POWERDOWN_INTERVAL, "t", s->powerdown_interval_usec,
                                           PLAN_HELD, "b", (int) launch_holds_on_shutdown(d->live),
                                           PLAN_PAUSED, "b", (int) start_is_paused(d),
-                                          PLAN_MAKES_FILES, "b", (int) launch_makes_files(d->live),
+                                          PLAN_MAKES_FILES, "b", (int) launch_makes_files(plan, d->live),
                                           PLAN_ON_POWEROFF, "s", lifecycle_action_to_string(d->live->on_poweroff),
                                           PLAN_ON_REBOOT, "s", lifecycle_action_to_string(d->live->on_reboot),
                                           PLAN_ON_CRASH, "s", lifecycle_action_to_string(d->live->on_crash));

@@ -289,12 +289,13 @@ bool launch_holds_on_shutdown(const DomainDef *def) {
                 (def->on_reboot != LIFECYCLE_RESTART && def->on_reboot != LIFECYCLE_DESTROY);
 }
 
-bool launch_makes_files(const DomainDef *def) {
-        for (size_t i = 0; i < def->devices.n; i++) {
-                const Device *d = (const Device *) def->devices.items[i];
+bool launch_makes_files(const LaunchPlan *p, const DomainDef *def) {
+        assert(p && def);
+
+        for (size_t i = 0; i < p->n_fds; i++) {
                 _cleanup_(companion_clear) Companion c = {};
 
-                if (d->ops->companion && d->ops->companion(d, "", &c) >= 0 && c.lends)
+                if (p->fds[i].kind == PLAN_FD_COMPANION && companion_make(def, p->fds[i].path, "", &c) >= 0 && c.lends)
                         return true;
         }
         return false;
