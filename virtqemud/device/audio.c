@@ -25,8 +25,6 @@ static const struct {
 };
 
 #define OSS_DEVICE "/dev/dsp"                   /* where nothing else is said */
-/* That name of ALSA's whose card QEMU has for itself. The usual one is shared between programs, for which one of them would have to be forked. */
-#define ALSA_DEVICE "plughw:0"
 
 #define STREAM(element, member)                                                                         \
         { element "/@mixingEngine", &field_yes_no, AT(member.mixing_engine) },                          \
@@ -229,8 +227,8 @@ static int audio_companion(const Device *d, const char *state, Companion *ret) {
         return a->path ? companion_hostdev(ret, "file", a->path, false) : -ENOENT;
 }
 
-static int add_place(json_t *json, const Audio *a, const AudioStream *s) {
-        int r = !types[a->type].device ? 0 : json_set_text(json, "dev", s->device ?: a->type == AUDIO_ALSA ? ALSA_DEVICE : NULL);
+static int add_place(json_t *json, const AudioStream *s) {
+        int r = json_set_text(json, "dev", s->device);
 
         if (r >= 0)
                 r = json_set_number(json, "buffer-count", s->buffer_count);
@@ -243,7 +241,7 @@ static int add_place(json_t *json, const Audio *a, const AudioStream *s) {
         return r < 0 ? r : json_set_number(json, "latency", s->latency);
 }
 
-static int add_stream(json_t *to, const char *name, const Audio *a, const AudioStream *s) {
+static int add_stream(json_t *to, const char *name, const AudioStream *s) {
         json_auto_t *json = json_object();
         int r = json ? json_set_switch(json, "mixing-engine", s->mixing_engine) : -ENOMEM;
 
@@ -260,7 +258,7 @@ static int add_stream(json_t *to, const char *name, const Audio *a, const AudioS
         if (r >= 0)
                 r = json_set_number(json, "buffer-length", s->buffer_length);
         if (r >= 0)
-                r = add_place(json, a, s);
+                r = add_place(json, s);
         if (r < 0 || json_object_size(json) == 0)
                 return r;
         return json_object_set(to, name, json) < 0 ? -ENOMEM : 0;
@@ -300,9 +298,9 @@ static int audio_args(const Device *d, Args *a, Fault *f) {
         if (r >= 0)
                 r = add_descriptor(json, audio, a);
         if (r >= 0)
-                r = add_stream(json, "in", audio, &audio->input);
+                r = add_stream(json, "in", &audio->input);
         if (r >= 0)
-                r = add_stream(json, "out", audio, &audio->output);
+                r = add_stream(json, "out", &audio->output);
         if (r < 0)
                 return r;
         text = json_dumps(json, JSON_COMPACT);
