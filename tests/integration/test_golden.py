@@ -175,8 +175,8 @@ def open_file(path, tmp_path, read_only, encrypted):
     copy = tmp_path / path.replace("/", "_")
     if "VARS" in path:
         shutil.copyfile(OVMF / "OVMF_VARS_4M.fd", copy)
-    elif "slic" in path:
-        copy.write_bytes(struct.pack("<4sIBB6s8sI4sI", b"SLIC", 36, 1, 0, b"MAKER ", b"TABLE   ", 1, b"TEST", 1))
+    elif "slic" in path or path.endswith(".dat"):
+        copy.write_bytes(struct.pack("<4sIBB6s8sI4sI", b"SLIC" if "slic" in path else b"MSDM" if "msdm" in path else b"TEST", 36, 1, 0, b"MAKER ", b"TABLE   ", 1, b"TEST", 1))
     elif encrypted:
         make_encrypted(copy, encrypted)
     elif path.endswith((".qcow2", ".vdi", ".vpc", ".vhdx", ".vmdk", ".qed", ".qcow")):

@@ -95,7 +95,8 @@ static int apply(const json_t *descriptor, DomainDef *def, const char *nvram_fol
                 return -ENOMEM;
         if (!def->nvram_template && free_and_strdup(&def->nvram_template, image_of(mapping, "nvram-template")) < 0)
                 return -ENOMEM;
-        if (!domain_nvram(def)) {
+        if (is_empty(domain_nvram(def))) {
+                free(def->nvram);
                 def->nvram = strf("%s/%s_VARS.fd", nvram_folder, def->name);
                 if (!def->nvram)
                         return -ENOMEM;

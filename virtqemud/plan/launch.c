@@ -87,6 +87,7 @@ static int add_machine(Args *a, const DomainDef *def) {
         if (is_pc(def)) {
                 text_add(&t, ",usb=off");
                 add_machine_switch(&t, "vmport", switch_state(&def->vmport));
+                add_machine_switch(&t, "i8042", def->ps2);
                 add_machine_switch(&t, "smm", def->loader_secure == YES ? YES : switch_state(&def->smm));
                 if (timer_is_off(def, TIMER_HPET))
                         text_add(&t, ",hpet=off");
