@@ -86,6 +86,19 @@ def test_user_networking_through_passt(bus, qemud):
     domain.Terminate(0, {})
 
 
+@pytest.mark.once
+def test_addresses_of_user_networking(bus, qemud, guest_image):
+    """QEMU's own gives the guest the address of the definition."""
+    d = define(bus, guest_xml(guest_image, devices="<interface type='user'><model type='virtio'/><ip address='172.20.4.9' family='ipv4' prefix='24'/></interface>"))
+    d.Start(0, {}, timeout=60)
+    con = console(bus, d)
+    con.ready()
+    con.ask("nics")
+    con.ask("sh busybox ip link set eth0 up")
+    assert "lease of 172.20.4.9 obtained from 172.20.4.2" in " ".join(con.ask("sh busybox udhcpc -i eth0 -n -q -t 40 -T 1 -s /bin/busybox 2>&1"))
+    d.Terminate(0, {})
+
+
 def test_reboot_and_reset(bus, qemud, guest_image):
     domain = define(bus, guest_xml(guest_image))
     domain.Start(0, {})

@@ -5,6 +5,7 @@
 #include "interface-socket.h"
 #include "mem.h"
 #include "str.h"
+#include "user-address.h"
 #include "virtio.h"
 #include "xml-read.h"
 
@@ -70,6 +71,7 @@ static const Field interface_fields[] = {
         { "port/@isolated", &field_yes_no, AT(isolated) },
         { "coalesce/rx/frames/@max", &field_number, AT(coalesce), .min = 1, .max = 65535 },
         { "portForward", &field_list, AT(forwards), .record = &user_forward_record },
+        { "ip", &field_list, AT(addresses), .record = &user_address_record, .max = 2 },
         DEVICE_FIELDS(Interface),
 };
 #undef AT
@@ -96,6 +98,13 @@ static int check_port(const Interface *i, Fault *f) {
         if (i->type == INTERFACE_BRIDGE && virtual_port_is_set(&i->port.virtual_port) && i->port.virtual_port.type == VIRTUAL_PORT_NONE)
                 return xml_fault_below(&i->device.head, "virtualport", f, FAULT_INVALID_DEFINITION,
                                        "in whose switch? a bridge of Open vSwitch has type='openvswitch'");
+        if (i->addresses.n > 0 && i->type != INTERFACE_USER) {
+                xml_fault(i->addresses.items[0], f, FAULT_NOT_SUPPORTED, "addresses of guests are given by DHCP");
+                fault_hint(f, "a <host> of the network's <dhcp> fixes it");
+                return -EOPNOTSUPP;
+        }
+        if (user_addresses_check(&i->addresses, f) < 0)
+                return -EINVAL;
         if (i->forwards.n > 0 && i->backend == BACKEND_DEFAULT)
                 return xml_fault_below(&i->device.head, "portForward", f, FAULT_NOT_SUPPORTED,
                                        "it is passt that forwards ports: let <backend> be that, or away");
@@ -269,8 +278,11 @@ static bool needs_passt(const Interface *i, const Args *a) {
 static json_t *user_netdev(const Interface *i, Args *a, const char *id) {
         _cleanup_free_ char *number = NULL;
 
-        if (!needs_passt(i, a))
-                return json_pack("{s:s, s:s}", "type", "user", "id", id);
+        if (!needs_passt(i, a)) {
+                json_auto_t *json = json_pack("{s:s, s:s}", "type", "user", "id", id);
+
+                return json && user_addresses_to_json(&i->addresses, json) >= 0 ? json_incref(json) : NULL;
+        }
         number = args_fd_name(a, args_fd(a, PLAN_FD_COMPANION, i->device.id, false, false, false, NULL));
         return number ? json_pack("{s:s, s:s, s:b, s:{s:s, s:s}}", "type", "stream", "id", id, "server", false,
                                   "addr", "type", "fd", "str", number) : NULL;
@@ -455,6 +467,8 @@ static int interface_companion(const Device *d, const char *state, Companion *re
         *ret = (Companion) { .name = "passt", .package = "passt", .title = "User Network", .lost = "has no network any more", .has_network = true };
         for (size_t k = 0; k < ARRAY_SIZE(always) && r >= 0; k++)
                 r = strv_push(&ret->argv, always[k]);
+        if (r >= 0)
+                r = user_addresses_to_args(&i->addresses, &ret->argv);
         return r < 0 ? r : user_forwards_to_args(&i->forwards, &ret->argv);
 }
 

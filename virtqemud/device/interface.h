@@ -86,6 +86,7 @@ typedef struct Interface {
         Tristate isolated;
         uint64_t coalesce;            /* frames that the host takes together */
         RecordList forwards;          /* UserForward, of type 'user' */
+        RecordList addresses;         /* UserAddress, likewise */
         Tristate managed;             /* <target managed> of type 'ethernet': NO, the tap is there */
         char *host;            /* live: name of the host's end; of type 'ethernet' also what it is to be */
 } Interface;
