@@ -69,7 +69,7 @@ static const Field interface_fields[] = {
         { "link/@state", &field_enum, AT(link), .words = &link_state_table },
         PORT_SETTINGS_FIELDS(AT(port)),
         { "port/@isolated", &field_yes_no, AT(isolated) },
-        { "coalesce/rx/frames/@max", &field_number, AT(coalesce), .min = 1, .max = 65535 },
+        { "coalesce/rx/frames/@max", &field_number, AT(coalesce), .max = 65535 },
         { "portForward", &field_list, AT(forwards), .record = &user_forward_record },
         { "ip", &field_list, AT(addresses), .record = &user_address_record, .max = 2 },
         DEVICE_FIELDS(Interface),
@@ -130,7 +130,8 @@ static int check_source(const Interface *i, Fault *f) {
         const char *type = interface_type_to_string((InterfaceType) i->type);
 
         for (size_t k = 0; k < ARRAY_SIZE(rows); k++) {
-                if (rows[k].value && i->type != (int) rows[k].type && !(i->type == INTERFACE_NETWORK && rows[k].value == i->bridge))
+                if (rows[k].value && i->type != (int) rows[k].type && !(i->type == INTERFACE_NETWORK && rows[k].value == i->bridge) &&
+                    !(i->backend == BACKEND_PASST && rows[k].value == i->direct))
                         return xml_fault_below(&i->device.head, "source", f, FAULT_INVALID_DEFINITION, "type '%s' has no %s", type, rows[k].attribute);
                 if (!rows[k].value && rows[k].needed && i->type == (int) rows[k].type)
                         return xml_fault(&i->device.head, f, FAULT_INVALID_DEFINITION, "type '%s' needs a <source %s='…'/>", type, rows[k].attribute);
@@ -139,6 +140,8 @@ static int check_source(const Interface *i, Fault *f) {
                 return xml_fault_below(&i->device.head, "backend", f, FAULT_INVALID_DEFINITION, "it belongs to type 'user'");
         if (i->type == INTERFACE_DIRECT && (i->direct_mode > DIRECT_PASSTHROUGH || strlen(i->direct) > 15))
                 return xml_fault_below(&i->device.head, "source", f, FAULT_INVALID_DEFINITION, "that is no link of the host, or no mode of a macvtap");
+        if (i->type == INTERFACE_USER && i->direct && (strlen(i->direct) > 15 || i->direct[0] == '-' || i->direct[strcspn(i->direct, "/ ")] != '\0'))
+                return xml_fault_below(&i->device.head, "source/@dev", f, FAULT_INVALID_DEFINITION, "'%s' is no link of the host", i->direct);
         if (i->managed == NO && !i->host)
                 return xml_fault_below(&i->device.head, "target", f, FAULT_INVALID_DEFINITION, "which tap? managed='no' needs a dev");
         if (i->driver == DRIVER_VHOST && !interface_has_tap(i))
@@ -467,6 +470,10 @@ static int interface_companion(const Device *d, const char *state, Companion *re
         *ret = (Companion) { .name = "passt", .package = "passt", .title = "User Network", .lost = "has no network any more", .has_network = true };
         for (size_t k = 0; k < ARRAY_SIZE(always) && r >= 0; k++)
                 r = strv_push(&ret->argv, always[k]);
+        if (r >= 0 && i->direct)
+                r = strv_push(&ret->argv, "--interface");
+        if (r >= 0 && i->direct)
+                r = strv_push(&ret->argv, i->direct);
         if (r >= 0)
                 r = user_addresses_to_args(&i->addresses, &ret->argv);
         return r < 0 ? r : user_forwards_to_args(&i->forwards, &ret->argv);

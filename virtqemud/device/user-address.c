@@ -53,7 +53,8 @@ static int check_address(Record *r, Fault *f) {
         if (a->family && (a->family == 1) != (p.address.family == AF_INET))
                 return xml_fault_below(r, "@family", f, FAULT_INVALID_DEFINITION, "'%s' is none of %s", a->address, family_words[a->family]);
         if (p.whole && ip_bits(p.address.family) - p.prefix < 5)
-                return xml_fault_below(r, "@prefix", f, FAULT_INVALID_DEFINITION, "the guest is number %u of its network, in which there are fewer", GUEST_NUMBER);
+                return xml_fault_below(r, "@prefix", f, FAULT_INVALID_DEFINITION, "the guest is number %u of its network, in which there are fewer",
+                                       GUEST_NUMBER);
         return 0;
 }
 

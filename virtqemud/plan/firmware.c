@@ -38,11 +38,12 @@ static bool fits_machine(const json_t *targets, const char *arch, const char *ma
         return false;
 }
 
+/* Keys are in none but that which starts only what they have signed. */
 static bool wants_secure_boot(const DomainDef *def) {
         for (size_t i = 0; i < def->firmware_features.n; i++) {
                 const FirmwareFeature *feature = (const FirmwareFeature *) def->firmware_features.items[i];
 
-                if (streq(feature->name, "secure-boot") && feature->enabled == YES)
+                if ((streq(feature->name, "secure-boot") || streq(feature->name, "enrolled-keys")) && feature->enabled == YES)
                         return true;
         }
         return def->loader_secure == YES;

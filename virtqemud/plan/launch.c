@@ -200,7 +200,7 @@ static int add_boot(Args *a, const DomainDef *def) {
         _cleanup_free_ char *text = NULL;
 
         add_machine_switch(&t, "menu", def->bootmenu);
-        if (def->bootmenu_timeout != NUMBER_UNSET)
+        if (def->bootmenu_timeout != NUMBER_UNSET && def->bootmenu == YES)
                 text_addf(&t, ",splash-time=%" PRIu64, def->bootmenu_timeout);
         if (def->reboot_timeout != INTEGER_UNSET)
                 text_addf(&t, ",reboot-timeout=%" PRIi64, def->reboot_timeout);
