@@ -7,6 +7,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -56,21 +58,45 @@ static void set_alarm(unsigned msec) {
 }
 
 /* "virtqemud+0x1f30 libsystemd.so.0+0x5d210 …", for addr2line. The handler itself and how it came to be called are left out. */
-static void name_frames(char *text, size_t size) {
+static void name_frames(void *const *frames, int n, char *text, size_t size) {
         size_t used = 0;
 
         text[0] = '\0';
-        for (int i = 2; i < watch.n_frames && used < size; i++) {
+        for (int i = 2; i < n && used < size; i++) {
                 Dl_info info;
                 const char *slash;
 
-                if (!dladdr(watch.frames[i], &info) || !info.dli_fname)
+                if (!dladdr(frames[i], &info) || !info.dli_fname)
                         continue;
                 slash = strrchr(info.dli_fname, '/');
                 used += (size_t) snprintf(text + used, size - used, " %s+%#zx", slash ? slash + 1 : info.dli_fname,
-                                          (size_t) ((char *) watch.frames[i] - (char *) info.dli_fbase));
+                                          (size_t) ((char *) frames[i] - (char *) info.dli_fbase));
         }
 }
+
+/* --- who comes too late --- */
+
+#if WATCH_SOURCES
+static void complain(int fd) {
+        void *frames[FRAMES_MAX];
+        int saved = errno;
+        char where[1024];
+
+        name_frames(frames, backtrace(frames, FRAMES_MAX), where, sizeof(where));
+        log_error("descriptor %d was closed before its source of events was freed, in%s", fd, where);
+        errno = saved;
+}
+
+/* libsystemd's calls come here. Where a child of ours still has open what we have closed, the kernel would go on telling of it, and sd-event look
+ * for a source that is no more. */
+__attribute__((visibility("default"))) int epoll_ctl(int epoll, int what, int fd, struct epoll_event *event) {
+        int r = (int) syscall(SYS_epoll_ctl, epoll, what, fd, event);
+
+        if (r < 0 && what == EPOLL_CTL_DEL)
+                complain(fd);
+        return r;
+}
+#endif
 
 /* --- how long it takes --- */
 
@@ -103,7 +129,7 @@ static void judge(const Clocks *began, uint64_t end) {
 
         if (took <= LOOP_LIMIT_MSEC * 1000)
                 return;
-        name_frames(where, sizeof(where));
+        name_frames(watch.frames, watch.n_frames, where, sizeof(where));
         if (!where[0] && !watch.note[0])
                 (void) snprintf(where, sizeof(where), " the end of it");
         log_warning("everything waited %u ms for one event to be handled: %u ms of work, %u ms of sleep, in%s%s", (unsigned) (took / 1000),

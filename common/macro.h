@@ -28,9 +28,15 @@
 #define MIN(a, b) ({ typeof(a) _a = (a); typeof(b) _b = (b); _a < _b ? _a : _b; })
 #define MAX(a, b) ({ typeof(a) _a = (a); typeof(b) _b = (b); _a > _b ? _a : _b; })
 
-/* The result of a function that always fails: neither compilers nor analyzers see that from where it is called. */
+/* The result of a function that always fails, as errno or as status of a program: neither compilers nor analyzers see that from where it is called. */
 static inline int as_negative(int r) {
         if (r >= 0)
+                __builtin_unreachable();
+        return r;
+}
+
+static inline int as_positive(int r) {
+        if (r <= 0)
                 __builtin_unreachable();
         return r;
 }

@@ -73,8 +73,15 @@ static void read_for_test(Steps *s) {
         (void) fclose(file);
 }
 
+/* The file goes with what it asked for; false: it has gone already. */
+static bool accident_happens(void) {
+        const char *path = getenv("VIRTBUS_FAIL_STEP");
+
+        return path && unlink(path) == 0;
+}
+
 static void die_for_test(const Steps *s) {
-        if (s->accident == ACCIDENT_DIES && s->accident_at == s->next && unlink(getenv("VIRTBUS_FAIL_STEP")) == 0)
+        if (s->accident == ACCIDENT_DIES && s->accident_at == s->next && accident_happens())
                 (void) raise(SIGKILL);
 }
 
@@ -82,7 +89,7 @@ static int fail_for_test(Steps *s, bool done, int r, Fault *f) {
         if (r < 0 || s->accident < ACCIDENT_BEGUN || s->accident_at != s->next || (!done && (s->settled || s->accident == ACCIDENT_DONE)))
                 return r;
         s->accident = ACCIDENT_NONE;
-        (void) unlink(getenv("VIRTBUS_FAIL_STEP"));
+        (void) accident_happens();
         return fault_set(f, FAULT_HOST, EIO, "the step %s failed, because a test wants it so", s->table->rows[s->next - 1].name);
 }
 

@@ -133,6 +133,12 @@ char *store_path(const Store *s, const char *name) {
         return file ? strf("%s/%s%s", s->folder, file, s->suffix) : NULL;
 }
 
+const char *store_folder(const Store *s) {
+        assert(s);
+
+        return s->folder;
+}
+
 int object_name_check(const char *kind, const char *name, Fault *f) {
         const char *wrong = NULL;
 
@@ -268,6 +274,22 @@ bool store_exists(Store *s, const char *name) {
         assert(s && name);
 
         return path_of(s, name, &path) >= 0 && access(ASSERT_PTR(path), F_OK) == 0;
+}
+
+size_t store_count(const Store *s) {
+        const struct dirent *e;
+        size_t n = 0;
+        DIR *d;
+
+        assert(s);
+
+        d = opendir(s->folder);
+        if (!d)
+                return 0;
+        while ((e = readdir(d)))
+                n += !str_after(e->d_name, LEFTOVER_PREFIX) && str_ends(e->d_name, s->suffix);
+        (void) closedir(d);
+        return n;
 }
 
 static int is_visible_or_leftover(const struct dirent *e) {

@@ -33,6 +33,9 @@ int store_remove(Store *s, const char *name);
 bool store_exists(Store *s, const char *name);
 /* "FOLDER/escaped.xml", for messages; NULL: out of memory. */
 char *store_path(const Store *s, const char *name);
+const char *store_folder(const Store *s);
+/* How many files there are. */
+size_t store_count(const Store *s);
 
 /* Calls for every file in the order of names. `error` is negative and `text` NULL for one that can't be read. Leftovers of writes
  * that a crash interrupted are removed; other files without the suffix are none of ours. A callback's negative answer ends it. */

@@ -7,24 +7,42 @@
 #include "str.h"
 
 /* Arguments are what they are: a "$" in them names no variable. */
-static int append_exec(sd_bus_message *m, char *const *argv) {
-        int r;
+static char *without_variables(const char *argument) {
+        char *text = malloc(2 * strlen(argument) + 1), *to = text;
 
-        r = sd_bus_message_open_container(m, 'r', "sv");
+        for (const char *from = argument; to && *from; from++) {
+                if (*from == '$')
+                        *to++ = '$';
+                *to++ = *from;
+        }
+        if (to)
+                *to = '\0';
+        return text;
+}
+
+/* Not by ExecStartEx, which could say so: systemd 252 takes it, and does not understand it any more when all units are loaded again. */
+static int append_exec(sd_bus_message *m, char *const *argv) {
+        _cleanup_strv_ char **arguments = NULL;
+        int r = 0;
+
+        for (char *const *a = argv; *a && r >= 0; a++)
+                r = strv_take(&arguments, without_variables(*a));
         if (r >= 0)
-                r = sd_bus_message_append(m, "s", "ExecStartEx");
+                r = sd_bus_message_open_container(m, 'r', "sv");
         if (r >= 0)
-                r = sd_bus_message_open_container(m, 'v', "a(sasas)");
+                r = sd_bus_message_append(m, "s", "ExecStart");
         if (r >= 0)
-                r = sd_bus_message_open_container(m, 'a', "(sasas)");
+                r = sd_bus_message_open_container(m, 'v', "a(sasb)");
         if (r >= 0)
-                r = sd_bus_message_open_container(m, 'r', "sasas");
+                r = sd_bus_message_open_container(m, 'a', "(sasb)");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'r', "sasb");
         if (r >= 0)
                 r = sd_bus_message_append(m, "s", argv[0]);
         if (r >= 0)
-                r = sd_bus_message_append_strv(m, (char **) argv);
+                r = sd_bus_message_append_strv(m, arguments);
         if (r >= 0)
-                r = sd_bus_message_append(m, "as", 1, "no-env-expand");
+                r = sd_bus_message_append(m, "b", 0);
         for (unsigned i = 0; i < 4 && r >= 0; i++)
                 r = sd_bus_message_close_container(m);
         return r;

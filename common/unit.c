@@ -303,7 +303,8 @@ int unit_start_mount(sd_bus *bus, const UnitMount *spec, UnitDone done, void *us
         return start_transient(bus, spec->unit, append_mount, spec, done, userdata, ret);
 }
 
-static int on_properties_set(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+/* Of what systemd does at once. */
+static int on_done(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         const sd_bus_error *e = sd_bus_message_get_error(reply);
 
         if (!e || !is_away(userdata, e))
@@ -336,7 +337,7 @@ int unit_set_properties(sd_bus *bus, const char *unit, const char *verb, UnitFil
         if (r >= 0)
                 r = fill(m, fill_userdata);
         if (r >= 0)
-                r = send_request(c, m, on_properties_set);
+                r = send_request(c, m, on_done);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(c);
@@ -347,14 +348,6 @@ int unit_allow_devices(sd_bus *bus, const char *unit, char *const *files, UnitDo
         assert(files);
 
         return unit_set_properties(bus, unit, "give device files to", append_files, (void *) files, done, userdata, ret);
-}
-
-static int on_reloaded(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        const sd_bus_error *e = sd_bus_message_get_error(reply);
-
-        if (!e || !is_away(userdata, e))
-                finish(userdata, e ? e->name : NULL, e ? e->message : NULL);
-        return 0;
 }
 
 /* systemd makes and removes links without waiting for the disk; what we have answered has to be there after a power cut. */
@@ -384,7 +377,7 @@ static int on_enabled(sd_bus_message *reply, void *userdata, sd_bus_error *error
                 return 0;
         }
         sync_changes(reply);
-        r = sd_bus_call_method_async(c->bus, &c->call, SYSTEMD, MANAGER_PATH, MANAGER, "Reload", on_reloaded, c, NULL);
+        r = sd_bus_call_method_async(c->bus, &c->call, SYSTEMD, MANAGER_PATH, MANAGER, "Reload", on_done, c, NULL);
         if (r < 0)
                 finish(c, "failed", strerror(-r));
         return 0;
@@ -413,10 +406,11 @@ int unit_set_enabled(sd_bus *bus, const char *unit, bool on, UnitDone done, void
 
 void unit_reset_failed(sd_bus *bus, const char *unit) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        int r = sd_bus_message_new_method_call(bus, &m, SYSTEMD, MANAGER_PATH, MANAGER, "ResetFailedUnit");
+        int r;
 
         assert(bus && unit);
 
+        r = sd_bus_message_new_method_call(bus, &m, SYSTEMD, MANAGER_PATH, MANAGER, "ResetFailedUnit");
         if (r >= 0)
                 r = sd_bus_message_append(m, "s", unit);
         if (r >= 0)

@@ -175,7 +175,7 @@ static int check_depth(const xmlNode *root, Fault *f) {
                         depth++;
                         continue;
                 }
-                while (n && n != root && !n->next) {
+                while (n != root && !n->next) {
                         n = n->parent;
                         depth--;
                 }

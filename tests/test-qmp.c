@@ -687,7 +687,7 @@ TEST(test_real_qemu) {
         /* Two in a row without waiting: each must find its own descriptor. */
         for (unsigned i = 0; i < 2; i++) {
                 null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-                assert_ok(qmp_add_fd(p.q, 5 + i, null, "x", on_reply, &p, NULL));
+                assert_ok(qmp_getfd(p.q, i ? "b" : "a", null, on_reply, &p, NULL));
         }
         play_until(&p, &p.replies, 3);
         assert_int_equal(p.last_kind, FAULT_NONE);

@@ -62,6 +62,7 @@ TEST(files_come_and_go) {
         assert_ok(store_new(inner, ".xml", &s));
         assert_ok(store_scan(s, on_found, &found));   /* no folder yet: nothing there */
         assert_null(found.names);
+        assert_int_equal(store_count(s), 0);
         for (size_t i = 0; i < ARRAY_SIZE(names); i++)
                 assert_ok(store_write(s, names[i], names[i], strlen(names[i])));
         assert_ok(store_write(s, "a", "second", 6));
@@ -77,6 +78,7 @@ TEST(files_come_and_go) {
         strange = strf("%s/README", inner);
         assert_ok(close(creat(leftover, 0600)));
         assert_ok(close(creat(strange, 0600)));
+        assert_int_equal(store_count(s), ARRAY_SIZE(names));
         assert_ok(store_scan(s, on_found, &found));
         assert_int_equal(strv_length(found.names), ARRAY_SIZE(names));
         assert_int_equal(access(leftover, F_OK), -1);

@@ -13,7 +13,7 @@
 
 #define CALL_TIMEOUT_USEC UINT64_C(180000000)
 
-int client_fail(const char *fmt, ...) {
+int (client_fail)(const char *fmt, ...) {
         va_list ap;
 
         fputs("virtctl: ", stderr);

@@ -95,5 +95,6 @@ json_t *client_look_at_job(Client *c, const char *job);
 
 /* "virtctl: TEXT" on standard error; returns FAILED. */
 int client_fail(const char *fmt, ...) _printf_(1, 2);
+#define client_fail(...) as_positive(client_fail(__VA_ARGS__))
 /* An answer that can't be read. */
 int client_garbled(int r);

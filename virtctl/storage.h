@@ -11,5 +11,5 @@
 #define STORAGE1_VOLUME "org.virtbus.storage1.Volume"
 
 int pool_find(Client *c, const char *name, char **ret);
-/* Bytes under `key` as words for people under `shown`. */
-void storage_show_size(json_t *row, const char *key, const char *shown);
+/* "capacity" and "allocation" in bytes, as words for people: "size" and "taken". */
+void storage_show_sizes(json_t *volume);

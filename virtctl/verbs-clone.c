@@ -134,7 +134,7 @@ static char *new_name(const Clone *x, const CloneDisk *d, const char *old, bool 
 
 /* Where the copy goes, and what it is. */
 static int choose_place(Clone *x, CloneDisk *d, const char *volume) {
-        const char *pool = option_given(x->client, "pool", 0), *end = strstr(volume, "/volume/"), *usual;
+        const char *pool = option_given(x->client, "pool", 0), *end = strstr(ASSERT_PTR(volume), "/volume/"), *usual;
         _cleanup_free_ char *own = end ? strndup(volume, (size_t) (end - volume)) : NULL, *own_name = NULL, *old = NULL;
         int r = !own ? client_fail("out of memory") : client_get_text(x->client, own, STORAGE1_POOL, "Name", &own_name);
 

@@ -197,16 +197,13 @@ int verb_set_link(Client *c, int argc, char **argv) {
 }
 
 int verb_pending(Client *c, int argc, char **argv) {
-        static const char *const keys[] = { "device", "setting", "running", "defined", "when" };
-        static const char *const columns[] = { "DEVICE", "SETTING", "RUNNING", "DEFINED", "WHEN" };
+        const RowsView view = {
+                .what = "change", .keys = WORDS("device", "setting", "running", "defined", "when"),
+                .columns = WORDS("DEVICE", "SETTING", "RUNNING", "DEFINED", "WHEN"),
+        };
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        json_auto_t *rows = NULL, *list = NULL;
         _cleanup_free_ char *domain = NULL;
         int r = client_domain(c, argv[0], &domain) ?: client_call(c, domain, DOMAIN_INTERFACE, "ListPendingChanges", &reply, NULL);
 
-        if (r != 0)
-                return r;
-        rows = value_to_json(reply);
-        list = rows_with_keys(rows, keys, ARRAY_SIZE(keys));
-        return c->json != JSON_OFF ? print_json(c, json_incref(list)) : rows_print(c, list, columns, keys, ARRAY_SIZE(columns), "change");
+        return r ?: rows_show_answer(c, reply, &view);
 }

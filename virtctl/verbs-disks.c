@@ -76,13 +76,13 @@ static json_t *rows_of(json_t *devices) {
 }
 
 int verb_disks(Client *c, int argc, char **argv) {
-        static const char *const columns[] = { "TARGET", "BUS", "FORMAT", "SIZE", "TAKEN", "SOURCE" };
-        static const char *const shown[] = { "target", "bus", "format", "size", "taken", "source" };
+        const RowsView view = {
+                .what = "disk", .columns = WORDS("TARGET", "BUS", "FORMAT", "SIZE", "TAKEN", "SOURCE"),
+                .shown = WORDS("target", "bus", "format", "size", "taken", "source"), .add_words = storage_show_sizes,
+        };
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         json_auto_t *devices = NULL, *list = NULL;
         _cleanup_free_ char *domain = NULL;
-        json_t *row;
-        size_t i;
         int r = client_domain(c, argv[0], &domain) ?: client_call(c, domain, DOMAIN_INTERFACE, "GetDevices", &reply, NULL);
 
         if (r != 0)
@@ -90,11 +90,5 @@ int verb_disks(Client *c, int argc, char **argv) {
         devices = value_to_json(reply);
         disk_sizes_add(c, devices);
         list = rows_of(devices);
-        if (c->json != JSON_OFF)
-                return print_json(c, json_incref(list));
-        json_array_foreach(list, i, row) {
-                storage_show_size(row, "capacity", "size");
-                storage_show_size(row, "allocation", "taken");
-        }
-        return rows_print(c, list, columns, shown, ARRAY_SIZE(columns), "disk");
+        return rows_show(c, list, &view);
 }

@@ -7,7 +7,6 @@
 #include "rows.h"
 #include "show.h"
 #include "str.h"
-#include "values.h"
 #include "verbs.h"
 
 /* Leases and lockspaces, from virtlockd. */
@@ -31,41 +30,25 @@ static void add_words(json_t *lease) {
 }
 
 int verb_leases(Client *c, int argc, char **argv) {
-        static const char *const keys[] = {
-                "lockspace", "resource", "description", "mode", "uuid", "name", "unit", "host", "pid", "since",
+        const RowsView view = {
+                .what = "lease", .keys = WORDS("lockspace", "resource", "description", "mode", "uuid", "name", "unit", "host", "pid", "since"),
+                .columns = WORDS("IMAGE", "MODE", "VM", "HOST", "PID", "SINCE"),
+                .shown = WORDS("description", "mode", "name", "host", "pid-text", "since-text"), .add_words = add_words,
         };
-        static const char *const columns[] = { "IMAGE", "MODE", "VM", "HOST", "PID", "SINCE" };
-        static const char *const shown[] = { "description", "mode", "name", "host", "pid-text", "since-text" };
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        json_auto_t *rows = NULL, *list = NULL;
-        json_t *lease;
-        size_t i;
-        int r;
+        int r = client_call(c, LOCK1_ROOT, LOCK1_MANAGER, "ListLeases", &reply, "s", argc > 0 ? argv[0] : "");
 
-        r = client_call(c, LOCK1_ROOT, LOCK1_MANAGER, "ListLeases", &reply, "s", argc > 0 ? argv[0] : "");
-        if (r != 0)
-                return r;
-        rows = value_to_json(reply);
-        list = rows_with_keys(rows, keys, ARRAY_SIZE(keys));
-        if (c->json != JSON_OFF)
-                return print_json(c, json_incref(list));
-        json_array_foreach(list, i, lease)
-                add_words(lease);
-        return rows_print(c, list, columns, shown, ARRAY_SIZE(columns), "lease");
+        return r ?: rows_show_answer(c, reply, &view);
 }
 
 int verb_lockspaces(Client *c, int argc, char **argv) {
-        static const char *const keys[] = { "name", "folder", "state", "path" }, *const columns[] = { "NAME", "FOLDER", "STATE" };
+        const RowsView view = {
+                .what = "lockspace", .keys = WORDS("name", "folder", "state", "path"), .columns = WORDS("NAME", "FOLDER", "STATE"),
+        };
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        json_auto_t *rows = NULL, *list = NULL;
-        int r;
+        int r = client_call(c, LOCK1_ROOT, LOCK1_MANAGER, "ListLockspaces", &reply, NULL);
 
-        r = client_call(c, LOCK1_ROOT, LOCK1_MANAGER, "ListLockspaces", &reply, NULL);
-        if (r != 0)
-                return r;
-        rows = value_to_json(reply);
-        list = rows_with_keys(rows, keys, ARRAY_SIZE(keys));
-        return c->json != JSON_OFF ? print_json(c, json_incref(list)) : rows_print(c, list, columns, keys, ARRAY_SIZE(columns), "lockspace");
+        return r ?: rows_show_answer(c, reply, &view);
 }
 
 int verb_add_lockspace(Client *c, int argc, char **argv) {

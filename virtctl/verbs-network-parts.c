@@ -5,9 +5,7 @@
 
 #include "network.h"
 #include "rows.h"
-#include "show.h"
 #include "str.h"
-#include "values.h"
 #include "verbs.h"
 
 /* Parts of a network's definition that people change by themselves: port forwards and the addresses of hosts. */
@@ -184,12 +182,14 @@ static void add_words(json_t *row) {
 }
 
 int verb_port_forwards(Client *c, int argc, char **argv) {
-        static const char *const columns[] = { "HOST", "GUEST", "ADDRESS" }, *const shown[] = { "host-text", "guest-text", "targets-text" };
+        const RowsView view = {
+                .what = "port forward", .columns = WORDS("HOST", "GUEST", "ADDRESS"), .shown = WORDS("host-text", "guest-text", "targets-text"),
+                .add_words = add_words,
+        };
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         json_auto_t *list = json_array();
         _cleanup_free_ char *path = NULL;
         json_t *row;
-        size_t i;
         int r;
 
         r = network_find(c, argv[0], &path);
@@ -202,13 +202,7 @@ int verb_port_forwards(Client *c, int argc, char **argv) {
                 r = sd_bus_message_enter_container(reply, 'a', "(sqqsqaysaay)");
         while (r >= 0 && (r = read_port_forward(reply, &row)) >= 0 && row)
                 (void) json_array_append_new(list, row);
-        if (r < 0)
-                return client_garbled(r);
-        if (c->json != JSON_OFF)
-                return print_json(c, json_incref(list));
-        json_array_foreach(list, i, row)
-                add_words(row);
-        return rows_print(c, list, columns, shown, ARRAY_SIZE(columns), "port forward");
+        return r < 0 ? client_garbled(r) : rows_show(c, list, &view);
 }
 
 /* --- hosts --- */

@@ -9,7 +9,6 @@
 #include "rows.h"
 #include "show.h"
 #include "str.h"
-#include "values.h"
 #include "verbs.h"
 
 /* Virtual networks, from virtnetworkd. They are the host's, also for VMs of sessions. */
@@ -55,25 +54,19 @@ int verb_cat_network(Client *c, int argc, char **argv) {
 
 /* --- lists --- */
 
-int verb_networks(Client *c, int argc, char **argv) {
-        static const char *const keys[] = { "name", "mode", "active", "path" }, *const columns[] = { "NAME", "MODE", "STATE" };
-        static const char *const shown[] = { "name", "mode", "state" };
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        json_auto_t *rows = NULL, *list = NULL;
-        json_t *network;
-        size_t i;
-        int r;
+static void add_state(json_t *network) {
+        (void) json_object_set_new(network, "state", json_string(json_is_true(json_object_get(network, "active")) ? "active" : "inactive"));
+}
 
-        r = client_call(c, NETWORK1_ROOT, NETWORK1_MANAGER, "ListNetworks", &reply, NULL);
-        if (r != 0)
-                return r;
-        rows = value_to_json(reply);
-        list = rows_with_keys(rows, keys, ARRAY_SIZE(keys));
-        if (c->json != JSON_OFF)
-                return print_json(c, json_incref(list));
-        json_array_foreach(list, i, network)
-                (void) json_object_set_new(network, "state", json_string(json_is_true(json_object_get(network, "active")) ? "active" : "inactive"));
-        return rows_print(c, list, columns, shown, ARRAY_SIZE(columns), "network");
+int verb_networks(Client *c, int argc, char **argv) {
+        const RowsView view = {
+                .what = "network", .keys = WORDS("name", "mode", "active", "path"), .columns = WORDS("NAME", "MODE", "STATE"),
+                .shown = WORDS("name", "mode", "state"), .add_words = add_state,
+        };
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        int r = client_call(c, NETWORK1_ROOT, NETWORK1_MANAGER, "ListNetworks", &reply, NULL);
+
+        return r ?: rows_show_answer(c, reply, &view);
 }
 
 /* Reads one `saysst`; *ret NULL at the end of the list. */
@@ -118,8 +111,8 @@ static int read_leases(sd_bus_message *m, json_t *list) {
 }
 
 /* "in 57min", as far as people care. */
-static void add_words(json_t *lease, uint64_t now) {
-        uint64_t expires = (uint64_t) json_integer_value(json_object_get(lease, "expires"));
+static void add_expiry(json_t *lease) {
+        uint64_t expires = (uint64_t) json_integer_value(json_object_get(lease, "expires")), now = now_usec(CLOCK_REALTIME);
         uint64_t minutes = expires > now ? (expires - now + 59999999) / 60000000 : 0;
         char text[48] = "never";
 
@@ -131,13 +124,13 @@ static void add_words(json_t *lease, uint64_t now) {
 }
 
 int verb_network_leases(Client *c, int argc, char **argv) {
-        static const char *const columns[] = { "ADDRESS", "MAC", "NAME", "EXPIRES" };
-        static const char *const shown[] = { "address", "mac", "name", "expires-text" };
+        const RowsView view = {
+                .what = "lease", .columns = WORDS("ADDRESS", "MAC", "NAME", "EXPIRES"), .shown = WORDS("address", "mac", "name", "expires-text"),
+                .add_words = add_expiry,
+        };
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         json_auto_t *list = json_array();
         _cleanup_free_ char *path = NULL;
-        json_t *lease;
-        size_t i;
         int r;
 
         r = network_find(c, argv[0], &path);
@@ -146,11 +139,5 @@ int verb_network_leases(Client *c, int argc, char **argv) {
         if (r != 0)
                 return r;
         r = read_leases(reply, list);
-        if (r < 0)
-                return client_garbled(r);
-        if (c->json != JSON_OFF)
-                return print_json(c, json_incref(list));
-        json_array_foreach(list, i, lease)
-                add_words(lease, now_usec(CLOCK_REALTIME));
-        return rows_print(c, list, columns, shown, ARRAY_SIZE(columns), "lease");
+        return r < 0 ? client_garbled(r) : rows_show(c, list, &view);
 }

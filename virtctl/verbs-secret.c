@@ -30,25 +30,19 @@ static int secret_find(Client *c, const char *name, char **ret) {
         return r != 0 ? r : client_take_path(reply, ret);
 }
 
-int verb_secrets(Client *c, int argc, char **argv) {
-        static const char *const keys[] = { "uuid", "usage", "id", "set", "path" };
-        static const char *const columns[] = { "UUID", "USAGE", "ID", "VALUE" }, *const shown[] = { "uuid", "usage", "id", "value" };
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        json_auto_t *rows = NULL, *list = NULL;
-        json_t *secret;
-        size_t i;
-        int r;
+static void add_value(json_t *secret) {
+        (void) json_object_set_new(secret, "value", json_string(json_is_true(json_object_get(secret, "set")) ? "set" : "none"));
+}
 
-        r = client_call(c, STORAGE1_ROOT, STORAGE1_MANAGER, "ListSecrets", &reply, NULL);
-        if (r != 0)
-                return r;
-        rows = value_to_json(reply);
-        list = rows_with_keys(rows, keys, ARRAY_SIZE(keys));
-        if (c->json != JSON_OFF)
-                return print_json(c, json_incref(list));
-        json_array_foreach(list, i, secret)
-                (void) json_object_set_new(secret, "value", json_string(json_is_true(json_object_get(secret, "set")) ? "set" : "none"));
-        return rows_print(c, list, columns, shown, ARRAY_SIZE(columns), "secret");
+int verb_secrets(Client *c, int argc, char **argv) {
+        const RowsView view = {
+                .what = "secret", .keys = WORDS("uuid", "usage", "id", "set", "path"), .columns = WORDS("UUID", "USAGE", "ID", "VALUE"),
+                .shown = WORDS("uuid", "usage", "id", "value"), .add_words = add_value,
+        };
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        int r = client_call(c, STORAGE1_ROOT, STORAGE1_MANAGER, "ListSecrets", &reply, NULL);
+
+        return r ?: rows_show_answer(c, reply, &view);
 }
 
 int verb_define_secret(Client *c, int argc, char **argv) {

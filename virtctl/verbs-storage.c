@@ -69,7 +69,7 @@ int verb_cat_pool(Client *c, int argc, char **argv) {
 
 /* --- lists --- */
 
-void storage_show_size(json_t *row, const char *key, const char *shown) {
+static void show_size(json_t *row, const char *key, const char *shown) {
         json_int_t bytes = json_integer_value(json_object_get(row, key));
         char text[32] = "-";
 
@@ -78,27 +78,26 @@ void storage_show_size(json_t *row, const char *key, const char *shown) {
         (void) json_object_set_new(row, shown, json_string(text));
 }
 
-int verb_pools(Client *c, int argc, char **argv) {
-        static const char *const keys[] = { "name", "type", "state", "autostart", "path", "capacity", "available" };
-        static const char *const columns[] = { "NAME", "TYPE", "STATE", "SIZE", "FREE" }, *const shown[] = { "name", "type", "state", "size", "free" };
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        json_auto_t *rows = NULL, *list = NULL;
-        json_t *pool;
-        size_t i;
-        int r;
+void storage_show_sizes(json_t *volume) {
+        show_size(volume, "capacity", "size");
+        show_size(volume, "allocation", "taken");
+}
 
-        r = client_call(c, STORAGE1_ROOT, STORAGE1_MANAGER, "ListPools", &reply, NULL);
-        if (r != 0)
-                return r;
-        rows = value_to_json(reply);
-        list = rows_with_keys(rows, keys, ARRAY_SIZE(keys));
-        if (c->json != JSON_OFF)
-                return print_json(c, json_incref(list));
-        json_array_foreach(list, i, pool) {
-                storage_show_size(pool, "capacity", "size");
-                storage_show_size(pool, "available", "free");
-        }
-        return rows_print(c, list, columns, shown, ARRAY_SIZE(columns), "pool");
+static void add_sizes(json_t *pool) {
+        show_size(pool, "capacity", "size");
+        show_size(pool, "available", "free");
+}
+
+int verb_pools(Client *c, int argc, char **argv) {
+        const RowsView view = {
+                .what = "pool", .keys = WORDS("name", "type", "state", "autostart", "path", "capacity", "available"),
+                .columns = WORDS("NAME", "TYPE", "STATE", "SIZE", "FREE"), .shown = WORDS("name", "type", "state", "size", "free"),
+                .add_words = add_sizes,
+        };
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        int r = client_call(c, STORAGE1_ROOT, STORAGE1_MANAGER, "ListPools", &reply, NULL);
+
+        return r ?: rows_show_answer(c, reply, &view);
 }
 
 /* --- what pools could be made of --- */

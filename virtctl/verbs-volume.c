@@ -24,29 +24,16 @@ static int volume_find(Client *c, char **argv, char **ret) {
 }
 
 int verb_volumes(Client *c, int argc, char **argv) {
-        static const char *const keys[] = { "name", "file", "format", "capacity", "allocation", "path" };
-        static const char *const columns[] = { "NAME", "FORMAT", "CAPACITY", "ALLOCATION" }, *const shown[] = { "name", "format", "size", "taken" };
+        const RowsView view = {
+                .what = "volume", .keys = WORDS("name", "file", "format", "capacity", "allocation", "path"),
+                .columns = WORDS("NAME", "FORMAT", "CAPACITY", "ALLOCATION"), .shown = WORDS("name", "format", "size", "taken"),
+                .add_words = storage_show_sizes,
+        };
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        json_auto_t *rows = NULL, *list = NULL;
         _cleanup_free_ char *pool = NULL;
-        json_t *volume;
-        size_t i;
-        int r;
+        int r = pool_find(c, argv[0], &pool) ?: client_call(c, pool, STORAGE1_POOL, "ListVolumes", &reply, NULL);
 
-        r = pool_find(c, argv[0], &pool);
-        if (r == 0)
-                r = client_call(c, pool, STORAGE1_POOL, "ListVolumes", &reply, NULL);
-        if (r != 0)
-                return r;
-        rows = value_to_json(reply);
-        list = rows_with_keys(rows, keys, ARRAY_SIZE(keys));
-        if (c->json != JSON_OFF)
-                return print_json(c, json_incref(list));
-        json_array_foreach(list, i, volume) {
-                storage_show_size(volume, "capacity", "size");
-                storage_show_size(volume, "allocation", "taken");
-        }
-        return rows_print(c, list, columns, shown, ARRAY_SIZE(columns), "volume");
+        return r ?: rows_show_answer(c, reply, &view);
 }
 
 /* --- words --- */

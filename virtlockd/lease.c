@@ -30,8 +30,7 @@ int lease_copy(const Lease *l, Lease *ret) {
         if (free_and_strdup(&copy.name, l->name) < 0 || free_and_strdup(&copy.unit, l->unit) < 0 ||
             free_and_strdup(&copy.host, l->host) < 0 || free_and_strdup(&copy.description, l->description) < 0)
                 return -ENOMEM;
-        *ret = copy;
-        copy = (Lease) {};
+        *ret = TAKE(copy, (Lease) {});
         return 0;
 }
 

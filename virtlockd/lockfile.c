@@ -191,8 +191,7 @@ static int find_owners(int fd, Owners *ret) {
                 if (r < 0)
                         return r;
         }
-        *ret = o;
-        o = (Owners) {};
+        *ret = TAKE(o, (Owners) {});
         return 0;
 }
 

@@ -46,7 +46,7 @@ SERVICES = {
 DBUS = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
 PROPERTIES = "org.freedesktop.DBus.Properties"
 # What a daemon must never write: it is broken then, even if every answer was right.
-COMPLAINTS = ("AddressSanitizer", "LeakSanitizer", "runtime error:", "Assertion ", "dumped core")
+COMPLAINTS = ("AddressSanitizer", "LeakSanitizer", "runtime error:", "Assertion ", "Code should not be reached", "dumped core", "its source of events was freed")
 
 STANDARD = ("org.freedesktop.DBus.",)
 LINGER = 3  # seconds that what is on its way out may take

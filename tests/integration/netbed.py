@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What tests of virtnetworkd have in common: the host with a network around it, networks, and guests' ends of them."""
+"""What tests of virtnetworkd have in common: the host with a network around it, networks, guests' ends of them, and VMs."""
 
 import pytest
 from gi.repository import GLib
 
+import domains
 from domains import FORCE
 from steps import accidents_of
 
@@ -24,6 +25,11 @@ NAT = """<network>
   </ip>
 </network>
 """
+
+
+NIC = """<interface type='network'>
+  <mac address='52:54:00:00:4d:01'/><source network='lab'/><model type='virtio'/>
+</interface>"""
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +94,27 @@ def guest(bed, bridge, name="guest1", mac=None):
 def accidents(bed):
     with accidents_of(bed, "virtnetworkd", "network") as a:
         yield a
+
+
+@pytest.fixture
+def vms(bed, client, guest_image):
+    """Defines domains; ends and undefines them."""
+    made = []
+    bed.put("/srv/kernel", open(guest_image.kernel, "rb").read())
+    bed.put("/srv/initrd", open(guest_image.initrd, "rb").read())
+    bed.run("systemctl enable --now virtqemud.socket")
+
+    manager = client.object("org.virtbus.qemu1", "/org/virtbus/qemu1")
+
+    def define(xml):
+        made.append(client.object("org.virtbus.qemu1", manager.DefineDomain(domains.FORMAT, xml, 0, {})))
+        return made[-1]
+
+    yield define
+    for domain in made:
+        if domain.State != "shutoff":
+            domain.Terminate(0, {})
+        domain.Undefine(0, {})
 
 
 def heard(client, signal):

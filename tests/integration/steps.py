@@ -103,9 +103,9 @@ def fail_each(accidents, table, operation, look, *, forward=(), back=None, mend=
         until_equal(look, before, table)
 
 
-def die_at_each(accidents, table, operation, then):
-    """The daemon dies as it comes to each row of a table; then(what) looks at what the next one makes of that."""
-    for row in TABLES[table]:
+def die_at_each(accidents, table, operation, then, rows=None):
+    """The daemon dies as it comes to each row of a table, or to some; then(what) looks at what the next one makes of that."""
+    for row in rows or TABLES[table]:
         accidents.put(f"{table} {row} dies")
         try:
             operation()

@@ -178,6 +178,24 @@ def test_kill_and_stop_by_systemctl(bed):
     assert said(bed, "killed").count("VIRTBUS-GUEST-POWERDOWN") == 1
 
 
+def loaded(bed):
+    return bed.run("systemctl list-units --all --plain --no-legend 'virtqemu@*' | cut -d' ' -f1").stdout.split()
+
+
+def test_units_that_have_failed(bed):
+    """systemd lists and keeps one that has failed as long as there is such a VM, and not for ever."""
+    path = define(bed, tiny_xml("fails"))
+    bed.run("systemctl start virtqemu@fails && systemctl kill --signal=SIGKILL virtqemu@fails")
+    wait_state(bed, "fails", "shutoff")
+    bed.wait(lambda: bed.run("systemctl is-failed virtqemu@fails", check=False).stdout == "failed\n")
+    bed.run(f"busctl call org.virtbus.qemu1 {path} org.virtbus.qemu1.Domain Undefine 'ta{{sv}}' 0 0")
+    bed.wait(lambda: "virtqemu@fails.service" not in loaded(bed))
+    bed.put("/srv/definition.xml", tiny_xml("once"))
+    bed.run(CALL.format(bus="", method="StartTransient", args="'ssahta{sv}' libvirt-xml \"$(cat /srv/definition.xml)\" 0 0 0"))
+    bed.run("systemctl kill --signal=SIGKILL virtqemu@once")
+    bed.wait(lambda: "virtqemu@once.service" not in loaded(bed))
+
+
 def terminal(bed, path):
     return bed.run(f"busctl get-property org.virtbus.qemu1 {path}/device/serial0 org.virtbus.qemu1.Console TTY").stdout.split('"')[1]
 
@@ -244,18 +262,24 @@ def test_tpm(bed):
 
 
 def test_shared_folder(bed):
-    """virtiofsd is a unit that ends with the VM; the guest reads what is in the folder."""
-    bed.run("mkdir -p /srv/shared && echo hello guest >/srv/shared/file")
-    share = "<filesystem type='mount'><driver type='virtiofs'/><source dir='/srv/shared'/><target dir='share'/></filesystem>"
+    """virtiofsd is a unit that ends with the VM; the guest reads what is in the folder, whose name is its name. systemd that loads all units again
+    knows it as before."""
+    folder = "/srv/$HOME-${HOME}-$$-50%n"
+    bed.run(f"mkdir -p '{folder}' && echo hello guest >'{folder}/file'")
+    share = f"<filesystem type='mount'><driver type='virtiofs'/><source dir='{folder}'/><target dir='share'/></filesystem>"
     path = define(bed, guest_xml(bed.guest, name="sharing", devices=share, extra="<memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>"))
     call(bed, "StartDomain", "st", "sharing", 0)
     unit = bed.run("systemctl list-units --plain --no-legend 'virtqemu-virtiofsd-*'").stdout.split()
     assert unit[2:4] == ["active", "running"] and "Shared Folder fs0 of Virtual Machine sharing" in " ".join(unit)
+    known = f"systemctl show -P ExecStart -P LoadState {unit[0]} | sed 's, start_time=.*,,' | tr -d '\\\\'"
+    before = bed.run(known).stdout
+    bed.run("systemctl daemon-reload")
+    assert bed.run(known).stdout == before and "loaded" in before
     tty = terminal(bed, path)
     read_to(bed, tty, "READY")
     mount = "mkdir /m; mount -t virtiofs share /m; cat /m/file; echo hello host >/m/answer"
     assert "hello guest" in asked(bed, tty, "hello guest", "disks", f"sh {mount}")
-    bed.wait(lambda: bed.exists("/srv/shared/answer"))
+    bed.wait(lambda: bed.exists(f"{folder}/answer"))
     call(bed, "TerminateDomain", "st", "sharing", 0)
     bed.wait(lambda: "virtiofsd" not in bed.run("systemctl list-units --no-legend --all 'virtqemu-virtiofsd-*'").stdout)
 
@@ -477,6 +501,10 @@ def test_user_networking(bed):
     fetch = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=3).read().decode())"
     bed.wait(lambda: "hello from inside" in bed.run(["python3", "-c", fetch, "http://127.0.0.1:2080/"], check=False).stdout)
     assert "refused" in bed.run(["python3", "-c", fetch, "http://127.0.0.1:2081/"], check=False).stderr
+    # So does an interface that comes later.
+    bed.run("echo \"<interface type='user'/>\" >/srv/nic.xml && virtctl attach netty /srv/nic.xml --live")
+    asked(bed, tty, "eth1-is-up", "sh ifconfig eth0 down; until ifconfig eth1 192.0.2.2; do sleep 0.2; done; route add default gw 192.0.2.1; echo eth1-is-up")
+    assert "hello from outside" in asked(bed, tty, "hello", "sh wget -q -O - http://192.0.2.1:8000/")
     call(bed, "TerminateDomain", "st", "netty", 0)
     bed.wait(lambda: "passt" not in bed.run("systemctl list-units --no-legend --all 'virtqemu-passt-*'").stdout)
     bed.run("systemctl stop web-server; ip link del outer")

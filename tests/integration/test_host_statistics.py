@@ -8,9 +8,8 @@ import pytest
 
 from domains import console, guest_xml
 from host import USER
-from netbed import bed, client, define, networkd  # noqa: F401
+from netbed import NIC, bed, client, define, networkd, vms  # noqa: F401
 from schema import valid
-from test_host_network import NIC, vms  # noqa: F401
 from test_metrics import families, value
 
 pytestmark = pytest.mark.host

@@ -17,7 +17,7 @@ from gi.repository import GLib
 
 from pace import Deadline, patient
 from rawqemu import die_with_parent
-from domains import CONFIG, FORMAT, LIVE, VALIDATE_ONLY, console, define, device, disk_xml, guest_xml, tiny_xml
+from domains import CONFIG, FORMAT, LIVE, NO_WAIT, VALIDATE_ONLY, console, define, device, disk_xml, guest_xml, job_done, tiny_xml
 from processes import files_of
 
 pytestmark = pytest.mark.bus
@@ -230,15 +230,36 @@ def test_definition_alone(bus, qemud, images):
 
 
 def test_guest_that_does_not_answer(bus, qemud, images):
-    """Nothing runs in it that would let go of the disk: the definition keeps it, and it goes when it can."""
+    """Nothing runs in it that would let go of the disk: the definition keeps it, and it goes when it can, however the wait for it has ended."""
     d = define(bus, tiny_xml("web", devices=PORTS))
     d.Start(0, {}, timeout=60)
     path, _ = d.AttachDevice(FORMAT, DEVICES["disk-virtio"].replace("{dir}", str(images)), LIVE | CONFIG, {})
     disk, defined = bus.object("org.virtbus.qemu1", path), definitions(d)[1]
+
+    def waits():
+        assert disk.RemovalPending and disk.Live and disk.Persistent and definitions(d)[1] == defined
+
+    def detach_soon():
+        with bus.fails("Timeout", "has not let go of virtio-disk0"):
+            disk.Detach(0, {"timeout-usec": GLib.Variant("t", 300000)})
+        waits()
+    # QEMU has not even said that it has heard of it.
+    os.kill(d.MainPID, signal.SIGSTOP)
+    detach_soon()
+    os.kill(d.MainPID, signal.SIGCONT)
+    detach_soon()
+    job, _ = disk.Detach(NO_WAIT, {})
+    until(lambda: definitions(d)[1] == defined, False)
+    bus.object("org.virtbus.qemu1", job, "org.virtbus.job1").Cancel(0, {})
+    assert job_done(bus, job)[1].endswith("Canceled")
+    waits()
+    job, _ = disk.Detach(NO_WAIT, {})
+    until(lambda: definitions(d)[1] == defined, False)
+    bus.stop_service("org.virtbus.qemu1", signal.SIGKILL)
+    until(lambda: definitions(d)[1] == defined)
+    waits()
     d.Suspend(0, {})
-    with bus.fails("Timeout", "has not let go of virtio-disk0"):
-        disk.Detach(0, {"timeout-usec": GLib.Variant("t", 300000)})
-    assert disk.RemovalPending and disk.Live and disk.Persistent and definitions(d)[1] == defined
+    detach_soon()
     # Its next boot is a moment at which nobody holds it; and nobody listens then.
     bus.stop_service("org.virtbus.qemu1")
     d = bus.object("org.virtbus.qemu1", bus.manager("qemu1").GetDomain("web"))
@@ -247,7 +268,7 @@ def test_guest_that_does_not_answer(bus, qemud, images):
     d.Resume(0, {})
     d.Reset(0, {})
     bus.wait_property(disk, "Live", False)
-    assert disk.Persistent
+    assert disk.Persistent and d.PendingChanges != []
     d.Terminate(0, {})
 
 
@@ -296,6 +317,28 @@ def test_leases_follow(bus, qemud, images):
     until(held, [(f"{images}/b.raw", "other")])
     d.Terminate(0, {})
     other.Terminate(0, {})
+
+
+def test_what_a_paused_vm_has_lost(bus, qemud, images):
+    """QEMU closes nothing while it stands; once it runs, nothing is open, whichever daemon saw the disk go."""
+    lockd = bus.manager("lock1")
+    d = define(bus, tiny_xml("web", devices=PORTS + BUSES + DEVICES["disk-scsi"].replace("{dir}", str(images))))
+    d.Start(0, {}, timeout=60)
+    with_cold = {t for t in files_of(d.MainPID) if str(images) in t}
+    for dies in (False, True):
+        path, _ = d.AttachDevice(FORMAT, DEVICES["disk-usb"].replace("{dir}", str(images)).replace("b.raw", "base.raw"), LIVE, {})
+        d.Suspend(0, {})
+        bus.object("org.virtbus.qemu1", path).Detach(LIVE, {}, timeout=60)
+        if not dies:
+            device(bus, d, "scsi_2ddisk0").Detach(LIVE, {}, timeout=60)
+        else:
+            bus.stop_service("org.virtbus.qemu1", signal.SIGKILL)
+        assert f"{images}/base.raw" in [e[2] for e in lockd.ListLeases("")]
+        d.Resume(0, {})
+        until(lambda: [e[2] for e in lockd.ListLeases("")], [])
+        until(lambda: [t for t in files_of(d.MainPID) if str(images) in t], [])
+    assert with_cold and d.Warnings == []
+    d.Terminate(0, {})
 
 
 def test_lease_of_a_disk_that_was_there(bus, qemud, images):

@@ -4,11 +4,13 @@
 import os
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
 
-from domains import define, disk_xml, tiny_xml
+from domains import FORMAT, define, disk_xml, tiny_xml
+from pace import Deadline
 from processes import files_of
 
 pytestmark = pytest.mark.bus
@@ -253,6 +255,69 @@ def test_a_lost_lease_restarts(bus, lockd, images):
     until_held(lockd, leases_of(lockd, images, "a"))
     assert d.Warnings == []
     end(bus, d)
+
+
+def lose_anew(bus, n):
+    os.rename(bus.directory / "data/virtbus/lock/default", bus.directory / f"data/virtbus/lock/lost{n}")
+
+
+def held_up(images):
+    """An emulator that waits as long as a file is there, and leaves one when it begins; answers of probes do not."""
+    qemu = images / "qemu-system-x86_64"
+    qemu.write_text(f"#!/bin/sh\ncase \"$*\" in *guest=a,*) touch {images}/begun; while [ -e {images}/hold ]; do sleep 0.1; done;; esac\n"
+                    "exec /usr/bin/qemu-system-x86_64 \"$@\"\n")
+    qemu.chmod(0o755)
+    return f"<emulator>{qemu}</emulator>"
+
+
+def test_a_lease_that_is_lost_while_it_starts(bus, lockd, images):
+    """Also where the start is one after a loss: it begins anew, or does not go on, as is wished."""
+    d = vm(bus, "a", images / "a.qcow2", more=held_up(images), elements="<on_lockfailure>restart</on_lockfailure>")
+    d.Start(0, {})
+    pid = d.MainPID
+    (images / "hold").touch()
+    for n in range(2):
+        (images / "begun").unlink()
+        lose_anew(bus, n)
+        until_there(images / "begun")
+    (images / "hold").unlink()
+    bus.wait_property(d, "State", "running")
+    assert d.MainPID not in (0, pid) and d.Warnings == []
+    until_held(lockd, leases_of(lockd, images, "a"))
+    end(bus, d)
+    until_held(lockd, [])
+    d = vm(bus, "a", images / "a.qcow2", more=held_up(images), elements="<on_lockfailure>pause</on_lockfailure>")
+    (images / "begun").unlink()
+    (images / "hold").touch()
+    caller = threading.Thread(target=lambda: (until_there(images / "begun"), lose_anew(bus, 2)))
+    caller.start()
+    with bus.fails("LockspaceFailed", "was lost while a was started"):
+        d.Start(0, {}, timeout=60)
+    caller.join()
+    assert d.State == "shutoff"
+    until_held(lockd, [])
+
+
+def until_there(path):
+    deadline = Deadline(60)
+    while not path.exists():
+        assert not deadline.passed(), path
+        time.sleep(0.02)
+
+
+def test_a_lost_lease_of_a_transient_vm(bus, lockd, images):
+    """It can't be started again: there is no definition to do so from."""
+    path, _ = bus.manager("qemu1").StartTransient(FORMAT, tiny_xml("a", devices=disk_xml(images / "a.qcow2", kind="qcow2"),
+                                                                   extra="<on_lockfailure>restart</on_lockfailure>"), [], 0, {})
+    pid = bus.owner_pid("org.virtbus.qemu1")
+    lose(bus)
+    deadline = Deadline(60)
+    while bus.manager("qemu1").ListDomains():
+        assert not deadline.passed()
+        time.sleep(0.02)
+    assert bus.owner_pid("org.virtbus.qemu1") == pid, "nobody died of it"
+    assert "it is not started again: it is transient" in bus.output()
+    until_held(lockd, [])
 
 
 def test_bad_settings(bus, qemud):

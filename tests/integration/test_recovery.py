@@ -7,12 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
+from gi.repository import GLib
 
-import bus as bus_module
-from domains import FORMAT, LIVE, NO_WAIT, SERVICE, console, define, guest_xml, states, tiny_xml
+from domains import CONFIG, FORMAT, LIVE, NO_WAIT, SERVICE, console, define, device, guest_xml, states, tiny_xml
 from guest import Console
 from rawqemu import die_with_parent  # noqa: F401
-from steps import TABLES
 
 pytestmark = pytest.mark.bus
 
@@ -49,6 +48,34 @@ def test_running_guests_are_adopted(bus, qemud, guest_image):
     bus.wait_property(domain, "State", "shutoff")
     idle.Terminate(0, {})
     assert statuses(bus) == []
+
+
+def test_run_state_that_cannot_be_kept(bus, qemud):
+    """Nothing is changed of which nobody would know after a sudden end. What happens by itself is kept as soon as that is possible."""
+    d = define(bus, tiny_xml(devices="<controller type='usb' model='qemu-xhci'/><input type='tablet' bus='usb'/>", extra="<iothreads>1</iothreads>")
+               .replace("<memballoon model='none'/>", ""))
+    d.Start(0, {})
+    folder, away = bus.directory / "run/virtbus/qemu/status", bus.directory / "away"
+    [status] = folder.iterdir()
+    before = d.ExportDefinition(FORMAT, LIVE), d.QMPCommand('{"execute":"query-iothreads"}'), d.QMPCommand('{"execute":"query-mice"}')
+    folder.rename(away)
+    folder.write_text("in the way")
+    tuning = bus.object(SERVICE, d.path, "org.virtbus.qemu1.Tuning")
+    for change in (lambda: tuning.SetProperties([("IOThreads", GLib.Variant("au", [1, 2]))], LIVE, {}), lambda: d.SetMemory(8 << 20, LIVE, {}),
+                   lambda: d.AttachDevice(FORMAT, "<input type='mouse' bus='usb'/>", LIVE, {}),
+                   lambda: device(bus, d, "input0").Detach(LIVE | CONFIG, {}, timeout=60)):
+        with bus.fails("StoreFailed", "the run state of tiny can't be kept: "):
+            change()
+    assert before == (d.ExportDefinition(FORMAT, LIVE), d.QMPCommand('{"execute":"query-iothreads"}'), d.QMPCommand('{"execute":"query-mice"}'))
+    d.Suspend(0, {})
+    folder.unlink()
+    away.rename(folder)
+    wait_until(lambda: '"state":"paused"' in status.read_text())
+    tuning.SetProperties([("IOThreads", GLib.Variant("au", [1, 2]))], LIVE, {})
+    bus.stop_service(SERVICE, signal.SIGKILL)
+    bus.wait_property(d, "State", "paused")
+    assert tuning.IOThreads == [1, 2]
+    d.Terminate(0, {})
 
 
 def test_orderly_restart_keeps_guests(bus, qemud):
@@ -99,27 +126,6 @@ def test_stop_under_way(bus, qemud, guest_image):
     assert domain.State == "running" and domain.Job == (0, "/")
     domain.Terminate(0, {})
     assert statuses(bus) == []
-
-
-@pytest.mark.parametrize("step", TABLES["start"])
-def test_death_in_each_step_of_a_start(step, tmp_path):
-    """Before the plan was given away the start is undone, after that it is finished."""
-    trigger = tmp_path / "die"
-    trigger.write_text(f"start {step} dies")
-    with bus_module.Bus(environment={"VIRTBUS_FAIL_STEP": str(trigger)}) as b:
-        domain = define(b, tiny_xml())
-        with pytest.raises(bus_module.BusError):
-            domain.Start(0, {})
-        assert not trigger.exists(), "it died where it should"
-        if TABLES["start"].index(step) < TABLES["start"].index("monitor"):
-            b.wait_property(domain, "State", "shutoff")
-            wait_until(lambda: statuses(b) == [] and len(b.watch.alive()) <= 3)    # the bus, the daemon and virtlogd
-            domain.Start(0, {})
-        b.wait_property(domain, "State", "running")
-        assert domain.MainPID > 0
-        assert domain.QMPCommand("query-status").count('"running": true') == 1
-        domain.Terminate(0, {})
-        assert statuses(b) == []
 
 
 def test_definitions_survive_everything(bus, qemud):

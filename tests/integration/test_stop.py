@@ -3,6 +3,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from contextlib import contextmanager
@@ -99,6 +100,23 @@ def test_virtqemud(bus, qemud):
     d.Terminate(0, {})
 
 
+def test_definitions_that_wait_for_a_qemu(bus, qemud, tmp_path):
+    """With sanitizers it is told as well what of them is not freed."""
+    mute = tmp_path / "qemu-system-x86_64"
+    mute.write_text("#!/bin/sh\nexec sleep 1000\n")
+    mute.chmod(0o755)
+    d = define(bus, tiny_xml("web"))
+    xml = tiny_xml("other", f"<emulator>{mute}</emulator>")
+    calls = Calls(bus)
+    calls.begin(qemud, "DefineDomain", "libvirt-xml", xml, 0, {})
+    calls.begin(qemud, "ConvertDefinition", "libvirt-xml", xml, "libvirt-xml", 0, {})
+    calls.begin(d, "Reconfigure", "libvirt-xml", tiny_xml("web", f"<emulator>{mute}</emulator>"), 0, {})
+    assert d.State == "shutoff" and not calls.said
+    bus.stop_service(QEMU)
+    calls.refused("virtqemud")
+    assert [name for name, *_ in qemud.ListDomains()] == ["web"]
+
+
 def test_virtstoraged(bus, tmp_path):
     storaged = bus.manager("storage1")
     (tmp_path / "pool").mkdir()
@@ -111,9 +129,18 @@ def test_virtstoraged(bus, tmp_path):
         calls.begin(pool, "CreateVolume", "w", 1 << 20, 0, {})
         calls.begin(volume, "Resize", 2 << 20, 0, {})
         calls.begin(pool, "Refresh", 0, {})
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            silent.settimeout(60)
+            hints = {"host": GLib.Variant("s", "127.0.0.1"), "port": GLib.Variant("t", silent.getsockname()[1])}
+            calls.begin(storaged, "FindSources", "iscsi-direct", hints)
+            asking, _ = silent.accept()
         assert pool.Name == "p" and not calls.said
         bus.stop_service(STORAGE)
         calls.refused("virtstoraged")
+    with asking:    # who looked for sources has ended as well
+        asking.settimeout(60)
+        while asking.recv(4096):
+            pass
     assert pool.State == "active"
     storaged.StopPool("p", 0)
 

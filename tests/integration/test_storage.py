@@ -332,6 +332,25 @@ def test_no_volume_whose_format_is_not_noted(bus, pool, folder):
     assert create(bus, pool, "web", MIB, format="qcow2").Format == "qcow2"
 
 
+def test_formats_of_too_many_places(bus, storaged, pool, folder):
+    """What is noted of places where no pool is any more would grow for ever; and to forget one of them would change what its volumes are."""
+    v = create(bus, pool, "web", MIB, format="qcow2")
+    notes = Path(bus.directory) / "data/virtbus/storage/formats"
+    for n in range(3999):
+        (notes / f"{n:016x}.json").symlink_to("nothing")
+    there = folder.parent / "there"
+    there.mkdir()
+    other = define(bus, storaged, there, name="other")
+    other.Start(0, {})
+    with bus.fails("LimitExceeded", "those of 4000 places are") as caught:
+        create(bus, other, "web", MIB, format="qcow2")
+    assert f"remove from {notes}" in caught["error"].message and list(there.iterdir()) == []
+    assert create(bus, other, "plain", MIB).Format == "raw" and create(bus, other, "web.qcow2", MIB, format="qcow2").Format == "qcow2"
+    assert create(bus, pool, "db", MIB, format="qcow2").Format == v.Format == "qcow2"    # the place is known
+    (notes / f"{0:016x}.json").unlink()
+    assert create(bus, other, "web", MIB, format="qcow2").Format == "qcow2"
+
+
 def test_qcow2_options(bus, pool, folder):
     pool.CreateVolumeFromDefinition("libvirt-xml", """<volume><name>o.qcow2</name><capacity unit='GiB'>1</capacity><target><format type='qcow2'/>
         <compat>1.1</compat><clusterSize unit='KiB'>128</clusterSize><features><lazy_refcounts/><extended_l2/></features></target></volume>""", 0, {})
@@ -724,7 +743,7 @@ def test_bad_places(bus, storaged, tmp_path):
             define(bus, storaged, path, "bad")
     for xml, text in ((pool_xml("/x").replace("'dir'", "'dri'"), "dri"), (pool_xml("/x", more="<colour/>"), "colour"),
                       ("<pool type='sheepdog'><name>x</name></pool>", "Sheepdog is not developed any more"),
-                      ("<pool type='fs'><name>x</name><source><device path='/dev/x'/></source><target><path>/x</path></target></pool>", "only pools of type 'dir'"),
+                      ("<pool type='fs'><name>x</name><source><device path='/dev/x'/></source><target><path>/x</path></target></pool>", "has no pools of type 'fs'"),
                       (pool_xml("/x", more="<source><host name='a'/></source>"), "has no such thing")):
         with pytest.raises(BusError, match=text):
             storaged.DefinePool("libvirt-xml", xml, 0, {})

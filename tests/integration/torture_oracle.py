@@ -33,6 +33,7 @@ class Oracle:
         self.registers = self.look.registers()
         self.listed = {d[0]: d for d in manager(self.client, QEMU, "ListDomains", "")[0]}
         self.live, self.machine_names = {}, {}
+        self.lost = {}           # what is left open of disks that a paused VM has lost
         for check in (self.daemons, self.domains, self.machines, self.inside, self.leases, self.networks, self.taps, self.pools, self.files):
             try:
                 check()
@@ -159,15 +160,19 @@ class Oracle:
         self.descriptors(name, live)
 
     def descriptors(self, name, live):
-        """QEMU has its disks open, and no others."""
+        """QEMU has its disks open, and no others; but while it is paused, it keeps in its sets what it was told to close."""
         pid = next((p for p, comm in self.look.processes[name].items() if comm.startswith("qemu-system")), None)
         if pid is None:
             return
         names = {}
         for folder in (IMAGES, *POOLS.values()):
             names |= {self.inode(p): f"{folder}/{p.name}" for p in self.look.path(folder).iterdir() if p.is_file()}
-        opened = {names.get(self.inode(f"/proc/{pid}/fd/{fd}")) for fd in os.listdir(f"/proc/{pid}/fd")}
-        self.same(f"files of {name}", definition=self.paths(live), open=opened - {None})
+        opened = {int(fd): names.get(self.inode(f"/proc/{pid}/fd/{fd}")) for fd in os.listdir(f"/proc/{pid}/fd")}
+        paths, kept = self.paths(live), set()
+        if self.registers["vm", name, "state"] == "paused":
+            kept = {fd["fd"] for s in self.qmp(name, "query-fdsets") for fd in s["fds"] if opened.get(fd["fd"]) not in paths}
+        self.lost[name] = {opened.get(fd) for fd in kept} - {None}
+        self.same(f"files of {name}", definition=paths, open={path for fd, path in opened.items() if fd not in kept} - {None})
 
     @staticmethod
     def inode(path):
@@ -186,7 +191,7 @@ class Oracle:
 
     def leases(self):
         leases, = self.client.call("org.virtbus.lock1", "/org/virtbus/lock1", "org.virtbus.lock1.Manager", "ListLeases", "s", "")
-        self.same("leases", definition={(name, path) for name, live in self.live.items() for path in self.paths(live)},
+        self.same("leases", definition={(name, path) for name, live in self.live.items() for path in self.paths(live) | self.lost.get(name, set())},
                   virtlockd={(lease[5], lease[2]) for lease in leases})
         self.same("lock files", virtlockd={lease[1] for lease in leases}, disk=self.look.names("/var/lib/virtbus/lock/default"))
         # One lock file each of a lease, one pipe each of a log that is written.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "link-watch.h"
 
+#include <libmnl/libmnl.h>
 #include <linux/rtnetlink.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -28,8 +29,8 @@ LinkWatch *link_watch_free(LinkWatch *w) {
 }
 
 /* A link that leaves a bridge is told of in the same way, but for the family. */
-static void read_message(const LinkWatch *w, struct nlmsghdr *h) {
-        const struct ifinfomsg *link = NLMSG_DATA(h);
+static void read_message(const LinkWatch *w, const struct nlmsghdr *h) {
+        const struct ifinfomsg *link = mnl_nlmsg_get_payload(h);
 
         if (h->nlmsg_type == RTM_DELLINK && h->nlmsg_len >= NLMSG_LENGTH(sizeof(*link)) && link->ifi_family == AF_UNSPEC)
                 w->gone(link->ifi_index, w->userdata);
@@ -51,7 +52,7 @@ static int on_ready(_unused_ sd_event_source *source, int fd, _unused_ uint32_t 
                 return 0;
         }
         left = (int) n;
-        for (struct nlmsghdr *h = &buffer.head; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left))
+        for (const struct nlmsghdr *h = &buffer.head; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left))
                 read_message(w, h);
         return 0;
 }

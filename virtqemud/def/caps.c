@@ -55,7 +55,6 @@ QemuCaps *caps_free(QemuCaps *c) {
         words_clear(&c->devices);
         words_clear(&c->objects);
         words_clear(&c->chardevs);
-        words_clear(&c->commands);
         free(c->target);
         free(c->package);
         free(c);
@@ -92,11 +91,6 @@ bool caps_has_object(const QemuCaps *c, const char *type) {
 bool caps_has_chardev(const QemuCaps *c, const char *backend) {
         assert(c);
         return words_have(&c->chardevs, backend);
-}
-
-bool caps_has_command(const QemuCaps *c, const char *command) {
-        assert(c);
-        return words_have(&c->commands, command);
 }
 
 const CapsMachine *caps_machine(const QemuCaps *c, const char *name) {
@@ -379,11 +373,10 @@ json_t *caps_to_json(const QemuCaps *c) {
 
         bits = (c->kvm_present ? CAPS_KVM_PRESENT : 0) | (c->kvm ? CAPS_KVM : 0) | (c->tcg ? CAPS_TCG : 0) |
                (c->sandbox ? CAPS_SANDBOX : 0);
-        return json_pack("{s:s,s:s,s:I,s:i,s:o,s:o,s:o,s:o,s:o,s:o}",
+        return json_pack("{s:s,s:s,s:I,s:i,s:o,s:o,s:o,s:o,s:o}",
                          "target", c->target ?: "", "package", c->package ?: "", "version", (json_int_t) c->version, "flags", bits,
                          "machines", machines_to_json(c), "cpus", cpus_to_json(c), "devices", words_to_json(&c->devices),
-                         "objects", words_to_json(&c->objects), "chardevs", words_to_json(&c->chardevs),
-                         "commands", words_to_json(&c->commands));
+                         "objects", words_to_json(&c->objects), "chardevs", words_to_json(&c->chardevs));
 }
 
 static int bad_cache(Fault *f, const char *what) {
@@ -492,8 +485,7 @@ int caps_from_json(const json_t *json, QemuCaps **ret, Fault *f) {
             (r = cpus_from_json(c, json_object_get(json, "cpus"), f)) < 0 ||
             (r = words_from_json(json, "devices", &c->devices, f)) < 0 ||
             (r = words_from_json(json, "objects", &c->objects, f)) < 0 ||
-            (r = words_from_json(json, "chardevs", &c->chardevs, f)) < 0 ||
-            (r = words_from_json(json, "commands", &c->commands, f)) < 0)
+            (r = words_from_json(json, "chardevs", &c->chardevs, f)) < 0)
                 return r;
         *ret = TAKE_PTR(c);
         return 0;

@@ -44,7 +44,6 @@ typedef struct QemuCaps {
         CapsWords devices;      /* for -device */
         CapsWords objects;      /* for -object */
         CapsWords chardevs;     /* backends without "chardev-": "socket", "spicevmc" */
-        CapsWords commands;     /* QMP */
 } QemuCaps;
 
 /* Counted: the store and each domain that was checked against it hold one. caps_free() drops a reference and returns NULL. */
@@ -61,7 +60,6 @@ static inline bool caps_version_min(const QemuCaps *c, unsigned major, unsigned 
 bool caps_has_device(const QemuCaps *c, const char *type);
 bool caps_has_object(const QemuCaps *c, const char *type);
 bool caps_has_chardev(const QemuCaps *c, const char *backend);
-bool caps_has_command(const QemuCaps *c, const char *command);
 /* By name or alias; NULL or "" gives the default one. NULL: unknown. */
 const CapsMachine *caps_machine(const QemuCaps *c, const char *name);
 const CapsCpu *caps_cpu(const QemuCaps *c, const char *name);

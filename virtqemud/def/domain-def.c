@@ -111,8 +111,8 @@ static const Field iothread_scheduler_fields[] = { { "@iothreads", &field_string
 static const Field emulator_scheduler_fields[] = { SCHEDULER_FIELDS };
 #undef AT
 const RecordType vcpu_scheduler_record = { "vcpusched", sizeof(CpuScheduler), RECORD_FIELDS(vcpu_scheduler_fields) };
-const RecordType iothread_scheduler_record = { "iothreadsched", sizeof(CpuScheduler), RECORD_FIELDS(iothread_scheduler_fields) };
-const RecordType emulator_scheduler_record = { "emulatorsched", sizeof(CpuScheduler), RECORD_FIELDS(emulator_scheduler_fields) };
+static const RecordType iothread_scheduler_record = { "iothreadsched", sizeof(CpuScheduler), RECORD_FIELDS(iothread_scheduler_fields) };
+static const RecordType emulator_scheduler_record = { "emulatorsched", sizeof(CpuScheduler), RECORD_FIELDS(emulator_scheduler_fields) };
 
 #define AT(member) offsetof(IoDevice, member)
 static const Field io_device_fields[] = {
@@ -124,7 +124,7 @@ static const Field io_device_fields[] = {
         { "write_iops_sec", &field_number, AT(write_iops), .min = 1, .max = INT64_MAX },
 };
 #undef AT
-const RecordType io_device_record = { "device", sizeof(IoDevice), RECORD_FIELDS(io_device_fields) };
+static const RecordType io_device_record = { "device", sizeof(IoDevice), RECORD_FIELDS(io_device_fields) };
 
 #define AT(member) offsetof(HugePage, member)
 static const Field huge_page_fields[] = {

@@ -30,6 +30,7 @@ static const Field acpi_table_fields[] = {
 #undef AT
 const RecordType acpi_table_record = { "table", sizeof(AcpiTable), RECORD_FIELDS(acpi_table_fields), .check = table_check };
 
+typedef enum LabelType { LABEL_UNSET, LABEL_DYNAMIC, LABEL_STATIC, LABEL_NONE } LabelType;
 static const char *const label_words[] = { NULL, "dynamic", "static", "none" };
 static const EnumTable label_table = { label_words, ARRAY_SIZE(label_words) };
 
@@ -38,7 +39,7 @@ static const EnumTable label_table = { label_words, ARRAY_SIZE(label_words) };
 static int label_check(Record *r, Fault *f) {
         const SecurityLabel *l = (const SecurityLabel *) r;
 
-        if (l->type == 3 || (l->type == 1 && !l->base_label))
+        if (l->type == LABEL_NONE || (l->type == LABEL_DYNAMIC && !l->base_label))
                 return 0;
         xml_fault(r, f, FAULT_NOT_SUPPORTED, "labels are not the definition's: VMs have a user of their own each, and open nothing by themselves");
         fault_hint(f, "leave it out");

@@ -17,7 +17,6 @@ typedef struct IoDevice {
         char *path;
         uint64_t weight, read_bytes, write_bytes, read_iops, write_iops;
 } IoDevice;
-extern const RecordType io_device_record;
 
 /* <vcpusched>, <iothreadsched>: how threads of QEMU are scheduled; <emulatorsched>: its others. */
 typedef struct CpuScheduler {
@@ -26,7 +25,7 @@ typedef struct CpuScheduler {
         int scheduler;
         uint64_t priority;
 } CpuScheduler;
-extern const RecordType vcpu_scheduler_record, iothread_scheduler_record, emulator_scheduler_record;
+extern const RecordType vcpu_scheduler_record;
 extern const EnumTable scheduler_table;
 
 /* How long CPUs may be used in each period. */

@@ -417,15 +417,20 @@ int args_boot_change(json_t *commands, const Device *before, const Device *after
                                  boot_index(path, before->boot_order == NUMBER_UNSET ? 0 : before->boot_order));
 }
 
-DEFINE_ENUM(WantedKind, wanted_kind, "fd", "chain", "memfd", "nvram", "output")
+static void wanted_file_clear(WantedFile *w) {
+        free(w->path);
+        free(w->format);
+        free(w->template);
+        free(w->key);
+}
+
+void wanted_files_keep(WantedFiles *r, size_t n) {
+        while (r->n > n)
+                wanted_file_clear(&r->items[--r->n]);
+}
 
 void wanted_files_clear(WantedFiles *r) {
-        for (size_t i = 0; i < r->n; i++) {
-                free(r->items[i].path);
-                free(r->items[i].format);
-                free(r->items[i].template);
-                free(r->items[i].key);
-        }
+        wanted_files_keep(r, 0);
         free(r->items);
         *r = (WantedFiles) {};
 }

@@ -142,7 +142,7 @@ static int check_sources(const Chardev *c, const Record *r, Fault *f) {
         const ChardevSource *s = source_of(c);
 
         /* A socket with a path is raw, too. */
-        if (c->protocol && c->type != CHARDEV_TCP && (c->type != CHARDEV_UNIX || !streq(protocol_words[c->protocol], "raw")))
+        if (c->protocol && c->type != CHARDEV_TCP && (c->type != CHARDEV_UNIX || c->protocol != PROTOCOL_RAW))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "protocol belongs to type 'tcp'");
         if (c->type == CHARDEV_TCP && (!s->host || s->service == NUMBER_UNSET))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type 'tcp' needs <source mode='…' host='…' service='…'/>");
@@ -230,9 +230,10 @@ static json_t *tcp_data(const Chardev *c, Args *a) {
         _cleanup_free_ char *number = place ? args_fd_name(a, args_fd(a, kind, place, false, false, false, NULL)) : NULL;
 
         if (number && s->mode != SOCKET_BIND)
-                return json_pack("{s:{s:s, s:{s:s}}, s:b, s:b}", "addr", "type", "fd", "data", "str", number, "server", false, "telnet", c->protocol == 2);
+                return json_pack("{s:{s:s, s:{s:s}}, s:b, s:b}", "addr", "type", "fd", "data", "str", number, "server", false, "telnet",
+                                 c->protocol == PROTOCOL_TELNET);
         return number ? json_pack("{s:{s:s, s:{s:s}}, s:b, s:b, s:b}", "addr", "type", "fd", "data", "str", number, "server", true, "wait", false, "telnet",
-                                  c->protocol == 2) : NULL;
+                                  c->protocol == PROTOCOL_TELNET) : NULL;
 }
 
 static json_t *socket_data(Args *a, PlanFdKind kind, const char *path, bool server) {
@@ -252,7 +253,7 @@ static json_t *relay_data(const Chardev *c, Args *a) {
         unsigned fdset;
 
         if (data && args_fd(a, PLAN_FD_COMPANION, c->device.id, true, false, true, &fdset) >= 0 &&
-            (c->type != CHARDEV_TCP || json_object_set_new(data, "telnet", json_boolean(c->protocol == 2)) >= 0))
+            (c->type != CHARDEV_TCP || json_object_set_new(data, "telnet", json_boolean(c->protocol == PROTOCOL_TELNET)) >= 0))
                 return data;
         json_decref(data);
         return NULL;
@@ -275,7 +276,7 @@ static const char *chardev_spice_type(const Device *d) {
 
 static json_t *vdagent_data(const Chardev *c) {
         const ChardevSource *s = source_of(c);
-        Tristate mouse = s->mouse ? (s->mouse == 1 ? YES : NO) : UNSET;
+        Tristate mouse = s->mouse ? (s->mouse == MOUSE_CLIENT ? YES : NO) : UNSET;
         json_t *data = json_object();
 
         if (data && json_set_switch(data, "clipboard", s->clipboard) >= 0 && json_set_switch(data, "mouse", mouse) >= 0)

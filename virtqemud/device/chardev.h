@@ -23,6 +23,9 @@ DECLARE_ENUM(SerialTarget, serial_target);
 typedef enum SocketMode { SOCKET_NONE, SOCKET_BIND, SOCKET_CONNECT, _SOCKET_MODE_MAX, _SOCKET_MODE_INVALID = -EINVAL } SocketMode;
 DECLARE_ENUM(SocketMode, socket_mode);
 
+typedef enum ChardevProtocol { PROTOCOL_UNSET, PROTOCOL_RAW, PROTOCOL_TELNET } ChardevProtocol;
+typedef enum VdagentMouse { MOUSE_UNSET, MOUSE_CLIENT, MOUSE_SERVER } VdagentMouse;
+
 /* <source>: what the host's end is. */
 typedef struct ChardevSource {
         Record head;
@@ -35,7 +38,7 @@ typedef struct ChardevSource {
         Tristate append;       /* file */
         char *spice_port;      /* @channel: the viewer knows it by that name */
         Tristate clipboard;    /* vdagent */
-        int mouse;             /* vdagent: 1 client, 2 server */
+        int mouse;             /* VdagentMouse */
 } ChardevSource;
 extern const RecordType chardev_source_record;
 
@@ -46,7 +49,7 @@ typedef struct Chardev {
         RecordList sources;    /* ChardevSource: one at most; udp: where we are, and where they are */
         char *log;             /* <log file=…>: gets everything the guest writes */
         Tristate log_append;
-        int protocol;          /* tcp: 1 raw, 2 telnet */
+        int protocol;          /* ChardevProtocol, of tcp */
         int target;            /* SerialTarget */
         uint64_t port;
         char *target_model;    /* <target><model name=…>: as other tools write it; says the same as the type */

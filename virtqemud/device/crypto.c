@@ -10,6 +10,7 @@ static const char *const model_words[] = { NULL, "virtio" };
 static const EnumTable model_table = { model_words, ARRAY_SIZE(model_words) };
 static const char *const type_words[] = { NULL, "qemu" };
 static const EnumTable type_table = { type_words, ARRAY_SIZE(type_words) };
+typedef enum CryptoBackend { BACKEND_UNSET, BACKEND_BUILTIN, BACKEND_LKCF } CryptoBackend;
 static const char *const backend_words[] = { NULL, "builtin", "lkcf" };
 static const EnumTable backend_table = { backend_words, ARRAY_SIZE(backend_words) };
 
@@ -37,7 +38,7 @@ static SlotKind crypto_slot(const Device *d, const DomainDef *def) {
 static int crypto_check(const Device *d, const DomainDef *def, const QemuCaps *caps, Fault *f) {
         const Crypto *c = (const Crypto *) d;
 
-        if (c->backend == 2)
+        if (c->backend == BACKEND_LKCF)
                 return xml_fault_below(&d->head, "backend/@model", f, FAULT_NOT_SUPPORTED, "the kernel's ciphers are not supported, use 'builtin'");
         if (caps && !caps_has_device(caps, "virtio-crypto-pci"))
                 return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "this QEMU has no device 'virtio-crypto-pci'");

@@ -36,6 +36,7 @@ typedef enum StartupPolicy { STARTUP_UNSET, STARTUP_MANDATORY, STARTUP_REQUISITE
 extern const EnumTable startup_policy_table;
 
 /* Of those whose SCSI commands go to the host's device. */
+typedef enum Sgio { SGIO_UNSET, SGIO_FILTERED, SGIO_UNFILTERED } Sgio;
 extern const EnumTable sgio_table;
 
 /* When a change of a setting comes into effect. */

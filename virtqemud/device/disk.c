@@ -14,12 +14,14 @@ DEFINE_ENUM(DiskBus, disk_bus, NULL, "virtio", "scsi", "sata", "ide", "usb", "fd
 DEFINE_ENUM(DiskFormat, disk_format, NULL, "raw", "qcow2", "vdi", "vpc", "vhdx", "fat", "vmdk", "qed", "qcow")
 DEFINE_ENUM(DiskCache, disk_cache, NULL, "default", "none", "writeback", "writethrough", "directsync", "unsafe")
 
+typedef enum DiskIo { IO_UNSET, IO_NATIVE } DiskIo; /* the others need no name */
 static const char *const io_words[] = { NULL, "native", "threads", "io_uring" };
 static const EnumTable io_table = { io_words, ARRAY_SIZE(io_words) };
 static const char *const discard_words[] = { NULL, "unmap", "ignore" };
 static const EnumTable discard_table = { discard_words, ARRAY_SIZE(discard_words) };
 static const char *const detect_words[] = { NULL, "off", "on", "unmap" };
 static const EnumTable detect_table = { detect_words, ARRAY_SIZE(detect_words) };
+typedef enum DiskPolicy { POLICY_UNSET, POLICY_STOP, POLICY_REPORT, POLICY_IGNORE, POLICY_ENOSPACE } DiskPolicy;
 static const char *const policy_words[] = { NULL, "stop", "report", "ignore", "enospace" };
 static const EnumTable policy_table = { policy_words, ARRAY_SIZE(policy_words) };
 static const char *const mode_words[] = { NULL, "host", "direct" };
@@ -173,7 +175,7 @@ static int check_record(Record *r, Fault *f) {
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type 'vhostuser' and <source type='unix' path='/…'/> belong together");
         if (d->reconnect == YES)
                 return xml_fault_below(r, "source/reconnect", f, FAULT_NOT_SUPPORTED, "QEMU can't connect again by itself");
-        if (d->sgio == 2 || d->raw_io == YES)
+        if (d->sgio == SGIO_UNFILTERED || d->raw_io == YES)
                 return xml_fault(r, f, FAULT_NOT_SUPPORTED, "all commands are a right of root, which QEMU has not: the kernel's filter stays");
         if (d->encryption && d->source_encryption)
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "<encryption> is said twice: at the disk and at its <source>");
@@ -442,7 +444,7 @@ static int disk_check(const Device *device, const DomainDef *def, const QemuCaps
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "ide and sata disks can't be read-only, use bus 'virtio' or 'scsi'");
         if (d->wwn && (d->bus == DISK_VIRTIO || d->bus == DISK_USB))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "disks on bus '%s' have no wwn", disk_bus_to_string((DiskBus) d->bus));
-        if (d->io == 1 && d->cache != CACHE_NONE && d->cache != CACHE_DIRECTSYNC) {
+        if (d->io == IO_NATIVE && d->cache != CACHE_NONE && d->cache != CACHE_DIRECTSYNC) {
                 xml_fault(r, f, FAULT_INVALID_DEFINITION, "io='native' needs a cache that goes past the host's");
                 fault_hint(f, "set cache='none' or cache='directsync'");
                 return -EINVAL;
@@ -543,6 +545,14 @@ static int add_identity(const Disk *d, json_t *json) {
         return 0;
 }
 
+/* Reading never runs out of room: for it QEMU knows no such policy. */
+static int add_policies(const Disk *d, json_t *json) {
+        bool space = d->error_policy == POLICY_ENOSPACE;
+        int r = json_set_text(json, "werror", space ? "enospc" : enum_to_word(&policy_table, d->error_policy));
+
+        return r < 0 ? r : json_set_text(json, "rerror", enum_to_word(&policy_table, d->rerror_policy ?: space ? POLICY_REPORT : d->error_policy));
+}
+
 static int add_drive(const Disk *d, json_t *json) {
         _cleanup_free_ char *node = blockdev_top_name(d);
         bool through = d->cache == CACHE_WRITETHROUGH || d->cache == CACHE_DIRECTSYNC;
@@ -554,9 +564,7 @@ static int add_drive(const Disk *d, json_t *json) {
                 return -ENOMEM;
         if (d->shareable && json_set_switch(json, "share-rw", YES) < 0)
                 return -ENOMEM;
-        if (json_set_text(json, "werror", d->error_policy == 4 ? "enospc" : enum_to_word(&policy_table, d->error_policy)) < 0)
-                return -ENOMEM;
-        return json_set_text(json, "rerror", enum_to_word(&policy_table, d->rerror_policy ?: (d->error_policy == 4 ? 2 : d->error_policy)));
+        return add_policies(d, json);
 }
 
 static int add_iothread(const Disk *d, json_t *json) {

@@ -12,6 +12,8 @@ DECLARE_ENUM(DiskDevice, disk_device);
 
 typedef enum DiskMode { DISK_MODE_UNSET, DISK_MODE_HOST, DISK_MODE_DIRECT } DiskMode;
 
+typedef enum DiskTray { TRAY_UNSET, TRAY_CLOSED, TRAY_OPEN } DiskTray;
+
 typedef enum DiskModel { DISK_MODEL_NONE, DISK_MODEL_VIRTIO, DISK_MODEL_TRANSITIONAL, DISK_MODEL_NON_TRANSITIONAL } DiskModel;
 
 typedef enum DiskType {
@@ -218,7 +220,7 @@ int disk_encryption_args(const Disk *d, Args *a);
 int disk_encryption_format(const Disk *d, json_t *json);
 
 static inline bool disk_tray_is_open(const Disk *d) {
-        return d->tray == 2;
+        return d->tray == TRAY_OPEN;
 }
 
 /* From disk-update.c: DeviceOps.update; and whether another medium comes into the drive. */

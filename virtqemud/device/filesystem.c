@@ -15,14 +15,17 @@ typedef enum FsAccess { FS_ACCESS_NONE, FS_PASSTHROUGH, FS_MAPPED, FS_SQUASH } F
 typedef enum FsDriver { FS_DRIVER_NONE, FS_PATH, FS_HANDLE, FS_VIRTIOFS } FsDriver;
 static const char *const driver_words[] = { NULL, "path", "handle", "virtiofs" };
 static const EnumTable driver_table = { driver_words, ARRAY_SIZE(driver_words) };
+typedef enum FilesystemType { FS_TYPE_UNSET, FS_MOUNT } FilesystemType; /* the others are for containers */
 static const char *const type_words[] = { NULL, "mount", "template", "file", "block", "ram", "bind", "volume" };
 static const EnumTable type_table = { type_words, ARRAY_SIZE(type_words) };
 static const char *const access_words[] = { NULL, "passthrough", "mapped", "squash" };
 static const EnumTable access_table = { access_words, ARRAY_SIZE(access_words) };
+typedef enum FilesystemModel { FS_MODEL_UNSET, FS_MODEL_VIRTIO, FS_MODEL_TRANSITIONAL, FS_MODEL_NON_TRANSITIONAL } FilesystemModel;
 static const char *const model_words[] = { NULL, "virtio", "virtio-transitional", "virtio-non-transitional" };
 static const EnumTable model_table = { model_words, ARRAY_SIZE(model_words) };
 static const char *const write_words[] = { NULL, "immediate" };
 static const EnumTable write_table = { write_words, ARRAY_SIZE(write_words) };
+typedef enum FilesystemMultidevs { MULTIDEVS_UNSET, MULTIDEVS_DEFAULT } FilesystemMultidevs; /* and the others */
 static const char *const multidevs_words[] = { NULL, "default", "remap", "forbid", "warn" };
 static const EnumTable multidevs_table = { multidevs_words, ARRAY_SIZE(multidevs_words) };
 static const char *const cache_words[] = { NULL, "none", "auto", "always" };
@@ -118,7 +121,7 @@ static int check_9p(const Filesystem *fs, Fault *f) {
                 return xml_fault_below(r, "source", f, FAULT_INVALID_DEFINITION, "it needs the absolute path of a folder: <source dir='/…'/>");
         if (check_mode(fs, "@fmode", fs->file_mode, f) < 0 || check_mode(fs, "@dmode", fs->folder_mode, f) < 0)
                 return -EINVAL;
-        if (fs->multidevs > 1 && !is_lent(fs)) {
+        if (fs->multidevs > MULTIDEVS_DEFAULT && !is_lent(fs)) {
                 xml_fault_below(r, "@multidevs", f, FAULT_NOT_SUPPORTED, "'%s' is not supported: the helper that opens the files does not know of it",
                                 multidevs_words[fs->multidevs]);
                 fault_hint(f, "leave it out, or use <driver type='virtiofs'/>");
@@ -131,7 +134,7 @@ static int check_record(Record *r, Fault *f) {
         const Filesystem *fs = (const Filesystem *) r;
         const char *path = fs->folder ?: fs->socket;
 
-        if (fs->type > 1)
+        if (fs->type > FS_MOUNT)
                 return xml_fault(r, f, FAULT_NOT_SUPPORTED, "type '%s' is for containers; machines take type 'mount'", type_words[fs->type]);
         if (fs->driver == FS_HANDLE)
                 return xml_fault_below(r, "driver/@type", f, FAULT_NOT_SUPPORTED, "QEMU has no 'handle' any more, use 'path' or 'virtiofs'");
@@ -146,10 +149,10 @@ static int check_record(Record *r, Fault *f) {
                 return xml_fault_below(r, "source", f, FAULT_INVALID_DEFINITION, "'%.128s' is not an absolute path", path);
         if (fs->folder && strchr(fs->folder, ','))
                 return xml_fault_below(r, "source/@dir", f, FAULT_NOT_SUPPORTED, "virtiofsd can't share a folder with a comma in its name");
-        if (fs->model > 1)
+        if (fs->model > FS_MODEL_VIRTIO)
                 return xml_fault_below(r, "@model", f, FAULT_NOT_SUPPORTED, "'%s' is not supported: virtiofs came after virtio 1.0",
                                        model_words[fs->model]);
-        if (fs->access > 1)
+        if (fs->access > FS_PASSTHROUGH)
                 return xml_fault_below(r, "@accessmode", f, FAULT_NOT_SUPPORTED, "virtiofs knows 'passthrough' only");
         if (fs->readonly)
                 return xml_fault_below(r, "readonly", f, FAULT_NOT_SUPPORTED, "this virtiofsd can't share read-only: mount the folder so on the host");
@@ -181,7 +184,9 @@ static SlotKind filesystem_slot(const Device *d, const DomainDef *def) {
 }
 
 static const char *filesystem_driver(const Filesystem *fs) {
-        return fs->driver == FS_VIRTIOFS ? "vhost-user-fs-pci" : virtio_driver("virtio-9p", fs->model == 2, fs->model == 3);
+        if (fs->driver == FS_VIRTIOFS)
+                return "vhost-user-fs-pci";
+        return virtio_driver("virtio-9p", fs->model == FS_MODEL_TRANSITIONAL, fs->model == FS_MODEL_NON_TRANSITIONAL);
 }
 
 static int filesystem_check(const Device *d, const DomainDef *def, const QemuCaps *caps, Fault *f) {
@@ -298,7 +303,7 @@ static void add_lent(const Filesystem *fs, int fd, Text *t) {
         text_addf(t, ",path=/proc/self/fd/%d,security_model=%s", fd, fs->access == FS_MAPPED ? "mapped-xattr" : "none");
         add_mode(t, "fmode", fs->file_mode);
         add_mode(t, "dmode", fs->folder_mode);
-        if (fs->multidevs > 1)
+        if (fs->multidevs > MULTIDEVS_DEFAULT)
                 text_addf(t, ",multidevs=%s", multidevs_words[fs->multidevs]);
 }
 

@@ -42,7 +42,7 @@ int hostdev_scsi_check(const Hostdev *h, const QemuCaps *caps, Fault *f) {
                 return xml_fault_below(r, "source", f, FAULT_INVALID_DEFINITION, "it needs <adapter name='scsi_host0'/>, with the host's number");
         if (h->bus == NUMBER_UNSET || h->target == NUMBER_UNSET || h->unit == NUMBER_UNSET)
                 return xml_fault_below(r, "source", f, FAULT_INVALID_DEFINITION, "it needs <address bus='0' target='…' unit='…'/>");
-        if (h->sgio == 2 || h->raw_io == YES)
+        if (h->sgio == SGIO_UNFILTERED || h->raw_io == YES)
                 return xml_fault(r, f, FAULT_NOT_SUPPORTED, "all commands are a right of root, which QEMU has not: the kernel's filter stays");
         if (caps && !caps_has_device(caps, "scsi-generic"))
                 return xml_fault(r, f, FAULT_NOT_SUPPORTED, "this QEMU has no device 'scsi-generic'");
@@ -51,7 +51,8 @@ int hostdev_scsi_check(const Hostdev *h, const QemuCaps *caps, Fault *f) {
 
 static int vhost_args(const Hostdev *h, Args *a, Fault *f) {
         const Device *d = &h->device;
-        json_auto_t *json = json_pack("{s:s, s:s, s:s}", "driver", virtio_driver("vhost-scsi", h->model == 2, h->model == 3), "id", d->id, "wwpn", h->wwpn);
+        const char *driver = virtio_driver("vhost-scsi", h->model == HOSTDEV_TRANSITIONAL, h->model == HOSTDEV_NON_TRANSITIONAL);
+        json_auto_t *json = json_pack("{s:s, s:s, s:s}", "driver", driver, "id", d->id, "wwpn", h->wwpn);
         int r = json ? args_bootindex(a, d, json) : -ENOMEM;
 
         if (r >= 0)

@@ -120,7 +120,7 @@ static int check_fits(const Hostdev *h, Fault *f) {
                 const char *where;
                 bool said, fits;
         } rows[] = {
-                { "@model", h->model == 1, mdev }, { "@model", h->model > 1, vhost },
+                { "@model", h->model == HOSTDEV_VFIO_PCI, mdev }, { "@model", h->model > HOSTDEV_VFIO_PCI, vhost },
                 { "@display", h->display != UNSET, mdev },
                 { "@ramfb", h->ramfb != UNSET, mdev },
                 { "driver", h->driver != 0, pci },

@@ -11,6 +11,7 @@
  * (mdev), go through the kernel's VFIO; virtqemu-hostdev stands beside QEMU, and gives them back to the host when QEMU lets go of them. */
 
 typedef enum HostdevType { HOSTDEV_NONE, HOSTDEV_USB, HOSTDEV_PCI, HOSTDEV_MDEV, HOSTDEV_SCSI, HOSTDEV_SCSI_HOST } HostdevType;
+typedef enum HostdevModel { HOSTDEV_MODEL_UNSET, HOSTDEV_VFIO_PCI, HOSTDEV_TRANSITIONAL, HOSTDEV_NON_TRANSITIONAL } HostdevModel;
 
 typedef struct Hostdev {
         Device device;
@@ -30,7 +31,7 @@ typedef struct Hostdev {
         Tristate raw_io;
         bool readonly, shareable;
         char *found_path;              /* live: the device file that takes SCSI commands */
-        int driver, model, teaming;
+        int driver, model, teaming;    /* HostdevModel */
         char *persistent;              /* teaming: the alias of the interface that stands in */
         Rom rom;
         Tristate display, ramfb, write_filtering;

@@ -37,7 +37,7 @@ static int check_peer(const Interface *i, Fault *f) {
 static int check_vhostuser(const Interface *i, Fault *f) {
         const Record *r = &i->device.head;
 
-        if (!i->socket.path || i->socket.path[0] != '/' || i->socket.type != 1)
+        if (!i->socket.path || i->socket.path[0] != '/' || !i->socket.type)
                 return xml_fault_below(r, "source", f, FAULT_INVALID_DEFINITION, "type 'vhostuser' needs <source type='unix' path='/…' mode='…'/>");
         if (i->socket.reconnect == YES) {
                 xml_fault_below(r, "source/reconnect", f, FAULT_NOT_SUPPORTED, "QEMU can't connect again by itself");

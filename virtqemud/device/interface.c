@@ -17,6 +17,7 @@ DEFINE_ENUM(InterfaceDriver, interface_driver_name, NULL, "qemu", "vhost")
 DEFINE_ENUM(DirectMode, direct_mode, NULL, "vepa", "bridge", "private", "passthrough", "server", "client")
 DEFINE_ENUM(LinkState, link_state, NULL, "up", "down")
 
+typedef enum InterfaceTx { TX_UNSET, TX_IOTHREAD, TX_TIMER } InterfaceTx;
 static const char *const tx_mode_words[] = { NULL, "iothread", "timer" };
 static const EnumTable tx_mode_table = { tx_mode_words, ARRAY_SIZE(tx_mode_words) };
 static const char *const socket_words[] = { NULL, "unix" };
@@ -286,9 +287,9 @@ static json_t *user_netdev(const Interface *i, Args *a, const char *id) {
 
                 return json && user_addresses_to_json(&i->addresses, json) >= 0 ? json_incref(json) : NULL;
         }
+        /* Not type "stream": its thread does not find a descriptor that came by the monitor. */
         number = args_fd_name(a, args_fd(a, PLAN_FD_COMPANION, i->device.id, false, false, false, NULL));
-        return number ? json_pack("{s:s, s:s, s:b, s:{s:s, s:s}}", "type", "stream", "id", id, "server", false,
-                                  "addr", "type", "fd", "str", number) : NULL;
+        return number ? json_pack("{s:s, s:s, s:s}", "type", "socket", "id", id, "fd", number) : NULL;
 }
 
 /* What a queue's descriptor is called in the plan; new string. */
@@ -379,7 +380,7 @@ static int add_driver(const Interface *i, json_t *json) {
         if (r >= 0)
                 r = json_set_number(json, "tx_queue_size", i->tx_queue_size);
         if (r >= 0 && i->tx_mode)
-                r = json_set_text(json, "tx", i->tx_mode == 1 ? "bh" : "timer");
+                r = json_set_text(json, "tx", i->tx_mode == TX_IOTHREAD ? "bh" : "timer");
         /* QEMU calls the guest's view of "csum" that, and what the host can do "csum" without a prefix. */
         if (r >= 0)
                 r = add_offloads(&i->guest_offloads, "guest_", json);
@@ -410,8 +411,6 @@ static int interface_args(const Device *d, Args *a, Fault *f) {
 
         if (!netdev || !mac)
                 return -ENOMEM;
-        if (i->type == INTERFACE_USER && needs_passt(i, a) && !caps_version_min(a->caps, 7, 2))
-                return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "user networking through passt needs QEMU 7.2 or later");
         r = args_json(a, ARG_NETDEV, (interface_has_tap(i) ? tap_netdev : interface_has_socket(i) ? interface_socket_netdev : user_netdev)(i, a, netdev));
         if (r < 0)
                 return r;

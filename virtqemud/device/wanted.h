@@ -2,7 +2,6 @@
 #pragma once
 
 #include "fault.h"
-#include "table.h"
 
 /* A file that must be opened before a plan can be made. */
 typedef enum WantedKind {
@@ -14,9 +13,7 @@ typedef enum WantedKind {
         WANTED_LAYER,       /* a new qcow2 image without a name, beside this image and as large: to be a layer on it */
         WANTED_MEMORY,      /* a new file without a name in the folder for guests' memory, whose path is not said */
         _WANTED_MAX,
-        _WANTED_INVALID = -EINVAL,
 } WantedKind;
-DECLARE_ENUM(WantedKind, wanted_kind);
 
 /* What must be sure before it is used. */
 typedef enum WantedLease {
@@ -43,6 +40,8 @@ typedef struct WantedFiles {
         size_t n, allocated;
 } WantedFiles;
 void wanted_files_clear(WantedFiles *r);
+/* The first n of them. */
+void wanted_files_keep(WantedFiles *r, size_t n);
 
 /* Appends a request; the strings of `request` are copied. In device/args.c. */
 int wanted_files_add(WantedFiles *r, const WantedFile *request);

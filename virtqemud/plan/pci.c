@@ -149,7 +149,7 @@ static int add_spoken_of(Pci *p, Fault *f) {
 }
 
 static void reserve_board(Pci *p) {
-        PciBus *root = p->buses[0];
+        PciBus *root = ASSERT_PTR(p->buses[0]); /* add_root() has seen to it */
 
         root->at[0][0] = &board;
         if (domain_is_q35(p->def)) {

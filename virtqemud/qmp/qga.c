@@ -69,9 +69,10 @@ static QgaCall *call_destroy(QgaCall *c) {
 }
 
 static void call_detach(QgaCall *c) {
-        TAILQ_REMOVE(&c->q->calls, c, entry);
-        c->q->n_calls--;
-        c->q = NULL;
+        Qga *q = TAKE_PTR(c->q);
+
+        TAILQ_REMOVE(&q->calls, c, entry);
+        q->n_calls--;
 }
 
 static void call_answer(QgaCall *c, json_t *result, const Fault *why) {

@@ -46,24 +46,16 @@ int json_get_u64(const json_t *object, const char *key, uint64_t *ret) {
 
 /* ---- builders ---- */
 
-/* Like qmp_send_fds(), for arguments that were just made: NULL is a failed allocation. */
-static int send_made(Qmp *q, const char *command, json_t *arguments, int fd, QmpReplyFunc reply, void *userdata, QmpRequest **ret) {
+int qmp_getfd(Qmp *q, const char *name, int fd, QmpReplyFunc reply, void *userdata, QmpRequest **ret) {
+        json_t *arguments = qmp_arg_string("fdname", name);
+
+        assert(name && fd >= 0);
+
         if (!arguments) {
-                if (fd >= 0)
-                        (void) close(fd);
+                (void) close(fd);
                 return -ENOMEM;
         }
-        return qmp_send_fds(q, command, arguments, fd >= 0 ? &fd : NULL, fd >= 0 ? 1 : 0, QMP_TIMEOUT_USEC, reply, userdata, ret);
-}
-
-int qmp_getfd(Qmp *q, const char *name, int fd, QmpReplyFunc reply, void *userdata, QmpRequest **ret) {
-        assert(name && fd >= 0);
-        return send_made(q, "getfd", json_pack("{s:s}", "fdname", name), fd, reply, userdata, ret);
-}
-
-int qmp_add_fd(Qmp *q, uint64_t set, int fd, const char *opaque, QmpReplyFunc reply, void *userdata, QmpRequest **ret) {
-        assert(fd >= 0 && set <= INT64_MAX);
-        return send_made(q, "add-fd", json_pack("{s:I,s:s*}", "fdset-id", (json_int_t) set, "opaque", opaque), fd, reply, userdata, ret);
+        return qmp_send_fds(q, "getfd", arguments, &fd, 1, QMP_TIMEOUT_USEC, reply, userdata, ret);
 }
 
 /* ---- readers ---- */

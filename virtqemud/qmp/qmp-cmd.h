@@ -37,8 +37,6 @@ static inline int qmp_call(Qmp *q, const char *command, QmpReplyFunc reply, void
 
 /* getfd: QEMU keeps the descriptor under `name`. `fd` is taken, also on failure. */
 int qmp_getfd(Qmp *q, const char *name, int fd, QmpReplyFunc reply, void *userdata, QmpRequest **ret);
-/* add-fd: into fdset `set`, used as "/dev/fdset/SET". `fd` is taken, also on failure. */
-int qmp_add_fd(Qmp *q, uint64_t set, int fd, const char *opaque, QmpReplyFunc reply, void *userdata, QmpRequest **ret);
 
 /* {"id": ID}, {"name": NAME}, …; NULL: out of memory, which qmp_send() must not be given. */
 json_t *qmp_arg_string(const char *key, const char *value);

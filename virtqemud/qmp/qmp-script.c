@@ -63,7 +63,14 @@ static void finish(QmpScript *s) {
 
 /* --- what is done --- */
 
+/* What takes something away has QEMU's word that it is gone; there is no error class for that. */
+static bool is_gone(const Fault *why) {
+        return strstr(fault_text(why), " not found") || strstr(fault_text(why), "Failed to find ");
+}
+
 static bool step_done(QmpScript *s, const Fault *why) {
+        if (s->spec.go_on && why && is_gone(why))
+                why = NULL;
         if (why && !fault_is_set(&s->why))
                 (void) fault_copy(&s->why, why);
         if (why && !s->spec.go_on) {

@@ -16,7 +16,7 @@ typedef struct QmpScriptSpec {
         /* A copy of that descriptor, for QEMU; NULL where no command has one. */
         int (*get_fd)(int number, void *userdata);
         /* Exactly once, never from within qmp_script_new(): all are done; or why one is not, when those before it were taken back. With
-         * `go_on` a failure stops nothing, and the first one is told. */
+         * `go_on` a failure stops nothing, and the first one is told, unless it only is that what was to go is gone. */
         void (*done)(const Fault *why, void *userdata);
         void *userdata;
         bool go_on;

@@ -404,13 +404,15 @@ static int begin_networks(void *userdata, Fault *f) {
 static int begin_journal(void *userdata, Fault *f) {
         Operation *o = userdata;
         Attach *a = o->data;
+        int r;
 
         if (only_looks(a))
                 return 1;
-        return plug_journal_write(o->domain, &(PlugRecord) {
+        r = plug_journal_write(o->domain, &(PlugRecord) {
                 .device = a->id, .way = PLUG_BACK, .commands = prepare_plan(a->prepare)->commands, .config = config_edit_before(a->edit),
                 .next = a->hotplug->before ? NULL : a->hotplug->next, .companions = companions_to_json(a->companions), .limited = a->spec.update,
-        }) < 0 ? fault_oom(f) : 1;
+        }, f);
+        return r < 0 ? r : 1;
 }
 
 /* What could not be taken back is, as soon as that is possible. */
@@ -520,7 +522,7 @@ static void plugged(Operation *o) {
         free_and_replace(&d->live_text, NULL);
         plug_journal_drop(d, a->id);
         if (!prepare_plan(a->prepare)->tidy ||
-            plug_journal_write(d, &(PlugRecord) { .device = a->id, .way = PLUG_ON, .commands = prepare_plan(a->prepare)->tidy }) < 0)
+            plug_journal_write(d, &(PlugRecord) { .device = a->id, .way = PLUG_ON, .commands = prepare_plan(a->prepare)->tidy }, NULL) < 0)
                 status_save(d);
         domain_changed(d, DOMAIN_CHANGED_LIVE | DOMAIN_CHANGED_DISKS);
 }

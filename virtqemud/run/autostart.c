@@ -31,9 +31,17 @@ static void call_free(AutostartCall *c) {
         free(c);
 }
 
+/* Who waits has something to free. */
 void autostart_clear(Manager *m) {
-        while (m->autostart_calls)
-                call_free(m->autostart_calls);
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        AutostartCall *c;
+
+        fault_set(&f, FAULT_CANCELED, ECANCELED, "virtqemud ends");
+        while ((c = m->autostart_calls)) {
+                if (c->done)
+                        c->done(NULL, -ECANCELED, &f, c->userdata);
+                call_free(c);
+        }
 }
 
 static void set_flag(Domain *d, bool on) {

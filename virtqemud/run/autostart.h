@@ -19,5 +19,5 @@ void autostart_refresh(Manager *m);
 void autostart_look(Domain *d);
 /* Without units: starts what is marked, once per boot. */
 void autostart_run(Manager *m);
-/* Drops calls under way; their `done` is not called. */
+/* Gives up calls under way: FAULT_CANCELED. */
 void autostart_clear(Manager *m);

@@ -197,8 +197,7 @@ static int binary_fault(const char *binary, int error, Fault *f) {
                         fault_hint(f, "install %s", package);
                 return -ENOENT;
         }
-        fault_set(f, FAULT_NOT_SUPPORTED, error, "%s can't be run: %s", binary, strerror(error));
-        return -error;
+        return fault_set(f, FAULT_NOT_SUPPORTED, error, "%s can't be run: %s", binary, strerror(error));
 }
 
 static int binary_key(const char *binary, char **ret, Fault *f) {
@@ -266,7 +265,6 @@ static int probe_start_pass(Probe *p, Fault *f);
 
 static void probe_finish(Probe *p, const Fault *fault) {
         Entry *e = p->entry;
-        struct WaitList waits = TAILQ_HEAD_INITIALIZER(waits);
         QemuCaps *caps = NULL;
         CapsWait *w;
 
@@ -362,10 +360,6 @@ static int take_chardevs(Probe *p, json_t *result, Fault *f) {
         return caps_take_names(&p->caps->chardevs, result, "chardev-", f);
 }
 
-static int take_commands(Probe *p, json_t *result, Fault *f) {
-        return caps_take_names(&p->caps->commands, result, NULL, f);
-}
-
 static int take_sandbox(Probe *p, json_t *result, _unused_ Fault *f) {
         p->caps->sandbox = json_array_size(result) > 0;
         return 0;
@@ -385,7 +379,6 @@ static const Question questions[] = {
         { "query-kvm",                  NULL,                                              take_kvm, .optional = true, .with_kvm = true },
         { "query-machines",             NULL,                                              take_machines },
         { "query-cpu-definitions",      NULL,                                              take_cpus, .optional = true, .with_kvm = true },
-        { "query-commands",             NULL,                                              take_commands },
         { "qom-list-types",             "{\"implements\":\"device\",\"abstract\":false}",         take_devices },
         { "qom-list-types",             "{\"implements\":\"user-creatable\",\"abstract\":false}", take_objects },
         { "qom-list-types",             "{\"implements\":\"chardev\",\"abstract\":false}",        take_chardevs },

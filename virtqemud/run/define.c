@@ -44,11 +44,6 @@ static Defining *defining_free(Defining *g) {
 }
 DEFINE_CLEANUP(Defining *, defining_free)
 
-void define_clear(Manager *m) {
-        while (m->defining)
-                defining_free(m->defining);
-}
-
 void define_cancel(Manager *m, const void *userdata) {
         for (Defining *g = m->defining, *next; g; g = next) {
                 next = g->next;
@@ -63,6 +58,15 @@ static void defining_finish(Defining *g, Domain *d, const char *text, int error,
         else
                 g->done(d, error, f, g->userdata);
         defining_free(g);
+}
+
+/* Who waits has something to free. */
+void define_clear(Manager *m) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+
+        fault_set(&f, FAULT_CANCELED, ECANCELED, "virtqemud ends");
+        while (m->defining)
+                defining_finish(m->defining, NULL, NULL, -ECANCELED, &f);
 }
 
 /* A name belongs to one uuid and the other way round; a definition that has both right changes that domain. */

@@ -35,7 +35,7 @@ int define_rename(Domain *d, const char *name, Fault *f);
 /* Of those whose `userdata` this is nobody wants to hear any more. */
 void define_cancel(Manager *m, const void *userdata);
 
-/* Drops what waits for capabilities; nobody is told. */
+/* Gives up what waits for capabilities: FAULT_CANCELED. */
 void define_clear(Manager *m);
 
 /* A domain without a persistent definition, about to be started. */

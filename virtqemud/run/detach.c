@@ -11,6 +11,7 @@
 #include "manager.h"
 #include "mem.h"
 #include "plug-journal.h"
+#include "status.h"
 #include "str.h"
 #include "unplug.h"
 #include "xml-read.h"
@@ -128,12 +129,12 @@ static int remove_from_config(DomainDef *def, void *userdata, Fault *f) {
 static int begin_journal(void *userdata, Fault *f) {
         Operation *o = userdata;
         const Detach *t = o->data;
+        int r;
 
         if (!t->live || !t->edit)
                 return 1;
-        return plug_journal_write(o->domain, &(PlugRecord) {
-                .device = t->device, .way = PLUG_ASKED, .config = config_edit_before(t->edit),
-        }) < 0 ? fault_oom(f) : 1;
+        r = plug_journal_write(o->domain, &(PlugRecord) { .device = t->device, .way = PLUG_ASKED, .config = config_edit_before(t->edit) }, f);
+        return r < 0 ? r : 1;
 }
 
 /* --- define: first, because it can be put back --- */
@@ -153,11 +154,21 @@ static int undo_define(void *userdata) {
 
 /* --- unplug: the guest is asked --- */
 
+/* From now on it may go at any time, whatever becomes of the call and of us. */
+static void mark_leaving(Operation *o) {
+        Device *device = domain_device_by_id(o->domain->live, ((Detach *) o->data)->device);
+
+        if (!device || device->leaving)
+                return;
+        device->leaving = true;
+        domain_changed(o->domain, DOMAIN_CHANGED_LIVE);
+        status_save(o->domain);
+}
+
 static void on_asked(Qmp *q, json_t *result, const Fault *why, void *userdata) {
         _cleanup_fault_ Fault f = FAULT_INIT;
         Operation *o = userdata;
         Detach *t = o->data;
-        Device *device = domain_device_by_id(o->domain->live, t->device);
 
         t->asked = qmp_request_free(t->asked);
         if (why) {
@@ -166,10 +177,7 @@ static void on_asked(Qmp *q, json_t *result, const Fault *why, void *userdata) {
                 steps_continue(o->steps, -why->error, &f);
                 return;
         }
-        if (!device)
-                return;
-        device->leaving = true;
-        domain_changed(o->domain, DOMAIN_CHANGED_LIVE);
+        mark_leaving(o);
 }
 
 static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -202,8 +210,11 @@ static int begin_unplug(void *userdata, Fault *f) {
 }
 
 static int undo_unplug(void *userdata) {
-        Detach *t = ((Operation *) userdata)->data;
+        Operation *o = userdata;
+        Detach *t = o->data;
 
+        if (t->asked)
+                mark_leaving(o); /* what QEMU has not answered it may do all the same */
         t->waiting = false;
         t->asked = qmp_request_free(t->asked);
         t->timeout = sd_event_source_disable_unref(t->timeout);
@@ -219,6 +230,17 @@ static void end(Domain *d, const char *device, int error, Fault *f) {
         if (error >= 0)
                 steps_settle(d->operation->steps); /* the guest can't be given it back */
         steps_continue(d->operation->steps, error, f);
+}
+
+void detach_guest_let_go(Domain *d, const char *device) {
+        Detach *t = detach_of(d, device);
+
+        assert(d && device);
+
+        if (!t || !t->waiting)
+                return;
+        t->timeout = sd_event_source_disable_unref(t->timeout);
+        steps_settle(d->operation->steps);
 }
 
 void detach_device_gone(Domain *d, const char *device) {

@@ -18,6 +18,7 @@ int detach_device(Domain *d, const DetachSpec *spec, DetachDone done, void *user
 /* What detach_device() would do; or why it would not. */
 int detach_plan(Domain *d, const DetachSpec *spec, char ***ret, Fault *f);
 
-/* From unplug.c: nothing is left of it, or the guest keeps it. */
+/* From unplug.c: the guest has let go of it, which ends all waiting for that; then nothing is left of it, or the guest keeps it. */
+void detach_guest_let_go(Domain *d, const char *device);
 void detach_device_gone(Domain *d, const char *device);
 void detach_device_refused(Domain *d, const char *device);

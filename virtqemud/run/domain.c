@@ -8,6 +8,7 @@
 #include "companions.h"
 #include "events.h"
 #include "instance.h"
+#include "left-units.h"
 #include "manager.h"
 #include "mem.h"
 #include "operation.h"
@@ -167,6 +168,14 @@ bool domain_is_over(const Domain *d) {
         return !d->config && d->state == DOMAIN_SHUTOFF && !d->instance && !d->operation && !d->terminations;
 }
 
+/* One that has not run since we know it may have failed before. */
+static void forget_unit(const Domain *d) {
+        if (d->leaving)
+                left_unit_forget(d->manager, d->unit);
+        else if (d->manager->by_unit && d->manager->bus)
+                unit_reset_failed(d->manager->bus, d->unit);
+}
+
 void domain_settle(Domain *d) {
         Manager *m;
 
@@ -177,6 +186,7 @@ void domain_settle(Domain *d) {
                 if (!d->keeps_state)
                         companions_remove_state(d);
                 manager_forget_user(m, d->unit);
+                forget_unit(d);
                 domain_free(d);
         }
         manager_busy_changed(m);

@@ -28,6 +28,8 @@ struct Domain {
         bool autostart;
         bool autostart_seen;          /* while links are looked through */
         bool keeps_state;             /* what its companions keep outlives it */
+        bool status_unsaved;          /* status.c */
+        bool start_again;             /* it was ended for that */
         uint64_t config_generation;   /* counts changes of config, live_generation those of live */
         uint64_t live_generation;
 

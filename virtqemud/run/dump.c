@@ -94,14 +94,15 @@ static void on_formats(Qmp *q, json_t *result, const Fault *why, void *userdata)
         _cleanup_fault_ Fault f = FAULT_INIT;
         Operation *o = userdata;
         Dump *p = o->data;
-        int r;
+        int r = why ? -why->error : 0;
 
         p->asked = qmp_request_free(p->asked);
         if (why)
                 (void) fault_copy(&f, why);
         else if (p->writer && has_format(result, COMPACT) && free_and_strdup(&p->format, COMPACT) < 0)
                 r = fault_oom(&f);
-        r = why ? -why->error : check_format(p, result, &f);
+        if (r >= 0)
+                r = check_format(p, result, &f);
         steps_continue(o->steps, r, &f);
 }
 

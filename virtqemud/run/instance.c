@@ -154,8 +154,13 @@ static int on_process_ended(sd_event_source *source, int fd, uint32_t events, vo
         return 0;
 }
 
-static int watch_process(Instance *i, Process *p, sd_event_source **source) {
+/* The source first: what is closed may be open in a child of ours that is about to become another program, and tell of its end for so long. */
+static void forget_process(Process *p, sd_event_source **source) {
         *source = sd_event_source_disable_unref(*source);
+        process_close(p);
+}
+
+static int watch_process(Instance *i, Process *p, sd_event_source **source) {
         return sd_event_add_io(i->domain->manager->event, source, p->pidfd, EPOLLIN, on_process_ended, i);
 }
 
@@ -164,7 +169,7 @@ int instance_set_supervisor(Instance *i, pid_t pid, uint64_t start_time, Fault *
 
         assert(i);
 
-        process_close(&i->supervisor);
+        forget_process(&i->supervisor, &i->supervisor_source);
         r = process_open(pid, start_time, &i->supervisor);
         if (r < 0)
                 return fault_set(f, FAULT_UNIT, -r, "the supervisor of %s (pid %d) has ended", i->domain->name, pid);
@@ -178,7 +183,7 @@ int instance_find_qemu(Instance *i, Fault *f) {
 
         assert(i);
 
-        process_close(&i->qemu);
+        forget_process(&i->qemu, &i->qemu_source);
         r = process_only_child(&i->supervisor, &pid);
         if (r >= 0)
                 r = process_open(pid, 0, &i->qemu);

@@ -50,9 +50,17 @@ static void on_paused(Qmp *q, json_t *result, const Fault *why, void *userdata) 
 }
 
 static void pause_guest(Domain *d, const char *image) {
+        unsigned flags;
         char *text;
         int r;
 
+        if (start_is_under_way(d, &flags)) {
+                Fault f = FAULT_INIT;
+
+                fault_set(&f, FAULT_LOCKSPACE, EIO, "the lease of %s was lost while %s was started", image, d->name);
+                operation_cancel(d->operation, &f);
+                return;
+        }
         if (d->state != DOMAIN_RUNNING)
                 return;
         d->instance->lease_lost = true;
@@ -70,12 +78,10 @@ static void pause_guest(Domain *d, const char *image) {
 }
 
 static void on_ended_to_start(Domain *d, int error, const Fault *f, void *userdata) {
-        _cleanup_fault_ Fault why = FAULT_INIT;
-
         if (error >= 0)
-                error = start_domain(d, 0, NULL, &why);
-        if (error < 0)
-                log_domain_warning(d, "it is not started again: %s", fault_text(fault_is_set(&why) ? &why : f));
+                start_again(d);
+        else
+                log_domain_warning(d, "it is not started again: %s", fault_text(f));
 }
 
 static void act(Domain *d, const char *image) {
@@ -117,7 +123,8 @@ static int on_lost(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                 return 0;
         memcpy(&uuid, bytes, n);
         d = manager_find_uuid(g->manager, uuid);
-        if (d && d->instance && d->live)
+        /* One that was lost before a start has any is the last run's. */
+        if (d && d->instance && d->live && !start_is_without_leases(d))
                 act(d, *image ? image : resource);
         return 0;
 }

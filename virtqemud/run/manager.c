@@ -15,6 +15,7 @@
 #include "host-sleep.h"
 #include "instance.h"
 #include "lease-guard.h"
+#include "left-units.h"
 #include "log-guard.h"
 #include "mem.h"
 #include "operation.h"
@@ -253,6 +254,8 @@ Manager *manager_free(Manager *m) {
         define_clear(m);
         autostart_clear(m);
         limits_clear(m);
+        left_units_clear(m);
+        sd_event_source_disable_unref(m->status_again);
         registry_free(m->domains);
         store_free(m->configs);
         store_free(m->statuses);
@@ -422,6 +425,8 @@ int manager_relink(Manager *m, Domain *d, char *new_name) {
                 return r;
         }
         manager_forget_user(m, d->unit);
+        if (m->by_unit && m->bus)
+                unit_reset_failed(m->bus, d->unit); /* nobody starts it by this name any more */
         free_and_replace(&d->unit, TAKE_PTR(unit));
         m->watch.removed(d, m->watch_userdata);
         free_and_replace(&d->name, new_name);

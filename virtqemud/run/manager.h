@@ -21,6 +21,7 @@ typedef struct ManagerDirs {
 
 typedef struct AutostartCall AutostartCall;
 typedef struct Defining Defining;
+typedef struct LeftUnit LeftUnit;
 typedef struct LimitsReset LimitsReset;
 
 #define DOMAINS_MAX 20000u   /* definitions one daemon holds */
@@ -54,6 +55,8 @@ struct Manager {
         struct HostSleep *host_sleep;
         AutostartCall *autostart_calls;
         LIST_HEAD(, LimitsReset) limits_resets; /* limits of runs that are over, to be taken back */
+        LIST_HEAD(, LeftUnit) left_units;       /* whose failure is to be forgotten */
+        sd_event_source *status_again; /* some domain's could not be kept */
         Defining *defining;          /* definitions that wait for capabilities */
         unsigned last_operation;
         struct Sampler *sampler;     /* once somebody wanted statistics */

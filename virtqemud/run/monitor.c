@@ -11,6 +11,7 @@
 #include "crash-dump.h"
 #include "dump.h"
 #include "events.h"
+#include "fd-sweep.h"
 #include "guest-agent.h"
 #include "host-sleep.h"
 #include "io-retry.h"
@@ -82,6 +83,8 @@ static void on_resume(Instance *i, json_t *data) {
 
         i->running_guest = true;
         i->lease_lost = i->host_sleep = false;
+        if (d->state != DOMAIN_STARTING)
+                fd_sweep(i);
         if (io_retry_resumed(i))
                 return;
         free_and_replace(&d->pause_reason, NULL);
@@ -160,6 +163,7 @@ static void on_suspend(Instance *i, json_t *data) {
 }
 
 static void on_wakeup(Instance *i, json_t *data) {
+        fd_sweep(i);
         if (i->domain->state == DOMAIN_PMSUSPENDED)
                 domain_set_state(i->domain, DOMAIN_RUNNING, REASON_WAKEUP);
 }

@@ -3,6 +3,7 @@
 
 #include "manager.h"
 #include "mem.h"
+#include "start.h"
 #include "status.h"
 
 static void on_entered(Steps *s, const char *step, void *userdata) {
@@ -30,6 +31,7 @@ static void on_finished(Steps *s, int error, const Fault *f, void *userdata) {
         domain_changed(d, DOMAIN_CHANGED_OPERATION);
         m->watch.operation_finished(o, error, f, m->watch_userdata);
         operation_free(o);
+        start_if_wanted(d);
         domain_settle(d);
 }
 

@@ -65,6 +65,10 @@ static const char *text_of(const json_t *record, const char *key) {
         return json_string_value(json_object_get(record, key));
 }
 
+static PlugWay way_of(const json_t *record) {
+        return plug_way_from_string(text_of(record, "way"));
+}
+
 static int append_next(json_t *one, const DomainDef *next) {
         _cleanup_free_ char *text = NULL;
         int r = next ? xml_record_to_text(&next->head, XML_WRITE_LIVE | XML_WRITE_SECRETS, &text) : 0;
@@ -97,20 +101,18 @@ static bool drop(Instance *i, const char *device) {
         return false;
 }
 
-int plug_journal_write(Domain *d, const PlugRecord *record) {
+int plug_journal_write(Domain *d, const PlugRecord *record, Fault *f) {
         _unused_ json_auto_t *companions = record->companions;
         Instance *i = d->instance;
-        int r;
 
         assert(i && record->device);
 
         if (!i->journal)
                 i->journal = json_array();
         (void) drop(i, record->device);
-        r = i->journal ? append_record(i, record) : -ENOMEM;
-        if (r >= 0)
-                status_save(d);
-        return r;
+        if (!i->journal || append_record(i, record) < 0)
+                return fault_oom(f);
+        return status_must_save(d, f);
 }
 
 void plug_journal_drop(Domain *d, const char *device) {
@@ -244,12 +246,12 @@ static void on_script(const Fault *why, void *userdata) {
                 (void) plug_take_up_free(t);
                 return;
         }
-        if (streq_null(text_of(t->record, "way"), "back")) {
+        if (way_of(t->record) == PLUG_BACK) {
                 companions_end(t->instance->domain, json_object_get(t->record, "companions"));
                 restore_limit(t);
                 restore_tuning(t);
         }
-        if (streq_null(text_of(t->record, "way"), "counted"))
+        if (way_of(t->record) == PLUG_COUNTED)
                 count(t);
         else
                 restore_config(t);
@@ -423,7 +425,7 @@ static void look_again(PlugTakeUp *t) {
 
 static void on_listed(Qmp *q, json_t *result, const Fault *why, void *userdata) {
         PlugTakeUp *t = userdata;
-        bool asked = streq_null(text_of(t->record, "way"), "asked");
+        bool asked = way_of(t->record) == PLUG_ASKED;
         int added;
 
         t->asked = qmp_request_free(t->asked);
@@ -461,11 +463,20 @@ void plug_journal_device_deleted(Instance *i) {
 
 /* --- one after the other --- */
 
-static bool is_done(const json_t *record) {
-        const char *way = text_of(record, "way");
-
-        return !streq_null(way, "back");
+static void go_on(PlugTakeUp *t) {
+        run_script(t, false);
 }
+
+/* One that nobody knows is taken back. */
+static const struct {
+        const char *words;
+        void (*begin)(PlugTakeUp *t);
+} ways[_PLUG_WAY_MAX] = {
+        [PLUG_BACK] = { "it is taken back", look },
+        [PLUG_ON] = { "it is brought to its end", go_on },
+        [PLUG_ASKED] = { "its guest was asked to let go of it", look },
+        [PLUG_COUNTED] = { "its CPUs are counted", count },
+};
 
 /* What a device has left behind goes before it is looked what else has gone, and both before anything waits for a guest. */
 static json_t *choose(const PlugTakeUp *t) {
@@ -473,14 +484,14 @@ static json_t *choose(const PlugTakeUp *t) {
         size_t k;
 
         json_array_foreach(t->instance->journal, k, one)
-                if (t->looked || is_done(one))
+                if (t->looked || way_of(one) != PLUG_BACK)
                         return one;
         return NULL;
 }
 
 static void next(PlugTakeUp *t) {
         Instance *i = t->instance;
-        const char *way;
+        PlugWay way;
 
         t->record = json_incref(choose(t));
         if (!t->record && !t->looked) {
@@ -492,17 +503,11 @@ static void next(PlugTakeUp *t) {
                 (void) plug_take_up_free(t);
                 return;
         }
-        way = text_of(t->record, "way");
-        log_domain_notice(i->domain, "a change of %s was interrupted; %s", text_of(t->record, "device"),
-                          streq_null(way, "on") ? "it is brought to its end" : streq_null(way, "counted") ? "its CPUs are counted" : "it is taken back");
+        way = MAX(way_of(t->record), PLUG_BACK);
+        log_domain_notice(i->domain, "a change of %s was interrupted; %s", text_of(t->record, "device"), ways[way].words);
         t->again_usec = AGAIN_MIN_USEC;
         t->went_on = false;
-        if (streq_null(way, "on"))
-                run_script(t, false);
-        else if (streq_null(way, "counted"))
-                count(t);
-        else
-                look(t);
+        ways[way].begin(t);
 }
 
 void plug_journal_take_up(Instance *i) {

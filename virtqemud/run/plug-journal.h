@@ -30,8 +30,8 @@ typedef struct PlugRecord {
         uint64_t vcpus;              /* PLUG_COUNTED: so many there shall be */
 } PlugRecord;
 
-/* Remembers it and saves the domain's status. A failure is one of memory, and the operation's. */
-int plug_journal_write(Domain *d, const PlugRecord *record);
+/* Remembers it and saves the domain's status. Where that fails, nothing may be done. */
+int plug_journal_write(Domain *d, const PlugRecord *record, Fault *f);
 /* It is over, one way or the other. The caller saves. */
 void plug_journal_drop(Domain *d, const char *device);
 /* The same for what may not be in it, and saves if it is. */

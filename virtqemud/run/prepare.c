@@ -209,13 +209,7 @@ static void keep_deciding(WantedFiles *w) {
                         w->items[kept++] = item;
                 }
         }
-        for (size_t i = kept; i < w->n; i++) {
-                free(w->items[i].path);
-                free(w->items[i].format);
-                free(w->items[i].template);
-                free(w->items[i].key);
-        }
-        w->n = kept;
+        wanted_files_keep(w, kept);
 }
 
 /* Those that are ours. */

@@ -205,12 +205,14 @@ static int begin_journal(void *userdata, Fault *f) {
         Operation *o = userdata;
         const Resize *z = o->data;
         PlugRecord record = { .device = NAME, .commands = z->commands, .config = config_edit_before(z->edit) };
+        int r;
 
         if (!z->spec.live || z->spec.validate_only)
                 return 1;
         record.way = z->spec.what == RESIZE_MEMORY ? PLUG_BACK : PLUG_COUNTED;
         record.vcpus = z->spec.what == RESIZE_MEMORY ? 0 : z->spec.value;
-        return plug_journal_write(o->domain, &record) < 0 ? fault_oom(f) : 1;
+        r = plug_journal_write(o->domain, &record, f);
+        return r < 0 ? r : 1;
 }
 
 /* --- define --- */

@@ -90,12 +90,14 @@ static int look(Domain *d, Retune *t, const RetuneSpec *spec, Fault *f) {
 static int begin_journal(void *userdata, Fault *f) {
         Operation *o = userdata;
         const Retune *t = o->data;
+        int r;
 
         if (t->validate_only || !t->after)
                 return 1;
-        return plug_journal_write(o->domain, &(PlugRecord) {
+        r = plug_journal_write(o->domain, &(PlugRecord) {
                 .device = NAME, .way = PLUG_BACK, .commands = t->commands, .config = config_edit_before(t->edit), .next = t->after, .tuned = true,
-        }) < 0 ? fault_oom(f) : 1;
+        }, f);
+        return r < 0 ? r : 1;
 }
 
 /* --- define --- */
@@ -281,22 +283,37 @@ static int list_plan(Operation *o, Retune *t) {
         return r < 0 || !t->edit ? r : strv_pushf(&t->plan, "definition of %s", o->domain->name);
 }
 
+/* Whoever dies before that takes it back; nobody shall think it done before. */
+static int keep_live(Domain *d, Retune *t, Fault *f) {
+        int r;
+
+        tuning_swap(d->live, t->after);
+        plug_journal_drop(d, NAME);
+        free_and_replace(&d->live_text, NULL);
+        r = status_must_save(d, f);
+        if (r < 0) {
+                tuning_swap(d->live, t->after);
+                free_and_replace(&d->live_text, NULL);
+                return r;
+        }
+        d->live_generation++;
+        return 0;
+}
+
 static int begin_tell(void *userdata, Fault *f) {
         Operation *o = userdata;
         Domain *d = o->domain;
         Retune *t = o->data;
+        int r;
 
         if (t->validate_only)
                 return list_plan(o, t) < 0 ? fault_oom(f) : 1;
+        r = t->after ? keep_live(d, t, f) : 0;
+        if (r < 0)
+                return r;
         steps_settle(o->steps);
-        if (t->after) {
-                tuning_swap(d->live, t->after);
-                d->live_generation++;
-                free_and_replace(&d->live_text, NULL);
-                plug_journal_drop(d, NAME);
-                status_save(d);
+        if (t->after)
                 domain_changed(d, DOMAIN_CHANGED_LIVE | DOMAIN_CHANGED_TUNING);
-        }
         return 1;
 }
 

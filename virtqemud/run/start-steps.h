@@ -23,6 +23,7 @@ typedef enum StartWait { WAIT_NOTHING, WAIT_UNIT_LEFT, WAIT_HANDOVER, WAIT_MONIT
 /* What a start holds until it has ended. */
 typedef struct Start {
         unsigned flags;
+        bool ours;                   /* who wants it is told what becomes of it */
         QemuCaps *caps;
         CapsWait *caps_wait;
         Prepare *prepare;            /* images, descriptors, plan */

@@ -5,6 +5,7 @@
 
 #include "displays.h"
 #include "instance.h"
+#include "left-units.h"
 #include "manager.h"
 #include "mem.h"
 #include "qemu-log.h"
@@ -78,6 +79,7 @@ int start_begin_unit(void *userdata, Fault *f) {
                 r = free_and_strdup(&d->instance->unit, d->unit);
                 if (r < 0)
                         return fault_oom(f);
+                left_unit_taken(d->manager, d->unit);
         }
         if (s->request) /* the unit was started by somebody else */
                 return start_supervisor_came(o, f);
@@ -165,11 +167,12 @@ int start_begin_handover(void *userdata, Fault *f) {
                 return r;
 
         d->instance->handed_over = true;
-        r = status_save(d);
+        r = status_must_save(d, f);
         if (r < 0) { /* from now on it runs, and the next virtqemud has to know */
                 d->instance->handed_over = false;
-                return fault_set(f, FAULT_STORE, -r, "the run state of %s can't be kept: %s", d->name, strerror(-r));
+                return r;
         }
+        domain_leases_set_pid(s->leases, d->instance->supervisor.pid); /* who comes after us can't say whose they are: it has not got them */
         request = TAKE_PTR(s->request);
         request->answer(request, prepare_plan(s->prepare), prepare_fds(s->prepare), d);
         s->prepare = prepare_free(s->prepare); /* our copies of the descriptors are closed */

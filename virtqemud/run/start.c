@@ -2,6 +2,7 @@
 #include "start-steps.h"
 
 #include "instance.h"
+#include "left-units.h"
 #include "manager.h"
 #include "mem.h"
 #include "stop.h"
@@ -60,6 +61,8 @@ static void start_finished(Operation *o, int error, const Fault *f) {
         if (error >= 0)
                 return;
         start_refuse_request(s, f);
+        if (s->ours && d->leaving)
+                left_unit_forget(d->manager, d->unit);
         d->live = domain_def_free(d->live);
         d->live_generation = 0;
         domain_set_state(d, DOMAIN_SHUTOFF, error == -ECANCELED ? REASON_DESTROYED : REASON_FAILED);
@@ -88,6 +91,7 @@ static int begin(Domain *d, unsigned flags, PlanRequest *request, size_t first, 
         }
         s->flags = flags;
         s->request = request;
+        s->ours = first == 0 && !request;
         return operation_begin(d, &start_type, first, s, ret, f);
 }
 
@@ -102,6 +106,30 @@ int start_domain(Domain *d, unsigned flags, Operation **ret, Fault *f) {
         if (domain_state_is_active(d->state) && !d->operation)
                 return fault_set(f, FAULT_INVALID_STATE, EALREADY, "%s is %s already", d->name, domain_state_to_string(d->state));
         return begin(d, flags, NULL, 0, ret, f);
+}
+
+void start_if_wanted(Domain *d) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
+        int r;
+
+        assert(d);
+
+        if (!d->start_again || d->operation)
+                return;
+        d->start_again = false;
+        if (domain_state_is_active(d->state))
+                return; /* somebody else was faster */
+        r = d->config ? start_domain(d, 0, NULL, &f)
+                      : fault_set(&f, FAULT_INVALID_STATE, EINVAL, "it is transient, and its definition went with it");
+        if (r < 0)
+                log_domain_warning(d, "it is not started again: %s", fault_is_set(&f) ? fault_text(&f) : strerror(-r));
+}
+
+void start_again(Domain *d) {
+        assert(d);
+
+        d->start_again = true;
+        start_if_wanted(d);
 }
 
 int start_resume(Domain *d, unsigned flags, Fault *f) {
@@ -152,6 +180,12 @@ bool start_is_paused(const Domain *d) {
         const Start *s = start_of(d);
 
         return s && (s->flags & START_PAUSED);
+}
+
+bool start_is_without_leases(const Domain *d) {
+        const Start *s = start_of(d);
+
+        return s && !s->leases && !(d->instance && d->instance->handed_over);
 }
 
 bool start_is_under_way(const Domain *d, unsigned *ret_flags) {

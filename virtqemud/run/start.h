@@ -11,6 +11,10 @@ typedef enum StartFlags {
 } StartFlags;
 
 int start_domain(Domain *d, unsigned flags, Operation **ret, Fault *f);
+/* It is off: starts it, now or as soon as what is under way has ended; who can't be started is logged. */
+void start_again(Domain *d);
+/* From operation.c: that has ended. */
+void start_if_wanted(Domain *d);
 
 /* A supervisor asks for its plan. Begins a start if none is under way (the unit was started from outside). Takes over `request`,
  * which is answered exactly once. */
@@ -30,3 +34,5 @@ bool start_is_paused(const Domain *d);
 
 /* For the status file. */
 bool start_is_under_way(const Domain *d, unsigned *ret_flags);
+/* A start is under way that has not asked for its leases yet. */
+bool start_is_without_leases(const Domain *d);

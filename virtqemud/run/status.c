@@ -15,6 +15,8 @@
 #include "usb-return.h"
 #include "xml-write.h"
 
+#define AGAIN_USEC (2u * 1000 * 1000)
+
 static int set_string(json_t *o, const char *key, const char *value) {
         return value ? json_object_set_new(o, key, json_string(value)) : 0;
 }
@@ -80,14 +82,49 @@ static int save(Domain *d) {
         return store_write(d->manager->statuses, d->uuid_string, text, strlen(text));
 }
 
+/* --- until it is kept --- */
+
+static int on_again(sd_event_source *source, uint64_t usec, void *userdata) {
+        Manager *m = userdata;
+
+        m->status_again = sd_event_source_disable_unref(m->status_again);
+        REGISTRY_FOREACH(Domain, d, m->domains)
+                if (d->status_unsaved)
+                        (void) status_save(d);
+        return 0;
+}
+
+static void try_again(Manager *m) {
+        int r = m->status_again ? 0 : sd_event_add_time_relative(m->event, &m->status_again, CLOCK_MONOTONIC, AGAIN_USEC, 0, on_again, m);
+
+        if (r < 0)
+                log_warning("what was not kept of the state of VMs is only tried again when that changes: %s", strerror(-r));
+}
+
 int status_save(Domain *d) {
         int r;
 
         assert(d);
 
         r = d->instance ? save(d) : store_remove(d->manager->statuses, d->uuid_string);
+        if (r < 0 && !d->status_unsaved)
+                (void) log_domain_warning_errno(d, r, "can't keep the run state, which is tried again: %m");
+        if (r >= 0 && d->status_unsaved)
+                log_domain_notice(d, "the run state is kept again");
+        d->status_unsaved = r < 0;
         if (r < 0)
-                (void) log_domain_warning_errno(d, r, "can't keep the run state: %m");
+                try_again(d->manager);
+        return r;
+}
+
+int status_must_save(Domain *d, Fault *f) {
+        int r = status_save(d);
+
+        if (r >= 0)
+                return 0;
+        fault_set(f, FAULT_STORE, -r, "the run state of %s can't be kept: %s", d->name, strerror(-r));
+        if (r == -ENOSPC || r == -EDQUOT)
+                fault_hint(f, "make room for %s", store_folder(d->manager->statuses));
         return r;
 }
 

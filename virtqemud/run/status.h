@@ -8,8 +8,11 @@
 /* The journal of what runs: one file per active domain in RUNDIR, replaced at every step and change of state, so that the next
  * daemon finds everything this one knew. Contents: JSON with the live definition as XML inside. */
 
-/* Writes the file of an active domain, removes that of an inactive one. Failures are logged, and it is tried again: a VM is not stopped for them. */
+/* Writes the file of an active domain, removes that of an inactive one. Failures are logged, and it is tried again every two seconds: a VM is
+ * not stopped for them. */
 int status_save(Domain *d);
+/* For what may not be done where nobody would know of it afterwards: FAULT_STORE. */
+int status_must_save(Domain *d, Fault *f);
 
 /* What a file says. */
 typedef struct Status {

@@ -142,11 +142,12 @@ static int begin_fdsets(void *userdata, Fault *f) {
 /* --- and off they go --- */
 
 static void on_script(const Fault *why, void *userdata) {
+        _cleanup_fault_ Fault f = FAULT_INIT;
         Unplug *u = userdata;
 
         if (why)
-                log_domain_debug(u->instance->domain, "%s: %s", u->device, fault_text(why));
-        steps_continue(u->steps, 0, NULL);
+                (void) fault_copy(&f, why);
+        steps_continue(u->steps, why ? -why->error : 0, &f);
 }
 
 static Qmp *get_qmp(void *userdata) {
@@ -162,7 +163,8 @@ static int begin_clean(void *userdata, Fault *f) {
                 .go_on = true, .name = "clean",
         };
 
-        return plug_journal_write(d, &record) < 0 ? fault_oom(f) : qmp_script_new(&spec, &u->script);
+        (void) plug_journal_write(d, &record, NULL); /* it has gone, whoever knows of it */
+        return qmp_script_new(&spec, &u->script);
 }
 
 static const StepTable unplug_steps = STEP_TABLE("unplug",
@@ -198,9 +200,9 @@ static void end(Unplug *u, const char *left) {
         Instance *i = u->instance;
 
         if (left)
-                log_domain_warning(i->domain, "something is left of %s in QEMU: %s", device, left);
+                (void) domain_warn(i->domain, "something is left of %s in QEMU: %s", device, left);
         unplug_free(u);
-        log_domain_info(i->domain, "%s was unplugged", device);
+        log_domain_info(i->domain, "%s was unplugged%s", device, i->domain->state == DOMAIN_RUNNING ? "" : "; QEMU closes its files when the guest runs");
         forget(i, device);
         detach_device_gone(i->domain, device);
 }
@@ -254,6 +256,7 @@ static int begin(Instance *i, const char *device) {
                 return -ENOMEM;
         *u = (Unplug) { .instance = i, .device = strdup(device), .next = i->unplugs };
         i->unplugs = u;
+        detach_guest_let_go(i->domain, device);
         r = u->device ? take_steps(u) : -ENOMEM;
         if (r < 0)
                 unplug_free(u);
@@ -285,6 +288,7 @@ void unplug_device_refused(Instance *i, const char *device) {
         log_domain_notice(i->domain, "the guest does not let go of %s", device);
         d->leaving = false;
         free_and_replace(&i->domain->live_text, NULL);
+        status_save(i->domain);
         domain_changed(i->domain, DOMAIN_CHANGED_LIVE);
         detach_device_refused(i->domain, device);
 }

@@ -78,8 +78,8 @@ static int parse_options(int argc, char *argv[], Options *o) {
         while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
                 switch (c) {
                 case 'h': exit(usage(argv[0], 0));
-                case OPT_INSTANCE: instance = optarg; break;
-                case OPT_SOCKET: socket = optarg; break;
+                case OPT_INSTANCE: instance = ASSERT_PTR(optarg); break;
+                case OPT_SOCKET: socket = ASSERT_PTR(optarg); break;
                 case OPT_USER: user = true; break;
                 default: return -EINVAL;
                 }

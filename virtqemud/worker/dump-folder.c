@@ -41,8 +41,11 @@ int dump_folder_open(const char *path, uint64_t largest, DumpFolder *ret) {
         return 0;
 }
 
+/* What was not kept goes. */
 void dump_folder_close(DumpFolder *d) {
-        dump_folder_discard(d);
+        if (d->part)
+                (void) unlinkat(d->fd, d->part, 0);
+        free_and_replace(&d->part, NULL);
         d->fd = fd_close(d->fd);
 }
 
@@ -200,12 +203,4 @@ int dump_folder_keep(DumpFolder *d, const char *name) {
                 return -errno;
         free_and_replace(&d->part, NULL);
         return fsync(d->fd) < 0 ? -errno : 0;
-}
-
-void dump_folder_discard(DumpFolder *d) {
-        assert(d);
-
-        if (d->part)
-                (void) unlinkat(d->fd, d->part, 0);
-        free_and_replace(&d->part, NULL);
 }

@@ -27,7 +27,6 @@ int dump_folder_make_room(const DumpFolder *d, uint64_t bytes);
 /* A new file, for writing: it has that name once it was kept. */
 int dump_folder_create(DumpFolder *d, const char *name);
 int dump_folder_keep(DumpFolder *d, const char *name);
-void dump_folder_discard(DumpFolder *d);
 
 /* Whether it is the name of a dump, or of a part of one. */
 bool dump_folder_is_ours(const char *name);

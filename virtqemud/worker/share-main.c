@@ -68,6 +68,7 @@ static int map_owners(const Share *s) {
                 (void) close(done[1]);
                 be_namespace(ready[1], done[0]);
         }
+        (void) close(ready[1]); /* if it dies without a word, that is the end of it */
         if (pid < 0 || read(ready[0], &problem, 1) != 1 || problem)
                 give_up("no namespace for users: %s", strerror(problem ? problem : errno));
         write_map(pid, "uid_map", s->st.st_uid, s->user);

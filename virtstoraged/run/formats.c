@@ -38,26 +38,46 @@ static FileName file_name(const char *place) {
         return name;
 }
 
-static int save(Pool *p, Fault *f) {
-        _cleanup_free_ char *place = place_of(pool_def(p)), *text = NULL;
-        json_auto_t *file = place ? json_pack("{s:s, s:O}", "place", place, "formats", p->formats) : NULL;
+static int check_room(Pool *p, const char *file, const char *text, Fault *f) {
+        Store *s = p->all->formats;
+
+        if (strlen(text) > TEXT_MAX) {
+                fault_set(f, FAULT_LIMIT, E2BIG, "the pool %s has too many volumes whose names do not tell their format", p->name);
+                fault_hint(f, "let names end in .qcow2 and the like");
+                return -E2BIG;
+        }
+        if (store_exists(s, file) || store_count(s) < FORMATS_PLACES_MAX)
+                return 0;
+        fault_set(f, FAULT_LIMIT, ENOSPC, "the format of the volume can't be noted: those of %u places are", FORMATS_PLACES_MAX);
+        fault_hint(f, "remove from %s the files of places that are no more (each begins with its formats, and ends with its place); or let the "
+                   "volume's name end in .qcow2 and the like", store_folder(s));
+        return -ENOSPC;
+}
+
+static int write_file(Pool *p, const char *place, Fault *f) {
+        json_auto_t *file = json_pack("{s:s, s:O}", "place", place, "formats", p->formats);
+        _cleanup_free_ char *text = file ? json_dumps(file, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+        FileName name = file_name(place);
         int r;
 
-        if (!file)
+        if (!text)
                 return fault_oom(f);
-        if (json_object_size(p->formats) == 0)
-                r = store_remove(p->all->formats, file_name(place).text);
-        else {
-                text = json_dumps(file, JSON_COMPACT | JSON_SORT_KEYS);
-                if (!text)
-                        return fault_oom(f);
-                if (strlen(text) > TEXT_MAX) {
-                        fault_set(f, FAULT_LIMIT, E2BIG, "the pool %s has too many volumes whose names do not tell their format", p->name);
-                        fault_hint(f, "let names end in .qcow2 and the like");
-                        return -E2BIG;
-                }
-                r = store_write(p->all->formats, file_name(place).text, text, strlen(text));
-        }
+        r = check_room(p, name.text, text, f);
+        if (r < 0)
+                return r;
+        r = store_write(p->all->formats, name.text, text, strlen(text));
+        return r < 0 ? fault_set(f, FAULT_STORE, -r, "the format of the volume can't be noted: %s", strerror(-r)) : 0;
+}
+
+static int save(Pool *p, Fault *f) {
+        _cleanup_free_ char *place = place_of(pool_def(p));
+        int r;
+
+        if (!place)
+                return fault_oom(f);
+        if (json_object_size(p->formats) > 0)
+                return write_file(p, place, f);
+        r = store_remove(p->all->formats, file_name(place).text);
         return r < 0 ? fault_set(f, FAULT_STORE, -r, "the format of the volume can't be noted: %s", strerror(-r)) : 0;
 }
 

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "../plan/storage.h"
+#include "formats.h"
 #include "log.h"
 #include "mem.h"
-#include "formats.h"
 #include "pool-refresh.h"
 #include "pool-secret.h"
 #include "pool-steps.h"
@@ -67,7 +67,23 @@ static int check_idle(const Pool *p, Fault *f) {
         return what ? fault_set(f, FAULT_BUSY, EBUSY, "the pool %s is busy: %s", p->name, str_after(what, "pool-") ?: what) : 0;
 }
 
-static void tell_waiters(Pool *p, const Fault *why);
+/* Those who come while it is being started. */
+typedef struct PoolWaiter PoolWaiter;
+struct PoolWaiter {
+        DefinedDone done;
+        void *userdata;
+        PoolWaiter *next;
+};
+
+static void tell_waiters(Pool *p, const Fault *why) {
+        PoolWaiter *w;
+
+        while ((w = p->waiters)) {
+                p->waiters = w->next;
+                w->done(p, why, w->userdata);
+                free(w);
+        }
+}
 
 static void go_inactive(Pool *p) {
         volumes_clear(p);
@@ -175,24 +191,6 @@ int pool_start(Pool *p, DefinedDone done, void *userdata, Fault *f) {
         if (r < 0)
                 p->live = pool_def_free(p->live);
         return r;
-}
-
-/* Those who come while it is being started. */
-typedef struct PoolWaiter PoolWaiter;
-struct PoolWaiter {
-        DefinedDone done;
-        void *userdata;
-        PoolWaiter *next;
-};
-
-static void tell_waiters(Pool *p, const Fault *why) {
-        PoolWaiter *w;
-
-        while ((w = p->waiters)) {
-                p->waiters = w->next;
-                w->done(p, why, w->userdata);
-                free(w);
-        }
 }
 
 int pool_when_active(Pool *p, DefinedDone done, void *userdata, Fault *f) {

@@ -137,8 +137,8 @@ static int parse(const char *text, size_t length, Definition **ret, Fault *f) {
 static int check_user(const Pools *s, const PoolDef *def, Fault *f) {
         if (!s->user || pool_ops(def->type)->any_user)
                 return 0;
-        return xml_fault_below(&def->head, "@type", f, FAULT_NOT_SUPPORTED,
-                               "a user's own daemon has only pools of type 'dir', not '%s'", pool_type_to_string(def->type));
+        return xml_fault_below(&def->head, "@type", f, FAULT_NOT_SUPPORTED, "a user's own daemon has no pools of type '%s', which need rights over the host",
+                               pool_type_to_string(def->type));
 }
 
 static int complete(Definitions *s, Definition *def, _unused_ const Defined *known, Fault *f) {

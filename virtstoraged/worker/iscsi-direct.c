@@ -158,7 +158,7 @@ static int add_units(struct iscsi_context *c, const PoolDef *def, PoolInfo *ret,
         if (is_good(t) && scsi_datain_getfullsize(t) > REPORT_LENGTH) {
                 int length = scsi_datain_getfullsize(t);
 
-                t = task_free(t);
+                (void) task_free(t);
                 t = iscsi_reportluns_sync(c, 0, length);
         }
         list = is_good(t) ? scsi_datain_unmarshall(t) : NULL;
