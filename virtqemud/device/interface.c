@@ -67,6 +67,7 @@ static const Field interface_fields[] = {
         { "model/@type", &field_enum, AT(model), .words = &interface_model_table },
         { "mtu/@size", &field_number, AT(mtu), .min = 68, .max = 65535 },
         { "backend/@type", &field_enum, AT(backend), .words = &interface_backend_table },
+        { "backend/@logFile", &field_string, AT(backend_log) },
         { "link/@state", &field_enum, AT(link), .words = &link_state_table },
         PORT_SETTINGS_FIELDS(AT(port)),
         { "port/@isolated", &field_yes_no, AT(isolated) },
@@ -143,6 +144,11 @@ static int check_source(const Interface *i, Fault *f) {
                 return xml_fault_below(&i->device.head, "source", f, FAULT_INVALID_DEFINITION, "that is no link of the host, or no mode of a macvtap");
         if (i->type == INTERFACE_USER && i->direct && (strlen(i->direct) > 15 || i->direct[0] == '-' || i->direct[strcspn(i->direct, "/ ")] != '\0'))
                 return xml_fault_below(&i->device.head, "source/@dev", f, FAULT_INVALID_DEFINITION, "'%s' is no link of the host", i->direct);
+        if (i->backend_log) {
+                xml_fault_below(&i->device.head, "backend/@logFile", f, FAULT_NOT_SUPPORTED, "passt writes no file, what it says is in the journal");
+                fault_hint(f, "leave it out: journalctl -u 'virtqemu-passt-*' shows it");
+                return -EOPNOTSUPP;
+        }
         if (i->managed == NO && !i->host)
                 return xml_fault_below(&i->device.head, "target", f, FAULT_INVALID_DEFINITION, "which tap? managed='no' needs a dev");
         if (i->driver == DRIVER_VHOST && !interface_has_tap(i))

@@ -66,6 +66,7 @@ typedef struct Interface {
         MacAddress mac;
         int link;              /* LinkState */
         int backend;           /* InterfaceBackend */
+        char *backend_log;     /* refused */
         uint64_t mtu;
         sd_id128_t port_id;           /* what others write of one that runs, as its bridge: dropped */
         char *network, *port_group;   /* <source> of type 'network' */
