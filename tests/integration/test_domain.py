@@ -82,7 +82,7 @@ def test_user_networking_through_passt(bus, qemud):
     domain = define(bus, tiny_xml("outward", devices="<interface type='user'><backend type='passt'/></interface>"))
     domain.Start(0, {})
     assert domain.State == "running" and device(bus, domain, "net0")
-    assert [a for a in domain.PlanStart(0, {})[0] if '"type":"stream"' in a]
+    assert [a for a in domain.PlanStart(0, {})[0] if '"type":"socket","id":"hostnet0"' in a]
     domain.Terminate(0, {})
 
 
