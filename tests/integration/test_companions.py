@@ -3,12 +3,14 @@
 
 import os
 import signal
+import subprocess
 import time
 from dataclasses import replace
 
 import pytest
 
-from domains import FORMAT, LIVE, SERVICE, console, define, device, guest_xml, have, tiny_xml
+from domains import BEEP, FORMAT, LIVE, SERVICE, console, define, device, guest_xml, have, tiny_xml
+from rawqemu import die_with_parent
 from test_hotplug import until
 
 pytestmark = pytest.mark.bus
@@ -141,6 +143,50 @@ def test_mapped_folder_over_9p(bus, qemud, guest_image, tmp_path):
     until(lambda: bus.watch.named("virtqemu-share"), [])
     d.Terminate(0, {})
     assert d.Warnings == []
+
+
+def test_sound_in_a_file(bus, qemud, tmp_path):
+    """What the guest plays is there to be heard later; what was there before is not."""
+    heard, image = tmp_path / "heard.wav", tmp_path / "beep.img"
+    heard.write_bytes(b"old" * 100000)
+    image.write_bytes(BEEP.ljust(1 << 20, b"\0"))
+    d = define(bus, tiny_xml(devices=f"<disk type='file'><source file='{image}'/><target dev='vda' bus='virtio'/><readonly/></disk><sound model='pcspk'/>"
+                                     f"<audio id='1' type='file' path='{heard}'/>"))
+    d.Start(0, {}, timeout=60)
+    until(lambda: heard.stat().st_size > 100000)
+    d.Terminate(0, {})
+    content = heard.read_bytes()
+    assert content[:4] == b"RIFF" and b"old" not in content
+    samples = [int.from_bytes(content[i:i + 2], "little", signed=True) for i in range(44, len(content) - 4, 4)]
+    assert any(s > 20000 for s in samples) and any(s < -20000 for s in samples)
+
+
+@pytest.mark.skipif(not have("pulseaudio"), reason="no pulseaudio")
+def test_sound_server(bus, qemud, tmp_path):
+    """One of PulseAudio on the host plays what the guest does; QEMU finds it by the descriptor of its socket alone."""
+    path, heard, image = tmp_path / "server.sock", tmp_path / "heard", tmp_path / "beep.img"
+    image.write_bytes(BEEP.ljust(1 << 20, b"\0"))
+    os.mkfifo(heard)
+    reader = os.open(heard, os.O_RDONLY | os.O_NONBLOCK)
+    server = subprocess.Popen(["pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1", "--disable-shm",
+                               "-L", f"module-native-protocol-unix socket={path} auth-anonymous=1", "-L", f"module-pipe-sink file={heard} sink_name=ours"],
+                              env={"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path), "PATH": os.environ["PATH"]}, stdin=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL, preexec_fn=die_with_parent)
+    until(path.exists)
+    audio = f"<audio id='1' type='pulseaudio' serverName='unix:{path}'><output name='ours' streamName='beeps'/></audio>"
+    d = define(bus, tiny_xml(devices=f"<disk type='file'><source file='{image}'/><target dev='vda' bus='virtio'/><readonly/></disk><sound model='pcspk'/>{audio}"))
+    d.Start(0, {}, timeout=60)
+
+    def hears():
+        try:
+            return any(os.read(reader, 65536))
+        except BlockingIOError:
+            return False
+    until(hears)
+    d.Terminate(0, {})
+    server.kill()
+    server.wait()
+    os.close(reader)
 
 
 SHARED = "<memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>"

@@ -82,8 +82,21 @@ def test_user_networking_through_passt(bus, qemud):
     domain = define(bus, tiny_xml("outward", devices="<interface type='user'><backend type='passt'/></interface>"))
     domain.Start(0, {})
     assert domain.State == "running" and device(bus, domain, "net0")
-    assert [a for a in domain.PlanStart(0, {})[0] if '"type":"stream"' in a]
+    assert [a for a in domain.PlanStart(0, {})[0] if '"type":"socket","id":"hostnet0"' in a]
     domain.Terminate(0, {})
+
+
+@pytest.mark.once
+def test_addresses_of_user_networking(bus, qemud, guest_image):
+    """QEMU's own gives the guest the address of the definition."""
+    d = define(bus, guest_xml(guest_image, devices="<interface type='user'><model type='virtio'/><ip address='172.20.4.9' family='ipv4' prefix='24'/></interface>"))
+    d.Start(0, {}, timeout=60)
+    con = console(bus, d)
+    con.ready()
+    con.ask("nics")
+    con.ask("sh busybox ip link set eth0 up")
+    assert "lease of 172.20.4.9 obtained from 172.20.4.2" in " ".join(con.ask("sh busybox udhcpc -i eth0 -n -q -t 40 -T 1 -s /bin/busybox 2>&1"))
+    d.Terminate(0, {})
 
 
 def test_reboot_and_reset(bus, qemud, guest_image):

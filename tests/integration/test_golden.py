@@ -175,8 +175,8 @@ def open_file(path, tmp_path, read_only, encrypted):
     copy = tmp_path / path.replace("/", "_")
     if "VARS" in path:
         shutil.copyfile(OVMF / "OVMF_VARS_4M.fd", copy)
-    elif "slic" in path:
-        copy.write_bytes(struct.pack("<4sIBB6s8sI4sI", b"SLIC", 36, 1, 0, b"MAKER ", b"TABLE   ", 1, b"TEST", 1))
+    elif "slic" in path or path.endswith(".dat"):
+        copy.write_bytes(struct.pack("<4sIBB6s8sI4sI", b"SLIC" if "slic" in path else b"MSDM" if "msdm" in path else b"TEST", 36, 1, 0, b"MAKER ", b"TABLE   ", 1, b"TEST", 1))
     elif encrypted:
         make_encrypted(copy, encrypted)
     elif path.endswith((".qcow2", ".vdi", ".vpc", ".vhdx", ".vmdk", ".qed", ".qcow")):
@@ -245,6 +245,7 @@ def without_host_devices(case):
     if any(a.startswith("passthrough,") for a in case.argv):
         of_host = (*of_host, "passthrough,id=", '"driver":"tpm-')
     case.argv = [re.sub(r'"nvme","device":"[^"]*","namespace":\d+', '"null-co","size":1048576', a) for a in case.argv]
+    case.argv = [re.sub(r'^({"id":"audio\d+","driver":")(alsa|oss|pa)".*', r'\1none"}', a) for a in case.argv]
     kept = [(a, b) for a, b in zip(case.argv, [*case.argv[1:], ""]) if not any(w in x for w in of_host for x in (a, b))]
     case.argv = [re.sub(r"^(serial|parallel),(id=[^,]*),.*", r"null,\2", a) for a, _ in kept]
 
@@ -295,6 +296,8 @@ def test_command_line(folder, tmp_path):
             held += socket.socketpair()
         elif "ivshmem" in path:
             held.append(ivshmem_server())
+        elif kind == "companion" and any(f"path=/proc/self/fd/{number}," in a for a in case.argv):
+            held.append(Folder(tmp_path))
         elif kind == "companion" and "9p" in folder.name:
             held.append(start_proxy(tmp_path))
         elif kind == "companion" and re.search("disk|floppy", path):

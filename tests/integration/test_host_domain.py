@@ -487,15 +487,16 @@ def test_user_networking(bed):
     bed.run("mkdir -p /srv/web && echo hello from outside >/srv/web/index.html")
     bed.run("systemd-run --unit=web-server busybox httpd -f -p 127.0.0.1:8000 -h /srv/web")
     forward = "<portForward proto='tcp' address='127.0.0.1'><range start='2080' end='2082' to='80'/><range start='2081' exclude='yes'/></portForward>"
-    path = define(bed, guest_xml(bed.guest, name="netty", devices=f"<interface type='user'>{forward}</interface>"))
+    path = define(bed, guest_xml(bed.guest, name="netty", devices=f"<interface type='user'>{forward}<ip address='172.20.4.0' prefix='24'/></interface>"))
     call(bed, "StartDomain", "st", "netty", 0)
     unit = bed.run("systemctl list-units --plain --no-legend 'virtqemu-passt-*'").stdout.split()
     assert unit[2:4] == ["active", "running"] and "User Network net0 of Virtual Machine netty" in " ".join(unit)
     tty = terminal(bed, path)
     read_to(bed, tty, "READY")
-    # passt gives the guest the host's address, and the router's address leads to the host's own services.
-    fetch = "ifconfig eth0 192.0.2.2; route add default gw 192.0.2.1; wget -q -O - http://192.0.2.1:8000/"
-    assert "hello from outside" in asked(bed, tty, "hello", "nics", f"sh {fetch}")
+    assert "172.20.4.15" in asked(bed, tty, "lease of", "nics", "sh busybox ip link set eth0 up", "sh busybox udhcpc -i eth0 -n -q -t 40 -T 1 -s /bin/busybox")
+    # The router's address leads to the host's own services.
+    fetch = "ifconfig eth0 172.20.4.15; route add default gw 172.20.4.2; wget -q -O - http://172.20.4.2:8000/"
+    assert "hello from outside" in asked(bed, tty, "hello", f"sh {fetch}")
     bed.run(f"echo 'sh mkdir /w; echo hello from inside >/w/index.html; busybox httpd -p 80 -h /w' >{tty}")
     fetch = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=3).read().decode())"
     bed.wait(lambda: "hello from inside" in bed.run(["python3", "-c", fetch, "http://127.0.0.1:2080/"], check=False).stdout)

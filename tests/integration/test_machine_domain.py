@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """VMs on a whole machine: what needs cgroup controllers or KVM."""
 
+import base64
 import json
 import re
 
 import pytest
 
-from domains import tiny_xml
+from domains import BEEP, tiny_xml
 
 pytestmark = pytest.mark.machine
 
@@ -30,6 +31,31 @@ def terminate(machine, name):
 def limits(machine, name):
     group = "/sys/fs/cgroup" + str(machine.run(f"systemctl show -P ControlGroup virtqemu@{name}"))
     return {f: machine.read(f"{group}/{f}").strip() for f in ("cpu.max", "memory.max", "cpu.weight")}
+
+
+def test_sound_of_the_host(installed_machine):
+    """Whose definition says so may open the host's cards, as long as it runs: what the guest plays comes out at the other end of a loopback."""
+    machine = installed_machine
+    devices = "<disk type='file'><source file='/srv/beep.img'/><target dev='vda' bus='virtio'/><readonly/></disk><sound model='pcspk'/><audio id='1' type='{}'/>"
+    machine.run("base64 -d >/srv/beep.img && truncate -s 1M /srv/beep.img", input=base64.b64encode(BEEP).decode())
+    define(machine, "loud", tiny_xml("loud", devices=devices.format("alsa")))
+    start = machine.run("virtctl start loud", check=False, timeout=SLOW)
+    assert start.returncode and "loud is to use sound cards: No such device" in start.stderr
+    machine.run("modprobe -a snd-aloop snd-pcm-oss && udevadm settle && test -c /dev/snd/controlC0 -a -c /dev/dsp -a -c /dev/adsp")
+    allowed = "systemctl show -P DeviceAllow virtqemu@{} | sort"
+    others = machine.run(allowed.format("other")).stdout
+    for audio, device in ("alsa", "char-alsa"), ("oss", "/dev/dsp"):
+        define(machine, "loud", tiny_xml("loud", devices=devices.format(audio)))
+        machine.run("virtctl start loud", timeout=SLOW)
+        assert {*machine.run(allowed.format("loud")).stdout.splitlines(), "char-rtc r"} == {*others.splitlines(), "char-rtc r", f"{device} rw"}
+        machine.run("for i in $(seq 600); do grep -q RUNNING /proc/asound/card0/pcm0p/sub0/status && exit 0; sleep 0.2; done; exit 1", timeout=SLOW)
+        # At 8 kHz, a byte for each: half a cycle takes four of them.
+        machine.run("dd if=/dev/adsp of=/srv/heard bs=4000 count=6", timeout=SLOW)
+        heard = base64.b64decode(machine.run("tail -c 8000 /srv/heard | base64 -w0").stdout)
+        turns = sum((a < 128) != (b < 128) for a, b in zip(heard, heard[1:]))
+        assert abs(turns - len(heard) / 4) < len(heard) / 40, (turns, heard[:64])
+        terminate(machine, "loud")
+        machine.run(f"for i in $(seq 300); do {allowed.format('loud')} | grep -qE 'alsa|dsp' || exit 0; sleep 0.2; done; exit 1", timeout=SLOW)
 
 
 def test_limits_of_units_reach_the_cgroup(installed_machine):

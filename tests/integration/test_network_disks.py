@@ -5,11 +5,13 @@ import http.server
 import os
 import re
 import socket
+import ssl
 import subprocess
 import threading
 
 import pytest
 
+import certificates
 from domains import FORMAT, LIVE, console, define, device, guest_xml, have, tiny_xml
 from iscsi import TARGET
 from rawqemu import die_with_parent
@@ -128,21 +130,47 @@ class Pages(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def serve_pages(context=None):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages)
+    if context:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
 @pytest.mark.once
 @pytest.mark.skipif(not os.path.exists(f"{MODULES}/block-curl.so"), reason="QEMU's driver of http is not installed")
-def test_http(bus, qemud, guest_image):
+def test_http(bus, qemud, guest_image, tmp_path):
+    """A disk, one by https, and the layer that an image of the host's lies on: what the guest writes stays in that."""
     Pages.content = b"from the web".ljust(1 << 20, b"\0")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    source = f"<source protocol='http' name='media/boot.iso' query='v=1'><host name='127.0.0.1' port='{server.server_port}'/><timeout seconds='20'/></source>"
-    d = define(bus, guest_xml(guest_image, devices=disk(source, "sda", "scsi", "<readonly/>") + "<controller type='scsi' model='virtio-scsi'/>"))
+    certificates.make(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server-cert.pem", tmp_path / "server-key.pem")
+    servers = [serve_pages(), serve_pages(context)]
+    source = "<source protocol='{}' name='media/boot.iso'{}><host name='127.0.0.1' port='{}'/><timeout seconds='20'/>{}</source>"
+    plain, safe = source.format("http", " query='v=1'", servers[0].server_port, ""), source.format("https", "", servers[1].server_port, "<ssl verify='no'/>")
+    top = tmp_path / "top.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-u", "-F", "raw", "-b", f"http://127.0.0.1:{servers[0].server_port}/media/boot.iso", top, "1M"],
+                   check=True, timeout=60)
+    layered = (f"<disk type='file'><driver name='qemu' type='qcow2'/><source file='{top}'/><backingStore type='network'><format type='raw'/>{plain}<backingStore/>"
+               "</backingStore><target dev='vda' bus='virtio'/></disk>")
+    d = define(bus, guest_xml(guest_image, devices=disk(plain, "sda", "scsi", "<readonly/>") + "<controller type='scsi' model='virtio-scsi'/>" + layered +
+                              disk(safe, "vdb", "virtio", "<readonly/>")))
     d.Start(0, {}, timeout=60)
     con = console(bus, d)
     con.ready()
     con.ask("disks")
-    assert con.ask("read sda") == ["TEXT from the web"]
+    for name in ("sda", "vda", "vdb"):
+        assert con.ask(f"read {name}") == ["TEXT from the web"]
+    con.ask("write vda written")
+    assert con.ask("read vda") == ["TEXT writtene web"]
+    assert len(helpers(bus)) == 3
     d.Terminate(0, {})
-    server.shutdown()
+    until(lambda: helpers(bus) == [])
+    assert b"written" in top.read_bytes() and Pages.content.startswith(b"from the web")
+    for server in servers:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.mark.once

@@ -78,6 +78,9 @@ static const Field iothread_fields[] = {
         { "@id", &field_number, AT(id), FIELD_REQUIRED, .min = 1, .max = UINT32_MAX },
         { "@thread_pool_min", &field_number, AT(pool_min), .max = 1024 },
         { "@thread_pool_max", &field_number, AT(pool_max), .min = 1, .max = 1024 },
+        { "poll/@max", &field_number, AT(poll_max), .max = INT64_MAX },
+        { "poll/@grow", &field_number, AT(poll_grow), .max = INT64_MAX },
+        { "poll/@shrink", &field_number, AT(poll_shrink), .max = INT64_MAX },
 };
 #undef AT
 const RecordType iothread_record = { "iothread", sizeof(IothreadId), RECORD_FIELDS(iothread_fields) };
@@ -310,9 +313,13 @@ static const Field domain_fields[] = {
         HYPERV("frequencies", frequencies),
         HYPERV("reenlightenment", reenlightenment),
         HYPERV("tlbflush", tlbflush),
+        HYPERV("tlbflush/direct", tlbflush_direct),
+        HYPERV("tlbflush/extended", tlbflush_extended),
         HYPERV("ipi", ipi),
         HYPERV("evmcs", evmcs),
         HYPERV("avic", avic),
+        HYPERV("emsr_bitmap", emsr_bitmap),
+        HYPERV("xmm_input", xmm_input),
         { "features/kvm/hidden/@state", &field_on_off, AT(kvm_hidden) },
         { "features/kvm/hint-dedicated/@state", &field_on_off, AT(kvm_hint_dedicated) },
         { "features/kvm/poll-control/@state", &field_on_off, AT(kvm_poll_control) },
@@ -323,6 +330,7 @@ static const Field domain_fields[] = {
         SWITCH("features/pvspinlock", pvspinlock),
         SWITCH("features/pmu", pmu),
         SWITCH("features/vmport", vmport),
+        { "features/ps2/@state", &field_on_off, AT(ps2) },
         { "features/ioapic/@driver", &field_enum, AT(ioapic), .words = &ioapic_driver_table },
         SWITCH("features/smm", smm),
         { "features/smm/tseg", &field_size, AT(smm_segment), .unit = "MiB" },

@@ -57,7 +57,7 @@ DECLARE_ENUM(HypervMode, hyperv_mode);
 typedef struct Hyperv {
         int mode;                /* HypervMode */
         Tristate relaxed, vapic, spinlocks, vpindex, runtime, synic, stimer, stimer_direct, reset, vendor_id, frequencies,
-                reenlightenment, tlbflush, ipi, evmcs, avic;
+                reenlightenment, tlbflush, tlbflush_direct, tlbflush_extended, ipi, evmcs, avic, emsr_bitmap, xmm_input;
         uint64_t spinlock_retries;
         char *vendor_id_value;
 } Hyperv;
@@ -120,6 +120,7 @@ struct DomainDef {
         char *cpu_vendor;        /* what the writer's host had */
         uint64_t cpu_clusters;
         Switch vmport, smm, pmu, pvspinlock, vmcoreinfo;
+        Tristate ps2;
         int ioapic;              /* IoapicDriver */
         Tristate kvm_hidden, kvm_hint_dedicated, kvm_poll_control, kvm_pv_ipi, dirty_ring;
         uint64_t dirty_ring_size;    /* entries for each CPU */
@@ -169,6 +170,7 @@ typedef struct IothreadId {
         Record head;
         uint64_t id;
         uint64_t pool_min, pool_max;
+        uint64_t poll_max, poll_grow, poll_shrink; /* how long it looks for work before it sleeps: ns; factors, 0: QEMU's */
 } IothreadId;
 extern const RecordType iothread_record;
 

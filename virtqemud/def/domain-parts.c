@@ -14,8 +14,7 @@ static const Field vcpu_state_fields[] = {
 #undef AT
 const RecordType vcpu_state_record = { "vcpu", sizeof(VcpuState), RECORD_FIELDS(vcpu_state_fields) };
 
-static const char *const table_words[] = { NULL, "slic" };
-static const EnumTable table_table = { table_words, ARRAY_SIZE(table_words) };
+DEFINE_ENUM(AcpiTableType, acpi_table_type, NULL, "slic", "raw", "msdm")
 
 static int table_check(Record *r, Fault *f) {
         const AcpiTable *t = (const AcpiTable *) r;
@@ -25,7 +24,7 @@ static int table_check(Record *r, Fault *f) {
 
 #define AT(member) offsetof(AcpiTable, member)
 static const Field acpi_table_fields[] = {
-        { "@type", &field_enum, AT(type), FIELD_REQUIRED, .words = &table_table },
+        { "@type", &field_enum, AT(type), FIELD_REQUIRED, .words = &acpi_table_type_table },
         { ".", &field_string, AT(path), FIELD_REQUIRED },
 };
 #undef AT

@@ -13,9 +13,14 @@ typedef struct VcpuState {
 } VcpuState;
 
 /* <os><acpi><table>: one of those that the firmware gives to the guest, from a file. */
+typedef enum AcpiTableType {
+        ACPI_TABLE_NONE, ACPI_TABLE_SLIC, ACPI_TABLE_RAW, ACPI_TABLE_MSDM, _ACPI_TABLE_TYPE_MAX, _ACPI_TABLE_TYPE_INVALID = -EINVAL
+} AcpiTableType;
+DECLARE_ENUM(AcpiTableType, acpi_table_type);
+
 typedef struct AcpiTable {
         Record head;
-        int type;
+        int type;                /* AcpiTableType */
         char *path;
 } AcpiTable;
 extern const RecordType acpi_table_record;

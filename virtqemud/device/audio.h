@@ -27,6 +27,11 @@ typedef struct AudioStream {
         uint64_t voices, buffer_length;         /* µs */
         uint64_t frequency, channels;           /* Hz */
         int format;
+        char *device;                           /* of the host: a name of ALSA's, the path of one of OSS */
+        uint64_t buffer_count;
+        Tristate poll;
+        char *name, *stream;                    /* a sink or source of a PulseAudio server, and what it calls this */
+        uint64_t latency;                       /* µs */
 } AudioStream;
 
 /* <audio>: where the sound of guests goes. A sound device names one by its number. */
@@ -36,7 +41,18 @@ typedef struct Audio {
         int type;                               /* AudioType */
         uint64_t timer_period;                  /* µs */
         AudioStream input, output;
+        Tristate mmap, exclusive;               /* of OSS */
+        uint64_t dsp_policy;
+        char *path;                             /* a file that all that is played is written into */
+        char *server;                           /* of PulseAudio: "unix:/…" or the path alone */
 } Audio;
+
+/* The device files of the host that the domain's sound takes, as paths or classes ("char-alsa"), up to AUDIO_DEVICES_MAX. They are
+ * the definition's. Returns how many. */
+#define AUDIO_DEVICES_MAX 5u
+size_t audio_devices(const DomainDef *def, const char *ret[static AUDIO_DEVICES_MAX]);
+#define AUDIO_ALSA_CLASS "char-alsa"
+#define AUDIO_ALSA_CARDS "/dev/snd/controlC*"
 
 /* The one with that number; NUMBER_UNSET: the first. */
 const Audio *domain_find_audio(const DomainDef *def, uint64_t number);

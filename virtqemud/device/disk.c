@@ -34,6 +34,8 @@ static const EnumTable slice_table = { slice_words, ARRAY_SIZE(slice_words) };
 static const char *const tray_words[] = { NULL, "closed", "open" };
 static const EnumTable tray_table = { tray_words, ARRAY_SIZE(tray_words) };
 
+static const char *const translation_words[] = { NULL, "auto", "none", "lba" };
+static const EnumTable translation_table = { translation_words, ARRAY_SIZE(translation_words) };
 static const char *const snapshot_words[] = { NULL, "no", "internal", "external", "manual" };
 static const EnumTable snapshot_table = { snapshot_words, ARRAY_SIZE(snapshot_words) };
 static const char *const model_words[] = { NULL, "virtio", "virtio-transitional", "virtio-non-transitional" };
@@ -117,13 +119,15 @@ static const Field disk_fields[] = {
         { "shareable", &field_flag, AT(shareable) },
         { "transient", &field_flag, AT(transient) },
         { "transient/@shareBacking", &field_yes_no, AT(share_backing) },
-        { "serial", &field_string, AT(serial), .max_length = 36 },
-        { "wwn", &field_string, AT(wwn), .max_length = 16 },
+        { "serial", &field_string, AT(serial), .max_length = 255 },
+        { "wwn", &field_string, AT(wwn), .max_length = 18 },
         { "vendor", &field_string, AT(vendor), .max_length = 8 },
-        { "product", &field_string, AT(product), .max_length = 16 },
+        { "product", &field_string, AT(product), .max_length = 40 },
         { "geometry/@cyls", &field_number, AT(cylinders), .min = 1, .max = 65535 },
         { "geometry/@heads", &field_number, AT(heads), .min = 1, .max = 255 },
         { "geometry/@secs", &field_number, AT(sectors), .min = 1, .max = 255 },
+        { "geometry/@trans", &field_enum, AT(translation), .words = &translation_table },
+        { "blockio/@discard_granularity", &field_number, AT(discard_granularity), .max = UINT32_MAX },
         { "blockio/@logical_block_size", &field_number, AT(logical_block), .min = 512, .max = 32768 },
         { "blockio/@physical_block_size", &field_number, AT(physical_block), .min = 512, .max = 2097152 },
         { "target/@removable", &field_on_off, AT(removable) },
@@ -140,6 +144,10 @@ static const Field disk_fields[] = {
 };
 #undef AT
 
+static const char *wwn_digits(const Disk *d) {
+        return str_after(d->wwn, "0x") ?: d->wwn;
+}
+
 static int check_record(Record *r, Fault *f) {
         const Disk *d = (const Disk *) r;
 
@@ -147,8 +155,8 @@ static int check_record(Record *r, Fault *f) {
                 return xml_fault(r, f, FAULT_NOT_SUPPORTED, "driver name '%.16s' is not supported, expected 'qemu'", d->driver);
         if (strspn(d->target, "abcdefghijklmnopqrstuvwxyz0123456789") != strlen(d->target) || !*d->target)
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "target '%.32s' is not a device name such as 'vda'", d->target);
-        if (d->wwn && (strlen(d->wwn) != 16 || strspn(d->wwn, "0123456789abcdefABCDEF") != 16))
-                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "wwn '%.16s' is not 16 hexadecimal digits", d->wwn);
+        if (d->wwn && (strlen(wwn_digits(d)) != 16 || strspn(wwn_digits(d), "0123456789abcdefABCDEF") != 16))
+                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "wwn '%.18s' is not 16 hexadecimal digits", d->wwn);
         if (d->type == DISK_VOLUME && (!d->pool || !d->volume))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "type 'volume' needs <source pool='…' volume='…'/>");
         if (d->type != DISK_VOLUME && (d->pool || d->volume || d->mode || d->served))
@@ -275,8 +283,8 @@ static const char *disk_driver(const Disk *d) {
         return NULL;
 }
 
-static size_t serial_max(const Disk *d) {
-        return d->bus == DISK_SCSI ? 36 : 20;
+static bool is_ata(const Disk *d) {
+        return d->bus == DISK_SATA || d->bus == DISK_IDE;
 }
 
 /* What only some buses have. */
@@ -291,9 +299,10 @@ static int check_settings(const Disk *d, Fault *f) {
                 { "@model", d->model != DISK_MODEL_NONE, d->bus == DISK_VIRTIO },
                 { "driver", virtio_options_any(&d->virtio), d->bus == DISK_VIRTIO },
                 { "vendor", d->vendor != NULL, d->bus == DISK_SCSI },
-                { "product", d->product != NULL, d->bus == DISK_SCSI },
+                { "product", d->product != NULL, d->bus == DISK_SCSI || is_ata(d) },
                 { "target/@removable", d->removable != UNSET, d->bus == DISK_USB || d->bus == DISK_SCSI },
-                { "target/@rotation_rate", d->rotation_rate != NUMBER_UNSET, d->bus == DISK_SCSI || d->bus == DISK_SATA || d->bus == DISK_IDE },
+                { "target/@rotation_rate", d->rotation_rate != NUMBER_UNSET, d->bus == DISK_SCSI || is_ata(d) },
+                { "geometry/@trans", d->translation != 0, d->what == DISK_DISK && is_ata(d) },
                 { "geometry", d->cylinders != NUMBER_UNSET, d->what == DISK_DISK && d->bus != DISK_USB },
         };
         const char *bus = disk_bus_to_string((DiskBus) d->bus);
@@ -304,6 +313,8 @@ static int check_settings(const Disk *d, Fault *f) {
                                                disk_device_to_string((DiskDevice) d->what), bus);
         if ((d->cylinders == NUMBER_UNSET) != (d->heads == NUMBER_UNSET) || (d->heads == NUMBER_UNSET) != (d->sectors == NUMBER_UNSET))
                 return xml_fault_below(&d->device.head, "geometry", f, FAULT_INVALID_DEFINITION, "it has cyls, heads and secs");
+        if (d->product && d->bus == DISK_SCSI && strlen(d->product) > 16)
+                return xml_fault_below(&d->device.head, "product", f, FAULT_INVALID_DEFINITION, "bus 'scsi' has 16 characters for it");
         if (!number_is_power_of_two(d->logical_block) || !number_is_power_of_two(d->physical_block) || !number_is_power_of_two(d->queue_size))
                 return xml_fault(&d->device.head, f, FAULT_INVALID_DEFINITION, "sizes of blocks and queues are powers of two");
         return 0;
@@ -431,9 +442,6 @@ static int disk_check(const Device *device, const DomainDef *def, const QemuCaps
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "there are no virtio cdroms, use bus 'sata' or 'scsi'");
         if (d->what == DISK_DISK && d->readonly && (d->bus == DISK_IDE || d->bus == DISK_SATA))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "ide and sata disks can't be read-only, use bus 'virtio' or 'scsi'");
-        if (d->serial && strlen(d->serial) > serial_max(d))
-                return xml_fault(r, f, FAULT_INVALID_DEFINITION, "serial '%s' is longer than the %zu characters of bus '%s'", d->serial,
-                                 serial_max(d), disk_bus_to_string((DiskBus) d->bus));
         if (d->wwn && (d->bus == DISK_VIRTIO || d->bus == DISK_USB))
                 return xml_fault(r, f, FAULT_INVALID_DEFINITION, "disks on bus '%s' have no wwn", disk_bus_to_string((DiskBus) d->bus));
         if (d->io == IO_NATIVE && d->cache != CACHE_NONE && d->cache != CACHE_DIRECTSYNC) {
@@ -521,7 +529,7 @@ static int disk_files(const Device *device, WantedFiles *requests) {
 /* --- QEMU --- */
 
 static int add_identity(const Disk *d, json_t *json) {
-        _cleanup_free_ char *wwn = d->wwn ? strf("0x%s", d->wwn) : NULL;
+        _cleanup_free_ char *wwn = d->wwn ? strf("0x%s", wwn_digits(d)) : NULL;
 
         if (json_set_text(json, "serial", d->serial) < 0)
                 return -ENOMEM;
@@ -530,7 +538,7 @@ static int add_identity(const Disk *d, json_t *json) {
         if (wwn) {
                 uint64_t n;
 
-                if (parse_u64(d->wwn, 16, &n) < 0 || n > INT64_MAX) /* JSON numbers end there, the option also takes text */
+                if (parse_u64(wwn_digits(d), 16, &n) < 0 || n > INT64_MAX) /* JSON numbers end there, the option also takes text */
                         return json_set_text(json, "wwn", wwn);
                 return json_object_set_new(json, "wwn", json_integer((json_int_t) n)) < 0 ? -ENOMEM : 0;
         }
@@ -575,6 +583,7 @@ static int add_settings(const Disk *d, json_t *json) {
         } rows[] = {
                 { "num-queues", d->queues }, { "queue-size", d->queue_size }, { "cyls", d->cylinders }, { "heads", d->heads }, { "secs", d->sectors },
                 { "logical_block_size", d->logical_block }, { "physical_block_size", d->physical_block }, { "rotation_rate", d->rotation_rate },
+                { "discard_granularity", d->discard_granularity },
         };
         int r = virtio_options_add(&d->virtio, json);
 
@@ -583,7 +592,9 @@ static int add_settings(const Disk *d, json_t *json) {
         if (r >= 0)
                 r = json_set_text(json, "vendor", d->vendor);
         if (r >= 0)
-                r = json_set_text(json, "product", d->product);
+                r = json_set_text(json, is_ata(d) ? "model" : "product", d->product);
+        if (r >= 0)
+                r = json_set_text(json, "bios-chs-trans", enum_to_word(&translation_table, d->translation));
         return r < 0 ? r : json_set_switch(json, "removable", d->removable);
 }
 

@@ -124,7 +124,8 @@ typedef struct Disk {
         uint64_t queues, queue_size, iothread;
         char *vendor, *product;
         uint64_t cylinders, heads, sectors;
-        uint64_t logical_block, physical_block;
+        int translation;         /* of these, by the BIOS */
+        uint64_t logical_block, physical_block, discard_granularity;
         uint64_t rotation_rate;
         Tristate removable;
         IoTune tune;

@@ -58,13 +58,12 @@ static const Field hostdev_fields[] = {
 };
 #undef AT
 
-/* libvirt writes the parts of a PCI address in hexadecimal, with or without "0x", and the number of a USB bus in decimal. */
+/* A PCI address is written in hexadecimal, with "0x", and read as decimal without; the number of a USB bus is decimal. */
 static int parse_part(const Hostdev *h, const char *path, const char *text, uint64_t max, uint64_t *ret, Fault *f) {
         bool pci = h->type == HOSTDEV_PCI;
-        const char *digits = text && pci ? str_after(text, "0x") ?: text : text;
 
         *ret = NUMBER_UNSET;
-        if (text && (parse_u64(digits, pci ? 16 : 10, ret) < 0 || *ret > max))
+        if (text && (parse_u64(text, pci ? 0 : 10, ret) < 0 || *ret > max))
                 return xml_fault_below(&h->device.head, path, f, FAULT_INVALID_DEFINITION, pci ? "'%s' is not 0x0 to 0x%" PRIx64 : "'%s' is not 1 to %" PRIu64,
                                        text, max);
         return 0;

@@ -59,7 +59,7 @@ static int input_fill(Device *d, DomainDef *def, Fault *f) {
         if (i->type == INPUT_PASSTHROUGH && i->bus == INPUT_BUS_NONE)
                 i->bus = INPUT_VIRTIO;
         if (i->bus == INPUT_BUS_NONE && i->type != INPUT_EVDEV)
-                i->bus = i->type == INPUT_TABLET ? INPUT_USB : INPUT_PS2;
+                i->bus = i->type == INPUT_TABLET || def->ps2 == NO ? INPUT_USB : INPUT_PS2;
         return 0;
 }
 
@@ -95,6 +95,8 @@ static int check_source(const Input *i, Fault *f) {
 static int input_check(const Device *d, const DomainDef *def, const QemuCaps *caps, Fault *f) {
         const Input *i = (const Input *) d;
 
+        if (i->bus == INPUT_PS2 && def->ps2 == NO)
+                return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "<features> say ps2 state='off': use bus 'usb' or 'virtio'");
         if (i->type == INPUT_TABLET && i->bus == INPUT_PS2)
                 return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "there are no ps2 tablets, use bus 'usb' or 'virtio'");
         if (check_source(i, f) < 0)

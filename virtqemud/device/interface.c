@@ -5,6 +5,7 @@
 #include "interface-socket.h"
 #include "mem.h"
 #include "str.h"
+#include "user-address.h"
 #include "virtio.h"
 #include "xml-read.h"
 
@@ -66,11 +67,13 @@ static const Field interface_fields[] = {
         { "model/@type", &field_enum, AT(model), .words = &interface_model_table },
         { "mtu/@size", &field_number, AT(mtu), .min = 68, .max = 65535 },
         { "backend/@type", &field_enum, AT(backend), .words = &interface_backend_table },
+        { "backend/@logFile", &field_string, AT(backend_log) },
         { "link/@state", &field_enum, AT(link), .words = &link_state_table },
         PORT_SETTINGS_FIELDS(AT(port)),
         { "port/@isolated", &field_yes_no, AT(isolated) },
-        { "coalesce/rx/frames/@max", &field_number, AT(coalesce), .min = 1, .max = 65535 },
+        { "coalesce/rx/frames/@max", &field_number, AT(coalesce), .max = 65535 },
         { "portForward", &field_list, AT(forwards), .record = &user_forward_record },
+        { "ip", &field_list, AT(addresses), .record = &user_address_record, .max = 2 },
         DEVICE_FIELDS(Interface),
 };
 #undef AT
@@ -97,6 +100,13 @@ static int check_port(const Interface *i, Fault *f) {
         if (i->type == INTERFACE_BRIDGE && virtual_port_is_set(&i->port.virtual_port) && i->port.virtual_port.type == VIRTUAL_PORT_NONE)
                 return xml_fault_below(&i->device.head, "virtualport", f, FAULT_INVALID_DEFINITION,
                                        "in whose switch? a bridge of Open vSwitch has type='openvswitch'");
+        if (i->addresses.n > 0 && i->type != INTERFACE_USER) {
+                xml_fault(i->addresses.items[0], f, FAULT_NOT_SUPPORTED, "addresses of guests are given by DHCP");
+                fault_hint(f, "a <host> of the network's <dhcp> fixes it");
+                return -EOPNOTSUPP;
+        }
+        if (user_addresses_check(&i->addresses, f) < 0)
+                return -EINVAL;
         if (i->forwards.n > 0 && i->backend == BACKEND_DEFAULT)
                 return xml_fault_below(&i->device.head, "portForward", f, FAULT_NOT_SUPPORTED,
                                        "it is passt that forwards ports: let <backend> be that, or away");
@@ -122,7 +132,8 @@ static int check_source(const Interface *i, Fault *f) {
         const char *type = interface_type_to_string((InterfaceType) i->type);
 
         for (size_t k = 0; k < ARRAY_SIZE(rows); k++) {
-                if (rows[k].value && i->type != (int) rows[k].type && !(i->type == INTERFACE_NETWORK && rows[k].value == i->bridge))
+                if (rows[k].value && i->type != (int) rows[k].type && !(i->type == INTERFACE_NETWORK && rows[k].value == i->bridge) &&
+                    !(i->backend == BACKEND_PASST && rows[k].value == i->direct))
                         return xml_fault_below(&i->device.head, "source", f, FAULT_INVALID_DEFINITION, "type '%s' has no %s", type, rows[k].attribute);
                 if (!rows[k].value && rows[k].needed && i->type == (int) rows[k].type)
                         return xml_fault(&i->device.head, f, FAULT_INVALID_DEFINITION, "type '%s' needs a <source %s='…'/>", type, rows[k].attribute);
@@ -131,6 +142,13 @@ static int check_source(const Interface *i, Fault *f) {
                 return xml_fault_below(&i->device.head, "backend", f, FAULT_INVALID_DEFINITION, "it belongs to type 'user'");
         if (i->type == INTERFACE_DIRECT && (i->direct_mode > DIRECT_PASSTHROUGH || strlen(i->direct) > 15))
                 return xml_fault_below(&i->device.head, "source", f, FAULT_INVALID_DEFINITION, "that is no link of the host, or no mode of a macvtap");
+        if (i->type == INTERFACE_USER && i->direct && (strlen(i->direct) > 15 || i->direct[0] == '-' || i->direct[strcspn(i->direct, "/ ")] != '\0'))
+                return xml_fault_below(&i->device.head, "source/@dev", f, FAULT_INVALID_DEFINITION, "'%s' is no link of the host", i->direct);
+        if (i->backend_log) {
+                xml_fault_below(&i->device.head, "backend/@logFile", f, FAULT_NOT_SUPPORTED, "passt writes no file, what it says is in the journal");
+                fault_hint(f, "leave it out: journalctl -u 'virtqemu-passt-*' shows it");
+                return -EOPNOTSUPP;
+        }
         if (i->managed == NO && !i->host)
                 return xml_fault_below(&i->device.head, "target", f, FAULT_INVALID_DEFINITION, "which tap? managed='no' needs a dev");
         if (i->driver == DRIVER_VHOST && !interface_has_tap(i))
@@ -270,8 +288,11 @@ static bool needs_passt(const Interface *i, const Args *a) {
 static json_t *user_netdev(const Interface *i, Args *a, const char *id) {
         _cleanup_free_ char *number = NULL;
 
-        if (!needs_passt(i, a))
-                return json_pack("{s:s, s:s}", "type", "user", "id", id);
+        if (!needs_passt(i, a)) {
+                json_auto_t *json = json_pack("{s:s, s:s}", "type", "user", "id", id);
+
+                return json && user_addresses_to_json(&i->addresses, json) >= 0 ? json_incref(json) : NULL;
+        }
         /* Not type "stream": its thread does not find a descriptor that came by the monitor. */
         number = args_fd_name(a, args_fd(a, PLAN_FD_COMPANION, i->device.id, false, false, false, NULL));
         return number ? json_pack("{s:s, s:s, s:s}", "type", "socket", "id", id, "fd", number) : NULL;
@@ -454,6 +475,12 @@ static int interface_companion(const Device *d, const char *state, Companion *re
         *ret = (Companion) { .name = "passt", .package = "passt", .title = "User Network", .lost = "has no network any more", .has_network = true };
         for (size_t k = 0; k < ARRAY_SIZE(always) && r >= 0; k++)
                 r = strv_push(&ret->argv, always[k]);
+        if (r >= 0 && i->direct)
+                r = strv_push(&ret->argv, "--interface");
+        if (r >= 0 && i->direct)
+                r = strv_push(&ret->argv, i->direct);
+        if (r >= 0)
+                r = user_addresses_to_args(&i->addresses, &ret->argv);
         return r < 0 ? r : user_forwards_to_args(&i->forwards, &ret->argv);
 }
 

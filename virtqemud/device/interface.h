@@ -66,6 +66,7 @@ typedef struct Interface {
         MacAddress mac;
         int link;              /* LinkState */
         int backend;           /* InterfaceBackend */
+        char *backend_log;     /* refused */
         uint64_t mtu;
         sd_id128_t port_id;           /* what others write of one that runs, as its bridge: dropped */
         char *network, *port_group;   /* <source> of type 'network' */
@@ -86,6 +87,7 @@ typedef struct Interface {
         Tristate isolated;
         uint64_t coalesce;            /* frames that the host takes together */
         RecordList forwards;          /* UserForward, of type 'user' */
+        RecordList addresses;         /* UserAddress, likewise */
         Tristate managed;             /* <target managed> of type 'ethernet': NO, the tap is there */
         char *host;            /* live: name of the host's end; of type 'ethernet' also what it is to be */
 } Interface;

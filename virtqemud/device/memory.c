@@ -25,6 +25,7 @@ typedef struct MemoryDevice {
         uint64_t node;               /* of the guest */
         bool readonly, pmem;         /* pmem: what was written is there when the host ends at that moment */
         uint64_t align;
+        uint64_t base;               /* where the guest finds it, of those that are no dimm; NUMBER_UNSET: QEMU chooses */
 } MemoryDevice;
 
 #define AT(member) offsetof(MemoryDevice, member)
@@ -44,6 +45,7 @@ static const Field memory_fields[] = {
         { "target/requested", &field_size, AT(requested), .unit = "KiB" },
         { "target/current", &field_size, AT(current), FIELD_LIVE, .unit = "KiB" },
         { "target/label/size", &field_size, AT(label), .unit = "KiB" },
+        { "target/address/@base", &field_hex, AT(base), .max = INT64_MAX, .digits = 1 },
         { "target/readonly", &field_flag, AT(readonly) },
         DEVICE_FIELDS(MemoryDevice),
 };
@@ -164,6 +166,8 @@ static int memory_check_device(const Device *d, const DomainDef *def, const Qemu
                 return xml_fault(&d->head, f, FAULT_NOT_SUPPORTED, "what it gives back to the host can't be locked, as memoryBacking/locked wants");
         if (m->label != NUMBER_UNSET && (m->label < 128 << 10 || m->label >= m->size))
                 return xml_fault_below(&d->head, "target/label/size", f, FAULT_INVALID_DEFINITION, "it is 128 KiB at least, and less than the size");
+        if (m->base != NUMBER_UNSET && has_slot(m))
+                return xml_fault_below(&d->head, "target/address", f, FAULT_INVALID_DEFINITION, "that of a dimm is <address type='dimm' base='0x…'/>");
         if (has_slot(m) && !def->acpi)
                 return xml_fault(&d->head, f, FAULT_INVALID_DEFINITION, "guests find it through ACPI, which the domain has not: <features><acpi/></features>");
         if (caps && !caps_has_device(caps, memory_driver(m)))
@@ -226,6 +230,8 @@ static int memory_args(const Device *d, Args *a, Fault *f) {
                 return -ENOMEM;
         if (m->model == MODEL_VIRTIO_MEM &&
             (json_set_number(json, "block-size", m->block) < 0 || json_set_number(json, "requested-size", m->requested) < 0))
+                return -ENOMEM;
+        if (json_set_number(json, "memaddr", m->base) < 0)
                 return -ENOMEM;
         r = args_address(a, d, json, f);
         return r < 0 ? r : args_json(a, ARG_DEVICE, TAKE_PTR(json));

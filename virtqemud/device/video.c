@@ -51,7 +51,7 @@ static const char *const gl_names[] = { "virtio-vga-gl", "virtio-gpu-gl-pci" };
 static const Field video_fields[] = {
         { "driver/@name", &field_string, AT(driver), .max_length = 16 },
         VIRTIO_FIELDS(AT(virtio)),
-        { "model/@type", &field_enum, AT(model), FIELD_REQUIRED, .words = &model_table },
+        { "model/@type", &field_enum, AT(model), .words = &model_table },
         { "model/@ram", &field_number, AT(ram), .max = 1 << 22 },
         { "model/@vram", &field_number, AT(vram), .max = 1 << 22 },
         { "model/@vram64", &field_number, AT(vram64), .max = 1 << 24 },
@@ -126,6 +126,8 @@ static void set_number(uint64_t *n, uint64_t value) {
 static int video_fill(Device *d, DomainDef *def, Fault *f) {
         Video *v = (Video *) d;
 
+        if (v->model == VIDEO_UNSET)
+                v->model = VIDEO_VGA;
         if (v->model == VIDEO_NONE)
                 return 0;
         set_number(&v->vram, models[v->model].vram);

@@ -49,9 +49,13 @@ static void add_hyperv(Text *t, const Hyperv *h) {
                 { "hv-frequencies", h->frequencies },
                 { "hv-reenlightenment", h->reenlightenment },
                 { "hv-tlbflush", h->tlbflush },
+                { "hv-tlbflush-direct", h->tlbflush_direct },
+                { "hv-tlbflush-ext", h->tlbflush_extended },
                 { "hv-ipi", h->ipi },
                 { "hv-evmcs", h->evmcs },
                 { "hv-avic", h->avic },
+                { "hv-emsr-bitmap", h->emsr_bitmap },
+                { "hv-xmm-input", h->xmm_input },
         };
 
         if (h->mode == HYPERV_PASSTHROUGH)
@@ -108,7 +112,7 @@ static void add_cache(Text *t, const DomainDef *def) {
 }
 
 static void add_address(Text *t, const DomainDef *def) {
-        if (def->cpu_address == CPU_ADDRESS_EMULATE)
+        if (def->cpu_address == CPU_ADDRESS_EMULATE && def->cpu_address_bits != NUMBER_UNSET)
                 text_addf(t, ",phys-bits=%" PRIu64, def->cpu_address_bits);
         if (def->cpu_address != CPU_ADDRESS_PASSTHROUGH)
                 return;
@@ -225,8 +229,6 @@ static int check_cache(const DomainDef *def, Fault *f) {
 }
 
 static int check_address(const DomainDef *def, Fault *f) {
-        if (def->cpu_address == CPU_ADDRESS_EMULATE && def->cpu_address_bits == NUMBER_UNSET)
-                return domain_fault(def, f, FAULT_INVALID_DEFINITION, "cpu/maxphysaddr/@bits", "how many?");
         if (def->cpu_address != CPU_ADDRESS_EMULATE && def->cpu_address_bits != NUMBER_UNSET)
                 return domain_fault(def, f, FAULT_INVALID_DEFINITION, "cpu/maxphysaddr/@bits", "they belong to mode 'emulate'");
         if (def->cpu_address != CPU_ADDRESS_PASSTHROUGH && def->cpu_address_limit != NUMBER_UNSET)

@@ -100,8 +100,8 @@ static int check_boot(const DomainDef *def, Fault *f) {
                         return xml_fault(&boot->head, f, FAULT_INVALID_DEFINITION, "'%s' is given twice", boot_dev_to_string((BootDev) boot->dev));
                 seen |= 1u << boot->dev;
         }
-        if (def->bootmenu_timeout != NUMBER_UNSET && def->bootmenu != YES)
-                return bad(def, f, "os/bootmenu", "a timeout needs enable='yes'");
+        if (def->bootmenu_timeout != NUMBER_UNSET && def->bootmenu == UNSET)
+                return bad(def, f, "os/bootmenu", "a timeout needs enable='yes' or 'no'");
         if (def->reboot_timeout != INTEGER_UNSET && (def->reboot_timeout < -1 || def->reboot_timeout > 65535))
                 return bad(def, f, "os/bios/@rebootTimeout", "%" PRIi64 " is not between -1 and 65535", def->reboot_timeout);
         if (!def->kernel && def->initrd)

@@ -65,7 +65,8 @@ static int fill_loader(DomainDef *def, const DomainDefaults *defaults, Fault *f)
                 def->loader_type = LOADER_ROM;
         if (def->loader_type == LOADER_PFLASH && def->loader_readonly == UNSET)
                 def->loader_readonly = YES;
-        if (!domain_nvram(def) && def->nvram_template && defaults->nvram_folder) {
+        if (is_empty(domain_nvram(def)) && def->nvram_template && defaults->nvram_folder) {
+                free(def->nvram);
                 def->nvram = strf("%s/%s_VARS.fd", defaults->nvram_folder, def->name);
                 if (!def->nvram)
                         return fault_oom(f);

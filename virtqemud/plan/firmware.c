@@ -38,11 +38,12 @@ static bool fits_machine(const json_t *targets, const char *arch, const char *ma
         return false;
 }
 
+/* Keys are in none but that which starts only what they have signed. */
 static bool wants_secure_boot(const DomainDef *def) {
         for (size_t i = 0; i < def->firmware_features.n; i++) {
                 const FirmwareFeature *feature = (const FirmwareFeature *) def->firmware_features.items[i];
 
-                if (streq(feature->name, "secure-boot") && feature->enabled == YES)
+                if ((streq(feature->name, "secure-boot") || streq(feature->name, "enrolled-keys")) && feature->enabled == YES)
                         return true;
         }
         return def->loader_secure == YES;
@@ -95,7 +96,8 @@ static int apply(const json_t *descriptor, DomainDef *def, const char *nvram_fol
                 return -ENOMEM;
         if (!def->nvram_template && free_and_strdup(&def->nvram_template, image_of(mapping, "nvram-template")) < 0)
                 return -ENOMEM;
-        if (!domain_nvram(def)) {
+        if (is_empty(domain_nvram(def))) {
+                free(def->nvram);
                 def->nvram = strf("%s/%s_VARS.fd", nvram_folder, def->name);
                 if (!def->nvram)
                         return -ENOMEM;

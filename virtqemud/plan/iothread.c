@@ -46,7 +46,9 @@ json_t *iothread_json(const IothreadId *t) {
         _cleanup_free_ char *id = strf("iothread%" PRIu64, t->id);
         json_auto_t *json = id ? json_pack("{s:s, s:s}", "qom-type", "iothread", "id", id) : NULL;
 
-        if (!json || json_set_number(json, "thread-pool-min", t->pool_min) < 0 || json_set_number(json, "thread-pool-max", t->pool_max) < 0)
+        if (!json || json_set_number(json, "thread-pool-min", t->pool_min) < 0 || json_set_number(json, "thread-pool-max", t->pool_max) < 0 ||
+            json_set_number(json, "poll-max-ns", t->poll_max) < 0 || json_set_number(json, "poll-grow", t->poll_grow) < 0 ||
+            json_set_number(json, "poll-shrink", t->poll_shrink) < 0)
                 return NULL;
         return json_incref(json);
 }

@@ -87,6 +87,7 @@ static int add_machine(Args *a, const DomainDef *def) {
         if (is_pc(def)) {
                 text_add(&t, ",usb=off");
                 add_machine_switch(&t, "vmport", switch_state(&def->vmport));
+                add_machine_switch(&t, "i8042", def->ps2);
                 add_machine_switch(&t, "smm", def->loader_secure == YES ? YES : switch_state(&def->smm));
                 if (timer_is_off(def, TIMER_HPET))
                         text_add(&t, ",hpet=off");
@@ -199,7 +200,7 @@ static int add_boot(Args *a, const DomainDef *def) {
         _cleanup_free_ char *text = NULL;
 
         add_machine_switch(&t, "menu", def->bootmenu);
-        if (def->bootmenu_timeout != NUMBER_UNSET)
+        if (def->bootmenu_timeout != NUMBER_UNSET && def->bootmenu == YES)
                 text_addf(&t, ",splash-time=%" PRIu64, def->bootmenu_timeout);
         if (def->reboot_timeout != INTEGER_UNSET)
                 text_addf(&t, ",reboot-timeout=%" PRIi64, def->reboot_timeout);
@@ -290,6 +291,8 @@ bool launch_holds_on_shutdown(const DomainDef *def) {
 }
 
 bool launch_makes_files(const LaunchPlan *p, const DomainDef *def) {
+        assert(p && def);
+
         for (size_t i = 0; i < p->n_fds; i++) {
                 _cleanup_(companion_clear) Companion c = {};
 

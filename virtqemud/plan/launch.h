@@ -30,7 +30,7 @@ int launch_plan_lend(LaunchPlan *p, int number, const char *device);
 /* Whether QEMU is told to wait, paused, when the guest has powered off, because the definition wants something else then than an end. */
 bool launch_holds_on_shutdown(const DomainDef *def);
 
-/* Whether it makes files for the guest, in folders that it is lent. */
+/* Whether QEMU makes files for the guest, in folders that it is lent. */
 bool launch_makes_files(const LaunchPlan *p, const DomainDef *def);
 
 /* The QMP commands that the guest's first instruction has to wait for: an array, to be freed by the caller. */

@@ -33,7 +33,6 @@ static const struct {
         { "domain/devices/interface", "script", "QEMU runs no programs", "virtnetworkd makes the tap: <target dev='…'/>" },
         { "domain/devices/interface", "downscript", "QEMU runs no programs", "the tap goes with QEMU" },
         { "domain/devices/interface", "guest", "that is for containers", NULL },
-        { "domain/devices/interface", "ip", "addresses of guests are given by DHCP", "a <host> of the network's <dhcp> fixes it" },
         { "domain/devices/interface", "route", "that is for containers", NULL },
         { "domain/features", "ras", "that is for machines of type aarch64", NULL },
         { "domain/features", "privnet", "that is for containers", NULL },

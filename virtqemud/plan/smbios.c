@@ -170,11 +170,12 @@ static int add_genid(const DomainDef *def, Args *a) {
         return text ? args_json(a, ARG_DEVICE, json_pack("{s:s, s:s, s:s}", "driver", "vmgenid", "id", "vmgenid0", "guid", text)) : -ENOMEM;
 }
 
-/* QEMU reads a copy of the file; SLIC also gives the other tables its maker's name. */
+/* QEMU reads a copy of the file, which has the table's head; SLIC also gives the other tables its maker's name. */
 static int add_acpi_table(const AcpiTable *t, Args *a) {
+        static const char *const signatures[_ACPI_TABLE_TYPE_MAX] = { "", "sig=SLIC,", "", "sig=MSDM," };
         int fd = args_fd(a, PLAN_FD_MEMFD, t->path, false, false, false, NULL);
 
-        return fd < 0 ? fd : args_option(a, "-acpitable", "sig=SLIC,file=/proc/self/fd/%d", fd);
+        return fd < 0 ? fd : args_option(a, "-acpitable", "%sfile=/proc/self/fd/%d", signatures[t->type], fd);
 }
 
 int smbios_args(const DomainDef *def, Args *a) {

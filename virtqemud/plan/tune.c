@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../def/cpu-set.h"
+#include "../device/audio.h"
 #include "../device/gl.h"
 #include "domain.h"
 #include "mem.h"
@@ -232,17 +233,22 @@ static void add_device(UnitProperties *p, const char *device) {
 }
 
 void tune_devices(const DomainDef *def, bool reset, UnitProperties *p) {
-        const char *device = gl_device(def);
+        const char *graphics = gl_device(def), *sound[AUDIO_DEVICES_MAX];
+        size_t n_sound = audio_devices(def, sound);
 
         assert(p);
 
-        if (!device)
+        if (!graphics && n_sound == 0)
                 return;
         if (reset) { /* what virtqemu@.service says is forgotten, too, and said again */
                 add_device(p, NULL);
                 add_device(p, "/dev/kvm");
-        } else
-                add_device(p, device);
+                return;
+        }
+        if (graphics)
+                add_device(p, graphics);
+        for (size_t i = 0; i < n_sound; i++)
+                add_device(p, sound[i]);
 }
 
 static UnitProperty *find_property(UnitProperties *p, const char *name) {

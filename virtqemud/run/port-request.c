@@ -67,7 +67,7 @@ static int append_settings(sd_bus_message *m, const Domain *d, const Interface *
                 r = sd_bus_message_append(m, "{sv}", "portgroup", "s", i->port_group);
         if (r >= 0 && i->isolated == YES)
                 r = sd_bus_message_append(m, "{sv}", "isolated", "b", 1);
-        if (r >= 0 && i->coalesce != NUMBER_UNSET)
+        if (r >= 0 && i->coalesce != NUMBER_UNSET && i->coalesce > 0)
                 r = sd_bus_message_append(m, "{sv}", "coalesce", "u", (uint32_t) i->coalesce);
         if (r >= 0)
                 r = port_append_bandwidth(m, "inbound", &i->port.inbound);

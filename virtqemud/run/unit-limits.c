@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "unit-limits.h"
 
+#include <glob.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "../device/audio.h"
+#include "../device/gl.h"
 #include "../plan/tune.h"
 #include "manager.h"
 #include "mem.h"
@@ -129,17 +132,38 @@ int limits_apply(Domain *d, UnitDone done, void *userdata, UnitCall **ret, Fault
         return tell(d, &p, done, userdata, ret, f);
 }
 
-/* A class of devices has no file. We need not be allowed to use it ourselves. */
+/* A class of devices has no file; but one without a card would do nothing. We need not be allowed to use them ourselves. */
+static bool is_there(const char *device) {
+        _cleanup_(globfree) glob_t found = {};
+        struct stat st;
+
+        if (streq(device, AUDIO_ALSA_CLASS)) {
+                errno = ENODEV;
+                return glob(AUDIO_ALSA_CARDS, 0, NULL, &found) == 0;
+        }
+        return *device != '/' || stat(device, &st) >= 0;
+}
+
+static void add_hint(const Domain *d, const char *device, Fault *f) {
+        const char *graphics = gl_device(d->live);
+
+        if (graphics && streq(device, graphics))
+                fault_hint(f, "name one that is in /dev/dri in <gl rendernode=…>, or leave it out to have the first");
+        else if (*device != '/')
+                fault_hint(f, "the host has none, or its module is not loaded");
+        else
+                fault_hint(f, "the kernel's module for it is snd_pcm_oss; <audio type='alsa'> takes none");
+}
+
 static int check_devices(const Domain *d, const UnitProperties *p, Fault *f) {
         for (size_t i = 0; i < p->n; i++) {
-                const char *path = p->items[i].device;
-                struct stat st;
+                const char *device = p->items[i].device;
                 int r;
 
-                if (*path != '/' || stat(path, &st) >= 0)
+                if (is_there(device))
                         continue;
-                r = fault_set(f, FAULT_HOST, errno, "%s is to use %s: %m", d->name, path);
-                fault_hint(f, "name one that is in /dev/dri in <gl rendernode=…>, or leave it out to have the first");
+                r = fault_set(f, FAULT_HOST, errno, "%s is to use %s: %m", d->name, *device == '/' ? device : "sound cards");
+                add_hint(d, device, f);
                 return r;
         }
         return 0;
