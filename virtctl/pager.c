@@ -47,7 +47,7 @@ _noreturn_ static void run(const char *program, int input) {
 
 /* Whether the first word is a program at all: output must not go where nobody is. */
 static bool exists(const char *program) {
-        _cleanup_free_ char *name = strndup(program, strcspn(program, " ")), *folders = NULL;
+        _cleanup_free_ char *name = strndup(program, strcspn(program, " "));
         const char *path = getenv("PATH") ?: "/usr/bin:/bin";
 
         if (!name || strchr(name, '/'))

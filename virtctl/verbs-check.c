@@ -64,7 +64,7 @@ static const char *const verdicts[] = {
         [VERDICT_OK] = "ok", [VERDICT_WARNING] = "warning", [VERDICT_MISSING] = "missing", [VERDICT_UNNEEDED] = "not-needed",
 };
 
-static void set_text(char **text, const char *fmt, va_list ap) {
+static _printf_(2, 0) void set_text(char **text, const char *fmt, va_list ap) {
         char *s = NULL;
 
         if (vasprintf(&s, fmt, ap) >= 0)
