@@ -410,6 +410,11 @@ def test_qmp_command_taints(bus, qemud):
     with bus.fails("Error.QemuFailed", "no-such"):
         domain.QMPCommand('{"execute":"no-such-command"}')
     assert domain.Tainted == ["custom-monitor"]
+    bus.stop_service("org.virtbus.qemu1", signal.SIGKILL)
+    assert domain.Tainted == ["custom-monitor"], "as long as that QEMU runs"
+    domain.Terminate(0, {})
+    domain.Start(0, {})
+    assert domain.Tainted == []
     domain.Terminate(0, {})
 
 

@@ -34,6 +34,7 @@ static int restore_domain(Manager *m, Status *s, DomainDef *live, Domain **ret) 
         d->live_generation = 1;
         d->start_usec = s->start_usec;
         d->warnings = TAKE_PTR(s->warnings);
+        d->tainted = TAKE_PTR(s->tainted);
         d->pause_reason = TAKE_PTR(s->pause_reason);
         *ret = d;
         r = events_from_json(d, s->events);

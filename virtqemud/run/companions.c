@@ -265,6 +265,18 @@ static void one_runs(OneCompanion *c) {
 
 /* --- starting --- */
 
+/* One that has ended in no time is a failed unit before we come to what it said. */
+static bool has_explained(OneCompanion *c) {
+        char text[512];
+        ssize_t n = c->what.explains && c->qemu >= 0 ? recv(c->qemu, text, sizeof(text) - 1, MSG_DONTWAIT) : 0;
+
+        if (n <= 0 || text[0] == '\n')
+                return false;
+        text[n] = '\0';
+        explained(c, text);
+        return true;
+}
+
 static void on_unit_started(const Fault *why, void *userdata) {
         OneCompanion *c = userdata;
         Companions *all = c->all;
@@ -272,7 +284,8 @@ static void on_unit_started(const Fault *why, void *userdata) {
 
         c->call = unit_call_free(c->call);
         if (why) {
-                finish(all, why);
+                if (!has_explained(c))
+                        finish(all, why);
                 return;
         }
         r = unit_gone_watch(all->domain->manager->bus, c->unit, on_unit_gone, c, &c->gone);

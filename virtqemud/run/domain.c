@@ -148,6 +148,8 @@ void domain_taint(Domain *d, const char *how) {
         if (strv_contains(d->tainted, how) || strv_push(&d->tainted, how) < 0)
                 return;
         log_domain_notice(d, "tainted: %s", how);
+        if (d->instance)
+                (void) status_save(d);
         domain_changed(d, DOMAIN_CHANGED_TAINTED);
 }
 

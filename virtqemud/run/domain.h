@@ -40,7 +40,7 @@ struct Domain {
         uint64_t start_usec;          /* of the last start; 0: never since we know it */
         char *pause_reason;
         char **warnings;
-        char **tainted;               /* what was done to it behind our back: "custom-monitor" */
+        char **tainted;               /* what was done to this run of it behind our back: "custom-monitor" */
         Fault last_error;             /* of the last operation that failed, until the next start succeeds */
 
         Operation *operation;         /* the one that may change this domain now */

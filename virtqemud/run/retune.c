@@ -260,6 +260,16 @@ static int begin_pins(void *userdata, Fault *f) {
         return apply_pins(d, d->live, t->after) < 0 ? fault_oom(f) : 1;
 }
 
+static int undo_pins(void *userdata) {
+        Operation *o = userdata;
+        Domain *d = o->domain;
+        const Retune *t = o->data;
+
+        if (!t->validate_only && t->after && d->instance && apply_pins(d, t->after, d->live) < 0)
+                (void) domain_warn(d, "out of memory: its threads are not all where they were");
+        return 1;
+}
+
 /* --- tell --- */
 
 static int list_plan(Operation *o, Retune *t) {
@@ -322,7 +332,7 @@ static const StepTable retune_steps = STEP_TABLE("set-properties",
         { "define", begin_define, undo_define },
         { "threads", begin_threads, undo_threads },
         { "limits", begin_limits, undo_limits },
-        { "pins", begin_pins, NULL },
+        { "pins", begin_pins, undo_pins },
         { "tell", begin_tell, NULL },
 );
 

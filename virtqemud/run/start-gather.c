@@ -12,11 +12,16 @@
 
 int start_begin_leaving(void *userdata, Fault *f) {
         Operation *o = userdata;
+        Domain *d = o->domain;
         Start *s = o->data;
 
-        domain_set_state(o->domain, DOMAIN_STARTING, REASON_STARTING_UP);
-        strv_free(TAKE_PTR(o->domain->warnings));
-        if (!o->domain->leaving || s->request)
+        domain_set_state(d, DOMAIN_STARTING, REASON_STARTING_UP);
+        if (d->warnings || d->tainted) {
+                strv_free(TAKE_PTR(d->warnings));
+                strv_free(TAKE_PTR(d->tainted));
+                domain_changed(d, DOMAIN_CHANGED_WARNINGS | DOMAIN_CHANGED_TAINTED);
+        }
+        if (!d->leaving || s->request)
                 return 1;
         s->wait = WAIT_UNIT_LEFT;
         return 0;

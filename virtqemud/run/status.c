@@ -53,7 +53,8 @@ static json_t *status_to_json(const Domain *d, const char *definition) {
                       "start-flags", (int) flags, "warnings", strings_to_json(d->warnings));
         if (!o)
                 return NULL;
-        if (set_string(o, "step", starting ? steps_current(d->operation->steps) : NULL) < 0 || set_string(o, "unit", i->unit) < 0 ||
+        if (json_object_set_new(o, "tainted", strings_to_json(d->tainted)) < 0 ||
+            set_string(o, "step", starting ? steps_current(d->operation->steps) : NULL) < 0 || set_string(o, "unit", i->unit) < 0 ||
             json_object_set_new(o, "events", events_to_json(d)) < 0 ||
             json_object_set_new(o, "companions", companions_to_json(i->companions)) < 0 ||
             set_awaited(o, i) < 0 || (i->journal && json_object_set(o, "journal", i->journal) < 0) || set_string(o, "machine", i->machine_name) < 0 ||
@@ -135,6 +136,7 @@ void status_clear(Status *s) {
         free(s->machine_name);
         free(s->pause_reason);
         strv_free(s->warnings);
+        strv_free(s->tainted);
         json_decref(s->events);
         json_decref(s->companions);
         json_decref(s->journal);
@@ -149,15 +151,20 @@ static int take_string(json_t *o, const char *key, char **ret) {
         return s ? free_and_strdup(ret, s) : 0;
 }
 
-static int take_strings(json_t *o, Status *s) {
+static int take_list(json_t *o, const char *key, char ***ret) {
         json_t *item;
         size_t k;
-        int r = 0;
 
-        json_array_foreach(json_object_get(o, "warnings"), k, item)
-                if (json_is_string(item) && strv_push(&s->warnings, json_string_value(item)) < 0)
+        json_array_foreach(json_object_get(o, key), k, item)
+                if (json_is_string(item) && strv_push(ret, json_string_value(item)) < 0)
                         return -ENOMEM;
+        return 0;
+}
 
+static int take_strings(json_t *o, Status *s) {
+        int r = take_list(o, "warnings", &s->warnings);
+
+        r |= take_list(o, "tainted", &s->tainted);
         r |= take_string(o, "name", &s->name);
         r |= take_string(o, "step", &s->step);
         r |= take_string(o, "unit", &s->unit);

@@ -27,7 +27,7 @@ typedef struct Status {
         pid_t supervisor_pid;        /* 0: none yet */
         uint64_t supervisor_start;
         char *unit, *machine_name, *pause_reason;
-        char **warnings;
+        char **warnings, **tainted;
         json_t *events;              /* as events_to_json() has them; NULL: none */
         json_t *companions;          /* likewise */
         json_t *journal;             /* Instance.journal; NULL: none */
