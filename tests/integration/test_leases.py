@@ -265,11 +265,21 @@ def lose_anew(bus, n):
     os.rename(bus.directory / "data/virtbus/lock/default", bus.directory / f"data/virtbus/lock/lost{n}")
 
 
+HELD_UP = """#!/usr/bin/python3 -S
+import os, sys, time
+if any("guest=a," in a for a in sys.argv):
+    open("{images}/begun", "w").close()
+    while os.path.exists("{images}/hold"):
+        time.sleep(0.02)
+os.execv("/usr/bin/qemu-system-x86_64", sys.argv)
+"""
+
+
 def held_up(images):
-    """An emulator that waits as long as a file is there, and leaves one when it begins; answers of probes do not."""
+    """An emulator that waits as long as a file is there, and leaves one when it begins; answers of probes do not. Like QEMU it is one process: a
+    child would have the leases, too."""
     qemu = images / "qemu-system-x86_64"
-    qemu.write_text(f"#!/bin/sh\ncase \"$*\" in *guest=a,*) touch {images}/begun; while [ -e {images}/hold ]; do sleep 0.1; done;; esac\n"
-                    "exec /usr/bin/qemu-system-x86_64 \"$@\"\n")
+    qemu.write_text(HELD_UP.format(images=images))
     qemu.chmod(0o755)
     return f"<emulator>{qemu}</emulator>"
 
