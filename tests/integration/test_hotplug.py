@@ -105,7 +105,8 @@ def inside(domain):
         "chardevs": sorted(c["label"] for c in qmp(domain, "query-chardev")),
         # QEMU keeps the number of a set that a log was written through, with nothing in it.
         "fdsets": sorted(s["fdset-id"] for s in qmp(domain, "query-fdsets") if s["fds"]),
-        "network": qmp(domain, "human-monitor-command", **{"command-line": "info network"}),
+        # QEMU takes the lowest number that is free at that moment.
+        "network": re.sub(r"\bfd=\d+", "fd", qmp(domain, "human-monitor-command", **{"command-line": "info network"})),
     }
 
 
