@@ -280,7 +280,9 @@ class Host:
             self.undo = stack
             self.client = self.bed.bus()
             stack.callback(self.client.close)
-            stack.callback(self.bed.run, "systemctl stop virtqemud.service virtstoraged.service virtnetworkd.service virtlogd.service")
+            # Who calls a daemon just then has it started again, which calls its stop off.
+            stack.callback(self.bed.run, "for i in 1 2 3; do systemctl stop virtqemud.service virtstoraged.service virtnetworkd.service virtlogd.service"
+                           " && exit; done; exit 1")
             self._make_pools()
             self._make_network()
             self._make_vms()
