@@ -2,7 +2,6 @@
 #include "adopt.h"
 
 #include <dirent.h>
-
 #include <signal.h>
 
 #include "../device/tpm.h"
