@@ -33,8 +33,10 @@ static void on_sets(Qmp *q, json_t *result, const Fault *why, void *userdata) {
         Instance *i = userdata;
         json_t *set;
         size_t k;
-        int r = why ? -why->error : 0;
+        int r = 0;
 
+        if (why) /* most likely it has ended, and closed all */
+                log_domain_debug(i->domain, "%s", fault_text(why));
         json_array_foreach(result, k, set)
                 if (r >= 0)
                         r = sweep(i, set);
